@@ -1,0 +1,54 @@
+/**
+ * Compiles src to dist. The compiler writes to a staging folder; then only files that differ are moved into place, one
+ * atomic rename each, and files without a source disappear. So dist is never stale, and neither a running process nor a
+ * second build at the same time ever sees half a file. Type errors fail the build, but what was emitted is still moved into place:
+ * a mistake in one folder does not stop the tests of another.
+ */
+import { spawnSync } from 'node:child_process';
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+const root = join(import.meta.dirname, '..');
+const source = join(root, 'src');
+const output = join(root, 'dist');
+// Beside dist, so that the relative paths in source maps are right.
+const staging = join(root, `.build-${process.pid}`);
+const assets = /\.lua$/;
+const executable = 'cli/main.js';
+
+function filesOf(folder) {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1));
+}
+
+function isSame(a, b) {
+  return existsSync(b) && readFileSync(a).equals(readFileSync(b));
+}
+
+function build() {
+  const compiler = join(root, 'node_modules/typescript/bin/tsc');
+  const project = join(root, 'tsconfig.build.json');
+  const { status } = spawnSync(process.execPath, [compiler, '-p', project, '--outDir', staging], { stdio: 'inherit' });
+  for (const file of filesOf(source).filter((file) => assets.test(file)))
+    cpSync(join(source, file), join(staging, file));
+
+  const built = filesOf(staging);
+  if (built.length === 0) return status || 1;
+  if (built.includes(executable)) chmodSync(join(staging, executable), 0o755);
+  for (const file of built) {
+    if (isSame(join(staging, file), join(output, file))) continue;
+    mkdirSync(dirname(join(output, file)), { recursive: true });
+    renameSync(join(staging, file), join(output, file));
+  }
+  const kept = new Set(built);
+  for (const file of filesOf(output)) if (!kept.has(file)) rmSync(join(output, file), { force: true });
+  return status ?? 1;
+}
+
+try {
+  process.exitCode = build();
+} finally {
+  rmSync(staging, { recursive: true, force: true });
+}
