@@ -1,0 +1,247 @@
+import type { Clock } from './clock.js';
+import { type CallContext, runInContext } from './context.js';
+import { HoldfastError } from './errors.js';
+
+// biome-ignore lint/suspicious/noExplicitAny: a class of the user's, its arguments are his
+export type InstanceClass = abstract new (...args: any[]) => object;
+
+export type ExitReason = 'close' | 'idle' | 'drain' | 'redeploy';
+
+/** How the one run of the `exit` hooks went; `none`: the class has none. */
+export interface ExitReport {
+  readonly exitHook: 'ran' | 'failed' | 'timed-out' | 'none';
+  /** Of the first hook that failed. */
+  readonly error?: string;
+}
+
+/** All that is needed to make one instance of a class. */
+export interface ActivationPlan {
+  readonly instanceClass: InstanceClass;
+  readonly args: readonly unknown[];
+  /** The decorated ones; nothing else can be called (C9). */
+  readonly methods: readonly string[];
+  /** In the order in which they run. */
+  readonly enterHooks: readonly string[];
+  readonly exitHooks: readonly string[];
+  /** `app/Class/id`, for messages. */
+  readonly label: string;
+  /** The context of the constructor (attempt 1 and up) and of hooks. */
+  hookContext(signal: AbortSignal, attempt: number): CallContext;
+  readonly clock: Clock;
+}
+
+type Method = (...args: readonly unknown[]) => unknown;
+
+const maxAttempts = 3;
+/** Before attempts 2 and 3. */
+const backoffMs = [100, 400];
+
+/**
+ * Makes the object and runs its `enter` hooks (C3), up to 3 times, each time with a new object.
+ *
+ * @throws ActivationFailed with what the user's code threw as cause, and the signal's reason when it aborts
+ */
+export async function activate(plan: ActivationPlan, signal: AbortSignal): Promise<Activation> {
+  let failure: { readonly hook: string; readonly thrown: unknown } | null = null;
+  for (let attempt = 1; attempt <= maxAttempts; attempt += 1) {
+    if (attempt > 1) await plan.clock.sleep(backoffMs[attempt - 2] ?? 0, signal);
+    signal.throwIfAborted();
+    let hook = 'constructor';
+    const context = plan.hookContext(signal, attempt);
+    try {
+      const object = runInContext(context, () => construct(plan.instanceClass, plan.args));
+      for (hook of plan.enterHooks) {
+        await orAborted(
+          runInContext(context, () => call(object, hook, [])),
+          signal,
+        );
+      }
+      return new Activation(plan, object);
+    } catch (thrown) {
+      signal.throwIfAborted();
+      failure = { hook, thrown };
+    }
+  }
+  throw activationFailed(plan.label, failure?.hook ?? 'constructor', failure?.thrown);
+}
+
+/** One live object of a user's class: its methods by name, its generators, its end. */
+export class Activation {
+  readonly #plan: ActivationPlan;
+  readonly #object: object;
+  readonly #methods: ReadonlySet<string>;
+  #exit: Promise<ExitReport> | null = null;
+
+  /** @internal Use `activate`. */
+  constructor(plan: ActivationPlan, object: object) {
+    this.#plan = plan;
+    this.#object = object;
+    this.#methods = new Set(plan.methods);
+  }
+
+  /** Only names of the plan's list, never a property of the object that merely exists (C9). */
+  hasMethod(methodName: string): boolean {
+    return this.#methods.has(methodName);
+  }
+
+  /**
+   * Calls a method; what it throws comes through as it is.
+   *
+   * @returns what the method returned, a promise or not
+   * @throws NotFound where the class has no such decorated method
+   */
+  invoke(methodName: string, args: readonly unknown[], context: CallContext): unknown {
+    const method = this.#method(methodName);
+    return runInContext(context, () => method.apply(this.#object, args as unknown[]));
+  }
+
+  /**
+   * Calls a generator method, sync or async. Every step runs in the context; `return()` stops the generator and must be called
+   * when the rest of its values is not wanted (C8).
+   *
+   * @throws NotFound where the class has no such decorated method
+   */
+  generate(
+    methodName: string,
+    args: readonly unknown[],
+    context: CallContext,
+  ): AsyncIterator<unknown, void, undefined> {
+    const method = this.#method(methodName);
+    const made = runInContext(context, () => method.apply(this.#object, args as unknown[]));
+    return new DrivenGenerator(made, context, `${this.#plan.label}.${methodName}`);
+  }
+
+  /** Runs the `exit` hooks, once however often it is asked (C3). After `timeoutMs` it no longer waits for them. */
+  exit(reason: ExitReason, timeoutMs: number): Promise<ExitReport> {
+    this.#exit ??= this.#runExitHooks(reason, timeoutMs);
+    return this.#exit;
+  }
+
+  #method(name: string): Method {
+    const method: unknown = this.#methods.has(name) ? Reflect.get(this.#object, name) : undefined;
+    if (typeof method === 'function') return method as Method;
+    throw new HoldfastError(
+      'NotFound',
+      `${this.#plan.label} has no method ${JSON.stringify(name)}; it has: ${[...this.#methods].join(', ') || 'none'}`,
+      { details: { method: name } },
+    );
+  }
+
+  async #runExitHooks(reason: ExitReason, timeoutMs: number): Promise<ExitReport> {
+    if (this.#plan.exitHooks.length === 0) return { exitHook: 'none' };
+    const overtime = new AbortController();
+    const late = new HoldfastError(
+      'DeadlineExceeded',
+      `the exit hooks of ${this.#plan.label} did not end within ${timeoutMs} ms; raise exitTimeoutMs or do less there`,
+      { outcome: 'unknown', details: { timeoutMs } },
+    );
+    const timer = this.#plan.clock.after(timeoutMs, () => overtime.abort(late));
+    try {
+      return await orAborted(this.#exitHooksInOrder(reason, overtime.signal), overtime.signal);
+    } catch {
+      // Only the abort rejects: the hooks' own errors are in their report.
+      return { exitHook: 'timed-out', error: late.message };
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** A hook that fails does not keep the others from running: they free other things. */
+  async #exitHooksInOrder(reason: ExitReason, signal: AbortSignal): Promise<ExitReport> {
+    const context = this.#plan.hookContext(signal, 1);
+    let failure: string | null = null;
+    for (const hook of this.#plan.exitHooks) {
+      if (signal.aborted) break;
+      try {
+        await runInContext(context, () => call(this.#object, hook, [reason]));
+      } catch (thrown) {
+        failure ??= `exit hook ${JSON.stringify(hook)} threw ${describeThrown(thrown)}`;
+      }
+    }
+    return failure === null ? { exitHook: 'ran' } : { exitHook: 'failed', error: failure };
+  }
+}
+
+/** Drives what a generator method returned: a generator, any other iterator, or a promise of one. */
+class DrivenGenerator implements AsyncIterator<unknown, void, undefined> {
+  readonly #made: unknown;
+  readonly #context: CallContext;
+  readonly #label: string;
+  #iterator: Iterator<unknown> | AsyncIterator<unknown> | null = null;
+
+  constructor(made: unknown, context: CallContext, label: string) {
+    this.#made = made;
+    this.#context = context;
+    this.#label = label;
+  }
+
+  async next(): Promise<IteratorResult<unknown, void>> {
+    const iterator = this.#iterator ?? (await this.#start());
+    const step = await runInContext(this.#context, () => iterator.next());
+    return step.done ? { done: true, value: undefined } : { done: false, value: await step.value };
+  }
+
+  async return(): Promise<IteratorResult<unknown, void>> {
+    const iterator = this.#iterator ?? (await this.#start());
+    await runInContext(this.#context, () => iterator.return?.());
+    return { done: true, value: undefined };
+  }
+
+  async #start(): Promise<Iterator<unknown> | AsyncIterator<unknown>> {
+    const made = await this.#made;
+    const iterator = runInContext(this.#context, () => iteratorOf(made));
+    if (iterator === null) {
+      throw new HoldfastError(
+        'InvalidArgument',
+        `${this.#label} was called as a generator but returned no iterator; declare it as function* or async function*`,
+        { outcome: 'ran' },
+      );
+    }
+    this.#iterator = iterator;
+    return iterator;
+  }
+}
+
+function iteratorOf(made: unknown): Iterator<unknown> | AsyncIterator<unknown> | null {
+  if (typeof made !== 'object' || made === null) return null;
+  if (Symbol.asyncIterator in made) return (made as AsyncIterable<unknown>)[Symbol.asyncIterator]();
+  if (Symbol.iterator in made) return (made as Iterable<unknown>)[Symbol.iterator]();
+  return null;
+}
+
+function construct(instanceClass: InstanceClass, args: readonly unknown[]): object {
+  return Reflect.construct(instanceClass, args) as object;
+}
+
+function call(object: object, hook: string, args: readonly unknown[]): unknown {
+  return (Reflect.get(object, hook) as Method).apply(object, args as unknown[]);
+}
+
+/** What `work` comes to, unless the signal aborts first: user code that ignores its signal must not hold up anyone. */
+async function orAborted<T>(work: T | PromiseLike<T>, signal: AbortSignal): Promise<T> {
+  let onAbort = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+function activationFailed(label: string, hook: string, thrown: unknown): HoldfastError {
+  const where = hook === 'constructor' ? 'constructor' : `enter hook ${JSON.stringify(hook)}`;
+  return new HoldfastError(
+    'ActivationFailed',
+    `${label} did not start: its ${where} threw ${describeThrown(thrown)} in each of ${maxAttempts} attempts`,
+    { cause: thrown, details: { attempts: maxAttempts, hook } },
+  );
+}
+
+function describeThrown(thrown: unknown): string {
+  if (thrown instanceof Error) return `${thrown.name}: ${thrown.message}`;
+  return typeof thrown === 'object' ? 'an object that is no Error' : `the ${typeof thrown} ${String(thrown)}`;
+}

@@ -1,0 +1,110 @@
+/** What a deployment says about an app: plain data, written by the SDK at deploy and read by everybody else. */
+export interface AppManifest {
+  readonly app: string;
+  readonly tags: readonly string[];
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly classes: Readonly<Record<string, ClassManifest>>;
+}
+
+export interface ClassManifest {
+  readonly name: string;
+  /** Export of the bundle that is the class. */
+  readonly exportName: string;
+  readonly options: ClassOptions;
+  readonly methods: Readonly<Record<string, MethodManifest>>;
+  readonly parameters: readonly ParameterManifest[];
+  /** Text of the constructor's parameter list, `(prefix = 'hi: ')`; null where the class has no constructor. */
+  readonly signature: string | null;
+  /** In the order in which they run: base class first. */
+  readonly enterHooks: readonly string[];
+  readonly exitHooks: readonly string[];
+}
+
+export interface MethodManifest {
+  readonly name: string;
+  readonly generator: boolean;
+  readonly parameters: readonly ParameterManifest[];
+  readonly tags: readonly string[];
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly idempotent: boolean;
+  readonly concurrent: boolean;
+}
+
+export interface ParameterManifest {
+  readonly name: string;
+  readonly optional: boolean;
+  readonly rest: boolean;
+}
+
+export type Isolation = 'process' | 'bubblewrap' | 'gvisor';
+
+export interface RetryPolicy {
+  readonly maxRetries: number;
+  readonly initialDelayMs: number;
+  readonly backoffCoefficient: number;
+  readonly maxDelayMs: number;
+}
+
+/** Options of a class with every default filled in. */
+export interface ClassOptions {
+  readonly cpu: number;
+  readonly memoryMb: number;
+  readonly timeoutMs: number;
+  readonly retries: RetryPolicy;
+  readonly concurrentRequests: number;
+  readonly maxPendingTasks: number;
+  readonly tasksPerContainer: number;
+  readonly startupTimeoutMs: number;
+  readonly exitTimeoutMs: number;
+  /** Null: never sleeps. */
+  readonly idleTimeoutMs: number | null;
+  /** Null: the worker's default. */
+  readonly isolation: Isolation | null;
+  /** Null: `recreate` for `named` and `bind`, `fail` for `new`. */
+  readonly onLoss: OnLoss | null;
+  readonly placement: PlacementConstraints;
+  readonly tags: readonly string[];
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+export type OnLoss = 'fail' | 'recreate';
+
+/** One requirement of an offer's field: equality, a list of choices, or a range. */
+export type OfferFilter =
+  | string
+  | number
+  | boolean
+  | readonly (string | number)[]
+  | { readonly min?: number | undefined; readonly max?: number | undefined };
+
+/** The placement options that were given, by the name of `PlacementOptions`; absent ones do not constrain. */
+export interface PlacementConstraints {
+  readonly gpu?: string | readonly string[] | undefined;
+  readonly gpuCount?: number | undefined;
+  readonly minVramGb?: number | undefined;
+  readonly geolocation?: string | readonly string[] | undefined;
+  readonly offerFilters?: Readonly<Record<string, OfferFilter>> | undefined;
+  readonly maxCostPerHourUsd?: number | undefined;
+  readonly maxCostPerTflopHourUsd?: number | undefined;
+  readonly minTotalFlops?: number | undefined;
+  readonly minGpuRamBandwidthGbps?: number | undefined;
+  readonly minCpuCores?: number | undefined;
+  readonly minCpuRamGb?: number | undefined;
+  readonly minCpuGhz?: number | undefined;
+  readonly minDiskBandwidthMbS?: number | undefined;
+  readonly minInternetUploadMbps?: number | undefined;
+  readonly minInternetDownloadMbps?: number | undefined;
+  readonly secureCloudOnly?: boolean | undefined;
+  readonly diskGb?: number | undefined;
+}
+
+/** A published version of an app. */
+export interface DeploymentRecord {
+  readonly account: string;
+  readonly app: string;
+  /** 1 and up, per app. */
+  readonly version: number;
+  readonly bundleSha256: string;
+  readonly createdAtMs: number;
+  readonly manifest: AppManifest;
+}

@@ -1,0 +1,261 @@
+import { HoldfastError } from './errors.js';
+import type { ClassOptions, Isolation, OnLoss, PlacementConstraints, RetryPolicy } from './manifest.js';
+import { type Check, expected } from './option-checks.js';
+
+/** Any field of a worker's offer, by name: equality, a list of choices, or a range. */
+export type OfferFilters = Readonly<
+  Record<
+    string,
+    string | number | boolean | readonly (string | number)[] | { readonly min?: number; readonly max?: number }
+  >
+>;
+
+/** What a worker must offer to be chosen; options that are absent do not constrain. */
+export interface PlacementOptions {
+  readonly gpu?: string | readonly string[];
+  readonly gpuCount?: number;
+  readonly minVramGb?: number;
+  readonly geolocation?: string | readonly string[];
+  readonly offerFilters?: OfferFilters;
+  readonly maxCostPerHourUsd?: number;
+  readonly maxCostPerTflopHourUsd?: number;
+  readonly minTotalFlops?: number;
+  readonly minGpuRamBandwidthGbps?: number;
+  readonly minCpuCores?: number;
+  readonly minCpuRamGb?: number;
+  readonly minCpuGhz?: number;
+  readonly minDiskBandwidthMbS?: number;
+  readonly minInternetUploadMbps?: number;
+  readonly minInternetDownloadMbps?: number;
+  readonly secureCloudOnly?: boolean;
+}
+
+/** When and how often a failed call runs again. Delays default to 1 000 ms, doubled each time, up to 60 000 ms. */
+export interface Retries {
+  readonly maxRetries: number;
+  readonly initialDelayMs?: number;
+  readonly backoffCoefficient?: number;
+  readonly maxDelayMs?: number;
+}
+
+/** What a class asks of the machine that runs it, and how its calls are admitted. */
+export interface ResourceOptions extends PlacementOptions {
+  /** Default: the name of the class. */
+  readonly name?: string;
+  /** Default 1 core. Enforced where the worker has cgroups. */
+  readonly cpu?: number;
+  /** Default 1024. Above it the container is killed and its calls fail with `OutOfMemory`. */
+  readonly memoryMb?: number;
+  readonly diskGb?: number;
+  /** One attempt of one call, from its start, queueing excluded. Default 600 000. */
+  readonly timeoutMs?: number;
+  readonly retries?: number | Retries;
+  /** Default 0. `retries` wins where both are given. Errors that the user's code threw, and idempotent calls lost with a worker. */
+  readonly maxRetries?: number;
+  /** Calls that one instance runs at once. Default 1: strict first in, first out. */
+  readonly concurrentRequests?: number;
+  /** Calls that may wait for one instance. Default 100; one more is refused at once with `PendingLimitExceeded`. */
+  readonly maxPendingTasks?: number;
+  /** Containers behind one shared instance. Default 1, and in this version nothing else. */
+  readonly maxContainers?: number;
+  /** Live instances that one container may hold, default 1. */
+  readonly tasksPerContainer?: number;
+  readonly tags?: Iterable<string>;
+  readonly metadata?: Readonly<Record<string, unknown>>;
+  /** Time for `enter` hooks. Default 60 000. */
+  readonly startupTimeoutMs?: number;
+  /** Grace for `exit` hooks and running calls at a close or drain. Default 30 000. */
+  readonly exitTimeoutMs?: number;
+  /** After this long without a call the instance sleeps: `exit('idle')`, its container freed, its handle good; the next call wakes it (`enter` again). Default: never. */
+  readonly idleTimeoutMs?: number;
+  /** At least this much isolation; a worker can demand more. `process`: a process of its own; `bubblewrap`: namespaces, seccomp, no capabilities; `gvisor`: runsc. Default: the worker's. */
+  readonly isolation?: Isolation;
+  /** When the worker is lost: calls fail with `InstanceLost`, or the next one starts the instance again. Default `recreate` for `named` and `bind`, `fail` for `new`. */
+  readonly onLoss?: OnLoss;
+}
+
+/** Options of `@app.cls`. */
+export type ClsOptions = ResourceOptions;
+
+/** Options of `@method`. */
+export interface MethodOptions {
+  readonly tags?: Iterable<string>;
+  readonly metadata?: Readonly<Record<string, unknown>>;
+  /** May be run again after an unknown outcome; without it a call is at most once. */
+  readonly idempotent?: boolean;
+  /** Runs beside other calls even when `concurrentRequests` is 1 (a reader). */
+  readonly concurrent?: boolean;
+}
+
+/** Method options with every default filled in. */
+export interface ResolvedMethodOptions {
+  readonly tags: readonly string[];
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly idempotent: boolean;
+  readonly concurrent: boolean;
+}
+
+const ms = expected.integer(1, 2_147_483_647);
+const amount = expected.number(0);
+const names = expected.oneOrMoreStrings;
+
+const placementChecks: Readonly<Record<keyof PlacementOptions, Check>> = {
+  gpu: names,
+  gpuCount: expected.integer(1, 1_024),
+  minVramGb: amount,
+  geolocation: names,
+  offerFilters: expected.offerFilters,
+  maxCostPerHourUsd: amount,
+  maxCostPerTflopHourUsd: amount,
+  minTotalFlops: amount,
+  minGpuRamBandwidthGbps: amount,
+  minCpuCores: amount,
+  minCpuRamGb: amount,
+  minCpuGhz: amount,
+  minDiskBandwidthMbS: amount,
+  minInternetUploadMbps: amount,
+  minInternetDownloadMbps: amount,
+  secureCloudOnly: expected.boolean,
+};
+
+const labelChecks = { tags: expected.tags, metadata: expected.json } as const;
+
+const classChecks: Readonly<Record<keyof ClsOptions, Check>> = {
+  ...placementChecks,
+  ...labelChecks,
+  name: expected.className,
+  cpu: expected.above(0),
+  memoryMb: expected.integer(16, 16_777_216),
+  diskGb: expected.above(0),
+  timeoutMs: ms,
+  retries: expected.retries,
+  maxRetries: expected.integer(0, 1_000),
+  concurrentRequests: expected.integer(1, 100_000),
+  maxPendingTasks: expected.integer(0, 1_000_000),
+  maxContainers: expected.integer(1, 1_000_000),
+  tasksPerContainer: expected.integer(1, 1_000_000),
+  startupTimeoutMs: ms,
+  exitTimeoutMs: expected.integer(0, 2_147_483_647),
+  idleTimeoutMs: ms,
+  isolation: expected.oneOf('process', 'bubblewrap', 'gvisor'),
+  onLoss: expected.oneOf('fail', 'recreate'),
+};
+
+const methodChecks: Readonly<Record<keyof MethodOptions, Check>> = {
+  ...labelChecks,
+  idempotent: expected.boolean,
+  concurrent: expected.boolean,
+};
+
+const appChecks = { ...labelChecks, entry: expected.stringOrUrl } as const;
+
+/**
+ * Options of a class, checked and with every default filled in.
+ *
+ * @param where what the options belong to, for messages: `class Model`
+ * @throws InvalidArgument naming the option, what it must be and what it is
+ */
+export function resolveClassOptions(where: string, given: ClsOptions = {}): ClassOptions {
+  const options = withListedTags(given);
+  checkOptions(where, options, classChecks);
+  if ((options.maxContainers ?? 1) > 1) {
+    throw invalid(
+      { where, option: 'maxContainers', got: options.maxContainers },
+      '1 (pools of containers are not in this version)',
+    );
+  }
+  return {
+    cpu: options.cpu ?? 1,
+    memoryMb: options.memoryMb ?? 1024,
+    timeoutMs: options.timeoutMs ?? 600_000,
+    retries: retryPolicy(options.retries ?? options.maxRetries ?? 0),
+    concurrentRequests: options.concurrentRequests ?? 1,
+    maxPendingTasks: options.maxPendingTasks ?? 100,
+    tasksPerContainer: options.tasksPerContainer ?? 1,
+    startupTimeoutMs: options.startupTimeoutMs ?? 60_000,
+    exitTimeoutMs: options.exitTimeoutMs ?? 30_000,
+    idleTimeoutMs: options.idleTimeoutMs ?? null,
+    isolation: options.isolation ?? null,
+    onLoss: options.onLoss ?? null,
+    placement: placementOf(options),
+    tags: [...(options.tags ?? [])],
+    metadata: options.metadata ?? {},
+  };
+}
+
+/** Options of a method, checked and with every default filled in. @throws InvalidArgument */
+export function resolveMethodOptions(where: string, given: MethodOptions = {}): ResolvedMethodOptions {
+  const options = withListedTags(given);
+  checkOptions(where, options, methodChecks);
+  return {
+    tags: [...(options.tags ?? [])],
+    metadata: options.metadata ?? {},
+    idempotent: options.idempotent ?? false,
+    concurrent: options.concurrent ?? false,
+  };
+}
+
+/** Checks the options of an app. @throws InvalidArgument */
+export function checkAppOptions(where: string, options: object): void {
+  checkOptions(where, options, appChecks);
+}
+
+/** Refuses unknown options and wrong values; an option that is undefined counts as absent. @throws InvalidArgument */
+export function checkOptions(where: string, options: object, checks: Readonly<Record<string, Check>>): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new HoldfastError('InvalidArgument', `the options of ${where} must be an object, got ${show(options)}`);
+  }
+  for (const [option, value] of Object.entries(options)) {
+    const check = Object.hasOwn(checks, option) ? checks[option] : undefined;
+    if (check === undefined) {
+      throw new HoldfastError(
+        'InvalidArgument',
+        `${where} has no option '${option}'; it has: ${Object.keys(checks).sort().join(', ')}`,
+        { details: { option } },
+      );
+    }
+    const wanted = value === undefined ? null : check(value);
+    if (wanted !== null) throw invalid({ where, option, got: value }, wanted);
+  }
+}
+
+/** An iterable can be read once only: it becomes a list before it is checked. */
+function withListedTags<O extends { readonly tags?: Iterable<string> }>(options: O): O {
+  const tags: unknown = options?.tags;
+  const isIterable = typeof tags === 'object' && tags !== null && Symbol.iterator in tags;
+  return isIterable ? { ...options, tags: [...(tags as Iterable<string>)] } : options;
+}
+
+function retryPolicy(retries: number | Retries): RetryPolicy {
+  const given: Retries = typeof retries === 'number' ? { maxRetries: retries } : retries;
+  return {
+    maxRetries: given.maxRetries,
+    initialDelayMs: given.initialDelayMs ?? 1_000,
+    backoffCoefficient: given.backoffCoefficient ?? 2,
+    maxDelayMs: given.maxDelayMs ?? 60_000,
+  };
+}
+
+function placementOf(options: ClsOptions): PlacementConstraints {
+  const placement: Record<string, unknown> = {};
+  for (const name of [...Object.keys(placementChecks), 'diskGb']) {
+    const value: unknown = Reflect.get(options, name);
+    if (value !== undefined) placement[name] = value;
+  }
+  return placement;
+}
+
+function invalid(
+  { where, option, got }: { readonly where: string; readonly option: string; readonly got: unknown },
+  wanted: string,
+): HoldfastError {
+  return new HoldfastError('InvalidArgument', `option '${option}' of ${where} must be ${wanted}, got ${show(got)}`, {
+    details: { option },
+  });
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
+  return typeof value === 'function' ? 'a function' : String(value);
+}

@@ -1,0 +1,35 @@
+import type { Channel } from './channel.js';
+
+/** Starts container processes. The simulation has its own. */
+export interface ContainerStarter {
+  /**
+   * A process that has loaded the runtime and waits for its bundle; guarded by the watchdog before it is handed over.
+   * @param memoryMb that it is made for: its heap stays below. What it may really use is for `limit`.
+   */
+  start(memoryMb: number): Promise<ContainerProcess>;
+}
+
+export interface ContainerProcess {
+  readonly id: string;
+  readonly pid: number | null;
+  /** Carries batches of frames (wire/frames). */
+  readonly channel: Channel;
+  /** Puts memory, cpu and process limits on it; does nothing where the host has no cgroups. */
+  limit(limits: ContainerLimits): void;
+  /** SIGKILL of the process and all that it started. */
+  kill(): void;
+  /** Lines of stdout and stderr, from the moment of the call. */
+  onOutput(listener: (line: { readonly stream: 'stdout' | 'stderr'; readonly text: string }) => void): void;
+  readonly exited: Promise<ContainerExit>;
+}
+
+export interface ContainerLimits {
+  readonly memoryMb: number;
+  readonly cpu: number;
+}
+
+export interface ContainerExit {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly outOfMemory: boolean;
+}

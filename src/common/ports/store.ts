@@ -1,0 +1,95 @@
+import type { BootId, InstanceKey } from '../ids.js';
+import type { LeaseRecord, LeaseState } from '../lease.js';
+import type { DeploymentRecord } from '../manifest.js';
+import type { Pin, PinChange, PinChangeResult } from '../pin.js';
+
+/**
+ * What must outlive every process. Each operation has a deadline of its own and then rejects with `Unavailable`, outcome
+ * `unknown`: the change may have happened, and is asked for again with the same `opId` (S4).
+ */
+export interface Store {
+  readonly pins: PinStore;
+  readonly leases: LeaseStore;
+  readonly apps: AppStore;
+  readonly keys: KeyStore;
+  /** Resolves when the store answers. @throws Unavailable */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface PinStore {
+  get(key: InstanceKey): Promise<Pin | null>;
+  /** In the order of `keys`, in one round trip where the store allows it. */
+  getMany(keys: readonly InstanceKey[]): Promise<(Pin | null)[]>;
+  /** One compare-and-set (S4). A change that makes or remakes an id also records its handle and enters it in the index. */
+  change(key: InstanceKey, change: PinChange): Promise<PinChangeResult>;
+  /** Pins of a class, oldest first, without `closed` ones; `after` is the last page's `next`. */
+  list(scope: PinScope, page: { readonly limit: number; readonly after: string | null }): Promise<PinPage>;
+  /** What is recorded of the handles issued for this instance; null where none was. */
+  handle(key: InstanceKey): Promise<HandleRecord | null>;
+}
+
+export interface PinScope {
+  readonly account: string;
+  readonly app: string;
+  readonly className: string;
+}
+
+export interface PinPage {
+  readonly pins: readonly Pin[];
+  /** Null at the end. */
+  readonly next: string | null;
+}
+
+export interface HandleRecord {
+  readonly generation: number;
+  readonly issuedAtMs: number;
+}
+
+export interface LeaseStore {
+  create(lease: LeaseRecord, ttlMs: number): Promise<void>;
+  /** `refused`: it lapsed or was released, this boot is over (S6). */
+  renew(bootId: BootId, ttlMs: number): Promise<'renewed' | 'refused'>;
+  /** By the watchdog or a clean stop, only after the boot's containers are dead. Remembered for 10 min. */
+  release(bootId: BootId): Promise<void>;
+  read(bootId: BootId): Promise<LeaseState>;
+}
+
+export interface AppStore {
+  /** Gives the next version of the app and makes it the current one. */
+  publish(deployment: Omit<DeploymentRecord, 'version'>): Promise<DeploymentRecord>;
+  /** Without a version: the current one. */
+  get(account: string, app: string, version?: number): Promise<DeploymentRecord | null>;
+  /** Current deployments, by app name. */
+  list(account: string): Promise<DeploymentRecord[]>;
+}
+
+/** `deploy` may do all, `call` may also read, `read` may look. */
+export type Role = 'deploy' | 'call' | 'read';
+
+export interface SigningKey {
+  readonly id: string;
+  readonly secret: Uint8Array;
+  readonly createdAtMs: number;
+}
+
+export interface TokenRecord {
+  readonly id: string;
+  readonly account: string;
+  readonly role: Role;
+  /** SHA-256 of the secret part, hex. */
+  readonly secretSha256: string;
+  readonly createdAtMs: number;
+  readonly label: string;
+}
+
+export interface KeyStore {
+  /** Newest first; makes `first` the only key where the account has none. Old keys go on verifying (S12). */
+  signingKeys(account: string, first: SigningKey): Promise<SigningKey[]>;
+  addSigningKey(account: string, key: SigningKey): Promise<void>;
+  putToken(token: TokenRecord): Promise<void>;
+  getToken(account: string, id: string): Promise<TokenRecord | null>;
+  listTokens(account: string): Promise<TokenRecord[]>;
+  /** False where there was none. */
+  deleteToken(account: string, id: string): Promise<boolean>;
+}

@@ -1,0 +1,177 @@
+import { HoldfastError } from '../common/errors.js';
+import type { BootId, WorkerId } from '../common/ids.js';
+import type { Pin, PinState, PinTransition, PlacementNote } from '../common/pin.js';
+
+/**
+ * A pin as text: `generation epoch state opId\n`, then one JSON object. The header is all that a store's compare-and-set
+ * has to read or write. What is empty, null, zero or false is left out of the JSON.
+ */
+interface PinBody {
+  /** account, app, class, id */
+  readonly i: readonly [string, string, string, string];
+  readonly w?: string;
+  readonly b?: string;
+  readonly a?: string;
+  /** deployment */
+  readonly d?: number;
+  /** args, base64 */
+  readonly g?: string;
+  readonly h?: string;
+  /** 1: onLoss is `fail` */
+  readonly l?: 1;
+  /** createdAtMs */
+  readonly t: number;
+  /** restarts */
+  readonly r?: number;
+  /** 1: restarted */
+  readonly x?: 1;
+  /** chosen, score, rejected */
+  readonly n?: readonly [string, number, readonly (readonly [string, string])[]];
+  /** transitions: ms after createdAtMs, letters of from and to, why */
+  readonly s?: readonly (readonly [number, string, string])[];
+}
+
+/** Everything of a pin that is not in the header. */
+export type PinBodyFields = Omit<Pin, 'generation' | 'epoch' | 'state' | 'opId'>;
+
+type TransitionState = PinTransition['from'];
+
+const letters: Readonly<Record<TransitionState, string>> = {
+  none: 'n',
+  idle: 'i',
+  placing: 'p',
+  active: 'a',
+  draining: 'd',
+  closing: 'c',
+  closed: 'x',
+  lost: 'l',
+};
+const states = new Map(Object.entries(letters).map(([state, letter]) => [letter, state as TransitionState]));
+
+/** @throws InvalidArgument when the opId has a space or is empty */
+export function encodePin(pin: Pin): Buffer {
+  const header = `${pin.generation} ${pin.epoch} ${pin.state} ${checkedOpId(pin.opId)}`;
+  return Buffer.from(`${header}\n${encodePinBody(pin)}`, 'utf8');
+}
+
+/** The JSON after the header, for stores that assemble the header themselves. */
+export function encodePinBody(pin: PinBodyFields): string {
+  const { identity, createdAtMs, args, placement, transitions } = pin;
+  const body: PinBody = {
+    i: [identity.account, identity.app, identity.className, identity.id],
+    ...(pin.workerId === null ? {} : { w: pin.workerId }),
+    ...(pin.bootId === null ? {} : { b: pin.bootId }),
+    ...(pin.address === null ? {} : { a: pin.address }),
+    ...(pin.deployment === 0 ? {} : { d: pin.deployment }),
+    ...(args.length === 0 ? {} : { g: base64(args) }),
+    ...(pin.argsHash === '' ? {} : { h: pin.argsHash }),
+    ...(pin.onLoss === 'fail' ? { l: 1 } : {}),
+    t: createdAtMs,
+    ...(pin.restarts === 0 ? {} : { r: pin.restarts }),
+    ...(pin.restarted ? { x: 1 } : {}),
+    ...(placement === null ? {} : { n: encodePlacement(placement) }),
+    ...(transitions.length === 0 ? {} : { s: transitions.map((made) => encodeTransition(made, createdAtMs)) }),
+  };
+  return JSON.stringify(body);
+}
+
+/** @throws Internal when this is not a pin record */
+export function decodePin(record: Uint8Array | string): Pin {
+  const text = typeof record === 'string' ? record : asBuffer(record).toString('utf8');
+  const end = text.indexOf('\n');
+  const header = /^(\d{1,16}) (\d{1,16}) ([a-z]+) (\S+)$/.exec(text.slice(0, Math.max(end, 0)));
+  const state = header?.[3];
+  if (!header || !isPinState(state)) throw notAPin(text, 'no header line `generation epoch state opId`');
+  const body = parseBody(text, end + 1);
+  const [account, app, className, id] = body.i;
+  return {
+    identity: { account, app, className, id },
+    generation: Number(header[1]),
+    epoch: Number(header[2]),
+    state,
+    workerId: (body.w ?? null) as WorkerId | null,
+    bootId: (body.b ?? null) as BootId | null,
+    address: body.a ?? null,
+    deployment: body.d ?? 0,
+    args: body.g === undefined ? new Uint8Array() : new Uint8Array(Buffer.from(body.g, 'base64')),
+    argsHash: body.h ?? '',
+    onLoss: body.l === 1 ? 'fail' : 'recreate',
+    opId: header[4] ?? '',
+    createdAtMs: body.t,
+    restarts: body.r ?? 0,
+    restarted: body.x === 1,
+    placement: body.n === undefined ? null : decodePlacement(body.n),
+    transitions: (body.s ?? []).map((made) => decodeTransition(made, body.t)),
+  };
+}
+
+/** The opId, which ends the header line. @throws InvalidArgument */
+export function checkedOpId(opId: string): string {
+  if (/^\S{1,128}$/.test(opId)) return opId;
+  throw new HoldfastError(
+    'InvalidArgument',
+    `opId ${JSON.stringify(opId)} of a pin change: expected 1 to 128 characters without spaces`,
+  );
+}
+
+function parseBody(text: string, from: number): PinBody {
+  let body: unknown;
+  try {
+    body = JSON.parse(text.slice(from));
+  } catch (cause) {
+    throw notAPin(text, 'the rest is not JSON', cause);
+  }
+  if (!isPinBody(body)) throw notAPin(text, 'the JSON has no identity or no creation time');
+  return body;
+}
+
+function isPinBody(body: unknown): body is PinBody {
+  if (typeof body !== 'object' || body === null || !('i' in body) || !('t' in body)) return false;
+  const { i, t } = body;
+  return Array.isArray(i) && i.length === 4 && i.every((part) => typeof part === 'string') && typeof t === 'number';
+}
+
+function isPinState(state: string | undefined): state is PinState {
+  return state !== undefined && state !== 'none' && Object.hasOwn(letters, state);
+}
+
+function encodePlacement({ chosen, score, rejected }: PlacementNote): NonNullable<PinBody['n']> {
+  return [chosen, score, rejected.map(({ workerId, why }) => [workerId, why] as const)];
+}
+
+function decodePlacement([chosen, score, rejected]: NonNullable<PinBody['n']>): PlacementNote {
+  return { chosen, score, rejected: rejected.map(([workerId, why]) => ({ workerId, why })) };
+}
+
+function encodeTransition({ atMs, from, to, why }: PinTransition, createdAtMs: number): [number, string, string] {
+  return [atMs - createdAtMs, letters[from] + letters[to], why];
+}
+
+function decodeTransition(
+  [afterMs, change, why]: readonly [number, string, string],
+  createdAtMs: number,
+): PinTransition {
+  const to = states.get(change[1] ?? '');
+  return {
+    atMs: createdAtMs + afterMs,
+    from: states.get(change[0] ?? '') ?? 'none',
+    to: to === undefined || to === 'none' ? 'idle' : to,
+    why,
+  };
+}
+
+function notAPin(text: string, why: string, cause?: unknown): HoldfastError {
+  return new HoldfastError(
+    'Internal',
+    `a pin record of ${text.length} characters does not decode: ${why}; it was written by another version or another program`,
+    { cause },
+  );
+}
+
+function base64(bytes: Uint8Array): string {
+  return asBuffer(bytes).toString('base64');
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,50 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { TimerWheel } from '../../src/common/timer-wheel.js';
+import { ManualClock } from '../manual-clock.js';
+
+describe('TimerWheel', () => {
+  it('is never early and at most one tick late, with one timer for any number of entries', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 0, max: 5_000 }), { minLength: 1 }),
+        fc.integer({ min: 1, max: 700 }),
+        (delays, stepMs) => {
+          const clock = new ManualClock();
+          const wheel = new TimerWheel(clock, 10);
+          const start = clock.monotonic();
+          const due: [delay: number, after: number][] = [];
+          for (const delay of delays) wheel.add(delay, () => due.push([delay, clock.monotonic() - start]));
+          expect(clock.timers).toBe(1);
+          while (clock.timers > 0) clock.advance(stepMs);
+          expect(due).toHaveLength(delays.length);
+          for (const [delay, after] of due) {
+            expect(after).toBeGreaterThanOrEqual(delay);
+            expect(after).toBeLessThanOrEqual(delay + 20);
+          }
+        },
+      ),
+    );
+  });
+
+  it('does not run an entry that was removed, even by another one of the same turn', () => {
+    const clock = new ManualClock();
+    const wheel = new TimerWheel(clock, 10);
+    const ran: string[] = [];
+    wheel.add(5, () => {
+      ran.push('first');
+      wheel.remove(second);
+    });
+    const second = wheel.add(5, () => ran.push('second'));
+    clock.advance(100);
+    expect(ran).toEqual(['first']);
+  });
+
+  it('holds no timer while it is empty', () => {
+    const clock = new ManualClock();
+    const wheel = new TimerWheel(clock, 10);
+    wheel.remove(wheel.add(50, () => undefined));
+    clock.advance(100);
+    expect(clock.timers).toBe(0);
+  });
+});

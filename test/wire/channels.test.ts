@@ -1,0 +1,181 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client, credentials } from '@grpc/grpc-js';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { isHoldfastError } from '../../src/common/errors.js';
+import { createChannelPair } from '../../src/wire/channel-pair.js';
+import { ControlBatch } from '../../src/wire/gen/holdfast/v1/router.js';
+import { LinkBatch } from '../../src/wire/gen/holdfast/v1/worker.js';
+import { CloseNotice, encodedFormat, linkBatchFormat } from '../../src/wire/grpc-messages.js';
+import { clientOptions } from '../../src/wire/grpc-options.js';
+import { workerService } from '../../src/wire/grpc-server.js';
+import { createGrpcTransport } from '../../src/wire/grpc-transport.js';
+import { SocketChannel } from '../../src/wire/socket-channel.js';
+import { ChannelEnd, type ChannelsUnderTest, describeChannel } from '../contracts/channel-contract.js';
+import { grpcServer, streamOf } from './grpc-service.js';
+
+describeChannel('a pair', async () => {
+  const { left, right, cut } = createChannelPair();
+  return { left, right, cut, [Symbol.asyncDispose]: async () => cut() };
+});
+
+interface Sockets extends AsyncDisposable {
+  readonly client: Socket;
+  readonly server: Socket;
+}
+
+async function unixSockets(): Promise<Sockets> {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-socket-'));
+  const listener = createServer();
+  listener.listen(join(folder, 's'));
+  await once(listener, 'listening');
+  const client = connect(join(folder, 's'));
+  const [server] = (await once(listener, 'connection')) as [Socket];
+  const end = async () => {
+    client.destroy();
+    server.destroy();
+    listener.close();
+    await once(listener, 'close');
+    rmSync(folder, { recursive: true });
+  };
+  return { client, server, [Symbol.asyncDispose]: end };
+}
+
+describeChannel('a Unix socket', async () => {
+  const sockets = await unixSockets();
+  const { client, server } = sockets;
+  return {
+    left: new SocketChannel(client),
+    right: new SocketChannel(server),
+    cut: () => {
+      client.destroy();
+      server.destroy();
+    },
+    [Symbol.asyncDispose]: () => sockets[Symbol.asyncDispose](),
+  };
+});
+
+describe.each(['worker', 'router'] as const)('gRPC to a %s', (kind) => {
+  describeChannel('as a channel', async (): Promise<ChannelsUnderTest> => {
+    const server = await grpcServer();
+    const transport = createGrpcTransport({ endpoint: server.address });
+    const { left, right } = await streamOf(server, () =>
+      kind === 'worker' ? transport.openWorker(server.address) : transport.openRouter(),
+    );
+    return {
+      left,
+      right,
+      cut: () => server.stop(),
+      [Symbol.asyncDispose]: async () => {
+        await transport.close();
+        await server[Symbol.asyncDispose]();
+      },
+    };
+  });
+});
+
+describe('a socket channel', () => {
+  it('ends with an error when the process at the other end dies, though its socket ends in order', async () => {
+    await using sockets = await unixSockets();
+    const end = new ChannelEnd(new SocketChannel(sockets.server));
+    sockets.client.end();
+    expect(await end.closed()).toMatchObject({ code: 'Unavailable', outcome: 'unknown' });
+  });
+
+  it('refuses a length that no message may have', async () => {
+    await using sockets = await unixSockets();
+    const end = new ChannelEnd(new SocketChannel(sockets.server));
+    sockets.client.write(Buffer.from([0xff, 0xff, 0xff, 0x7f, 1, 2, 3]));
+    expect(await end.closed()).toMatchObject({ code: 'PayloadTooLarge' });
+  });
+
+  it('reads messages however their bytes are cut', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.uint8Array({ maxLength: 40 }), { minLength: 1, maxLength: 10 }),
+        fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 60 }),
+        async (messages, cuts) => {
+          await using sockets = await unixSockets();
+          const end = new ChannelEnd(new SocketChannel(sockets.server));
+          const parts = messages.flatMap((message) => {
+            const length = Buffer.alloc(4);
+            length.writeUInt32LE(message.length);
+            return [length, Buffer.from(message)];
+          });
+          let rest = Buffer.concat(parts);
+          sockets.client.setNoDelay(true);
+          for (const cut of cuts) {
+            if (rest.length === 0) break;
+            await new Promise<void>((resolve) =>
+              sockets.client.write(rest.subarray(0, cut), () => setImmediate(resolve)),
+            );
+            rest = rest.subarray(cut);
+          }
+          sockets.client.write(rest);
+          const received = await end.received(messages.length);
+          return messages.every((message, i) => Buffer.from(message).equals(received[i] as Uint8Array));
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+});
+
+describe('messages over gRPC', () => {
+  it('are the protobuf that the proto says', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 20_000, size: 'max' }), (bytes) => {
+        const batch = linkBatchFormat.serialize(bytes);
+        const decoded = LinkBatch.decode(batch);
+        const back = linkBatchFormat.deserialize(
+          Buffer.from(LinkBatch.encode({ batch: Buffer.from(bytes), closeError: Buffer.alloc(0) }).finish()),
+        );
+        return decoded.batch.equals(bytes) && Buffer.from(bytes).equals(back as Uint8Array);
+      }),
+      { numRuns: 200 },
+    );
+    const notice = new CloseNotice(Buffer.alloc(300, 'e'));
+    expect(LinkBatch.decode(linkBatchFormat.serialize(notice)).closeError).toEqual(notice.error);
+    expect(ControlBatch.decode(encodedFormat.serialize(notice)).closeError).toEqual(notice.error);
+    expect(encodedFormat.deserialize(encodedFormat.serialize(notice))).toEqual(notice);
+  });
+
+  it('are refused when they are anything else', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 30 }), (bytes) => {
+        try {
+          linkBatchFormat.deserialize(Buffer.from(bytes));
+          encodedFormat.deserialize(Buffer.from(bytes));
+          return true;
+        } catch (error) {
+          return isHoldfastError(error, 'InvalidArgument');
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('end their own stream alone when they are malformed', async () => {
+    await using server = await grpcServer();
+    const good = createGrpcTransport({ endpoint: server.address });
+    const { left, right } = await streamOf(server, () => good.openWorker(server.address));
+    const [goodLeft, goodRight] = [new ChannelEnd(left), new ChannelEnd(right)];
+    const client = new Client(server.address, credentials.createInsecure(), clientOptions);
+    const accepted = server.accepted();
+    const same = (bytes: Buffer) => bytes;
+    const stream = client.makeBidiStreamRequest(workerService['calls']?.path ?? '', same, same);
+    const bad = new ChannelEnd(await accepted);
+    const failed = once(stream, 'error').catch((error: unknown) => [error]);
+    stream.write(Buffer.from([0x0a, 0x7f, 1, 2]));
+    expect(await bad.closed()).not.toBeNull();
+    expect(await failed).toHaveLength(1);
+    goodLeft.channel.send(Buffer.from('still here'));
+    expect(Buffer.from((await goodRight.received(1))[0] as Uint8Array).toString()).toBe('still here');
+    client.close();
+    await good.close();
+  });
+});

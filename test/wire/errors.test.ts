@@ -1,0 +1,143 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { HoldfastError, isHoldfastError } from '../../src/common/errors.js';
+import { decodeError, encodeError, encodeUserError, maxErrorBytes } from '../../src/wire/errors.js';
+import { fromGrpcError, toGrpcError } from '../../src/wire/grpc-errors.js';
+
+describe('errors on the wire', () => {
+  it('arrive as they were: code, message, outcome, retryable, details and cause', () => {
+    const error = new HoldfastError('PendingLimitExceeded', 'too many', {
+      outcome: 'unknown',
+      retryable: true,
+      details: { limit: 100, pending: 100, since: new Date(4) },
+      cause: new RangeError('why'),
+    });
+    const copy = decodeError(encodeError(error));
+    expect(copy).toMatchObject({
+      code: 'PendingLimitExceeded',
+      message: 'too many',
+      outcome: 'unknown',
+      retryable: true,
+    });
+    expect(copy.details).toEqual({ limit: 100, pending: 100, since: new Date(4) });
+    expect(copy.cause).toMatchObject({ name: 'RangeError', message: 'why' });
+    expect(isHoldfastError(copy, 'PendingLimitExceeded')).toBe(true);
+  });
+
+  it('are Internal, without stack and fields, when they are not ours', () => {
+    const copy = decodeError(encodeError(Object.assign(new TypeError('redis://secret'), { password: 'x' })));
+    expect(copy).toMatchObject({
+      code: 'Internal',
+      message: 'TypeError: redis://secret',
+      outcome: 'unknown',
+      details: {},
+    });
+    expect(copy.cause).toBeUndefined();
+    expect(decodeError(encodeError('just text'))).toMatchObject({ code: 'Internal', message: 'just text' });
+  });
+
+  it('keep what the user threw: name, message, stack, fields and the causes behind it', () => {
+    class QuotaError extends Error {
+      override name = 'QuotaError';
+      constructor(readonly limit: number) {
+        super('over quota', { cause: new Error('billing', { cause: 'card expired' }) });
+      }
+    }
+    const thrown = Object.assign(new QuotaError(5), { retry: () => 1, request: { id: 'r1' } });
+    const copy = decodeError(encodeUserError(thrown));
+    expect(copy).toMatchObject({
+      code: 'UserError',
+      outcome: 'ran',
+      retryable: false,
+      message: 'QuotaError: over quota',
+    });
+    const cause = copy.cause as Error & Record<string, unknown>;
+    expect(cause).toBeInstanceOf(Error);
+    expect([cause.name, cause.message, cause.stack, cause['limit']]).toEqual([
+      'QuotaError',
+      'over quota',
+      thrown.stack,
+      5,
+    ]);
+    expect(cause['request']).toEqual({ id: 'r1' });
+    expect('retry' in cause).toBe(false);
+    expect((cause.cause as Error).message).toBe('billing');
+    expect((cause.cause as Error).cause).toBe('card expired');
+  });
+
+  it.each([
+    ['text', 'text'],
+    [undefined, undefined],
+    [null, null],
+    [{ status: 404 }, { status: 404 }],
+    [() => 1, expect.stringContaining('function')],
+    [Symbol('s'), 'Symbol(s)'],
+    [new URL('http://a/'), '[URL]'],
+  ])('keep what is thrown without being an error, or describe it: %o', (thrown, expected) => {
+    const copy = decodeError(encodeUserError(thrown));
+    expect([copy.code, copy.cause]).toEqual(['UserError', expected]);
+  });
+
+  it('keep a HoldfastError that the user let through', () => {
+    const copy = decodeError(encodeUserError(new HoldfastError('InstanceLost', 'gone')));
+    expect(isHoldfastError(copy.cause, 'InstanceLost')).toBe(true);
+  });
+
+  it('end a chain of causes that is too long or never ends', () => {
+    const endless = new Error('endless');
+    endless.cause = endless;
+    expect(((decodeError(encodeUserError(endless)).cause as Error).cause as Error).message).toBe('endless');
+    let deep: Error = new Error('0');
+    for (let i = 1; i < 50; i += 1) deep = new Error(`${i}`, { cause: deep });
+    let length = 0;
+    for (let at: unknown = decodeError(encodeUserError(deep)).cause; at instanceof Error; at = at.cause) length += 1;
+    expect(length).toBe(9);
+  });
+
+  it('fit into one frame, whatever is in them', () => {
+    const huge = Object.assign(new Error('m'.repeat(500_000)), { body: 'b'.repeat(500_000) });
+    for (const bytes of [
+      encodeUserError(huge),
+      encodeUserError('t'.repeat(500_000)),
+      encodeError(new HoldfastError('NotFound', 'n'.repeat(500_000), { details: { a: 'a'.repeat(500_000) } })),
+    ]) {
+      expect(bytes.length).toBeLessThanOrEqual(maxErrorBytes);
+      expect(['UserError', 'NotFound']).toContain(decodeError(bytes).code);
+    }
+    const small = decodeError(encodeUserError(Object.assign(new Error('m'), { body: 'b'.repeat(500_000) })));
+    expect(small.cause).toMatchObject({ message: 'm' });
+  });
+
+  it('survive getters that throw', () => {
+    const nasty = new Error('x');
+    Object.defineProperty(nasty, 'message', {
+      get: () => {
+        throw new Error('no');
+      },
+    });
+    Object.defineProperty(nasty, 'field', {
+      enumerable: true,
+      get: () => {
+        throw new Error('no');
+      },
+    });
+    expect(decodeError(encodeUserError(nasty)).code).toBe('UserError');
+  });
+
+  it('are Internal, outcome unknown, when their bytes are none', () => {
+    fc.assert(fc.property(fc.uint8Array(), (bytes) => decodeError(bytes) instanceof HoldfastError));
+    expect(decodeError(new Uint8Array(0))).toMatchObject({ code: 'Internal', outcome: 'unknown' });
+  });
+
+  it('travel in the trailers of gRPC, shortened where they must be', () => {
+    const error = new HoldfastError('StoreQuarantined', 'wait\n a moment…', { details: { untilMs: 5 } });
+    expect(fromGrpcError(toGrpcError(error), 'r:1')).toMatchObject({
+      code: 'StoreQuarantined',
+      retryable: true,
+      details: { untilMs: 5 },
+    });
+    const long = toGrpcError(new HoldfastError('NotFound', 'x'.repeat(100_000)));
+    expect(JSON.stringify(long.metadata.toJSON()).length).toBeLessThan(20_000);
+    expect(fromGrpcError(long, 'r:1')).toMatchObject({ code: 'NotFound', message: 'x'.repeat(1_024) });
+  });
+});
