@@ -1,0 +1,81 @@
+import { mkdirSync } from 'node:fs';
+import { open, type RootDatabase } from 'lmdb';
+import type { Clock } from '../../common/clock.js';
+import { HoldfastError, isHoldfastError } from '../../common/errors.js';
+import { withDeadline } from '../deadline.js';
+
+export type LmdbKey = (string | number)[];
+
+/** An LMDB environment that several processes of this host may have open, each operation with a deadline. */
+export class LmdbDatabase {
+  readonly clock: Clock;
+  readonly #db: RootDatabase<string, LmdbKey>;
+  readonly #path: string;
+  readonly #opTimeoutMs: number;
+  #isClosed = false;
+
+  /** @throws Unavailable when the folder cannot be opened */
+  constructor(settings: { readonly path: string; readonly opTimeoutMs: number; readonly clock: Clock }) {
+    this.clock = settings.clock;
+    this.#path = settings.path;
+    this.#opTimeoutMs = settings.opTimeoutMs;
+    try {
+      mkdirSync(settings.path, { recursive: true, mode: 0o700 });
+      this.#db = open<string, LmdbKey>({ path: settings.path, noSubdir: false, encoding: 'string' });
+    } catch (cause) {
+      throw this.#error('opening', cause);
+    }
+  }
+
+  /** Runs `action` on the newest state, that of other processes included. It must not write. */
+  async read<T>(what: string, action: (db: RootDatabase<string, LmdbKey>) => T): Promise<T> {
+    this.#checkOpen(what);
+    try {
+      this.#db.resetReadTxn();
+      return action(this.#db);
+    } catch (cause) {
+      throw this.#error(what, cause);
+    }
+  }
+
+  /**
+   * Runs `action` alone among all processes; resolves once its writes are visible to them. It must decide everything
+   * before its first write: what was written before a throw stays.
+   */
+  async write<T>(what: string, action: (db: RootDatabase<string, LmdbKey>) => T): Promise<T> {
+    this.#checkOpen(what);
+    const waited = `${what}: another process has been writing to the store at ${this.#path} for ${this.#opTimeoutMs} ms`;
+    try {
+      return await withDeadline(
+        this.#db.transaction(() => action(this.#db)),
+        {
+          clock: this.clock,
+          timeoutMs: this.#opTimeoutMs,
+          onTimeout: () => new HoldfastError('Unavailable', waited, { outcome: 'unknown' }),
+        },
+      );
+    } catch (cause) {
+      throw this.#error(what, cause);
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#db.close();
+  }
+
+  #checkOpen(what: string): void {
+    if (this.#isClosed) throw new HoldfastError('Unavailable', `${what}: the store is closed`, { retryable: false });
+  }
+
+  #error(what: string, cause: unknown): HoldfastError {
+    if (isHoldfastError(cause)) return cause;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const advice = 'check that the folder is writable and its disk has room';
+    return new HoldfastError('Unavailable', `${what}: the store at ${this.#path} failed (${why}): ${advice}`, {
+      outcome: 'unknown',
+      cause,
+    });
+  }
+}

@@ -1,0 +1,138 @@
+import type { RootDatabase } from 'lmdb';
+import type { InstanceKey } from '../../common/ids.js';
+import type { Pin, PinChange, PinChangeResult, PinExpectation } from '../../common/pin.js';
+import type { PinPage, PinScope, PinStore } from '../../common/ports/store.js';
+import { decodePin, encodePin } from '../../wire/pin-record.js';
+import { checkPageLimit, decodePosition, encodePosition } from '../page.js';
+import { checkChange, pinAfter } from '../pin-change.js';
+import type { LmdbDatabase, LmdbKey } from './lmdb-database.js';
+
+type Database = RootDatabase<string, LmdbKey>;
+
+/** A record and when it is over, ms since 1970; 0: never. */
+interface StoredPin {
+  readonly pin: Pin;
+  readonly expiresAtMs: number;
+}
+
+/** How many expired tombstones a change removes, so that they never pile up and no change takes long. */
+const sweptPerChange = 8;
+
+const pinKey = (key: string): LmdbKey => ['pin', key];
+const handleKey = (key: string): LmdbKey => ['handle', key];
+const expiryKey = (atMs: number, key: string): LmdbKey => ['expires', atMs, key];
+const indexPrefix = ({ account, app, className }: PinScope): LmdbKey => ['index', account, app, className];
+const indexKey = (pin: Pin, key: string): LmdbKey => [...indexPrefix(pin.identity), pin.createdAtMs, key];
+
+/** Pins, their handles and the index of them, each change one transaction (S3, S4). */
+export function createLmdbPins(database: LmdbDatabase): PinStore {
+  const nowMs = (): number => database.clock.now();
+  return {
+    get: (key) => database.read(`reading pin ${key}`, (db) => readStored(db, key, nowMs())?.pin ?? null),
+    getMany: (keys) =>
+      database.read(`reading ${keys.length} pins`, (db) =>
+        keys.map((key) => readStored(db, key, nowMs())?.pin ?? null),
+      ),
+    change: async (key, change) => {
+      checkChange(key, change);
+      const what = `changing pin ${key} to ${change.fields.state}`;
+      return database.write(what, (db) => applyChange({ db, key, nowMs: nowMs() }, change));
+    },
+    list: async (scope, page) => {
+      checkPageLimit(page.limit);
+      const after = decodePosition(page.after);
+      const start = after ? [...indexPrefix(scope), after.createdAtMs, after.key] : indexPrefix(scope);
+      return database.read(`listing ${scope.app}/${scope.className}`, (db) =>
+        readPage({ db, scope, start, limit: page.limit, nowMs: nowMs() }),
+      );
+    },
+    handle: (key) =>
+      database.read(`reading handle ${key}`, (db) => {
+        const record = readStored(db, key, nowMs()) ? db.get(handleKey(key)) : undefined;
+        if (record === undefined) return null;
+        const [generation, issuedAtMs] = record.split(' ');
+        return { generation: Number(generation), issuedAtMs: Number(issuedAtMs) };
+      }),
+  };
+}
+
+interface Change {
+  readonly db: Database;
+  readonly key: InstanceKey;
+  readonly nowMs: number;
+}
+
+function applyChange({ db, key, nowMs }: Change, change: PinChange): PinChangeResult {
+  sweep(db, nowMs);
+  const old = readStored(db, key, nowMs)?.pin ?? null;
+  if (old?.opId === change.opId) return { applied: true, pin: old };
+  if (!isExpected(old, change.expect)) return { applied: false, pin: old };
+
+  // S2: also when this host's clock went back since the last activation.
+  const epoch =
+    change.epoch === 'next' ? Math.max((old?.epoch ?? 0) + 1, Math.floor(nowMs * 1_000)) : (old?.epoch ?? 0);
+  const pin = pinAfter(change, {
+    epoch,
+    generation: change.generation === 'epoch' ? epoch : (old?.generation ?? epoch),
+  });
+  const expiresAtMs = change.ttlMs === null ? 0 : nowMs + change.ttlMs;
+  const record = `${expiresAtMs}\n${encodePin(pin).toString('utf8')}`;
+
+  if (old) db.removeSync(indexKey(old, key));
+  if (pin.state !== 'closed') db.putSync(indexKey(pin, key), '');
+  if (expiresAtMs > 0) db.putSync(expiryKey(expiresAtMs, key), '');
+  if (change.generation === 'epoch') db.putSync(handleKey(key), `${pin.generation} ${pin.createdAtMs}`);
+  db.putSync(pinKey(key), record);
+  return { applied: true, pin };
+}
+
+function isExpected(pin: Pin | null, expect: PinExpectation): boolean {
+  if (expect === 'none' || pin === null) return expect === 'none' && pin === null;
+  return pin.generation === expect.generation && pin.epoch === expect.epoch && pin.state === expect.state;
+}
+
+function readStored(db: Database, key: InstanceKey, nowMs: number): StoredPin | null {
+  const record = db.get(pinKey(key));
+  if (record === undefined) return null;
+  const end = record.indexOf('\n');
+  const expiresAtMs = Number(record.slice(0, end));
+  if (expiresAtMs > 0 && expiresAtMs <= nowMs) return null;
+  return { pin: decodePin(record.slice(end + 1)), expiresAtMs };
+}
+
+function sweep(db: Database, nowMs: number): void {
+  const due = db.getKeys({ start: ['expires'], end: ['expires', nowMs], inclusiveEnd: true, limit: sweptPerChange });
+  for (const [, atMs, key] of [...due]) {
+    if (typeof atMs !== 'number' || typeof key !== 'string') continue;
+    db.removeSync(expiryKey(atMs, key));
+    // The id was made again since, or has another tombstone.
+    if (!db.get(pinKey(key))?.startsWith(`${atMs}\n`)) continue;
+    db.removeSync(pinKey(key));
+    db.removeSync(handleKey(key));
+  }
+}
+
+function readPage(page: {
+  readonly db: Database;
+  readonly scope: PinScope;
+  readonly start: LmdbKey;
+  readonly limit: number;
+  readonly nowMs: number;
+}): PinPage {
+  const { db, scope, start, limit, nowMs } = page;
+  // Any string is behind every number.
+  const end = [...indexPrefix(scope), ''];
+  const pins: Pin[] = [];
+  let last: LmdbKey | null = null;
+  for (const entry of db.getKeys({ start, exclusiveStart: true, end })) {
+    if (last && pins.length === limit) return { pins, next: encodePosition(positionOf(last)) };
+    last = entry;
+    const stored = readStored(db, positionOf(entry).key as InstanceKey, nowMs);
+    if (stored) pins.push(stored.pin);
+  }
+  return { pins, next: null };
+}
+
+function positionOf(entry: LmdbKey): { createdAtMs: number; key: string } {
+  return { createdAtMs: Number(entry[4]), key: String(entry[5]) };
+}

@@ -1,0 +1,118 @@
+import { Cluster, type Redis } from 'ioredis';
+import type { Clock } from '../../common/clock.js';
+import { HoldfastError } from '../../common/errors.js';
+import { withDeadline } from '../deadline.js';
+import { makeClient } from './client.js';
+import { connectError, type StoreOperation, storeAway, storeError, storeTimeout } from './errors.js';
+import { loadScripts, type Script, type ScriptName } from './scripts.js';
+import { parseRedisUrl } from './url.js';
+
+const closeWithinMs = 1_000;
+
+/** A client with a deadline on every operation, whose errors are `HoldfastError`s. */
+export class RedisConnection {
+  readonly client: Redis | Cluster;
+  readonly isCluster: boolean;
+  readonly #shown: string;
+  readonly #clock: Clock;
+  readonly #opTimeoutMs: number;
+  readonly #scripts: Readonly<Record<ScriptName, Script>>;
+  #isClosed = false;
+
+  private constructor(client: Redis | Cluster, settings: ConnectionSettings, shown: string) {
+    this.client = client;
+    this.isCluster = client instanceof Cluster;
+    this.#shown = shown;
+    this.#clock = settings.clock;
+    this.#opTimeoutMs = settings.opTimeoutMs;
+    this.#scripts = loadScripts();
+  }
+
+  /** @throws InvalidArgument for the url, Unavailable when no connection comes up */
+  static async open(settings: ConnectionSettings): Promise<RedisConnection> {
+    const address = parseRedisUrl(settings.url);
+    const client = makeClient(address, settings.opTimeoutMs);
+    let lastError: unknown = null;
+    // Kept for the life of the client, which prints errors that nobody listens to.
+    client.on('error', (error: unknown) => {
+      lastError = error;
+    });
+    const operation = { what: 'connecting', server: address.shown };
+    try {
+      await withDeadline(connectAndPing(client), {
+        clock: settings.clock,
+        timeoutMs: settings.opTimeoutMs,
+        onTimeout: () => storeTimeout(operation, settings.opTimeoutMs),
+      });
+    } catch (error) {
+      client.disconnect();
+      throw connectError(address.shown, reasonOf(lastError) ?? error);
+    }
+    return new RedisConnection(client, settings, address.shown);
+  }
+
+  /** @throws Unavailable, Internal */
+  async run<T>(what: string, send: (client: Redis | Cluster) => Promise<T>): Promise<T> {
+    const operation: StoreOperation = { what, server: this.#shown };
+    if (this.#isClosed) throw new HoldfastError('Unavailable', `${what}: the store is closed`, { retryable: false });
+    if (this.client.status !== 'ready') throw storeAway(operation);
+    try {
+      return await withDeadline(send(this.client), {
+        clock: this.#clock,
+        timeoutMs: this.#opTimeoutMs,
+        onTimeout: () => storeTimeout(operation, this.#opTimeoutMs),
+      });
+    } catch (error) {
+      throw storeError(error, operation);
+    }
+  }
+
+  /** Runs a script; all of `keys` share a slot. @throws Unavailable, Internal */
+  script(name: ScriptName, what: string, call: ScriptCall): Promise<unknown> {
+    const { sha, lua } = this.#scripts[name];
+    const { keys, args } = call;
+    return this.run(what, async (client) => {
+      try {
+        return await client.evalsha(sha, keys.length, ...keys, ...args);
+      } catch (error) {
+        // A server that restarted or took over does not have it yet; nothing ran.
+        if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+        return client.eval(lua, keys.length, ...keys, ...args);
+      }
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const late = new Error('QUIT was not answered');
+    await withDeadline(this.client.quit(), {
+      clock: this.#clock,
+      timeoutMs: closeWithinMs,
+      onTimeout: () => late,
+    }).catch(() => undefined); // Away or slow: the connection is cut below.
+    this.client.disconnect();
+  }
+}
+
+export interface ConnectionSettings {
+  readonly url: string;
+  readonly opTimeoutMs: number;
+  readonly clock: Clock;
+}
+
+export interface ScriptCall {
+  readonly keys: readonly string[];
+  readonly args: readonly (string | number)[];
+}
+
+async function connectAndPing(client: Redis | Cluster): Promise<void> {
+  await client.connect();
+  await client.ping();
+}
+
+/** A cluster client's error hides the errors of its nodes. */
+function reasonOf(error: unknown): unknown {
+  const hidden = (error as { lastNodeError?: unknown } | null)?.lastNodeError;
+  return hidden ?? error;
+}

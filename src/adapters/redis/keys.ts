@@ -1,0 +1,20 @@
+import type { BootId, InstanceKey } from '../../common/ids.js';
+import type { PinScope } from '../../common/ports/store.js';
+
+/** The names of all keys. Names that people choose are escaped: a `:` or `{` in one would name the key of another. */
+export const redisKeys = {
+  pin: (key: InstanceKey) => `hf:pin:{${key}}`,
+  handle: (key: InstanceKey) => `hf:handle:{${key}}`,
+  index: (scope: PinScope, shard: number) =>
+    `hf:index:${escaped(scope.account)}:${escaped(scope.app)}:${escaped(scope.className)}:${shard}`,
+  lease: (bootId: BootId) => `hf:lease:${bootId}`,
+  app: (account: string, app: string) => `hf:app:${escaped(account)}:${escaped(app)}`,
+  /** Names of the account's apps. */
+  apps: (account: string) => `hf:apps:${escaped(account)}`,
+  signingKeys: (account: string) => `hf:keys:${escaped(account)}`,
+  tokens: (account: string) => `hf:keys:${escaped(account)}:tokens`,
+};
+
+function escaped(name: string): string {
+  return encodeURIComponent(name);
+}

@@ -1,0 +1,13 @@
+-- Gives a boot its lease, unless it was released: a boot that is over never comes back (S6).
+--
+-- KEYS[1] lease
+-- ARGV[1] lease record, JSON
+-- ARGV[2] ttl in ms
+--
+-- Returns 1, or 0 for a released one.
+
+if redis.call('GET', KEYS[1]) == 'released' then
+  return 0
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1

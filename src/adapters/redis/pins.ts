@@ -1,0 +1,87 @@
+import type { Clock } from '../../common/clock.js';
+import { HoldfastError } from '../../common/errors.js';
+import type { InstanceKey } from '../../common/ids.js';
+import type { Pin, PinChange, PinChangeResult } from '../../common/pin.js';
+import type { HandleRecord, PinStore } from '../../common/ports/store.js';
+import { decodePin, encodePinBody } from '../../wire/pin-record.js';
+import { checkChange, pinAfter } from '../pin-change.js';
+import type { RedisConnection } from './connection.js';
+import { redisKeys } from './keys.js';
+import { createPinIndex } from './pin-index.js';
+
+/** Pins, their handles and the index of them (S3, S4). */
+export function createPins(redis: RedisConnection, clock: Clock): PinStore {
+  const getMany = (keys: readonly InstanceKey[]) => readPins(redis, keys);
+  const index = createPinIndex({ redis, clock, readPins: getMany });
+
+  async function change(key: InstanceKey, wanted: PinChange): Promise<PinChangeResult> {
+    checkChange(key, wanted);
+    if (wanted.generation === 'epoch') {
+      // Sent together: should this process die after the first, the second is on its way. A loser's entry is right too,
+      // and one that stays without a pin is removed by a listing.
+      const [result] = await Promise.all([applyChange(redis, key, wanted), index.add(key, wanted.fields)]);
+      return result;
+    }
+    const result = await applyChange(redis, key, wanted);
+    // The close has happened, whatever becomes of its entry: a listing removes it as well.
+    if (result.applied && result.pin.state === 'closed') await index.remove(key, result.pin).catch(() => undefined);
+    return result;
+  }
+
+  return {
+    get: async (key) => {
+      const record = await redis.run(`reading pin ${key}`, (client) => client.get(redisKeys.pin(key)));
+      return decodeRecord(record);
+    },
+    getMany,
+    change,
+    list: index.list,
+    handle: async (key) => {
+      const record = await redis.run(`reading handle ${key}`, (client) => client.get(redisKeys.handle(key)));
+      return record === null ? null : decodeHandle(record);
+    },
+  };
+}
+
+async function readPins(redis: RedisConnection, keys: readonly InstanceKey[]): Promise<(Pin | null)[]> {
+  if (keys.length === 0) return [];
+  const names = keys.map(redisKeys.pin);
+  const records = await redis.run(`reading ${keys.length} pins`, (client) =>
+    // The keys of one command must share a slot; these go out together and by node.
+    redis.isCluster ? Promise.all(names.map((name) => client.get(name))) : client.mget(...names),
+  );
+  return records.map(decodeRecord);
+}
+
+async function applyChange(redis: RedisConnection, key: InstanceKey, change: PinChange): Promise<PinChangeResult> {
+  const { expect, fields, opId, transitions, ttlMs } = change;
+  const expected = expect === 'none' ? (['', '', ''] as const) : [expect.generation, expect.epoch, expect.state];
+  const reply = await redis.script('pinChange', `changing pin ${key} to ${fields.state}`, {
+    keys: [redisKeys.pin(key), redisKeys.handle(key)],
+    args: [
+      ...expected,
+      opId,
+      change.epoch,
+      change.generation,
+      fields.state,
+      encodePinBody({ ...fields, transitions }),
+      ttlMs ?? 0,
+      fields.createdAtMs,
+    ],
+  });
+  const [verdict, first, second] = reply as [string, string | null, string?];
+  if (verdict === 'applied')
+    return { applied: true, pin: pinAfter(change, { generation: Number(first), epoch: Number(second) }) };
+  if (verdict === 'before' && first !== null) return { applied: true, pin: decodePin(first) };
+  return { applied: false, pin: decodeRecord(first) };
+}
+
+function decodeRecord(record: string | null | undefined): Pin | null {
+  return record === null || record === undefined ? null : decodePin(record);
+}
+
+function decodeHandle(record: string): HandleRecord {
+  const parts = /^(\d{1,16}) (\d{1,16})$/.exec(record);
+  if (!parts) throw new HoldfastError('Internal', `a handle record of ${record.length} characters does not decode`);
+  return { generation: Number(parts[1]), issuedAtMs: Number(parts[2]) };
+}

@@ -1,0 +1,31 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+
+const files = {
+  pinChange: 'pin-change.lua',
+  indexRemove: 'index-remove.lua',
+  leaseCreate: 'lease-create.lua',
+  leaseRenew: 'lease-renew.lua',
+  leaseRead: 'lease-read.lua',
+  appPublish: 'app-publish.lua',
+  appGet: 'app-get.lua',
+  signingKeys: 'signing-keys.lua',
+} as const;
+
+export type ScriptName = keyof typeof files;
+
+export interface Script {
+  readonly lua: string;
+  /** SHA-1, by which the server knows it. */
+  readonly sha: string;
+}
+
+/** Reads the scripts that lie beside this file, in src as in dist. */
+export function loadScripts(): Readonly<Record<ScriptName, Script>> {
+  const load = (file: string): Script => {
+    const lua = readFileSync(new URL(`./lua/${file}`, import.meta.url), 'utf8');
+    return { lua, sha: createHash('sha1').update(lua).digest('hex') };
+  };
+  const entries = Object.entries(files).map(([name, file]) => [name, load(file)] as const);
+  return Object.fromEntries(entries) as Record<ScriptName, Script>;
+}

@@ -1,0 +1,47 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type InstanceKey, instanceKey } from '../../src/common/ids.js';
+import type { Pin, PinChange } from '../../src/common/pin.js';
+import type { Store } from '../../src/common/ports/store.js';
+import { appTests, keyTests } from './store/apps-and-keys.js';
+import { leaseTests } from './store/leases.js';
+import { listTests } from './store/lists.js';
+import { identity } from './store/pin-changes.js';
+import { pinTests } from './store/pins.js';
+
+export interface StoreUnderTest extends AsyncDisposable {
+  readonly store: Store;
+  /** The same data through a connection of its own. */
+  connect(): Promise<Store>;
+  /** Makes a change as if the store's clock were an hour ahead, for this change only. */
+  changeAhead(key: InstanceKey, change: PinChange): Promise<Pin>;
+}
+
+/** What every store must do; each suite runs against one store, whose data its tests share. */
+export function describeStore(name: string, make: () => Promise<StoreUnderTest>): void {
+  describe(name, () => {
+    let made: StoreUnderTest;
+    const context = (): StoreUnderTest => made;
+    beforeAll(async () => {
+      made = await make();
+    });
+    afterAll(() => made?.[Symbol.asyncDispose]());
+
+    describe('pins', () => pinTests(context));
+    describe('lists of pins', () => listTests(context));
+    describe('leases', () => leaseTests(context));
+    describe('apps', () => appTests(context));
+    describe('keys and tokens', () => keyTests(context));
+    describe('the store', () => storeTests(context));
+  });
+}
+
+function storeTests(context: () => StoreUnderTest): void {
+  test('it answers a ping until it is closed, and then refuses at once', async () => {
+    const store = await context().connect();
+    await store.ping();
+    await store.close();
+    await store.close();
+    await expect(store.ping()).rejects.toMatchObject({ code: 'Unavailable', outcome: 'not-run', retryable: false });
+    await expect(store.pins.get(instanceKey(identity()))).rejects.toMatchObject({ code: 'Unavailable' });
+  });
+}
