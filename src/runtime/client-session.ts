@@ -1,0 +1,245 @@
+import type { Clock } from '../common/clock.js';
+import { HoldfastError } from '../common/errors.js';
+import type { Epoch, InstanceKey } from '../common/ids.js';
+import type { TimerWheel } from '../common/timer-wheel.js';
+import { encodeError } from '../wire/errors.js';
+import { readBind, readMeta } from '../wire/frame-bodies.js';
+import { readBody, readCall, readCancel, readCredit } from '../wire/frame-reader.js';
+import { type BindBody, CallFlag, CancelReason, defaultMaxPayloadBytes, FrameKind } from '../wire/frames.js';
+import type { ServerLink } from '../wire/link-host.js';
+import { tracing } from '../wire/tracing.js';
+import { CallTrace } from './call-trace.js';
+import type { Instance } from './instance.js';
+import { unknownMethod } from './instance-errors.js';
+import type { KeyedFollower } from './keyed-calls.js';
+import { type Caller, WorkerCall } from './worker-call.js';
+
+/** What a session needs of its worker. */
+export interface SessionHost {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  /** False: this boot admits nothing more (S7). Asked before every admission. */
+  mayAdmit(): boolean;
+  find(key: InstanceKey): Instance | undefined;
+  /** @throws PermissionDenied */
+  checkCapability(bind: BindBody): void;
+  countCall(outcome: 'admitted' | 'moved' | 'refused'): void;
+}
+
+/** An instance that this client has bound to a slot. */
+interface Binding {
+  readonly key: InstanceKey;
+  readonly epoch: Epoch;
+  instance: Instance | undefined;
+  readonly refusal: HoldfastError | null;
+}
+
+/** A client's slots are its own choice of numbers; this bounds what it can make us remember. */
+const maxSlots = 4_194_304;
+
+/**
+ * One client of this worker: its slots, its calls that are not answered yet, and the way back to it.
+ *
+ * I1. A frame that breaks the protocol ends this session and nothing else.
+ * I2. When the client is gone its calls are cancelled (C5).
+ */
+export class ClientSession implements Caller {
+  readonly #host: SessionHost;
+  readonly #link: ServerLink;
+  readonly #bindings = new Map<number, Binding>();
+  readonly #calls = new Map<number, WorkerCall | KeyedFollower>();
+
+  constructor(host: SessionHost, link: ServerLink) {
+    this.#host = host;
+    this.#link = link;
+  }
+
+  // biome-ignore lint/complexity/useMaxParams: no object per frame
+  onFrame(kind: FrameKind, ref: number, slot: number, frame: Buffer): void {
+    switch (kind) {
+      case FrameKind.Call:
+        return this.#onCall(ref, slot, frame);
+      case FrameKind.Bind:
+        return this.#onBind(slot, frame);
+      case FrameKind.Chunk:
+        return this.#withCall(ref, (call) => call.container?.pass(call, frame));
+      case FrameKind.Credit:
+        return this.#onCredit(ref, frame);
+      case FrameKind.Cancel:
+        return this.#onCancel(ref, frame);
+      default:
+        throw new HoldfastError('InvalidArgument', `a client must not send frames of kind ${kind}`);
+    }
+  }
+
+  /** The client is gone, or its link was closed: nobody waits for these answers. */
+  onGone(): void {
+    const calls = [...this.#calls.values()];
+    this.#calls.clear();
+    for (const call of calls) {
+      if (call instanceof WorkerCall) call.instance.cancel(call, CancelReason.caller);
+      else call.cancel(false);
+    }
+    this.#bindings.clear();
+  }
+
+  forward(frame: Buffer, ref: number): void {
+    this.#link.writer.forward(frame, ref, 0);
+    this.#flush();
+  }
+
+  fail(ref: number, error: unknown): void {
+    this.#link.writer.frame(FrameKind.Error, ref, 0, encodeError(error));
+    this.#flush();
+  }
+
+  moved(ref: number): void {
+    this.#link.writer.frame(FrameKind.Moved, ref, 0);
+    this.#flush();
+  }
+
+  done(ref: number): void {
+    this.#calls.delete(ref);
+  }
+
+  /** The last answer that this client waits for goes out at once; while others are on their way it joins them. */
+  #flush(): void {
+    if (this.#calls.size <= 1) this.#link.flushNow();
+    else this.#link.flushSoon();
+  }
+
+  #onBind(slot: number, frame: Buffer): void {
+    if (this.#bindings.size >= maxSlots && !this.#bindings.has(slot)) {
+      throw new HoldfastError('InvalidArgument', `a client may bind ${maxSlots} instances at one worker`);
+    }
+    const bind = readBind(readBody(frame));
+    this.#bindings.set(slot, {
+      key: bind.key as InstanceKey,
+      epoch: bind.epoch,
+      instance: this.#host.find(bind.key as InstanceKey),
+      refusal: this.#refusalOf(bind),
+    });
+  }
+
+  #refusalOf(bind: BindBody): HoldfastError | null {
+    try {
+      this.#host.checkCapability(bind);
+      return null;
+    } catch (e) {
+      return e as HoldfastError;
+    }
+  }
+
+  #onCall(ref: number, slot: number, frame: Buffer): void {
+    const binding = this.#bindings.get(slot);
+    if (binding === undefined || this.#calls.has(ref)) {
+      throw new HoldfastError(
+        'InvalidArgument',
+        `call ${ref} names slot ${slot} that is not bound, or its number is taken`,
+      );
+    }
+    if (binding.refusal !== null) return this.#refuse(ref, binding.refusal);
+    const instance = this.#instanceOf(binding);
+    if (instance === undefined || !this.#host.mayAdmit()) {
+      this.#host.countCall('moved');
+      return this.moved(ref);
+    }
+    const head = readCall(frame);
+    const method = instance.klass.methods.get(head.method);
+    if (method === undefined) {
+      return this.#refuse(ref, unknownMethod(instance.identity, head.method, [...instance.klass.methods.keys()]));
+    }
+    if (method.generator !== ((head.flags & CallFlag.generator) !== 0)) {
+      return this.#refuse(ref, wrongKind(head.method, method.generator));
+    }
+    if (head.payloadLength > defaultMaxPayloadBytes) return this.#refuse(ref, tooLarge(head.payloadLength));
+    const meta = head.meta === null ? null : readMeta(head.meta);
+    const deadlineAt = head.remainingMs === 0 ? null : this.#host.clock.monotonic() + head.remainingMs;
+    this.#host.countCall('admitted');
+    if (meta?.idempotencyKey !== undefined && !method.generator) {
+      return this.#onKeyedCall(ref, {
+        instance,
+        method,
+        frame,
+        key: meta.idempotencyKey,
+        chain: meta.chain ?? null,
+        deadlineAt,
+      });
+    }
+    const trace =
+      tracing.active === null ? null : CallTrace.start(instance.identity, method.name, meta?.traceparent ?? null);
+    const call = new WorkerCall({ caller: this, ref, instance, method, chain: meta?.chain ?? null, deadlineAt, trace });
+    this.#calls.set(ref, call);
+    instance.accept(call, frame);
+  }
+
+  #onKeyedCall(
+    ref: number,
+    keyed: Pick<WorkerCall, 'instance' | 'method' | 'chain' | 'deadlineAt'> & {
+      readonly frame: Buffer;
+      readonly key: string;
+    },
+  ): void {
+    const { instance, method, chain, deadlineAt } = keyed;
+    const known = instance.keyed.find(keyed.key);
+    const entry = known ?? instance.keyed.begin(keyed.key);
+    const follower = entry.join(this, ref);
+    if (!follower.isDone) {
+      this.#calls.set(ref, follower);
+      if (deadlineAt !== null)
+        this.#host.wheel.add(deadlineAt - this.#host.clock.monotonic(), () => follower.cancel(true));
+    }
+    if (known !== null) return;
+    entry.call = new WorkerCall({ caller: entry, ref: 0, instance, method, chain, deadlineAt: null, trace: null });
+    instance.accept(entry.call, keyed.frame);
+  }
+
+  #onCredit(ref: number, frame: Buffer): void {
+    const call = this.#calls.get(ref);
+    if (call === undefined) return;
+    if (call instanceof WorkerCall) call.container?.pass(call, frame);
+    else call.credit(readCredit(frame));
+  }
+
+  #onCancel(ref: number, frame: Buffer): void {
+    const call = this.#calls.get(ref);
+    if (call === undefined) return;
+    const reason = readCancel(frame);
+    const byDeadline = reason === CancelReason.deadline;
+    if (!(call instanceof WorkerCall)) return call.cancel(byDeadline);
+    if (reason === CancelReason.abandoned) return call.instance.cancel(call, CancelReason.abandoned);
+    call.instance.cancel(call, byDeadline ? CancelReason.deadline : CancelReason.caller);
+  }
+
+  #withCall(ref: number, act: (call: WorkerCall) => void): void {
+    const call = this.#calls.get(ref);
+    if (call instanceof WorkerCall) act(call);
+  }
+
+  /** A binding outlives an instance that sleeps and comes back; its epoch then differs. */
+  #instanceOf(binding: Binding): Instance | undefined {
+    if (binding.instance === undefined || binding.instance.phase === 'gone')
+      binding.instance = this.#host.find(binding.key);
+    return binding.instance?.pin.epoch === binding.epoch ? binding.instance : undefined;
+  }
+
+  #refuse(ref: number, error: HoldfastError): void {
+    this.#host.countCall('refused');
+    this.fail(ref, error);
+  }
+}
+
+function wrongKind(method: string, generator: boolean): HoldfastError {
+  const [is, how] = generator ? ['a generator', 'iterate over it'] : ['not a generator', 'await it'];
+  return new HoldfastError('InvalidArgument', `method '${method}' is ${is}: ${how}`, {
+    details: { method, generator },
+  });
+}
+
+function tooLarge(bytes: number): HoldfastError {
+  return new HoldfastError(
+    'PayloadTooLarge',
+    `the arguments take ${bytes} bytes, a call may carry ${defaultMaxPayloadBytes}; send them in parts`,
+    { details: { bytes, maxBytes: defaultMaxPayloadBytes } },
+  );
+}

@@ -1,0 +1,293 @@
+import type { Clock } from '../common/clock.js';
+import { HoldfastError } from '../common/errors.js';
+import type { ContainerExit, ContainerProcess } from '../common/ports/container.js';
+import { decodeError } from '../wire/errors.js';
+import { decodeBody, encodeBody } from '../wire/frame-bodies.js';
+import { readBody, readFrames } from '../wire/frame-reader.js';
+import { FrameStream } from '../wire/frame-stream.js';
+import {
+  type ActivateBody,
+  type CancelReason,
+  callOffsets,
+  type DeactivateBody,
+  type DeactivatedBody,
+  FrameKind,
+  frameOffsets,
+  type LoadBody,
+} from '../wire/frames.js';
+import type { Instance } from './instance.js';
+import type { LoadedClass } from './loaded-class.js';
+import type { WorkerCall } from './worker-call.js';
+
+/** What a container says besides its answers. */
+export interface ContainerEvents {
+  onLog(origin: LogOrigin, body: Uint8Array): void;
+  /** Frames of its tunnels (nested calls). */
+  onTunnel(kind: FrameKind, ref: number, body: Buffer): void;
+  onDied(exit: ContainerExit): void;
+}
+
+/** Where a line was said; the instance is null where several share the container. */
+export interface LogOrigin {
+  readonly app: string;
+  readonly className: string;
+  readonly instance: Instance | null;
+}
+
+interface Waiter<T> {
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
+const dyingMs = 500;
+
+/**
+ * A worker's end of one container: numbers its calls and instances, and forwards frames without looking at payloads.
+ *
+ * I1. A call is in `#calls` from its start until the container's last frame for it, or until the container is dead.
+ * I2. Frames for a call that is not there are dropped: it was answered, or its instance was fenced.
+ */
+export class Container {
+  readonly id: string;
+  /** What it was loaded for. */
+  #class = { app: '', className: '' };
+  readonly #process: ContainerProcess;
+  readonly #stream: FrameStream;
+  readonly #calls = new Map<number, WorkerCall>();
+  readonly #instances = new Map<number, Instance>();
+  readonly #waiters = new Map<number, Waiter<never>>();
+  #loading: Waiter<void> | null = null;
+  #events: ContainerEvents | null = null;
+  #lastRef = 0;
+  #lastSlot = 0;
+  #exit: ContainerExit | null = null;
+
+  constructor(process: ContainerProcess, clock: Clock) {
+    this.id = process.id;
+    this.#process = process;
+    this.#stream = new FrameStream(process.channel);
+    process.channel.open({
+      onMessage: (message) => this.#receive(message),
+      onDrain: () => this.#stream.onDrain(),
+      // It is dying, and how is for its exit to tell; one that only closed its socket is ended.
+      onClosed: () => clock.after(dyingMs, () => process.kill()),
+    });
+    void process.exited.then((exit) => this.#died(exit));
+  }
+
+  get instanceCount(): number {
+    return this.#instances.size;
+  }
+
+  get isDead(): boolean {
+    return this.#exit !== null;
+  }
+
+  listen(events: ContainerEvents): void {
+    this.#events = events;
+    this.#process.onOutput((line) => {
+      const level = line.stream === 'stderr' ? 'error' : 'info';
+      events.onLog(this.#origin(null), encodeBody({ level, message: line.text, source: line.stream }));
+    });
+    if (this.#exit !== null) events.onDied(this.#exit);
+  }
+
+  /** Puts limits on it and loads the bundle. @throws ActivationFailed when the bundle throws or the container dies */
+  load(klass: LoadedClass, body: LoadBody): Promise<void> {
+    const { memoryMb, cpu } = klass.options;
+    this.#class = { app: klass.app, className: klass.manifest.name };
+    this.#process.limit({ memoryMb, cpu });
+    return new Promise((resolve, reject) => {
+      if (this.#exit !== null) return reject(diedStarting(this.#exit));
+      this.#loading = { resolve, reject };
+      this.#control(FrameKind.Load, 0, encodeBody(body));
+    });
+  }
+
+  /** Constructs the instance and runs its `enter` hooks. @throws ActivationFailed */
+  activate(instance: Instance, body: ActivateBody): { readonly slot: number; readonly ready: Promise<void> } {
+    const slot = ++this.#lastSlot;
+    this.#instances.set(slot, instance);
+    const ready = new Promise<void>((resolve, reject) => {
+      if (this.#exit !== null) return reject(diedStarting(this.#exit));
+      this.#waiters.set(slot, { resolve: resolve as () => void, reject });
+      this.#control(FrameKind.Activate, slot, encodeBody(body));
+    });
+    return { slot, ready };
+  }
+
+  /** Runs its `exit` hooks and forgets it. Never rejects: a container that dies meanwhile skipped them. */
+  deactivate(slot: number, body: DeactivateBody): Promise<DeactivatedBody> {
+    return new Promise((resolve) => {
+      const done = (answer: DeactivatedBody) => {
+        this.#instances.delete(slot);
+        resolve(answer);
+      };
+      if (this.#exit !== null || !this.#instances.has(slot)) return done({ exitHook: 'skipped' });
+      this.#waiters.set(slot, { resolve: done as () => void, reject: () => done({ exitHook: 'skipped' }) });
+      this.#control(FrameKind.Deactivate, slot, encodeBody(body));
+    });
+  }
+
+  /** @param frame its `Call` frame; copied before this returns */
+  start(call: WorkerCall, frame: Buffer, remainingMs: number): void {
+    const wasIdle = this.#calls.size === 0;
+    call.container = this;
+    call.containerRef = ++this.#lastRef;
+    this.#calls.set(call.containerRef, call);
+    frame.writeUInt32LE(remainingMs, frameOffsets.body + callOffsets.remainingMs);
+    this.#stream.writer.forward(frame, call.containerRef, call.instance.slot);
+    if (wasIdle) this.#stream.flushNow();
+    else this.#stream.flushSoon();
+  }
+
+  /** A chunk or credit from the caller. */
+  pass(call: WorkerCall, frame: Buffer): void {
+    if (!this.#calls.has(call.containerRef)) return;
+    this.#stream.writer.forward(frame, call.containerRef, 0);
+    this.#stream.flushSoon();
+  }
+
+  credit(call: WorkerCall, bytes: number): void {
+    const body = Buffer.allocUnsafe(4);
+    body.writeUInt32LE(bytes);
+    this.#stream.writer.urgent(FrameKind.Credit, call.containerRef, body);
+    this.#stream.flushSoon();
+  }
+
+  cancel(call: WorkerCall, reason: CancelReason): void {
+    if (!this.#calls.has(call.containerRef)) return;
+    this.#stream.writer.frame(FrameKind.Cancel, call.containerRef, 0, Uint8Array.of(reason));
+    this.#stream.flushNow();
+  }
+
+  tunnel(kind: FrameKind, ref: number, body: Uint8Array): boolean {
+    this.#stream.writer.frame(kind, ref, 0, body);
+    this.#stream.flushSoon();
+    return !this.#stream.isBlocked;
+  }
+
+  kill(): void {
+    this.#process.kill();
+  }
+
+  /** Resolves when the process is gone. */
+  async killed(): Promise<void> {
+    this.#process.kill();
+    await this.#process.exited;
+  }
+
+  #control(kind: FrameKind, slot: number, body: Uint8Array): void {
+    this.#stream.writer.frame(kind, 0, slot, body);
+    this.#stream.flushNow();
+  }
+
+  #receive(message: Uint8Array): void {
+    try {
+      // biome-ignore lint/complexity/useMaxParams: no object per frame
+      readFrames(message, (kind, ref, slot, frame) => this.#onFrame(kind, ref, slot, frame));
+    } catch {
+      // What a container says is hostile input: malformed frames end it, and only it.
+      this.#process.kill();
+    }
+  }
+
+  // biome-ignore lint/complexity/useMaxParams: no object per frame
+  #onFrame(kind: FrameKind, ref: number, slot: number, frame: Buffer): void {
+    switch (kind) {
+      case FrameKind.Result:
+      case FrameKind.Yield:
+      case FrameKind.Chunk:
+      case FrameKind.Credit:
+      case FrameKind.Error:
+      case FrameKind.End: {
+        const call = this.#calls.get(ref);
+        if (call !== undefined) this.#onAnswer(kind, call, frame);
+        return;
+      }
+      case FrameKind.Loaded:
+        return this.#settleLoading((waiter) => waiter.resolve());
+      case FrameKind.LoadFailed:
+        return this.#settleLoading((waiter) => waiter.reject(decodeError(readBody(frame))));
+      case FrameKind.Activated:
+        return this.#settle(slot, (waiter) => waiter.resolve(undefined as never));
+      case FrameKind.ActivationFailed:
+        return this.#settle(slot, (waiter) => waiter.reject(decodeError(readBody(frame))));
+      case FrameKind.Deactivated:
+        return this.#settle(slot, (waiter) => waiter.resolve(decodeBody(readBody(frame)) as never));
+      case FrameKind.Log:
+        return this.#events?.onLog(this.#origin(this.#instances.get(slot) ?? null), readBody(frame));
+      default:
+        this.#events?.onTunnel(kind, ref, readBody(frame));
+    }
+  }
+
+  /** The instance is told when the code has stopped and when the last frame has passed; both may be the same one. */
+  #onAnswer(kind: FrameKind, call: WorkerCall, frame: Buffer): void {
+    const carried = frame.length - frameOffsets.body;
+    if (kind === FrameKind.Result || kind === FrameKind.Yield) {
+      call.bytesToCome = frame.readUInt32LE(frameOffsets.body) - (carried - 4);
+    } else if (kind === FrameKind.Chunk) {
+      call.bytesToCome -= carried;
+    }
+    if (!call.isAnswered) call.caller.forward(frame, call.ref);
+    const hasStopped = kind === FrameKind.Result || kind === FrameKind.Error || kind === FrameKind.End;
+    const isLast =
+      kind === FrameKind.Error || kind === FrameKind.End || (call.bytesToCome <= 0 && this.#isResult(kind, call));
+    if (hasStopped || isLast) this.#ended(call, isLast);
+  }
+
+  /** A chunk that completes a result ends the call, one that completes a generator's value does not. */
+  #isResult(kind: FrameKind, call: WorkerCall): boolean {
+    return kind === FrameKind.Result || (kind === FrameKind.Chunk && call.hasReleased);
+  }
+
+  #ended(call: WorkerCall, isLast: boolean): void {
+    if (isLast) this.#calls.delete(call.containerRef);
+    call.instance.callEnded(call, isLast);
+  }
+
+  #settleLoading(settle: (waiter: Waiter<void>) => void): void {
+    const waiter = this.#loading;
+    this.#loading = null;
+    if (waiter !== null) settle(waiter);
+  }
+
+  #settle(slot: number, settle: (waiter: Waiter<never>) => void): void {
+    const waiter = this.#waiters.get(slot);
+    this.#waiters.delete(slot);
+    if (waiter !== undefined) settle(waiter);
+  }
+
+  /** Lines of a shared container belong to no instance in particular. */
+  #origin(instance: Instance | null): LogOrigin {
+    const [only] = this.#instances.size === 1 ? this.#instances.values() : [];
+    return { ...this.#class, instance: instance ?? only ?? null };
+  }
+
+  #died(exit: ContainerExit): void {
+    this.#exit = exit;
+    this.#settleLoading((waiter) => waiter.reject(diedStarting(exit)));
+    for (const waiter of this.#waiters.values()) waiter.reject(diedStarting(exit));
+    this.#waiters.clear();
+    const calls = [...this.#calls.values()];
+    const instances = [...this.#instances.values()];
+    this.#calls.clear();
+    this.#instances.clear();
+    for (const instance of instances) instance.containerDied();
+    for (const call of calls) call.instance.callLost(call, exit);
+    this.#events?.onDied(exit);
+  }
+}
+
+function diedStarting(exit: ContainerExit): HoldfastError {
+  if (exit.outOfMemory) {
+    return new HoldfastError('OutOfMemory', 'the container ran out of memory while it started; raise memoryMb', {
+      outcome: 'ran',
+    });
+  }
+  const how = exit.signal === null ? `exited with code ${exit.exitCode}` : `was killed by ${exit.signal}`;
+  return new HoldfastError('ActivationFailed', `the container ${how} while it started; see its log`, {
+    details: { exitCode: exit.exitCode, signal: exit.signal },
+  });
+}

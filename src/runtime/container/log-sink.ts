@@ -1,0 +1,85 @@
+import type { Logger } from '../../common/context.js';
+import { encodeBody } from '../../wire/frame-bodies.js';
+import type { FrameStream } from '../../wire/frame-stream.js';
+import { FrameKind, type LogBody } from '../../wire/frames.js';
+
+const longestMessage = 8_192;
+const longestFields = 16_384;
+
+type Level = LogBody['level'];
+
+/** Where a line comes from; read when the line is written. */
+export interface LogOrigin {
+  readonly slot: number;
+  readonly callId: string | null;
+}
+
+/** `context.log` of all instances of the container, as Log frames. A worker that does not keep up costs lines, never memory. */
+export class LogSink {
+  readonly #stream: FrameStream;
+  #dropped = 0;
+
+  constructor(stream: FrameStream) {
+    this.#stream = stream;
+  }
+
+  logger(origin: LogOrigin): Logger {
+    const line = (level: Level) => (message: string, fields?: object) => this.write(origin, { level, message, fields });
+    return { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };
+  }
+
+  write(
+    origin: LogOrigin,
+    line: { readonly level: Level; readonly message: string; readonly fields?: object | undefined },
+  ): void {
+    if (this.#stream.isBlocked) {
+      this.#dropped += 1;
+      return;
+    }
+    if (this.#dropped > 0) this.#tellDropped();
+    this.#send(origin.slot, {
+      level: line.level,
+      message: bounded(String(line.message)),
+      ...(line.fields === undefined ? {} : { fields: plainFields(line.fields) }),
+      ...(origin.callId === null ? {} : { callId: origin.callId }),
+    });
+  }
+
+  #tellDropped(): void {
+    const dropped = this.#dropped;
+    this.#dropped = 0;
+    this.#send(0, {
+      level: 'warn',
+      message: `${dropped} log lines were dropped: they came faster than the worker takes them`,
+    });
+  }
+
+  #send(slot: number, body: LogBody): void {
+    this.#stream.writer.frame(FrameKind.Log, 0, slot, encodeBody(body));
+    this.#stream.flushSoon();
+  }
+}
+
+function bounded(text: string): string {
+  return text.length <= longestMessage ? text : `${text.slice(0, longestMessage)}… (${text.length} characters)`;
+}
+
+/** Logging must not throw whatever it is given: what does not become JSON is named instead. */
+function plainFields(fields: object): Readonly<Record<string, unknown>> {
+  try {
+    const json = JSON.stringify(fields, asPlain);
+    if (json.length > longestFields)
+      return { tooLong: `${json.length} characters of fields, at most ${longestFields} are kept` };
+    const plain: unknown = JSON.parse(json);
+    return typeof plain === 'object' && plain !== null ? { ...plain } : { value: plain };
+  } catch (error) {
+    return { notSerializable: String(error) };
+  }
+}
+
+function asPlain(_key: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return String(value);
+  if (value instanceof Error)
+    return { ...value, name: value.name, message: value.message, stack: value.stack, cause: value.cause };
+  return value;
+}

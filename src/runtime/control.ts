@@ -1,0 +1,120 @@
+import type { Clock } from '../common/clock.js';
+import { HoldfastError } from '../common/errors.js';
+import type { BootId, InstanceKey } from '../common/ids.js';
+import type { BusMessage } from '../common/ports/bus.js';
+import { encodeError } from '../wire/errors.js';
+import {
+  type CloseInstance,
+  type DescribeReply,
+  type PlaceBatch,
+  type PlaceReply,
+  type ReleaseInstance,
+  WorkerControl,
+  WorkerControlReply,
+} from '../wire/gen/holdfast/v1/bus.js';
+import type { CloseReply } from '../wire/gen/holdfast/v1/router.js';
+import { decodePin } from '../wire/pin-record.js';
+import type { Activator } from './activator.js';
+import type { Instance } from './instance.js';
+import type { Leaving } from './leaving.js';
+import type { LogBook } from './log-book.js';
+
+type Result = NonNullable<WorkerControlReply['result']>;
+
+export interface ControlDeps {
+  readonly bootId: BootId;
+  readonly clock: Clock;
+  readonly instances: ReadonlyMap<InstanceKey, Instance>;
+  readonly activator: Activator;
+  readonly leaving: Leaving;
+  readonly logs: LogBook;
+  /** Resolves when every instance has left, with how many did. */
+  readonly drain: () => Promise<number>;
+}
+
+/** What routers ask of this worker over the bus. Every request gets an answer, if only that it failed. */
+export class Control {
+  readonly #deps: ControlDeps;
+
+  constructor(deps: ControlDeps) {
+    this.#deps = deps;
+  }
+
+  async onMessage(message: BusMessage): Promise<void> {
+    const result = await this.#answer(message.payload).catch(
+      (e: unknown): Result => ({ $case: 'error', value: Buffer.from(encodeError(e)) }),
+    );
+    message.respond(WorkerControlReply.encode({ result }).finish());
+  }
+
+  async #answer(payload: Uint8Array): Promise<Result> {
+    const request = WorkerControl.decode(payload);
+    if (request.bootId !== this.#deps.bootId) return { $case: 'wrongBoot', value: true };
+    const { op } = request;
+    switch (op?.$case) {
+      case 'place':
+        return { $case: 'place', value: await this.#place(op.value) };
+      case 'close':
+        return { $case: 'close', value: await this.#close(op.value) };
+      case 'release':
+        return { $case: 'release', value: { released: await this.#release(op.value) } };
+      case 'drain':
+        return { $case: 'drain', value: { drained: await this.#deps.drain() } };
+      case 'describe':
+        return { $case: 'describe', value: this.#describe(op.value.keys) };
+      case 'tailLogs':
+        return { $case: 'tailLogs', value: { lines: op.value.request ? this.#deps.logs.tail(op.value.request) : [] } };
+      case undefined:
+        throw new HoldfastError('InvalidArgument', 'the control message asks for nothing this worker knows');
+    }
+  }
+
+  async #place(batch: PlaceBatch): Promise<{ replies: PlaceReply[] }> {
+    const place = async (pin: Uint8Array): Promise<PlaceReply> => {
+      try {
+        await this.#deps.activator.place(decodePin(pin));
+        return { result: { $case: 'active', value: true } };
+      } catch (e) {
+        return { result: { $case: 'refused', value: Buffer.from(encodeError(e)) } };
+      }
+    };
+    return { replies: await Promise.all(batch.instances.map((instance) => place(instance.pin))) };
+  }
+
+  async #close(close: CloseInstance): Promise<CloseReply> {
+    const instance = this.#at(close.key, close.epoch);
+    if (instance === undefined) return { closed: false, alreadyClosed: false, exitHook: 'none', error: undefined };
+    const timeoutMs = close.timeoutMs || instance.klass.options.exitTimeoutMs;
+    const exit = await this.#deps.leaving.close(instance, { force: close.force, timeoutMs });
+    const hasHooks = instance.klass.manifest.exitHooks.length > 0;
+    return { closed: true, alreadyClosed: false, exitHook: hasHooks ? exit.exitHook : 'none', error: exit.error };
+  }
+
+  async #release(release: ReleaseInstance): Promise<boolean> {
+    const instance = this.#at(release.key, release.epoch);
+    if (instance === undefined) return false;
+    await this.#deps.leaving.release(instance, release.reason === 'drain' ? 'drain' : 'redeploy');
+    return true;
+  }
+
+  #describe(keys: readonly string[]): DescribeReply {
+    const { clock, instances } = this.#deps;
+    const described = keys.map((key) => instances.get(key as InstanceKey)).filter((instance) => instance !== undefined);
+    const monotonic = clock.monotonic();
+    return {
+      instances: described.map((instance) => ({
+        key: instance.key,
+        epoch: instance.pin.epoch,
+        running: instance.running,
+        pending: instance.pending,
+        lastCallAtMs: Math.round(clock.now() - (monotonic - instance.lastCallEndedAt)),
+        phasesMs: instance.phasesMs,
+      })),
+    };
+  }
+
+  #at(key: string, epoch: number): Instance | undefined {
+    const instance = this.#deps.instances.get(key as InstanceKey);
+    return instance?.pin.epoch === epoch ? instance : undefined;
+  }
+}

@@ -1,0 +1,88 @@
+import { HoldfastError } from '../common/errors.js';
+import { describeIdentity, type Identity } from '../common/ids.js';
+import type { Admission } from '../common/mailbox.js';
+import type { ContainerExit } from '../common/ports/container.js';
+
+/** The errors that a worker answers calls with; one place, so that they read alike. */
+export function pendingLimitExceeded(identity: Identity, refused: Admission & { verdict: 'full' }): HoldfastError {
+  const { limit, pending, retryAfterMs } = refused;
+  return new HoldfastError(
+    'PendingLimitExceeded',
+    `${describeIdentity(identity)} has ${pending} calls waiting, its maxPendingTasks is ${limit}: call again in about ${retryAfterMs} ms, or raise maxPendingTasks or concurrentRequests`,
+    { details: { limit, pending, retryAfterMs } },
+  );
+}
+
+export function deadlock(identity: Identity, method: string, chain: readonly string[]): HoldfastError {
+  const path = [...chain, `${describeIdentity(identity)}.${method}`].join(' -> ');
+  return new HoldfastError(
+    'Deadlock',
+    `the call would wait for itself: ${path}; raise concurrentRequests, mark a reader with @method({ concurrent: true }), or do not call back`,
+    { details: { chain: [...chain] } },
+  );
+}
+
+export function unknownMethod(identity: Identity, method: string, known: readonly string[]): HoldfastError {
+  return new HoldfastError(
+    'InvalidArgument',
+    `${identity.app}/${identity.className} has no method '${method}' that can be called; it has: ${known.join(', ') || 'none'}. Decorate it with @method() and deploy again`,
+    { details: { method, methods: [...known] } },
+  );
+}
+
+export function closing(identity: Identity): HoldfastError {
+  return new HoldfastError('InstanceClosed', `${describeIdentity(identity)} is being closed and takes no more calls`, {
+    details: { id: identity.id },
+  });
+}
+
+export function callerDeadline(identity: Identity, method: string, wasRunning: boolean): HoldfastError {
+  const state = wasRunning ? 'was still running' : 'was still waiting for its turn';
+  return new HoldfastError(
+    'DeadlineExceeded',
+    `${describeIdentity(identity)}.${method} ${state} when the caller's timeoutMs was over`,
+    { outcome: wasRunning ? 'ran' : 'not-run', details: { limit: 'caller' } },
+  );
+}
+
+export function attemptTimeout(identity: Identity, method: string, timeoutMs: number): HoldfastError {
+  return new HoldfastError(
+    'DeadlineExceeded',
+    `${describeIdentity(identity)}.${method} ran longer than the class's timeoutMs of ${timeoutMs}; its signal was aborted`,
+    { outcome: 'ran', details: { limit: 'class', timeoutMs } },
+  );
+}
+
+export function cancelled(identity: Identity, method: string, wasRunning: boolean): HoldfastError {
+  const state = wasRunning ? 'while it ran; its signal was aborted' : 'before it ran';
+  return new HoldfastError('Cancelled', `${describeIdentity(identity)}.${method} was cancelled ${state}`, {
+    outcome: wasRunning ? 'ran' : 'not-run',
+  });
+}
+
+export function containerDied(
+  exit: ContainerExit,
+  { identity, method, memoryMb }: { readonly identity: Identity; readonly method: string; readonly memoryMb: number },
+): HoldfastError {
+  const what = `${describeIdentity(identity)}.${method}`;
+  if (exit.outOfMemory) {
+    return new HoldfastError(
+      'OutOfMemory',
+      `the container of ${what} used more than its memoryMb of ${memoryMb} and was killed; raise memoryMb or hold less`,
+      { outcome: 'unknown', details: { memoryMb } },
+    );
+  }
+  const how = exit.signal === null ? `exited with code ${exit.exitCode}` : `was killed by ${exit.signal}`;
+  return new HoldfastError('OutcomeUnknown', `the container of ${what} ${how} while the call ran`, {
+    outcome: 'unknown',
+    details: { exitCode: exit.exitCode, signal: exit.signal },
+  });
+}
+
+export function forceClosed(identity: Identity, method: string): HoldfastError {
+  return new HoldfastError(
+    'InstanceClosed',
+    `${describeIdentity(identity)}.${method} was still running when the instance ended; its signal was aborted`,
+    { outcome: 'ran', details: { id: identity.id } },
+  );
+}

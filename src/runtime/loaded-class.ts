@@ -1,0 +1,60 @@
+import { LRUCache } from 'lru-cache';
+import { HoldfastError } from '../common/errors.js';
+import type { Identity } from '../common/ids.js';
+import type { ClassManifest, ClassOptions, DeploymentRecord, MethodManifest } from '../common/manifest.js';
+import type { Store } from '../common/ports/store.js';
+
+/** A class of one deployment as a worker uses it: what calls need is looked up once, here. */
+export interface LoadedClass {
+  readonly account: string;
+  readonly app: string;
+  readonly deployment: number;
+  readonly bundleSha256: string;
+  readonly manifest: ClassManifest;
+  readonly options: ClassOptions;
+  readonly methods: ReadonlyMap<string, MethodManifest>;
+  /** `app/Class@deployment`: instances of one label can share a container. */
+  readonly label: string;
+}
+
+const keptDeployments = 256;
+
+/** Deployments never change, so each is read from the store once. */
+export class ClassLoader {
+  readonly #store: Store;
+  readonly #loaded = new LRUCache<string, LoadedClass>({ max: keptDeployments });
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** @throws NotFound, Unavailable */
+  async load({ account, app, className }: Identity, version: number): Promise<LoadedClass> {
+    const label = `${app}/${className}@${version}`;
+    const known = this.#loaded.get(`${account}:${label}`);
+    if (known !== undefined) return known;
+    const deployment = await this.#store.apps.get(account, app, version);
+    const manifest = deployment?.manifest.classes[className];
+    if (deployment === null || manifest === undefined) {
+      throw new HoldfastError('NotFound', `deployment ${version} of app '${app}' has no class '${className}'`, {
+        details: { app, className, deployment: version },
+      });
+    }
+    const loaded = loadedClass(deployment, manifest, label);
+    this.#loaded.set(`${account}:${label}`, loaded);
+    return loaded;
+  }
+}
+
+function loadedClass(deployment: DeploymentRecord, manifest: ClassManifest, label: string): LoadedClass {
+  return {
+    account: deployment.account,
+    app: deployment.app,
+    deployment: deployment.version,
+    bundleSha256: deployment.bundleSha256,
+    manifest,
+    options: manifest.options,
+    methods: new Map(Object.entries(manifest.methods)),
+    label,
+  };
+}

@@ -1,0 +1,79 @@
+import type { Clock } from '../common/clock.js';
+import type { WorkerId } from '../common/ids.js';
+import type { Bus } from '../common/ports/bus.js';
+import { decodeBody } from '../wire/frame-bodies.js';
+import { LogLine, type LogsRequest } from '../wire/gen/holdfast/v1/router.js';
+import { logSubject } from '../wire/subjects.js';
+import type { LogOrigin } from './container.js';
+
+const keptLines = 1_000;
+const longestMessage = 8_192;
+const longestAnswer = 524_288;
+
+/** What instances of this worker said: published as it comes, the last lines kept for those who ask later. */
+export class LogBook {
+  readonly #bus: Bus;
+  readonly #clock: Clock;
+  readonly #account: string;
+  readonly #workerId: WorkerId;
+  readonly #lines: LogLine[] = [];
+
+  constructor(deps: {
+    readonly bus: Bus;
+    readonly clock: Clock;
+    readonly account: string;
+    readonly workerId: WorkerId;
+  }) {
+    this.#bus = deps.bus;
+    this.#clock = deps.clock;
+    this.#account = deps.account;
+    this.#workerId = deps.workerId;
+  }
+
+  /** @param body msgpack `LogBody` from a container: hostile, so every field is checked */
+  write(origin: LogOrigin, body: Uint8Array): void {
+    const said = decodeBody(body);
+    if (typeof said['message'] !== 'string') return;
+    const line: LogLine = {
+      atMs: this.#clock.now(),
+      app: origin.app,
+      className: origin.className,
+      id: origin.instance?.identity.id ?? '',
+      workerId: this.#workerId,
+      level: typeof said['level'] === 'string' ? said['level'] : 'info',
+      message: said['message'].slice(0, longestMessage),
+      fieldsJson: fieldsJson(said['fields']),
+      callId: typeof said['callId'] === 'string' ? said['callId'] : '',
+      source: typeof said['source'] === 'string' ? said['source'] : 'log',
+    };
+    this.#lines.push(line);
+    if (this.#lines.length > keptLines) this.#lines.shift();
+    this.#bus.publish(logSubject(this.#account, origin.app), LogLine.encode(line).finish());
+  }
+
+  tail(request: LogsRequest): LogLine[] {
+    const fits = (wanted: string, is: string) => wanted === '' || wanted === is;
+    const lines = this.#lines.filter(
+      (line) => fits(request.app, line.app) && fits(request.className, line.className) && fits(request.id, line.id),
+    );
+    return fitting(lines.slice(-(request.tail || 100)));
+  }
+}
+
+/** The newest lines that fit into one answer on the bus. */
+function fitting(lines: readonly LogLine[]): LogLine[] {
+  let bytes = 0;
+  const first = lines.findLastIndex((line) => {
+    bytes += LogLine.encode(line).finish().length;
+    return bytes > longestAnswer;
+  });
+  return lines.slice(first + 1);
+}
+
+function fieldsJson(fields: unknown): string {
+  if (typeof fields !== 'object' || fields === null) return '';
+  return JSON.stringify(fields, (_key, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value)).slice(
+    0,
+    longestMessage,
+  );
+}

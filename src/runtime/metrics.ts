@@ -1,0 +1,54 @@
+import { Counter, Gauge, Registry } from 'prom-client';
+
+/** What a worker counts; ids are never labels. */
+export interface WorkerMetrics {
+  countCall(outcome: 'admitted' | 'moved' | 'refused'): void;
+  /** Read when somebody asks for the metrics. */
+  observe(read: () => WorkerGauges): void;
+  /** Prometheus text. */
+  text(): Promise<string>;
+}
+
+export interface WorkerGauges {
+  readonly instances: number;
+  readonly containers: number;
+  readonly clients: number;
+  readonly leaseAgeMs: number;
+}
+
+export function createWorkerMetrics(): WorkerMetrics {
+  const registry = new Registry();
+  const calls = new Counter({
+    name: 'holdfast_worker_calls_total',
+    help: 'Calls that reached this worker, by what admission did with them',
+    labelNames: ['outcome'],
+    registers: [registry],
+  });
+  // One child per label value, so that a call costs one increment and no lookup.
+  const counters = {
+    admitted: calls.labels('admitted'),
+    moved: calls.labels('moved'),
+    refused: calls.labels('refused'),
+  };
+  return {
+    countCall: (outcome) => counters[outcome].inc(),
+    observe: (read) => {
+      gauge('holdfast_worker_instances', 'Instances that are activated here', () => read().instances);
+      gauge('holdfast_worker_containers', 'Containers that run a class', () => read().containers);
+      gauge('holdfast_worker_clients', 'Clients with a session', () => read().clients);
+      gauge('holdfast_worker_lease_age_ms', 'Time since the last good renewal was sent', () => read().leaseAgeMs);
+    },
+    text: () => registry.metrics(),
+  };
+
+  function gauge(name: string, help: string, value: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(value());
+      },
+    });
+  }
+}

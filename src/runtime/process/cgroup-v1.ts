@@ -1,0 +1,71 @@
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { readCgroupFile, writeCgroupFile } from './cgroup-tree.js';
+import type { CgroupLimits, Hierarchy } from './cgroups.js';
+
+const cpuPeriodUs = 100_000;
+const bytesPerMb = 1_048_576;
+
+/**
+ * One hierarchy per controller (memory, cpu, pids); on a hybrid host the v2 tree as well, which has no controllers there but
+ * `cgroup.kill`. Hierarchies that are not there or not ours to write are left out.
+ */
+export function createV1Hierarchies(root: string, own: ReadonlyMap<string, string>, bootId: string): Hierarchy[] {
+  const hierarchies: Hierarchy[] = [];
+  for (const [mount, controller, rules] of trees) {
+    const parent = makeParent(join(root, mount), own.get(controller) ?? '/', bootId);
+    if (parent !== null) hierarchies.push({ parent, limitsMemory: controller === 'memory', ...rules });
+  }
+  return hierarchies;
+}
+
+type Rules = Pick<Hierarchy, 'limit' | 'oomKills'>;
+
+const memory: Rules = {
+  limit: limitMemory,
+  oomKills: (folder) =>
+    Number(/^oom_kill (\d+)$/m.exec(readCgroupFile(join(folder, 'memory.oom_control')) ?? '')?.[1] ?? 0),
+};
+const cpu: Rules = {
+  limit(folder, { cpu: cores }) {
+    writeCgroupFile(join(folder, 'cpu.cfs_period_us'), cpuPeriodUs);
+    // The kernel refuses less than 1 ms.
+    writeCgroupFile(join(folder, 'cpu.cfs_quota_us'), Math.max(1_000, Math.round(cores * cpuPeriodUs)));
+  },
+  oomKills: () => 0,
+};
+const pids: Rules = {
+  limit: (folder, limits) => writeCgroupFile(join(folder, 'pids.max'), limits.pids),
+  oomKills: () => 0,
+};
+const unified: Rules = { limit: () => undefined, oomKills: () => 0 };
+
+/** Mount below the root, name in /proc/self/cgroup, what is done there. */
+const trees: readonly (readonly [mount: string, controller: string, rules: Rules])[] = [
+  ['memory', 'memory', memory],
+  ['cpu', 'cpu', cpu],
+  ['pids', 'pids', pids],
+  ['unified', '', unified],
+];
+
+/** Below the worker's own group, so that limits of the host's hold for us; at the root where a container hides that path. */
+function makeParent(mount: string, ownPath: string, bootId: string): string | null {
+  if (!existsSync(join(mount, 'cgroup.procs'))) return null;
+  const base = existsSync(join(mount, ownPath)) ? join(mount, ownPath) : mount;
+  const parent = join(base, 'holdfast', bootId);
+  try {
+    mkdirSync(parent, { recursive: true });
+    return parent;
+  } catch {
+    // EACCES or EROFS: a hierarchy that is not ours; what it would limit stays unlimited.
+    return null;
+  }
+}
+
+function limitMemory(folder: string, { memoryMb }: CgroupLimits): void {
+  const bytes = Math.round(memoryMb * bytesPerMb);
+  writeCgroupFile(join(folder, 'memory.limit_in_bytes'), bytes);
+  // Memory and swap together; only kernels with swap accounting have it.
+  const withSwap = join(folder, 'memory.memsw.limit_in_bytes');
+  if (existsSync(withSwap)) writeCgroupFile(withSwap, bytes);
+}

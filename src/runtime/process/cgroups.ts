@@ -1,0 +1,126 @@
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { areCgroupsEmpty, killCgroups, removeCgroups, writeCgroupFile } from './cgroup-tree.js';
+import { createV1Hierarchies } from './cgroup-v1.js';
+import { createV2Hierarchy } from './cgroup-v2.js';
+
+/** What a container may use. */
+export interface CgroupLimits {
+  readonly memoryMb: number;
+  /** Cores. */
+  readonly cpu: number;
+  /** Processes and threads together. */
+  readonly pids: number;
+}
+
+/** The cgroup of one container, in all hierarchies that the host has. */
+export interface Cgroup {
+  /** One per hierarchy; empty where the host has none. */
+  readonly folders: readonly string[];
+  /** @throws Error of the file system where a limit cannot be set */
+  limit(limits: CgroupLimits): void;
+  /** Moves a process, with all its threads, into it. */
+  add(pid: number): void;
+  /** True once the kernel has killed something in it for want of memory. */
+  oomKilled(): boolean;
+  /** SIGKILL of everything in it, and of what it forks meanwhile. */
+  kill(): void;
+  isEmpty(): boolean;
+  /** False: still in use, ask again. */
+  remove(): boolean;
+}
+
+/** The cgroups of one boot of a worker: `holdfast/<bootId>` in every hierarchy, containers below it. */
+export interface Cgroups {
+  readonly version: 'v1' | 'v2' | 'none';
+  /** False: memory must be watched in another way. */
+  readonly limitsMemory: boolean;
+  /** The boot's own folders, to be removed after the last container. */
+  readonly parents: readonly string[];
+  create(name: string): Cgroup;
+}
+
+/** One tree of cgroups, with the controllers that are worked through it. */
+export interface Hierarchy {
+  /** Folder of the boot. */
+  readonly parent: string;
+  readonly limitsMemory: boolean;
+  limit(folder: string, limits: CgroupLimits): void;
+  oomKills(folder: string): number;
+}
+
+export interface CgroupsOptions {
+  readonly bootId: string;
+  /** Where the hierarchies are mounted. Default `/sys/fs/cgroup`. */
+  readonly root?: string;
+  /** The worker's own membership. Default `/proc/self/cgroup`. */
+  readonly membership?: string;
+}
+
+/** Finds out which cgroups the host has and lets us write; makes the boot's folders. */
+export function openCgroups(options: CgroupsOptions): Cgroups {
+  const root = options.root ?? '/sys/fs/cgroup';
+  const own = readMembership(options.membership ?? '/proc/self/cgroup');
+  if (existsSync(join(root, 'cgroup.controllers'))) {
+    const hierarchy = createV2Hierarchy(root, own.get('') ?? '/', options.bootId);
+    return hierarchy === null ? noCgroups : cgroupsOf('v2', [hierarchy]);
+  }
+  const hierarchies = createV1Hierarchies(root, own, options.bootId);
+  return hierarchies.length === 0 ? noCgroups : cgroupsOf('v1', hierarchies);
+}
+
+/** For hosts without cgroups, and for those who do not want them: containers are process groups. */
+export const noCgroups: Cgroups = {
+  version: 'none',
+  limitsMemory: false,
+  parents: [],
+  create: () => ({
+    folders: [],
+    limit: () => undefined,
+    add: () => undefined,
+    oomKilled: () => false,
+    kill: () => undefined,
+    isEmpty: () => true,
+    remove: () => true,
+  }),
+};
+
+function cgroupsOf(version: 'v1' | 'v2', hierarchies: readonly Hierarchy[]): Cgroups {
+  return {
+    version,
+    limitsMemory: hierarchies.some((hierarchy) => hierarchy.limitsMemory),
+    parents: hierarchies.map((hierarchy) => hierarchy.parent),
+    create: (name) => createCgroup(hierarchies, name),
+  };
+}
+
+function createCgroup(hierarchies: readonly Hierarchy[], name: string): Cgroup {
+  const members = hierarchies.map((hierarchy) => ({ hierarchy, folder: join(hierarchy.parent, name) }));
+  const folders = members.map(({ folder }) => folder);
+  for (const folder of folders) mkdirSync(folder, { recursive: true });
+  return {
+    folders,
+    limit(limits) {
+      for (const { hierarchy, folder } of members) hierarchy.limit(folder, limits);
+    },
+    add(pid) {
+      for (const folder of folders) writeCgroupFile(join(folder, 'cgroup.procs'), pid);
+    },
+    oomKilled: () => members.some(({ hierarchy, folder }) => hierarchy.oomKills(folder) > 0),
+    kill: () => killCgroups(folders),
+    isEmpty: () => areCgroupsEmpty(folders),
+    remove: () => removeCgroups(folders),
+  };
+}
+
+/** Controller -> path of the process's cgroup in its hierarchy; the v2 one has the name ''. */
+function readMembership(file: string): Map<string, string> {
+  const own = new Map<string, string>();
+  if (!existsSync(file)) return own;
+  for (const line of readFileSync(file, 'utf8').split('\n')) {
+    const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+    if (controllers === undefined || path === undefined) continue;
+    for (const controller of controllers.split(',')) own.set(controller, path);
+  }
+  return own;
+}

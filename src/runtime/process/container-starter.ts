@@ -1,0 +1,129 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import type { Clock, Random } from '../../common/clock.js';
+import { HoldfastError } from '../../common/errors.js';
+import type { ContainerProcess, ContainerStarter } from '../../common/ports/container.js';
+import type { Watchdog } from '../../common/ports/watchdog.js';
+import { SocketChannel } from '../../wire/socket-channel.js';
+import type { Cgroups } from './cgroups.js';
+import { ChildContainer } from './container-process.js';
+import { receiveReady } from './ready-signal.js';
+
+export interface ContainerStarterOptions {
+  /** Path of cli/container-main.js. */
+  readonly entry: string;
+  readonly cgroups: Cgroups;
+  readonly watchdog: Watchdog;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** The worker's environment, of which a container gets a few harmless variables. */
+  readonly hostEnv: Readonly<Record<string, string | undefined>>;
+  /** Given to every container on top of that. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** What user code may know of its host; never the worker's own variables, nor NODE_OPTIONS and the like. */
+const inherited = ['PATH', 'TZ', 'LANG', 'NODE_ENV'];
+/** Of a container's memory; the rest is for code, stacks and buffers. V8 takes it at its start and never again. */
+const heapShare = 0.8;
+const startTimeoutMs = 30_000;
+const idBytes = 10;
+const firstRemovalMs = 1;
+const longestRemovalMs = 1_000;
+const removalTries = 60;
+
+/** Starts containers as processes of this host, each in its cgroup and guarded before it is handed over. */
+export function createContainerStarter(options: ContainerStarterOptions): ContainerStarter {
+  const env = containerEnv(options);
+  return { start: (memoryMb) => start(options, env, memoryMb) };
+}
+
+/** @throws Unavailable where the process does not come up */
+async function start(
+  options: ContainerStarterOptions,
+  env: Record<string, string>,
+  memoryMb: number,
+): Promise<ContainerProcess> {
+  const id = `c${Buffer.from(options.random.bytes(idBytes)).toString('hex')}`;
+  const cgroup = options.cgroups.create(id);
+  const child = spawn(process.execPath, [`--max-old-space-size=${Math.floor(memoryMb * heapShare)}`, options.entry], {
+    // A process group of its own, for hosts without cgroups and against Ctrl-C.
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    env,
+    cwd: tmpdir(),
+  });
+  if (!hasStarted(child)) {
+    cgroup.remove();
+    throw notStarted(id, String((await once(child, 'error'))[0]));
+  }
+  const socket = child.stdio[3] as Socket;
+  socket.on('error', () => {
+    // Until the channel is opened nobody else listens; its exit tells.
+  });
+  const ready = receiveReady(socket);
+  const container = new ChildContainer({
+    id,
+    child,
+    channel: new SocketChannel(socket),
+    cgroup,
+    limitsMemory: options.cgroups.limitsMemory,
+    clock: options.clock,
+  });
+  void forgetWhenGone(container, options);
+  try {
+    cgroup.add(container.pid);
+    await options.watchdog.guard({ containerId: id, pid: container.pid, cgroups: cgroup.folders });
+    await readyInTime(container, ready, options.clock);
+    return container;
+  } catch (error) {
+    container.kill();
+    await container.exited;
+    cgroup.remove();
+    throw error;
+  }
+}
+
+async function readyInTime(container: ChildContainer, ready: Promise<void>, clock: Clock): Promise<void> {
+  const enough = new AbortController();
+  const late = clock.sleep(startTimeoutMs, enough.signal).then(
+    () => `was not ready within ${startTimeoutMs} ms`,
+    () => null,
+  );
+  const died = container.exited.then(
+    ({ exitCode, signal }) => `ended with ${signal ?? `code ${exitCode}`}: ${container.lastWords}`,
+  );
+  const failure = await Promise.race([ready.then(() => null), late, died]);
+  enough.abort();
+  if (failure !== null) throw notStarted(container.id, failure);
+}
+
+/** The watchdog lets go of a container only when nothing of it is left. */
+async function forgetWhenGone(container: ChildContainer, { clock, watchdog }: ContainerStarterOptions): Promise<void> {
+  await container.exited;
+  let waitMs = firstRemovalMs;
+  for (let tries = 0; tries < removalTries && !container.isRemoved(); tries += 1) {
+    await clock.sleep(waitMs);
+    waitMs = Math.min(waitMs * 2, longestRemovalMs);
+  }
+  watchdog.release(container.id);
+}
+
+function containerEnv({ hostEnv, env }: ContainerStarterOptions): Record<string, string> {
+  const scrubbed: Record<string, string> = { HOME: tmpdir() };
+  for (const name of inherited) {
+    const value = hostEnv[name];
+    if (value !== undefined) scrubbed[name] = value;
+  }
+  return { ...scrubbed, ...env };
+}
+
+function hasStarted(child: ChildProcess): child is ChildProcess & { readonly pid: number } {
+  return child.pid !== undefined;
+}
+
+function notStarted(id: string, why: string): HoldfastError {
+  return new HoldfastError('Unavailable', `container ${id} did not start: ${why}`, { details: { containerId: id } });
+}

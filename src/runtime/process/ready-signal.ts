@@ -1,0 +1,18 @@
+import type { Socket } from 'node:net';
+
+/** From a container to its worker, once, before the first message: the runtime is loaded, a bundle can come. */
+export function sendReady(socket: Socket): void {
+  socket.write(Uint8Array.of(1));
+}
+
+/** Resolves at the container's `sendReady`; what follows it stays in the socket. Never rejects: the caller has a deadline. */
+export function receiveReady(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const onReadable = (): void => {
+      if (socket.read(1) === null) return;
+      socket.off('readable', onReadable);
+      resolve();
+    };
+    socket.on('readable', onReadable);
+  });
+}

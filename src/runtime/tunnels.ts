@@ -1,0 +1,110 @@
+import { HoldfastError } from '../common/errors.js';
+import type { Channel, Transport } from '../common/ports/channel.js';
+import { encodeError } from '../wire/errors.js';
+import { readUnary } from '../wire/frame-bodies.js';
+import { FrameKind } from '../wire/frames.js';
+import type { Container } from './container.js';
+
+/** What a container may ask of the router by name; deploying and tokens are not for user code. */
+const allowedUnary = new Set(['Lookup', 'Inspect', 'ListInstances', 'ListWorkers', 'ListApps']);
+const maxTunnels = 1_024;
+const maxUnaryAtOnce = 256;
+const longestUnaryMs = 120_000;
+
+/**
+ * Calls from inside one container to routers and workers (C12): the worker dials with its own credentials, scoped to the
+ * account, and passes messages on unread. A container that misuses it loses its own tunnels.
+ */
+export class Tunnels {
+  readonly #container: Container;
+  /** Rejects while no router has been heard of. */
+  readonly #transport: () => Transport;
+  readonly #open = new Map<number, Channel>();
+  readonly #closed = new AbortController();
+  #unary = 0;
+
+  constructor(container: Container, transport: () => Transport) {
+    this.#container = container;
+    this.#transport = transport;
+  }
+
+  onFrame(kind: FrameKind, ref: number, body: Buffer): void {
+    switch (kind) {
+      case FrameKind.TunnelOpen:
+        return this.#dial(ref, body.toString('utf8'));
+      case FrameKind.TunnelData:
+        this.#open.get(ref)?.send(Buffer.from(body));
+        return;
+      case FrameKind.TunnelClose:
+        this.#open.get(ref)?.close();
+        return;
+      case FrameKind.Unary:
+        void this.#callRouter(ref, Buffer.from(body));
+        return;
+      default:
+        throw new HoldfastError('InvalidArgument', `a container must not send frames of kind ${kind}`);
+    }
+  }
+
+  close(): void {
+    this.#closed.abort();
+    for (const channel of this.#open.values()) channel.close();
+    this.#open.clear();
+  }
+
+  #dial(ref: number, address: string): void {
+    if (this.#open.has(ref) || this.#open.size >= maxTunnels) {
+      return this.#refuse(
+        ref,
+        new HoldfastError('InvalidArgument', `tunnel ${ref} is open, or there are ${maxTunnels} already`),
+      );
+    }
+    try {
+      const transport = this.#transport();
+      const channel = address === '' ? transport.openRouter() : transport.openWorker(address);
+      this.#open.set(ref, channel);
+      channel.open({
+        onMessage: (message) => void this.#container.tunnel(FrameKind.TunnelData, ref, message),
+        onDrain: () => undefined,
+        onClosed: (error) => {
+          this.#open.delete(ref);
+          this.#container.tunnel(FrameKind.TunnelClose, ref, error === null ? new Uint8Array(0) : encodeError(error));
+        },
+      });
+    } catch (e) {
+      this.#refuse(ref, e);
+    }
+  }
+
+  #refuse(ref: number, error: unknown): void {
+    this.#container.tunnel(FrameKind.TunnelClose, ref, encodeError(error));
+  }
+
+  async #callRouter(ref: number, body: Buffer): Promise<void> {
+    const answer = await this.#unaryAnswer(body).then(
+      (bytes) => Buffer.concat([Uint8Array.of(1), bytes]),
+      (e: unknown) => Buffer.concat([Uint8Array.of(0), encodeError(e)]),
+    );
+    this.#container.tunnel(FrameKind.UnaryReply, ref, answer);
+  }
+
+  async #unaryAnswer(body: Buffer): Promise<Uint8Array> {
+    const request = readUnary(body);
+    if (!allowedUnary.has(request.method)) {
+      throw new HoldfastError('PermissionDenied', `'${request.method}' cannot be called from inside a container`);
+    }
+    if (this.#unary >= maxUnaryAtOnce) {
+      throw new HoldfastError(
+        'Unavailable',
+        `the container has ${maxUnaryAtOnce} requests under way already; try again`,
+      );
+    }
+    this.#unary++;
+    try {
+      const timeoutMs = Math.min(longestUnaryMs, request.timeoutMs);
+      return await this.#transport().unary(request.method, request.request, { timeoutMs, signal: this.#closed.signal });
+    } finally {
+      this.#unary--;
+    }
+  }
+}

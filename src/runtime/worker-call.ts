@@ -1,0 +1,73 @@
+import type { Monotonic } from '../common/clock.js';
+import type { MailboxCall } from '../common/mailbox.js';
+import type { MethodManifest } from '../common/manifest.js';
+import type { WheelEntry } from '../common/timer-wheel.js';
+import type { ChainLink } from '../wire/frames.js';
+import type { CallTrace } from './call-trace.js';
+import type { Container } from './container.js';
+import type { Instance } from './instance.js';
+
+/** Where the answers of a call go: a client's session, or the book of keyed calls. */
+export interface Caller {
+  /** An answer as the container sent it; `ref` is the caller's. */
+  forward(frame: Buffer, ref: number): void;
+  fail(ref: number, error: unknown): void;
+  /** Not admitted here: the caller resolves again. */
+  moved(ref: number): void;
+  /** No more frames will come for `ref`. */
+  done(ref: number): void;
+}
+
+/** One call between its arrival at the worker and the end of its code. */
+export class WorkerCall implements MailboxCall {
+  readonly caller: Caller;
+  /** The caller's number for it. */
+  readonly ref: number;
+  readonly instance: Instance;
+  readonly method: MethodManifest;
+  readonly chain: readonly ChainLink[] | null;
+  readonly concurrent: boolean;
+  /** Of the caller; null: none. */
+  readonly deadlineAt: Monotonic | null;
+  startedAt: Monotonic = 0;
+  /** A copy of its frame while it waits; the batch that it came in must not be held. */
+  held: Buffer | null = null;
+  container: Container | null = null;
+  /** The container's number for it, once started. */
+  containerRef = 0;
+  /** The caller has its last answer; what the container still says is dropped. */
+  isAnswered = false;
+  /** Its code has stopped; only bytes of its result are still on the way. */
+  hasReleased = false;
+  /** Of a result or value that came in part. */
+  bytesToCome = 0;
+  deadline: WheelEntry | null = null;
+  /** Its time is over, by this much more its container is killed. */
+  overrun: WheelEntry | null = null;
+  /** Null where nobody traces. */
+  readonly trace: CallTrace | null;
+
+  constructor(init: {
+    readonly caller: Caller;
+    readonly ref: number;
+    readonly instance: Instance;
+    readonly method: MethodManifest;
+    readonly chain: readonly ChainLink[] | null;
+    readonly deadlineAt: Monotonic | null;
+    readonly trace: CallTrace | null;
+  }) {
+    this.caller = init.caller;
+    this.ref = init.ref;
+    this.instance = init.instance;
+    this.method = init.method;
+    this.chain = init.chain;
+    this.concurrent = init.method.concurrent;
+    this.deadlineAt = init.deadlineAt;
+    this.trace = init.trace;
+  }
+
+  /** As the container knows it too; empty before its start, when it cannot be in anybody's chain. */
+  get callId(): string {
+    return this.container === null ? '' : `${this.container.id}.${this.containerRef}`;
+  }
+}

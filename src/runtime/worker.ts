@@ -1,0 +1,285 @@
+import { ulid } from 'ulid';
+import type { Clock, Monotonic, Random } from '../common/clock.js';
+import type { BootId, InstanceKey, WorkerId } from '../common/ids.js';
+import type { LeaseTimes } from '../common/lease.js';
+import type { Isolation } from '../common/manifest.js';
+import type { Pin } from '../common/pin.js';
+import type { Bus, BusSubscription } from '../common/ports/bus.js';
+import type { Channel, Transport } from '../common/ports/channel.js';
+import type { ContainerStarter } from '../common/ports/container.js';
+import type { ObjectStore } from '../common/ports/object-store.js';
+import type { SigningKey, Store } from '../common/ports/store.js';
+import type { Watchdog } from '../common/ports/watchdog.js';
+import { TimerWheel } from '../common/timer-wheel.js';
+import { PinEvent, type WorkerHeartbeat } from '../wire/gen/holdfast/v1/bus.js';
+import { LinkHost } from '../wire/link-host.js';
+import { pinEventSubject, workerControlSubject } from '../wire/subjects.js';
+import { Activator } from './activator.js';
+import { BundleCache } from './bundle-cache.js';
+import { Capabilities } from './capabilities.js';
+import { ClientSession, type SessionHost } from './client-session.js';
+import type { Container, ContainerEvents } from './container.js';
+import { ContainerPool } from './container-pool.js';
+import { Control } from './control.js';
+import { Heartbeat } from './heartbeat.js';
+import type { Instance } from './instance.js';
+import { type LeaseEnd, LeaseKeeper } from './lease-keeper.js';
+import { Leaving } from './leaving.js';
+import { ClassLoader } from './loaded-class.js';
+import { LogBook } from './log-book.js';
+import type { WorkerGauges, WorkerMetrics } from './metrics.js';
+import { PinKeeper } from './pin-keeper.js';
+import { Tunnels } from './tunnels.js';
+
+export interface WorkerConfig {
+  readonly workerId: WorkerId;
+  readonly account: string;
+  /** `host:port` under which clients reach the data path. */
+  readonly address: string;
+  readonly offer: Readonly<Record<string, unknown>>;
+  readonly isolation: Isolation;
+  readonly maxContainers: number;
+  readonly warmContainers: number;
+  /** Folder for bundles, of this host. */
+  readonly cacheFolder: string;
+  /** Variables that every class container gets. */
+  readonly containerEnv: Readonly<Record<string, string>>;
+  readonly leaseTimes: LeaseTimes;
+}
+
+export interface WorkerDeps {
+  readonly store: Store;
+  readonly bus: Bus;
+  readonly objects: ObjectStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly metrics: WorkerMetrics;
+  /** Starts the watchdog of a boot; the container starter needs it. */
+  readonly startWatchdog: (bootId: BootId, deadline: Monotonic) => Promise<Watchdog>;
+  readonly starterOf: (bootId: BootId, watchdog: Watchdog) => ContainerStarter;
+  /** How containers reach the cluster. @throws Unavailable while no router is known */
+  readonly transport: (keys: readonly SigningKey[]) => Transport;
+  /** Of the host, now. */
+  readonly hostResources: () => { readonly cpuCores: number; readonly freeMemoryMb: number };
+}
+
+const wheelTickMs = 10;
+
+/** One boot of a worker: from its lease to its last container. */
+export class Worker {
+  readonly bootId: BootId;
+  readonly #config: WorkerConfig;
+  readonly #deps: WorkerDeps;
+  readonly #lease: LeaseKeeper;
+  readonly #watchdog: Watchdog;
+  readonly #wheel: TimerWheel;
+  readonly #instances = new Map<InstanceKey, Instance>();
+  readonly #links: LinkHost;
+  readonly #pool: ContainerPool;
+  readonly #activator: Activator;
+  readonly #leaving: Leaving;
+  readonly #logs: LogBook;
+  readonly #heartbeat: Heartbeat;
+  readonly #control: BusSubscription;
+  readonly #capabilities: Capabilities;
+  #draining: Promise<number> | null = null;
+  #ending: Promise<void> | null = null;
+
+  /** Takes the lease, starts the watchdog, and is ready for its first placement. @throws Unavailable */
+  static async start(config: WorkerConfig, deps: WorkerDeps): Promise<Worker> {
+    const bootId = ulid(deps.clock.now()) as BootId;
+    const { workerId, account, address, leaseTimes } = config;
+    const lease = new LeaseKeeper(
+      { bootId, workerId, account, address },
+      { store: deps.store, clock: deps.clock, times: leaseTimes },
+    );
+    const fresh = { id: ulid(deps.clock.now()), secret: deps.random.bytes(32), createdAtMs: deps.clock.now() };
+    const keys = await deps.store.keys.signingKeys(account, fresh);
+    await lease.take();
+    const watchdog = await deps.startWatchdog(bootId, lease.deadline);
+    lease.keep(watchdog);
+    return new Worker(bootId, { config, deps, lease, watchdog, keys });
+  }
+
+  private constructor(
+    bootId: BootId,
+    parts: {
+      readonly config: WorkerConfig;
+      readonly deps: WorkerDeps;
+      readonly lease: LeaseKeeper;
+      readonly watchdog: Watchdog;
+      readonly keys: readonly SigningKey[];
+    },
+  ) {
+    const { config, deps, lease, watchdog, keys } = parts;
+    const { clock, random, store, bus, objects } = deps;
+    const { account, workerId } = config;
+    this.bootId = bootId;
+    this.#config = config;
+    this.#deps = deps;
+    this.#lease = lease;
+    this.#watchdog = watchdog;
+    this.#capabilities = new Capabilities({ account, keys, store: store.keys, clock });
+    this.#wheel = new TimerWheel(clock, wheelTickMs);
+    this.#logs = new LogBook({ bus, clock, account, workerId });
+    this.#links = new LinkHost({
+      bootId,
+      clock,
+      onSession: (link) => new ClientSession(this.#sessionHost(), link),
+      beforeFlush: () => lease.mayRun(),
+    });
+    this.#pool = new ContainerPool({
+      starter: deps.starterOf(bootId, watchdog),
+      clock,
+      bundles: new BundleCache(config.cacheFolder, objects),
+      limits: { maxContainers: config.maxContainers, warm: config.warmContainers },
+      env: config.containerEnv,
+      eventsOf: (container) => this.#eventsOf(container),
+    });
+    const pins = new PinKeeper({
+      store,
+      clock,
+      random,
+      over: lease.over,
+      changed: (key, pin) => this.#announce(key, pin),
+    });
+    this.#leaving = new Leaving({ clock, pool: this.#pool, pins, objects, instances: this.#instances });
+    this.#activator = new Activator({
+      clock,
+      wheel: this.#wheel,
+      classes: new ClassLoader(store),
+      pool: this.#pool,
+      pins,
+      instances: this.#instances,
+      leaving: this.#leaving,
+      isolation: config.isolation,
+      mayPlace: () => this.#draining === null && lease.mayRun(),
+    });
+    const control = new Control({
+      bootId,
+      clock,
+      instances: this.#instances,
+      activator: this.#activator,
+      leaving: this.#leaving,
+      logs: this.#logs,
+      drain: () => this.drain(),
+    });
+    this.#control = bus.subscribe(
+      workerControlSubject(account, workerId),
+      (message) => void control.onMessage(message),
+    );
+    this.#heartbeat = new Heartbeat(config, { bus, clock, state: () => this.#state() });
+    this.#pool.fill();
+    void this.#capabilities.keepFresh(lease.over);
+    lease.over.addEventListener('abort', () => void this.#end('expired'), { once: true });
+  }
+
+  /** Aborted, with a `LeaseEnd` as its reason, when this boot is over. */
+  get over(): AbortSignal {
+    return this.#lease.over;
+  }
+
+  get gauges(): WorkerGauges {
+    return {
+      instances: this.#instances.size,
+      containers: this.#pool.containers,
+      clients: this.#links.sessionCount,
+      leaseAgeMs: this.#lease.ageMs,
+    };
+  }
+
+  /** A client's stream. */
+  accept(channel: Channel): void {
+    this.#links.accept(channel);
+  }
+
+  /** Places nothing any more and releases every instance; resolves with how many left. The successor never starts first (C10). */
+  drain(): Promise<number> {
+    this.#draining ??= this.#releaseAll();
+    return this.#draining;
+  }
+
+  /** A clean end: drained, containers gone, lease released. */
+  async stop(): Promise<void> {
+    await this.drain();
+    await this.#end('stopped');
+  }
+
+  /** An end without ceremony, as if the process had been killed: no `exit` hooks, pins stay as they are. */
+  async abandon(): Promise<void> {
+    await this.#end('stopped');
+  }
+
+  async #releaseAll(): Promise<number> {
+    this.#heartbeat.beat();
+    const leaving = [...this.#instances.values()].map((instance) => this.#leaving.release(instance, 'drain'));
+    const left = await Promise.allSettled(leaving);
+    this.#heartbeat.beat();
+    return left.length;
+  }
+
+  #end(why: LeaseEnd): Promise<void> {
+    this.#lease.end(why);
+    this.#ending ??= this.#tearDown();
+    return this.#ending;
+  }
+
+  /** Nothing may be answered or run from here on: the containers die now, and not only by the watchdog. */
+  async #tearDown(): Promise<void> {
+    for (const instance of this.#instances.values()) {
+      instance.leave(false);
+      instance.gone();
+    }
+    this.#instances.clear();
+    this.#control.unsubscribe();
+    this.#links.close();
+    this.#wheel.clear();
+    await Promise.all([this.#heartbeat.stop(), this.#lease.ended(), this.#pool.close()]);
+    await this.#watchdog.stop().catch(() => undefined); // dead already: the lease ends by itself
+  }
+
+  #sessionHost(): SessionHost {
+    return {
+      clock: this.#deps.clock,
+      wheel: this.#wheel,
+      mayAdmit: () => this.#lease.mayRun(),
+      find: (key) => this.#instances.get(key),
+      checkCapability: (bind) => this.#capabilities.check(bind),
+      countCall: (outcome) => this.#deps.metrics.countCall(outcome),
+    };
+  }
+
+  #eventsOf(container: Container): ContainerEvents {
+    const tunnels = new Tunnels(container, () => this.#deps.transport(this.#capabilities.keys));
+    return {
+      onLog: (origin, body) => this.#logs.write(origin, body),
+      onTunnel: (kind, ref, body) => tunnels.onFrame(kind, ref, body),
+      onDied: () => tunnels.close(),
+    };
+  }
+
+  #announce(key: InstanceKey, pin: Pin): void {
+    const event = PinEvent.encode({ key, epoch: pin.epoch, state: pin.state }).finish();
+    this.#deps.bus.publish(pinEventSubject(this.#config.account, key), event);
+  }
+
+  #state(): WorkerHeartbeat {
+    const host = this.#deps.hostResources();
+    const { workerId, address, maxContainers, offer, isolation } = this.#config;
+    return {
+      workerId,
+      bootId: this.bootId,
+      address,
+      state: this.#draining === null && this.#lease.mayRun() ? 'ready' : 'draining',
+      instances: this.#instances.size,
+      containers: this.#pool.containers,
+      maxContainers,
+      offerJson: JSON.stringify(offer),
+      cpuCores: host.cpuCores,
+      freeMemoryMb: host.freeMemoryMb,
+      leaseAgeMs: this.#lease.ageMs,
+      openPlaces: this.#pool.openPlaces(),
+      isolation,
+    };
+  }
+}

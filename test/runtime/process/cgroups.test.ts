@@ -1,0 +1,168 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { areCgroupsEmpty, killCgroups, removeCgroups } from '../../../src/runtime/process/cgroup-tree.js';
+import { type Cgroups, noCgroups, openCgroups } from '../../../src/runtime/process/cgroups.js';
+import { goneProcess } from './foreign-process.js';
+
+const host = openCgroups({ bootId: `probe-${process.pid}` });
+removeCgroups(host.parents);
+const describeV1 = host.version === 'v1' && host.limitsMemory ? describe : describe.skip;
+const unified = '/sys/fs/cgroup/unified';
+const canKillAtOnce = existsSync(join(unified, 'cgroup.procs'));
+
+const cleanups: (() => void)[] = [];
+afterEach(() => {
+  for (const cleanup of cleanups.splice(0)) cleanup();
+});
+
+function open(root?: string): Cgroups {
+  const bootId = `test-${process.pid}-${cleanups.length}`;
+  const cgroups = openCgroups(root === undefined ? { bootId } : { bootId, root, membership: join(root, 'membership') });
+  cleanups.push(() => removeCgroups(cgroups.parents));
+  return cgroups;
+}
+
+function run(script: string): ChildProcess {
+  const child = spawn(process.execPath, ['-e', script], { stdio: ['pipe', 'pipe', 'ignore'] });
+  cleanups.push(() => child.kill('SIGKILL'));
+  return child;
+}
+
+async function ended(child: ChildProcess): Promise<NodeJS.Signals | number | null> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  return child.signalCode ?? child.exitCode;
+}
+
+describeV1('cgroups of this host (v1)', () => {
+  test('a process over its memory limit is killed by the kernel, and the group says so', async () => {
+    const group = open().create('eater');
+    group.limit({ memoryMb: 64, cpu: 1, pids: 100 });
+    const child = run(
+      `process.stdin.once('data', () => { const kept = []; for (;;) kept.push(Buffer.alloc(1 << 20, 1)); })`,
+    );
+    group.add(child.pid as number);
+    expect(group.oomKilled()).toBe(false);
+    child.stdin?.write('go');
+    expect(await ended(child)).toBe('SIGKILL');
+    expect(group.oomKilled()).toBe(true);
+    expect(group.isEmpty()).toBe(true);
+    expect(group.remove()).toBe(true);
+    for (const folder of group.folders) expect(existsSync(folder)).toBe(false);
+  });
+
+  test('the limits of cpu, memory and processes stand in the files of the kernel', () => {
+    const group = open().create('limited');
+    group.limit({ memoryMb: 128, cpu: 0.5, pids: 77 });
+    const read = (file: string) =>
+      group.folders
+        .map((folder) => join(folder, file))
+        .filter(existsSync)
+        .map((path) => readFileSync(path, 'utf8').trim());
+    expect(read('memory.limit_in_bytes')).toEqual([String(128 * 1_048_576)]);
+    expect(read('cpu.cfs_quota_us')).toEqual(['50000']);
+    expect(read('pids.max')).toEqual(['77']);
+  });
+
+  test('kill ends what was forked into the group too, and a group in use is not removed', async () => {
+    const group = open().create('family');
+    const child = run(
+      `const { spawn } = require('node:child_process');
+       process.stdin.once('data', () => {
+         const grandchild = spawn('sleep', ['1000'], { detached: true, stdio: 'ignore' });
+         process.stdout.write(String(grandchild.pid));
+       });`,
+    );
+    group.add(child.pid as number);
+    child.stdin?.write('go');
+    const [pid] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
+    expect(group.isEmpty()).toBe(false);
+    expect(group.remove()).toBe(false);
+    group.kill();
+    expect(await ended(child)).toBe('SIGKILL');
+    await goneProcess(Number(pid));
+    expect(group.isEmpty()).toBe(true);
+    expect(group.remove()).toBe(true);
+  });
+
+  test('without cgroup.kill the processes of a group are stopped from forking and killed one by one', async () => {
+    const group = open().create('one-by-one');
+    const folders = group.folders.filter((folder) => existsSync(join(folder, 'pids.max')));
+    const child = run('process.stdin.resume()');
+    group.add(child.pid as number);
+    killCgroups(folders);
+    expect(await ended(child)).toBe('SIGKILL');
+    expect(readFileSync(join(folders[0] as string, 'pids.max'), 'utf8').trim()).toBe('0');
+    expect(areCgroupsEmpty(folders)).toBe(true);
+  });
+});
+
+(canKillAtOnce ? describe : describe.skip)('the v2 tree of this host', () => {
+  test('is used without controllers where it has none: cgroup.kill works, memory is not limited', async () => {
+    const cgroups = open(unified);
+    expect(cgroups.version).toBe('v2');
+    const group = cgroups.create('plain');
+    group.limit({ memoryMb: 64, cpu: 1, pids: 10 });
+    const child = run('process.stdin.resume()');
+    group.add(child.pid as number);
+    expect(readFileSync(join(group.folders[0] as string, 'cgroup.procs'), 'utf8').trim()).toBe(String(child.pid));
+    group.kill();
+    expect(await ended(child)).toBe('SIGKILL');
+    expect(group.remove()).toBe(true);
+  });
+});
+
+describe('a v2 host with all controllers (its files in a folder)', () => {
+  test('hands the controllers down from the own group to the containers, and sets limits there', () => {
+    const root = fakeV2Root('0::/system.slice/worker.service\n', 'system.slice/worker.service');
+    const cgroups = open(root);
+    expect(cgroups).toMatchObject({ version: 'v2', limitsMemory: true });
+    const own = join(root, 'system.slice/worker.service');
+    expect(cgroups.parents[0]?.startsWith(`${own}/holdfast/`)).toBe(true);
+    for (const folder of [own, join(own, 'holdfast'), cgroups.parents[0] as string]) {
+      expect(readFileSync(join(folder, 'cgroup.subtree_control'), 'utf8')).not.toBe('');
+    }
+    const group = cgroups.create('c1');
+    const folder = group.folders[0] as string;
+    writeFileSync(join(folder, 'memory.swap.max'), 'max');
+    group.limit({ memoryMb: 256, cpu: 1.5, pids: 99 });
+    const read = (file: string) => readFileSync(join(folder, file), 'utf8');
+    expect(read('memory.max')).toBe(String(256 * 1_048_576));
+    expect(read('memory.swap.max')).toBe('0');
+    expect(read('memory.oom.group')).toBe('1');
+    expect(read('cpu.max')).toBe('150000 100000');
+    expect(read('pids.max')).toBe('99');
+    writeFileSync(join(folder, 'memory.events'), 'low 0\noom 1\noom_kill 1\n');
+    expect(group.oomKilled()).toBe(true);
+  });
+
+  test('a second worker of the same process finds the base above the leaf that the first one moved it to', () => {
+    const root = fakeV2Root('0::/pod/holdfast-worker\n', 'pod');
+    mkdirSync(join(root, 'pod/holdfast-worker'));
+    expect(open(root).parents[0]?.startsWith(join(root, 'pod/holdfast/'))).toBe(true);
+  });
+});
+
+test('a host without cgroups gives groups that do nothing', () => {
+  const root = mkdtempSync(join(tmpdir(), 'holdfast-none-'));
+  cleanups.push(() => rmSync(root, { recursive: true }));
+  const cgroups = open(root);
+  expect(cgroups).toBe(noCgroups);
+  const group = cgroups.create('c1');
+  group.limit({ memoryMb: 1, cpu: 1, pids: 1 });
+  group.kill();
+  expect([group.folders, group.isEmpty(), group.remove(), group.oomKilled()]).toEqual([[], true, true, false]);
+});
+
+function fakeV2Root(membership: string, own: string): string {
+  const root = mkdtempSync(join(tmpdir(), 'holdfast-v2-'));
+  cleanups.push(() => rmSync(root, { recursive: true }));
+  mkdirSync(join(root, own), { recursive: true });
+  writeFileSync(join(root, 'membership'), membership);
+  for (const folder of [root, join(root, own)])
+    writeFileSync(join(folder, 'cgroup.controllers'), 'cpuset cpu io memory pids');
+  return root;
+}
