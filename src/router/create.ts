@@ -1,0 +1,50 @@
+import { ulid } from 'ulid';
+import type { Clock, Random } from '../common/clock.js';
+import { HoldfastError } from '../common/errors.js';
+import type { Pin } from '../common/pin.js';
+import type { ObjectStore } from '../common/ports/object-store.js';
+import { encodeArgs, hashArgs } from '../wire/codec.js';
+import type { CreateOp, PinView } from '../wire/gen/holdfast/v1/router.js';
+import type { Making } from './activator.js';
+import { checkArguments, storeArguments } from './arguments.js';
+import { instanceConflict, instanceLost } from './instance-errors.js';
+import { checkedIdentity } from './names.js';
+import type { Request } from './request.js';
+import { type InstanceParts, reach } from './resolve.js';
+
+export interface CreateParts extends InstanceParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly objects: ObjectStore;
+}
+
+/**
+ * The instance of that id, made where there is none (S1); without an id, a fresh one.
+ * @throws InstanceConflict, InstanceLost, NoCapacity, NotFound, PayloadTooLarge, what its worker refused it for
+ */
+export async function create(parts: CreateParts, op: CreateOp, request: Request): Promise<PinView> {
+  const byName = op.id !== '';
+  if (op.sharedByArgs && !byName)
+    throw new HoldfastError('InvalidArgument', 'bind: the id, made of the arguments, is empty');
+  const { clock, random } = parts;
+  const id = byName ? op.id : ulid(clock.now(), () => random.next());
+  const identity = checkedIdentity({ account: request.account, app: op.app, className: op.className, id });
+  const given = op.args === undefined ? null : checkArguments(op.args);
+  const args = given ?? encodeArgs([]);
+  const argsHash = hashArgs(args);
+  const making: Making = { identity, argsHash, byName, storeArgs: () => storeArguments(parts.objects, args) };
+  const judge = given === null ? refuseLost : (pin: Pin | null) => refuseConflict(pin, argsHash);
+  const pin = await reach(parts, { identity, making, failedEpoch: null, judge, isFresh: !byName }, request);
+  return parts.views.of(pin, request);
+}
+
+function refuseConflict(pin: Pin | null, argsHash: string): void {
+  // What is closing is over for newcomers: they wait for its end and make the id anew, with their own arguments.
+  const isThere = pin !== null && pin.state !== 'closed' && pin.state !== 'closing';
+  if (isThere && pin.argsHash !== argsHash) throw instanceConflict(pin, argsHash);
+  refuseLost(pin);
+}
+
+function refuseLost(pin: Pin | null): void {
+  if (pin?.state === 'lost') throw instanceLost(pin);
+}

@@ -1,0 +1,121 @@
+import { z } from 'zod';
+import { HoldfastError } from '../common/errors.js';
+import type { AppManifest } from '../common/manifest.js';
+
+const maxManifestBytes = 1_048_576;
+
+const name = z.string().min(1).max(256);
+const count = z.number().int().min(0);
+const positive = z.number().positive();
+const choice = z.union([z.string(), z.array(z.string()).min(1)]);
+const metadata = z.record(z.string(), z.unknown());
+
+const offerFilter = z.union([
+  z.string(),
+  z.number(),
+  z.boolean(),
+  z.array(z.union([z.string(), z.number()])).min(1),
+  z.strictObject({ min: z.number().optional(), max: z.number().optional() }),
+]);
+
+const placement = z.strictObject({
+  gpu: choice.optional(),
+  gpuCount: count.optional(),
+  minVramGb: z.number().optional(),
+  geolocation: choice.optional(),
+  offerFilters: z.record(z.string(), offerFilter).optional(),
+  maxCostPerHourUsd: z.number().optional(),
+  maxCostPerTflopHourUsd: z.number().optional(),
+  minTotalFlops: z.number().optional(),
+  minGpuRamBandwidthGbps: z.number().optional(),
+  minCpuCores: z.number().optional(),
+  minCpuRamGb: z.number().optional(),
+  minCpuGhz: z.number().optional(),
+  minDiskBandwidthMbS: z.number().optional(),
+  minInternetUploadMbps: z.number().optional(),
+  minInternetDownloadMbps: z.number().optional(),
+  secureCloudOnly: z.boolean().optional(),
+  diskGb: z.number().optional(),
+});
+
+const retries = z.object({
+  maxRetries: count,
+  initialDelayMs: z.number().min(0),
+  backoffCoefficient: z.number().min(0),
+  maxDelayMs: z.number().min(0),
+});
+
+const options = z.object({
+  cpu: positive,
+  memoryMb: positive,
+  timeoutMs: positive,
+  retries,
+  concurrentRequests: count.min(1),
+  maxPendingTasks: count,
+  tasksPerContainer: count.min(1),
+  startupTimeoutMs: positive,
+  exitTimeoutMs: z.number().min(0),
+  idleTimeoutMs: positive.nullable(),
+  isolation: z.enum(['process', 'bubblewrap', 'gvisor']).nullable(),
+  onLoss: z.enum(['fail', 'recreate']).nullable(),
+  placement,
+  tags: z.array(z.string()),
+  metadata,
+});
+
+const parameters = z.array(z.object({ name: z.string(), optional: z.boolean(), rest: z.boolean() }));
+
+const method = z.object({
+  name,
+  generator: z.boolean(),
+  parameters,
+  tags: z.array(z.string()),
+  metadata,
+  idempotent: z.boolean(),
+  concurrent: z.boolean(),
+});
+
+const manifest = z.object({
+  app: name,
+  tags: z.array(z.string()),
+  metadata,
+  classes: z.record(
+    name,
+    z.object({
+      name,
+      exportName: name,
+      options,
+      methods: z.record(name, method),
+      parameters,
+      signature: z.string().nullable(),
+      enterHooks: z.array(name),
+      exitHooks: z.array(name),
+    }),
+  ),
+});
+
+/** The manifest of a deploy, checked in every field that a router or worker relies on. @throws InvalidArgument */
+export function parseManifest(json: string): AppManifest {
+  if (json.length > maxManifestBytes) {
+    throw new HoldfastError(
+      'InvalidArgument',
+      `the manifest has ${json.length} characters, at most ${maxManifestBytes} are allowed`,
+    );
+  }
+  const parsed = manifest.safeParse(parseJson(json));
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const where = issue === undefined ? 'it' : issue.path.map(String).join('.') || 'it';
+  throw new HoldfastError(
+    'InvalidArgument',
+    `the manifest is not one this router knows: ${where}: ${issue?.message}; deploy with a \`holdfast\` of the cluster's version`,
+  );
+}
+
+function parseJson(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (cause) {
+    throw new HoldfastError('InvalidArgument', 'the manifest is not JSON', { cause });
+  }
+}

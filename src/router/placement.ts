@@ -1,0 +1,116 @@
+import type { Random } from '../common/clock.js';
+import type { BootId, WorkerId } from '../common/ids.js';
+import type { ClassOptions, Isolation } from '../common/manifest.js';
+import type { PlacementNote } from '../common/pin.js';
+import { type Offer, offerMismatches } from './offer.js';
+
+/** A worker as placement sees it: its last heartbeat, less what this router has placed there since. */
+export interface Candidate {
+  readonly workerId: WorkerId;
+  readonly bootId: BootId;
+  readonly address: string;
+  readonly state: string;
+  /** Its heartbeats come. */
+  readonly isFresh: boolean;
+  readonly isolation: Isolation;
+  readonly containers: number;
+  readonly maxContainers: number;
+  readonly cpuCores: number;
+  readonly freeMemoryMb: number;
+  /** Instances that its running containers can still take, by container label. */
+  readonly rooms: ReadonlyMap<string, number>;
+  readonly offer: Offer;
+}
+
+/** What an instance needs of a worker. */
+export interface Demand {
+  readonly options: ClassOptions;
+  /** `app/class@deployment`, the label of containers that can hold it. */
+  readonly label: string;
+  /** Boots that refused it in this attempt, and why. */
+  readonly refused: ReadonlyMap<BootId, string>;
+}
+
+export interface Placement {
+  readonly chosen: Candidate;
+  /** It goes into a container that runs already. */
+  readonly usesRoom: boolean;
+  readonly note: PlacementNote;
+}
+
+/** The note stays in the pin: of a large fleet only some. */
+const notedRejections = 16;
+
+export type Rejection = PlacementNote['rejected'][number];
+
+/** The worker to place on, or each worker's reason where none fits. Pure: chance only breaks ties. */
+export function choosePlacement(
+  demand: Demand,
+  candidates: Iterable<Candidate>,
+  random: Random,
+): Placement | { readonly chosen: null; readonly rejected: readonly Rejection[] } {
+  const rejected: Rejection[] = [];
+  let best: { candidate: Candidate; score: number; tie: number } | null = null;
+  for (const candidate of candidates) {
+    const reasons = rejections(demand, candidate);
+    if (reasons.length > 0) {
+      rejected.push({ workerId: candidate.workerId, why: reasons.join('; ') });
+      continue;
+    }
+    const score = scoreOf(demand, candidate);
+    const tie = random.next();
+    if (best === null || score > best.score || (score === best.score && tie > best.tie))
+      best = { candidate, score, tie };
+  }
+  if (best === null) return { chosen: null, rejected };
+  const { candidate, score } = best;
+  return {
+    chosen: candidate,
+    usesRoom: hasRoom(demand, candidate),
+    note: { chosen: candidate.workerId, score, rejected: rejected.slice(0, notedRejections) },
+  };
+}
+
+function rejections(demand: Demand, candidate: Candidate): string[] {
+  const reasons: string[] = [];
+  const refused = demand.refused.get(candidate.bootId);
+  if (refused !== undefined) reasons.push(`refused: ${refused}`);
+  if (!candidate.isFresh) reasons.push('silent: no heartbeat for 3 s');
+  else if (candidate.state !== 'ready') reasons.push(`is ${candidate.state}`);
+  const isolation = demand.options.isolation;
+  if (isolation !== null && strength[isolation] > strength[candidate.isolation]) {
+    reasons.push(`isolation: gives ${candidate.isolation}, needs ${isolation}`);
+  }
+  reasons.push(...offerMismatches(demand.options.placement, candidate.offer));
+  if (!hasRoom(demand, candidate)) reasons.push(...shortages(demand.options, candidate));
+  return reasons;
+}
+
+/** Ordered: a stronger isolation serves where a weaker one is asked for. */
+const strength: Readonly<Record<Isolation, number>> = { process: 0, bubblewrap: 1, gvisor: 2 };
+
+function shortages(options: ClassOptions, candidate: Candidate): string[] {
+  const reasons: string[] = [];
+  if (candidate.containers >= candidate.maxContainers) {
+    reasons.push(`full: ${candidate.containers} of ${candidate.maxContainers} containers`);
+  }
+  if (candidate.cpuCores < options.cpu) reasons.push(`cpu: has ${candidate.cpuCores} cores, needs ${options.cpu}`);
+  if (candidate.freeMemoryMb < options.memoryMb) {
+    reasons.push(`memory: ${round(candidate.freeMemoryMb)} MB free, needs ${options.memoryMb}`);
+  }
+  return reasons;
+}
+
+function hasRoom(demand: Demand, candidate: Candidate): boolean {
+  return (candidate.rooms.get(demand.label) ?? 0) > 0;
+}
+
+/** 2 for room in a container that runs (nothing to start), and up to 1 more for the share of the worker that is free. */
+function scoreOf(demand: Demand, candidate: Candidate): number {
+  const load = candidate.maxContainers > 0 ? candidate.containers / candidate.maxContainers : 1;
+  return (hasRoom(demand, candidate) ? 2 : 0) + (1 - Math.min(1, Math.max(0, load)));
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}

@@ -1,0 +1,83 @@
+import type { Clock, Monotonic } from '../common/clock.js';
+import { HoldfastError } from '../common/errors.js';
+import type { Role } from '../common/ports/store.js';
+import type { TimerWheel } from '../common/timer-wheel.js';
+
+/** Who asks, as its token says. */
+export interface Principal {
+  readonly account: string;
+  readonly role: Role;
+}
+
+/** What someone waits for right now; told when the deadline passes. */
+export interface Waiting {
+  what: string;
+  /** The error that the deadline becomes, where it is known why there was no progress. */
+  instead: HoldfastError | null;
+}
+
+/** One operation on its way through the router. */
+export interface Request extends Principal {
+  readonly deadline: Monotonic;
+  /** Aborted at the deadline, at a cancel, and when its stream breaks; the reason is a HoldfastError. */
+  readonly signal: AbortSignal;
+  /** Replaced by whoever takes the request over. */
+  waiting: Waiting;
+}
+
+const defaultDeadlineMs = 60_000;
+/** Nobody keeps a router busy for longer with one request. */
+const maxDeadlineMs = 3_600_000;
+
+/** A request that ends at its deadline; `end` frees its timer. */
+export class OpenRequest implements Request {
+  readonly account: string;
+  readonly role: Role;
+  readonly deadline: Monotonic;
+  waiting: Waiting = { what: 'the store', instead: null };
+  readonly #controller = new AbortController();
+  readonly #end: () => void;
+
+  /** @param remainingMs 0: the default of 60 s; null: it has no deadline */
+  constructor(
+    principal: Principal,
+    remainingMs: number | null,
+    parts: { readonly clock: Clock; readonly wheel: TimerWheel },
+  ) {
+    const { clock, wheel } = parts;
+    this.account = principal.account;
+    this.role = principal.role;
+    if (remainingMs === null) {
+      this.deadline = Infinity;
+      this.#end = () => undefined;
+      return;
+    }
+    const ms = Math.min(remainingMs > 0 ? remainingMs : defaultDeadlineMs, maxDeadlineMs);
+    this.deadline = clock.monotonic() + ms;
+    const entry = wheel.add(ms, () => this.abort(this.waiting.instead ?? deadlineExceeded(ms, this.waiting.what)));
+    this.#end = () => wheel.remove(entry);
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  abort(reason: HoldfastError): void {
+    this.#end();
+    this.#controller.abort(reason);
+  }
+
+  end(): void {
+    this.#end();
+  }
+}
+
+function deadlineExceeded(ms: number, what: string): HoldfastError {
+  return new HoldfastError(
+    'DeadlineExceeded',
+    `no answer within ${Math.round(ms)} ms; at the deadline the router waited for ${what}`,
+    {
+      details: { waitedFor: what },
+    },
+  );
+}

@@ -1,0 +1,89 @@
+import type { Epoch } from '../common/ids.js';
+import { type Identity, instanceKey } from '../common/ids.js';
+import type { Pin } from '../common/pin.js';
+import type { Handle, PinView, ResolveOp } from '../wire/gen/holdfast/v1/router.js';
+import type { Making } from './activator.js';
+import type { Flights } from './flights.js';
+import { instanceGone, instanceLost } from './instance-errors.js';
+import { checkedIdentity } from './names.js';
+import type { PinViews } from './pin-views.js';
+import type { Pins } from './pins.js';
+import type { Request } from './request.js';
+import type { Settler } from './settle.js';
+import type { Workers } from './workers.js';
+
+/** Parts that every operation on instances shares. */
+export interface InstanceParts {
+  readonly pins: Pins;
+  readonly workers: Workers;
+  readonly settler: Settler;
+  readonly flights: Flights<Pin | null>;
+  readonly views: PinViews;
+}
+
+/** What a request wants to reach, and whether it may have what stands. */
+export interface Wish {
+  readonly identity: Identity;
+  readonly making: Making | null;
+  readonly failedEpoch: Epoch | null;
+  /** @throws where this pin is not what the request asked for */
+  readonly judge: (pin: Pin | null) => void;
+  /** The id was drawn for this request: there is no pin to read. */
+  readonly isFresh?: boolean;
+}
+
+/**
+ * An active pin as wished. Requests for one key share a flight, except that those whose epoch failed have one of their own:
+ * theirs waits while others are answered.
+ * @throws what `judge` throws, InstanceLost, NoCapacity, DeadlineExceeded
+ */
+export async function reach(parts: InstanceParts, wish: Wish, request: Request): Promise<Pin> {
+  const { pins, workers, settler, flights } = parts;
+  const { making, judge } = wish;
+  const key = instanceKey(wish.identity);
+  let seen = wish.isFresh ? null : await pins.read(key, request);
+  for (;;) {
+    judge(seen);
+    const failedEpoch = seen !== null && seen.epoch === wish.failedEpoch ? wish.failedEpoch : null;
+    const isHere = seen?.state === 'active' && seen.bootId !== null && workers.isFresh(seen.bootId);
+    if (seen !== null && isHere && failedEpoch === null) return seen;
+    const from = seen;
+    const settled = await flights.join(`${key} ${failedEpoch ?? ''}`, request, (flight) =>
+      settler.settle({ key, making, failedEpoch }, from, flight),
+    );
+    judge(settled);
+    if (settled?.state === 'active') return settled;
+    if (settled?.state === 'lost') throw instanceLost(settled);
+    // Joined the flight of a request that does not make instances, and found none.
+    seen = settled;
+  }
+}
+
+/** Where a known instance is now; never makes one. @throws InstanceGone, InstanceLost */
+export async function resolve(parts: InstanceParts, op: ResolveOp, request: Request): Promise<PinView> {
+  const { account } = request;
+  const identity = checkedIdentity({ account, app: op.app, className: op.className, id: op.id });
+  return reachGeneration(parts, { identity, generation: op.generation, failedEpoch: op.failedEpoch || null }, request);
+}
+
+/** The instance of a handle that somebody kept. @throws PermissionDenied, InstanceGone, InstanceLost */
+export async function attach(parts: InstanceParts, handle: Handle | undefined, request: Request): Promise<PinView> {
+  const known = await parts.views.verify(handle, request);
+  return reachGeneration(parts, { ...known, failedEpoch: null }, request);
+}
+
+async function reachGeneration(
+  parts: InstanceParts,
+  to: { readonly identity: Identity; readonly generation: number; readonly failedEpoch: Epoch | null },
+  request: Request,
+): Promise<PinView> {
+  const { identity, generation, failedEpoch } = to;
+  const judge = (pin: Pin | null): void => {
+    if (pin === null || pin.state === 'closed' || pin.generation !== generation) {
+      throw instanceGone(identity, generation, pin);
+    }
+    if (pin.state === 'lost') throw instanceLost(pin);
+  };
+  const pin = await reach(parts, { identity, making: null, failedEpoch, judge }, request);
+  return parts.views.of(pin, request);
+}

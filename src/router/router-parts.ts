@@ -1,0 +1,87 @@
+import { setMaxListeners } from 'node:events';
+import type { Clock, Random } from '../common/clock.js';
+import type { Logger } from '../common/context.js';
+import type { LeaseTimes } from '../common/lease.js';
+import type { Pin } from '../common/pin.js';
+import type { Bus } from '../common/ports/bus.js';
+import type { ObjectStore } from '../common/ports/object-store.js';
+import type { Store } from '../common/ports/store.js';
+import { TimerWheel } from '../common/timer-wheel.js';
+import { Activator } from './activator.js';
+import { Authenticator } from './auth.js';
+import { Deployments } from './deployments.js';
+import { Flights } from './flights.js';
+import { Leases } from './leases.js';
+import type { RouterMetrics } from './metrics.js';
+import { PinEvents } from './pin-events.js';
+import { PinViews } from './pin-views.js';
+import { Pins } from './pins.js';
+import { PlaceSender } from './place-sender.js';
+import { Redeploys } from './redeploy.js';
+import { Settler } from './settle.js';
+import { SigningKeys } from './signing-keys.js';
+import { Workers } from './workers.js';
+
+/** What a router is given: it owns none of it and closes none of it. */
+export interface RouterDeps {
+  readonly routerId: string;
+  /** Those it serves; tokens of others are refused. */
+  readonly accounts: readonly string[];
+  readonly store: Store;
+  readonly bus: Bus;
+  readonly objects: ObjectStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly leaseTimes: LeaseTimes;
+  readonly metrics: RouterMetrics | null;
+}
+
+const wheelTickMs = 10;
+
+export type RouterParts = ReturnType<typeof createRouterParts>;
+
+/** The parts of a router, wired; nothing of it is state that another router lacks. */
+export function createRouterParts(deps: RouterDeps) {
+  const { store, bus, clock, random, log, accounts, leaseTimes, metrics } = deps;
+  const ending = new AbortController();
+  const closed: AbortSignal = ending.signal;
+  // Every request to a worker listens to it.
+  setMaxListeners(0, closed);
+  const wheel = new TimerWheel(clock, wheelTickMs);
+  const keys = new SigningKeys({ store: store.keys, clock, random });
+  const auth = new Authenticator({ store: store.keys, keys, clock, accounts });
+  const pins = new Pins({ store: store.pins, bus, clock, random });
+  const events = new PinEvents({ bus, clock, log, accounts });
+  const leases = new Leases({ store: store.leases, clock, times: leaseTimes });
+  const workers = new Workers({ bus, clock, log, accounts });
+  const deployments = new Deployments({ store: store.apps, clock });
+  const activator = new Activator({ clock, random, pins, workers, deployments });
+  const sender = new PlaceSender({ bus, closed, metrics });
+  const settler = new Settler({ clock, log, pins, events, leases, workers, activator, sender });
+  const flights = new Flights<Pin | null>(clock);
+  const views = new PinViews({ keys, clock });
+  const redeploys = new Redeploys({ pins: store.pins, bus, clock, log, closed });
+  const close = (): void => {
+    ending.abort();
+    workers.close();
+    events.close();
+    wheel.clear();
+  };
+  const made = {
+    auth,
+    closed,
+    deployments,
+    events,
+    flights,
+    leases,
+    pins,
+    redeploys,
+    sender,
+    settler,
+    views,
+    wheel,
+    workers,
+  };
+  return { ...deps, ...made, close };
+}

@@ -1,0 +1,68 @@
+import { HoldfastError } from '../common/errors.js';
+import { createGrpcServer, listenGrpc, routerService, stopGrpcServer } from '../wire/grpc-server.js';
+import type { TlsTexts } from '../wire/grpc-transport.js';
+import { type HealthServer, startHealthServer } from '../wire/health-server.js';
+import type { ControlStream } from './control-stream.js';
+import { beatForEver } from './router-heartbeat.js';
+import { createRouterParts, type RouterDeps } from './router-parts.js';
+import { routerHandlers } from './service.js';
+
+export interface RouterConfig extends RouterDeps {
+  /** `host:port` of the gRPC server; port 0 takes a free one. */
+  readonly listen: string;
+  /** `host:port` that workers are told; default: what it listens on. */
+  readonly advertise?: string | undefined;
+  /** `host:port` of `/healthz`, `/readyz` and `/metrics`; absent: there is none. */
+  readonly http?: string | undefined;
+  readonly tls?: TlsTexts | undefined;
+}
+
+/** A router that runs. */
+export interface Router {
+  /** `host:port` of its gRPC server. */
+  readonly address: string;
+  readonly httpAddress: string | null;
+  /** Sends its clients to other routers, then ends; the store and the bus stay open. */
+  close(): Promise<void>;
+}
+
+const closeGraceMs = 1_000;
+
+/** One of any number of routers; it keeps nothing that another one needs. @throws Unavailable, InvalidArgument */
+export async function startRouter(config: RouterConfig): Promise<Router> {
+  const { clock, log, store, bus, routerId, listen } = config;
+  const parts = createRouterParts(config);
+  const streams = new Set<ControlStream>();
+  const server = createGrpcServer();
+  let health: HealthServer | null = null;
+  try {
+    server.addService(routerService, routerHandlers(parts, streams));
+    const port = await listenGrpc(server, listen, config.tls);
+    if (config.http !== undefined) {
+      const ready = () => checkReady({ store, bus });
+      const metrics = async () => (await config.metrics?.text()) ?? '';
+      health = await startHealthServer(config.http, { ready, metrics });
+    }
+    const address = `${listen.slice(0, listen.lastIndexOf(':'))}:${port}`;
+    const beating = beatForEver(config, { routerId, address: config.advertise ?? address }, parts.closed);
+    log.info('router.started', { router: routerId, address });
+    const close = async (): Promise<void> => {
+      const reason = new HoldfastError('Unavailable', `router ${routerId} is closing; ask another one`);
+      for (const stream of streams) stream.close(reason);
+      parts.close();
+      await Promise.all([beating, health?.close(), stopGrpcServer(server, clock, closeGraceMs)]);
+      log.info('router.closed', { router: routerId });
+    };
+    let closing: Promise<void> | null = null;
+    return { address, httpAddress: health?.address ?? null, close: () => (closing ??= close()) };
+  } catch (error) {
+    parts.close();
+    server.forceShutdown();
+    throw error;
+  }
+}
+
+async function checkReady({ store, bus }: Pick<RouterConfig, 'store' | 'bus'>): Promise<void> {
+  if (!bus.isConnected) throw new HoldfastError('Unavailable', 'the bus is not connected');
+  await store.ping();
+}

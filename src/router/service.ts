@@ -1,0 +1,131 @@
+import type { UntypedServiceImplementation } from '@grpc/grpc-js';
+import { HoldfastError } from '../common/errors.js';
+import type {
+  CreateTokenRequest,
+  DeployPart,
+  DrainWorkerRequest,
+  InspectRequest,
+  ListInstancesRequest,
+  LogsRequest,
+  LookupRequest,
+  RevokeTokenRequest,
+} from '../wire/gen/holdfast/v1/router.js';
+import { channelHandler } from '../wire/grpc-server.js';
+import { ControlStream } from './control-stream.js';
+import { deploy } from './deploy.js';
+import { inspect } from './inspect.js';
+import { deploymentView, listApps } from './list-apps.js';
+import { listInstances } from './list-instances.js';
+import { drainWorker, listWorkers } from './list-workers.js';
+import { readLogs } from './logs.js';
+import type { Request } from './request.js';
+import type { RouterParts } from './router-parts.js';
+import { downloadHandler, unaryHandler, uploadHandler } from './rpc.js';
+import { issueToken, listTokens, revokeToken } from './tokens.js';
+
+/** Each may hold a whole bundle in memory. */
+const maxDeploysAtOnce = 4;
+
+/** The gRPC service of a router. @param streams the control streams that are open, kept up to date */
+export function routerHandlers(parts: RouterParts, streams: Set<ControlStream>): UntypedServiceImplementation {
+  return { ...instanceHandlers(parts, streams), ...appHandlers(parts), ...tokenHandlers(parts) };
+}
+
+function instanceHandlers(parts: RouterParts, streams: Set<ControlStream>): UntypedServiceImplementation {
+  return {
+    control: channelHandler({
+      authorize: async ({ token }) => {
+        const authenticate = () => parts.auth.authenticate(token);
+        return { principal: await authenticate(), authenticate };
+      },
+      accept: (channel, client) => {
+        const onEnded = () => streams.delete(stream);
+        const stream = new ControlStream({ ...parts, operations: parts }, { ...client, onEnded }, channel);
+        streams.add(stream);
+      },
+    }),
+    inspect: unaryHandler(parts, {
+      name: 'Inspect',
+      role: 'read',
+      run: (ask: InspectRequest, request) => inspect(parts, ask, request),
+    }),
+    listInstances: unaryHandler(parts, {
+      name: 'ListInstances',
+      role: 'read',
+      run: (ask: ListInstancesRequest, request) => listInstances(parts, ask, request),
+    }),
+    logs: downloadHandler(parts, {
+      name: 'Logs',
+      role: 'read',
+      run: (ask: LogsRequest, request) => readLogs(parts, ask, request),
+    }),
+  };
+}
+
+function appHandlers(parts: RouterParts): UntypedServiceImplementation {
+  const { deployments } = parts;
+  return {
+    deploy: uploadHandler(parts, { name: 'Deploy', role: 'deploy', run: deployBounded(parts) }),
+    lookup: unaryHandler(parts, {
+      name: 'Lookup',
+      role: 'read',
+      run: async ({ app, version }: LookupRequest, { account }) =>
+        deploymentView(await deployments.lookup(account, app, version)),
+    }),
+    listApps: unaryHandler(parts, {
+      name: 'ListApps',
+      role: 'read',
+      run: (_ask: unknown, request) => listApps(deployments, request),
+    }),
+    listWorkers: unaryHandler(parts, {
+      name: 'ListWorkers',
+      role: 'read',
+      run: (_ask: unknown, request) => listWorkers(parts, request),
+    }),
+    drainWorker: unaryHandler(parts, {
+      name: 'DrainWorker',
+      role: 'deploy',
+      run: (ask: DrainWorkerRequest, request) => drainWorker(parts, ask, request),
+    }),
+  };
+}
+
+function tokenHandlers(parts: RouterParts): UntypedServiceImplementation {
+  const { store, clock, random, auth } = parts;
+  const { keys } = store;
+  return {
+    createToken: unaryHandler(parts, {
+      name: 'CreateToken',
+      role: 'deploy',
+      run: (ask: CreateTokenRequest, request) => issueToken({ keys, clock, random }, ask, request),
+    }),
+    listTokens: unaryHandler(parts, {
+      name: 'ListTokens',
+      role: 'deploy',
+      run: (_ask: unknown, request) => listTokens(keys, request),
+    }),
+    revokeToken: unaryHandler(parts, {
+      name: 'RevokeToken',
+      role: 'deploy',
+      run: (ask: RevokeTokenRequest, request) => revokeToken({ keys, auth }, ask, request),
+    }),
+  };
+}
+
+function deployBounded(parts: RouterParts) {
+  let underWay = 0;
+  return async (stream: AsyncIterable<DeployPart>, request: Request) => {
+    if (underWay === maxDeploysAtOnce) {
+      throw new HoldfastError(
+        'Unavailable',
+        `this router takes ${maxDeploysAtOnce} deploys at once; retry in a moment`,
+      );
+    }
+    underWay += 1;
+    try {
+      return await deploy(parts, stream, request);
+    } finally {
+      underWay -= 1;
+    }
+  };
+}

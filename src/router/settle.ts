@@ -1,0 +1,221 @@
+import type { Clock } from '../common/clock.js';
+import type { Logger } from '../common/context.js';
+import type { HoldfastError } from '../common/errors.js';
+import { type BootId, type Epoch, type InstanceKey, instanceKey } from '../common/ids.js';
+import { type Pin, type PinChangeResult, type PinFields, type PinState, pinChange } from '../common/pin.js';
+import { type Activator, type Attempt, type Making, Refusals } from './activator.js';
+import type { Flight } from './flights.js';
+import type { BootState, Leases } from './leases.js';
+import { Pace } from './pace.js';
+import { patiently } from './patience.js';
+import type { PinEvents } from './pin-events.js';
+import type { Pins } from './pins.js';
+import type { PlaceSender } from './place-sender.js';
+import type { Workers } from './workers.js';
+
+// The pin's way to an active instance, one state at a time. What must hold, whatever else happens:
+// P1. Only the worker of a placing pin, by its refusal, or the end of its boot's lease, takes the pin elsewhere (S5).
+// P2. A pin whose boot may live is never given to another; heartbeats and failed requests are hints (S8).
+// P3. Every change is a compare-and-set on what was seen; who loses it goes on from what stands instead (S4).
+
+/** What a flight is to reach. */
+export interface Goal {
+  readonly key: InstanceKey;
+  /** Null: what is not there or closed stays so. */
+  readonly making: Making | null;
+  /** The epoch that a caller could not use; not handed out again while its worker may be dying. */
+  readonly failedEpoch: Epoch | null;
+}
+
+interface Parts {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly pins: Pins;
+  readonly events: PinEvents;
+  readonly leases: Leases;
+  readonly workers: Workers;
+  readonly activator: Activator;
+  readonly sender: PlaceSender;
+}
+
+/** What one look at a pin came to: it is where it shall be, or this is what to look at next. */
+type Step = { readonly settled: Pin | null } | { readonly next: Pin | null };
+
+/** Why a pin moved whose boot's lease ended. */
+const workerLost = 'worker lost';
+
+/** Brings pins to `active`. */
+export class Settler {
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * The pin once it is active, or as it is where that cannot be: `lost`; none or `closed` without `making`.
+   * @throws what the worker refused it for, NotFound, the flight's reason
+   */
+  async settle(goal: Goal, seen: Pin | null, flight: Flight): Promise<Pin | null> {
+    const attempt: Attempt = { ...flight, refusals: new Refusals() };
+    const pace = new Pace();
+    for (let pin = seen; ; ) {
+      flight.signal.throwIfAborted();
+      pace.saw(pin);
+      const step = await this.#step(goal, pin, { attempt, pace });
+      if ('settled' in step) return step.settled;
+      pin = step.next;
+    }
+  }
+
+  #step(goal: Goal, pin: Pin | null, on: { attempt: Attempt; pace: Pace }): Promise<Step> | Step {
+    if (pin === null || pin.state === 'closed') return this.#absent(goal, pin, on.attempt);
+    switch (pin.state) {
+      case 'idle':
+        return this.#idle(pin, on.attempt);
+      case 'placing':
+        return this.#placing(goal, pin, on);
+      case 'active':
+        return this.#active(goal, pin, on);
+      case 'draining':
+      case 'closing':
+        return this.#ending(pin, on);
+      case 'lost':
+        return { settled: pin };
+      default:
+        return pin.state satisfies never;
+    }
+  }
+
+  async #absent(goal: Goal, pin: Pin | null, attempt: Attempt): Promise<Step> {
+    if (goal.making === null) return { settled: pin };
+    return { next: await this.#parts.activator.make(goal.making, pin, attempt) };
+  }
+
+  async #idle(pin: Pin, attempt: Attempt): Promise<Step> {
+    return { next: await this.#parts.activator.activate(pin, { why: 'activated' }, attempt) };
+  }
+
+  async #placing(goal: Goal, pin: Pin, on: { attempt: Attempt; pace: Pace }): Promise<Step> {
+    const { sender, activator } = this.#parts;
+    on.attempt.waiting.what = `worker ${pin.workerId} to take the instance`;
+    const outcome = await sender.place(pin);
+    switch (outcome.phase) {
+      case 'active':
+        return { settled: { ...pin, state: 'active' } };
+      case 'refused':
+        return { next: await this.#refused(goal, pin, { attempt: on.attempt, error: outcome.error }) };
+      case 'unknown': {
+        const pinNow = await this.#parts.pins.read(goal.key, on.attempt);
+        if (!isSame(pinNow, pin)) return { next: pinNow };
+        const boot = await this.#look(pin, on.attempt);
+        // P1. It never ran, so whatever onLoss says, nothing was lost.
+        if (boot.phase === 'over') {
+          return { next: await activator.activate(pin, { why: 'worker lost while placing' }, on.attempt) };
+        }
+        return this.#lookAgain(pin, boot, on);
+      }
+      default:
+        return outcome satisfies never;
+    }
+  }
+
+  /** P1. Where nothing ran in this generation the id is free again, else it sleeps where no worker has it. */
+  async #refused(goal: Goal, pin: Pin, on: { attempt: Attempt; error: HoldfastError }): Promise<Pin | null> {
+    const { clock, log, workers } = this.#parts;
+    const { attempt, error } = on;
+    log.info('place.refused', { key: goal.key, epoch: pin.epoch, worker: pin.workerId, code: error.code });
+    if (pin.bootId !== null) attempt.refusals.add(pin.bootId, error.message, clock.monotonic());
+    workers.changes.open();
+    const neverRan = pin.generation === pin.epoch;
+    const result = await this.#change(pin, neverRan ? 'closed' : 'idle', { why: `refused: ${error.code}`, attempt });
+    // P3. A refusal of what has moved on meanwhile, perhaps to active on another request, is no news.
+    if (result.applied && !isAboutTheWorker(error)) throw error;
+    return result.pin;
+  }
+
+  async #active(goal: Goal, pin: Pin, on: { attempt: Attempt; pace: Pace }): Promise<Step> {
+    const { workers } = this.#parts;
+    const isSuspect = goal.failedEpoch === pin.epoch;
+    if (!isSuspect && pin.bootId !== null && workers.isFresh(pin.bootId)) return { settled: pin };
+    const boot = await this.#look(pin, on.attempt);
+    if (boot.phase === 'over') return this.#lost(pin, on.attempt);
+    if (boot.phase === 'held') {
+      // It lives and still has the instance: whoever failed to reach it may try once more.
+      const isAlive = pin.bootId !== null && workers.heardSince(pin.bootId, on.attempt.startedAt);
+      if (!isSuspect || isAlive) return { settled: pin };
+    }
+    return this.#lookAgain(pin, boot, on);
+  }
+
+  async #lost(pin: Pin, attempt: Attempt): Promise<Step> {
+    this.#parts.log.warn('instance.lost', {
+      epoch: pin.epoch,
+      worker: pin.workerId,
+      boot: pin.bootId,
+      onLoss: pin.onLoss,
+    });
+    if (pin.onLoss === 'fail') return { next: (await this.#change(pin, 'lost', { why: workerLost, attempt })).pin };
+    return { next: await this.#parts.activator.activate(pin, { why: workerLost, set: restartOf(pin) }, attempt) };
+  }
+
+  /** `draining` and `closing` are the worker's until it says so, or its lease ends (S3). */
+  async #ending(pin: Pin, on: { attempt: Attempt; pace: Pace }): Promise<Step> {
+    const boot = await this.#look(pin, on.attempt);
+    if (boot.phase !== 'over') return this.#lookAgain(pin, boot, on);
+    const how = { why: workerLost, attempt: on.attempt };
+    if (pin.state === 'closing') return { next: (await this.#change(pin, 'closed', how)).pin };
+    return { next: (await this.#change(pin, 'idle', { ...how, set: restartOf(pin) })).pin };
+  }
+
+  async #lookAgain(pin: Pin, boot: BootState, on: { attempt: Attempt; pace: Pace }): Promise<Step> {
+    const { attempt, pace } = on;
+    const key = instanceKey(pin.identity);
+    attempt.waiting.what =
+      boot.phase === 'ending'
+        ? `the end of the lease of worker ${pin.workerId}, which is gone`
+        : `worker ${pin.workerId}, which has the instance at \`${pin.state}\` and holds its lease`;
+    const delayMs = pace.nextMs();
+    await this.#parts.events.next(
+      key,
+      boot.phase === 'ending' ? Math.min(delayMs, boot.graceMs) : delayMs,
+      attempt.signal,
+    );
+    return { next: await this.#parts.pins.read(key, attempt) };
+  }
+
+  #look(pin: Pin, attempt: Attempt): Promise<BootState> {
+    const { clock, leases } = this.#parts;
+    return lookAt(pin.bootId, (bootId) => patiently(clock, attempt, () => leases.look(bootId)));
+  }
+
+  #change(
+    pin: Pin,
+    to: PinState,
+    on: { why: string; attempt: Attempt; set?: Partial<PinFields> },
+  ): Promise<PinChangeResult> {
+    const { clock, pins } = this.#parts;
+    const { why, set = {} } = on;
+    const change = pinChange(pin, to, { opId: pins.newOpId(), why, atMs: clock.now(), set });
+    return pins.change(instanceKey(pin.identity), change, on.attempt);
+  }
+}
+
+/** The next activation is one after a loss, until its worker says otherwise. */
+function restartOf(pin: Pin): Partial<PinFields> {
+  return { restarts: pin.restarts + 1, restarted: true };
+}
+
+/** A pin without a boot is nobody's. */
+export function lookAt(bootId: BootId | null, look: (bootId: BootId) => Promise<BootState>): Promise<BootState> {
+  return bootId === null ? Promise.resolve({ phase: 'over' }) : look(bootId);
+}
+
+/** A refusal that another worker, or the same one later, need not repeat. */
+function isAboutTheWorker(refusal: HoldfastError): boolean {
+  return refusal.retryable || refusal.code === 'NoCapacity' || refusal.code === 'SandboxUnavailable';
+}
+
+function isSame(a: Pin | null, b: Pin): boolean {
+  return a !== null && a.generation === b.generation && a.epoch === b.epoch && a.state === b.state;
+}
