@@ -1,0 +1,94 @@
+import { HoldfastError } from '../common/errors.js';
+import { expected } from '../common/option-checks.js';
+import { type ClsOptions, checkAppOptions, resolveClassOptions } from '../common/options.js';
+import type { Class, RemoteApp } from './class-types.js';
+import { chooseClient } from './client-choice.js';
+import { deployApp } from './deploy/deploy-app.js';
+import type { ClientChoice, Deployment, DeployOptions } from './infos.js';
+import { registerApp, registerClass } from './registry.js';
+import { remoteApp } from './remote-app.js';
+
+/** Options of an app. */
+export interface AppOptions {
+  /** Module that declares the app, `import.meta.url`. Needed only by `app.deploy()`; the CLI knows it. */
+  readonly entry?: string | URL;
+  readonly tags?: Iterable<string>;
+  readonly metadata?: Readonly<Record<string, unknown>>;
+}
+
+/** A named set of classes that are deployed together. */
+export class App {
+  readonly name: string;
+  readonly #entry: string | URL | null;
+  readonly #classNames = new Set<string>();
+
+  /** @throws InvalidArgument */
+  constructor(name: string, options: AppOptions = {}) {
+    const wanted = expected.appName(name);
+    if (wanted !== null) {
+      throw new HoldfastError('InvalidArgument', `the name of an app must be ${wanted}, got ${JSON.stringify(name)}`);
+    }
+    const tags = options.tags === undefined || typeof options.tags === 'string' ? options.tags : [...options.tags];
+    checkAppOptions(`app '${name}'`, tags === undefined ? options : { ...options, tags });
+    this.name = name;
+    this.#entry = options.entry ?? null;
+    registerApp({ name, tags: [...(tags ?? [])], metadata: options.metadata ?? {} });
+  }
+
+  /**
+   * Class decorator (TC39): `@app.cls({ cpu: 2 }) class Model { … }`.
+   *
+   * @throws InvalidArgument naming the class and the option
+   */
+  cls(options: ClsOptions = {}): (ctor: Class, context: ClassDecoratorContext) => void {
+    return (ctor, context) => {
+      const shown = ctor?.name || 'without a name';
+      if (typeof context !== 'object' || context === null || context.kind !== 'class') {
+        throw new HoldfastError(
+          'InvalidArgument',
+          `@app.cls on class '${shown}' needs standard decorators; remove "experimentalDecorators" from tsconfig.json`,
+        );
+      }
+      const resolved = resolveClassOptions(`class '${shown}'`, options);
+      const name = options.name ?? context.name;
+      const wanted = expected.className(name);
+      if (name === undefined || wanted !== null) {
+        throw new HoldfastError('InvalidArgument', `class '${shown}' needs the option 'name': ${wanted}`);
+      }
+      if (context.metadata === undefined) {
+        throw new HoldfastError('InvalidArgument', `class '${shown}' has no decorator metadata; import holdfast first`);
+      }
+      this.#take(name);
+      registerClass(this.name, ctor, { name, options: resolved, metadata: context.metadata });
+    };
+  }
+
+  /**
+   * Bundles the entry module, stores it by content hash, publishes the app's manifest; instances that run keep their
+   * deployment. Inside a container it does nothing and returns the deployment that runs.
+   *
+   * @throws InvalidArgument, Unavailable naming the endpoint, PermissionDenied
+   */
+  deploy(options: DeployOptions = {}): Promise<Deployment> {
+    return deployApp(this.name, this.#entry, options);
+  }
+
+  /**
+   * `App.lookup<typeof import('./app.js')>('stateful-demo')` is fully typed, with no code generation.
+   *
+   * @throws NotFound, Unavailable
+   */
+  static async lookup<M = Record<string, unknown>>(name: string, options: ClientChoice = {}): Promise<RemoteApp<M>> {
+    const client = chooseClient(options);
+    return remoteApp<M>(client, await client.deployments.current(name));
+  }
+
+  #take(className: string): void {
+    if (this.#classNames.has(className)) {
+      throw new HoldfastError('InvalidArgument', `app '${this.name}' has two classes named '${className}'`, {
+        details: { class: className },
+      });
+    }
+    this.#classNames.add(className);
+  }
+}

@@ -1,0 +1,122 @@
+import { inspect } from 'node:util';
+import { HoldfastError } from '../common/errors.js';
+import type { ClassManifest } from '../common/manifest.js';
+import { InspectReply, InspectRequest } from '../wire/gen/holdfast/v1/router.js';
+import { checkCloseOptions } from './call-options.js';
+import type { Class, ClassInstance, InstanceControls, RemoteMethod } from './class-types.js';
+import type { ClientCore } from './client-core.js';
+import type { Cls } from './cls.js';
+import type { ClassInstanceHandle, CloseOptions, CloseResult, Explanation, InstanceInfo } from './infos.js';
+import { closeResult, explanation, instanceInfo } from './instance-infos.js';
+import { construct, refusingStub, type Shaped } from './instance-shape.js';
+import type { InstanceTarget } from './instance-target.js';
+import { methodPlans } from './method-plan.js';
+import { type AnyStub, makeStub } from './stub.js';
+
+export interface RemoteInstanceInit {
+  readonly cls: Cls;
+  readonly client: ClientCore;
+  readonly target: InstanceTarget;
+  /** Of the deployment that it runs on. */
+  readonly manifest: ClassManifest;
+  /** Made by this program alone: disposing closes it. */
+  readonly isOwned: boolean;
+}
+
+export function remoteInstance<C extends Class>(init: RemoteInstanceInit): ClassInstance<C> {
+  return construct(RemoteInstance, init, init.manifest) as unknown as ClassInstance<C>;
+}
+
+/** The controls of an instance on a worker; its methods come from its shape. */
+class RemoteInstance implements InstanceControls<Class>, Shaped {
+  readonly #init: RemoteInstanceInit;
+
+  constructor(init: RemoteInstanceInit) {
+    this.#init = init;
+  }
+
+  get cls(): Cls {
+    return this.#init.cls;
+  }
+
+  get id(): string {
+    return this.handle.id;
+  }
+
+  get label(): string {
+    return this.#init.target.label;
+  }
+
+  get closed(): boolean {
+    return this.#init.target.gone !== null;
+  }
+
+  get handle(): ClassInstanceHandle {
+    return this.#init.target.placement.handle;
+  }
+
+  get handleJson(): string {
+    return JSON.stringify(this.handle);
+  }
+
+  get methodNames(): readonly string[] {
+    return Object.keys(this.#init.manifest.methods);
+  }
+
+  hasMethod(name: string): boolean {
+    return Object.hasOwn(this.#init.manifest.methods, name);
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: known at run time only
+  method(name: string): RemoteMethod<any[], any> {
+    // biome-ignore lint/suspicious/noExplicitAny: known at run time only
+    return this.makeStub(name) as unknown as RemoteMethod<any[], any>;
+  }
+
+  makeStub(name: string): AnyStub {
+    const plan = methodPlans(this.#init.manifest).get(name);
+    if (plan === undefined) return refusingStub(this, name);
+    return makeStub({ target: this.#init.target, plan, options: null });
+  }
+
+  async inspect(): Promise<InstanceInfo> {
+    const { instance } = await this.#ask(false);
+    return instance;
+  }
+
+  async explain(): Promise<Explanation> {
+    const { instance, explain } = await this.#ask(true);
+    if (explain === undefined) throw new HoldfastError('Internal', `the router did not explain ${this.label}`);
+    return explanation(instance, explain);
+  }
+
+  async close(options: CloseOptions = {}): Promise<CloseResult> {
+    checkCloseOptions(options);
+    const { client, target } = this.#init;
+    const op = { handle: this.handle, force: options.force ?? false };
+    const reply = await client.close(
+      { $case: 'close', value: { target: { $case: 'handle', value: op.handle }, force: op.force } },
+      { remainingMs: options.timeoutMs ?? 0, signal: options.signal },
+    );
+    if (reply.closed || reply.alreadyClosed) {
+      target.end(new HoldfastError('InstanceGone', `${this.label} was closed`, { details: { id: this.id } }));
+    }
+    return closeResult(reply);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#init.isOwned && !this.closed) await this.close();
+  }
+
+  [inspect.custom](): string {
+    return `ClassInstance ${this.label}${this.closed ? ' (closed)' : ''}`;
+  }
+
+  async #ask(explain: boolean) {
+    const { app, name, id, generation } = this.handle;
+    const request = { instance: { app, className: name, id }, explain, generation };
+    const reply = await this.#init.client.ask('Inspect', { request, of: InspectRequest, reply: InspectReply });
+    if (reply.instance === undefined) throw new HoldfastError('Internal', `the router did not describe ${this.label}`);
+    return { instance: instanceInfo(reply.instance), explain: reply.explain };
+  }
+}

@@ -1,0 +1,107 @@
+import { HoldfastError } from '../common/errors.js';
+import type { ClassManifest } from '../common/manifest.js';
+import { encodeArgs, hashArgs } from '../wire/codec.js';
+import { type InstanceView, ListInstancesReply, ListInstancesRequest } from '../wire/gen/holdfast/v1/router.js';
+import { arityProblem, withoutTrailingUndefined, wrongArguments } from './arguments.js';
+import { checkInstanceId } from './call-options.js';
+import { chooseClient } from './client-choice.js';
+import type { ClientCore } from './client-core.js';
+import { classOf, type KnownDeployment } from './deployments.js';
+import type { ClientChoice } from './infos.js';
+import type { InstanceTarget } from './instance-target.js';
+import type { RegisteredClass } from './registry.js';
+
+/** Where a class is known from: this program's decorators, a deployment, or both. */
+export interface ClassOrigin {
+  readonly appName: string;
+  readonly name: string;
+  readonly local: RegisteredClass | null;
+  readonly deployment: KnownDeployment | null;
+  /** Chosen when it is first needed: a class can be described without a cluster. */
+  readonly choice: ClientChoice | ClientCore;
+}
+
+const pageSize = 500;
+
+/** What `Cls` and `BoundCls` do against the cluster. */
+export class ClassSource {
+  readonly origin: ClassOrigin;
+  #deployment: KnownDeployment | null;
+  #client: ClientCore | null = null;
+
+  constructor(origin: ClassOrigin) {
+    this.origin = origin;
+    this.#deployment = origin.deployment;
+  }
+
+  get client(): ClientCore {
+    const { choice } = this.origin;
+    this.#client ??= isCore(choice) ? choice : chooseClient(choice);
+    return this.#client;
+  }
+
+  get manifest(): ClassManifest {
+    const { local, name } = this.origin;
+    if (this.#deployment !== null) return classOf(this.#deployment, name);
+    if (local === null) throw new HoldfastError('Internal', `class '${name}' is known from nowhere`);
+    return local.manifest;
+  }
+
+  /** The current deployment, asked for now. @throws NotFound, Unavailable */
+  async refresh(): Promise<{ readonly deployment: KnownDeployment; readonly manifest: ClassManifest }> {
+    const deployment = await this.client.deployments.current(this.origin.appName);
+    const manifest = classOf(deployment, this.origin.name);
+    if (this.origin.local === null) this.#deployment = deployment;
+    return { deployment, manifest };
+  }
+
+  /** @param id empty: a fresh one; null: the one of these arguments (`bind`) */
+  async create(id: string | null, given: readonly unknown[]): Promise<InstanceTarget> {
+    const args = withoutTrailingUndefined(given);
+    const joins = id !== null && id !== '' && args.length === 0;
+    if (id !== null && id !== '') checkInstanceId(id);
+    if (!joins) await this.#checkArity(args);
+    const encoded = encodeArgs(args);
+    const value = {
+      app: this.origin.appName,
+      className: this.origin.name,
+      id: id ?? `bind-${hashArgs(encoded)}`,
+      sharedByArgs: id === null,
+      ...(joins ? {} : { args: Buffer.from(encoded) }),
+    };
+    return await this.client.place({ $case: 'create', value });
+  }
+
+  /** Live instances, oldest first. */
+  async *list(limit: number): AsyncGenerator<InstanceView, void, undefined> {
+    const { appName: app, name: className } = this.origin;
+    let after = '';
+    for (let left = limit; left > 0; ) {
+      const request = { app, className, limit: Math.min(left, pageSize), after };
+      const page = await this.client.ask('ListInstances', {
+        request,
+        of: ListInstancesRequest,
+        reply: ListInstancesReply,
+      });
+      yield* page.instances.slice(0, left);
+      left -= page.instances.length;
+      after = page.next;
+      if (after === '') return;
+    }
+  }
+
+  /**
+   * What is known here may be older than what is deployed, and source text does not say that a TypeScript parameter is
+   * optional (the deployed manifest does): a refusal is checked against the current deployment first.
+   */
+  async #checkArity(args: readonly unknown[]): Promise<void> {
+    if (arityProblem(this.manifest.parameters, args) === null) return;
+    const { manifest } = await this.refresh();
+    const problem = arityProblem(manifest.parameters, args);
+    if (problem !== null) throw wrongArguments(this.origin.name, problem);
+  }
+}
+
+function isCore(choice: ClientChoice | ClientCore): choice is ClientCore {
+  return 'transport' in choice;
+}

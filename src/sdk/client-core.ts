@@ -1,0 +1,243 @@
+import type { Clock, Random } from '../common/clock.js';
+import { callContextOrNull } from '../common/context.js';
+import { HoldfastError, isHoldfastError } from '../common/errors.js';
+import type { Transport } from '../common/ports/channel.js';
+import { TimerWheel } from '../common/timer-wheel.js';
+import { LookupRequest, Deployment as WireDeployment } from '../wire/gen/holdfast/v1/router.js';
+import { ClientLink } from '../wire/link.js';
+import { Deployments } from './deployments.js';
+import { InstanceTarget, type ResolveOptions, type TargetHost } from './instance-target.js';
+import { KeepAlive } from './keep-alive.js';
+import { type Placement, placementOf } from './placement.js';
+import { type ControlOp, type RequestOptions, RouterSession, unreachable } from './router-session.js';
+import { WorkerSession } from './worker-session.js';
+
+interface StreamLimits {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Over gRPC there is more than a container has: deploys go up in pieces, logs come down in lines. */
+export interface ClientTransport extends Transport {
+  upload?(method: string, requests: Iterable<Uint8Array>, limits: StreamLimits): Promise<Uint8Array>;
+  download?(
+    method: string,
+    request: Uint8Array,
+    options: { readonly signal?: AbortSignal | undefined },
+  ): AsyncIterable<Uint8Array>;
+}
+
+/** What a client is made of. */
+export interface ClientParts {
+  readonly transport: ClientTransport;
+  /** `host:port` of the router, for messages. */
+  readonly endpoint: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Resolves when tracing is on; null: it stays off. */
+  readonly tracing?: Promise<void> | null;
+}
+
+/** As the generated code has them. */
+interface MessageType<T> {
+  encode(message: T): { finish(): Uint8Array };
+  decode(bytes: Uint8Array): T;
+}
+
+const wheelTickMs = 10;
+const unaryTimeoutMs = 30_000;
+/** Questions are asked again while no router answers: one may just be restarting. */
+const patienceMs = 5_000;
+const longestBackoffMs = 500;
+
+/**
+ * One program's connections: the control stream to a router, one link per worker, and what it knows of instances and
+ * deployments. Everything is opened when it is first needed.
+ */
+export class ClientCore implements TargetHost {
+  readonly endpoint: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly wheel: TimerWheel;
+  readonly keepAlive = new KeepAlive();
+  readonly transport: ClientTransport;
+  readonly deployments: Deployments;
+  readonly #router: RouterSession;
+  readonly #clientId: string;
+  readonly #tracing: Promise<void> | null;
+  readonly #sessions = new Map<string, WorkerSession>();
+  /** By key and generation: all handles of an instance share its target, and with it the order of their calls. */
+  readonly #targets = new Map<string, WeakRef<InstanceTarget>>();
+  readonly #collected = new FinalizationRegistry<string>((name) => this.#forgetTarget(name));
+  #lastStream = 0;
+  #isClosed = false;
+
+  constructor(parts: ClientParts) {
+    const { transport, endpoint, clock, random, tracing } = parts;
+    this.transport = keptAlive(transport, this.keepAlive);
+    this.endpoint = endpoint;
+    this.clock = clock;
+    this.random = random;
+    this.wheel = new TimerWheel(clock, wheelTickMs);
+    this.#tracing = tracing ?? null;
+    this.#clientId = this.#newId();
+    this.#router = new RouterSession({
+      open: () => transport.openRouter(),
+      clock,
+      wheel: this.wheel,
+      keepAlive: this.keepAlive,
+      endpoint,
+    });
+    this.deployments = new Deployments((app, version) => {
+      const request = { app, version };
+      return this.ask('Lookup', { request, of: LookupRequest, reply: WireDeployment });
+    });
+  }
+
+  session(address: string): WorkerSession {
+    const known = this.#sessions.get(address);
+    if (known?.isOpen) return known;
+    const session = new WorkerSession();
+    if (this.#isClosed) return session;
+    this.#lastStream += 1;
+    const link: ClientLink = new ClientLink({
+      open: () => this.transport.openWorker(address),
+      clientId: this.#clientId,
+      linkId: this.#newId(),
+      stream: this.#lastStream,
+      clock: this.clock,
+      // biome-ignore lint/complexity/useMaxParams: no object per frame
+      onFrame: (kind, ref, _slot, frame) => session.onFrame(kind, ref, frame),
+      onDrain: () => session.onDrain(),
+      onLost: (error) => {
+        if (this.#sessions.get(address) === session) this.#sessions.delete(address);
+        session.onLost(error, link.lastSentBatch);
+      },
+    });
+    session.start(link);
+    this.#sessions.set(address, session);
+    return session;
+  }
+
+  async resolve(placement: Placement, options: ResolveOptions): Promise<Placement> {
+    const { app, name, id, generation } = placement.handle;
+    const { failedEpoch, remainingMs, signal } = options;
+    const op = { $case: 'resolve', value: { app, className: name, id, generation, failedEpoch } } as const;
+    return placementOf(await this.#router.pin(op, { remainingMs, signal }));
+  }
+
+  /** An instance by a control operation; made, joined or attached. */
+  async place(
+    op: Extract<ControlOp, { $case: 'create' | 'attach' }>,
+    options?: Partial<RequestOptions>,
+  ): Promise<InstanceTarget> {
+    await this.#tracing;
+    return this.target(placementOf(await this.#router.pin(op, inherited(this.clock, options))));
+  }
+
+  /** @throws what the router answers */
+  async close(op: Extract<ControlOp, { $case: 'close' }>, options?: Partial<RequestOptions>) {
+    return await this.#router.close(op, inherited(this.clock, options));
+  }
+
+  /** The one target of an instance. */
+  target(placement: Placement): InstanceTarget {
+    const name = `${placement.key}:${placement.handle.generation}`;
+    const known = this.#targets.get(name)?.deref();
+    if (known !== undefined) {
+      known.update(placement);
+      return known;
+    }
+    const target = new InstanceTarget(this, placement);
+    this.#targets.set(name, new WeakRef(target));
+    this.#collected.register(target, name);
+    return target;
+  }
+
+  /**
+   * One unary question to the router, asked again for a while where none answers: it must change nothing.
+   *
+   * @throws what the router answers, Unavailable naming the endpoint
+   */
+  async ask<Q, R>(
+    method: string,
+    { request, of, reply }: { readonly request: Q; readonly of: MessageType<Q>; readonly reply: MessageType<R> },
+  ): Promise<R> {
+    await this.#tracing;
+    this.checkOpen();
+    const bytes = of.encode(request).finish();
+    const signal = callContextOrNull()?.signal;
+    return reply.decode(await this.keepAlive.during(this.#askUntilAnswered(method, bytes, signal)));
+  }
+
+  /** @throws Cancelled */
+  checkOpen(): void {
+    if (this.#isClosed) throw new HoldfastError('Cancelled', 'the client is closed; make another one');
+  }
+
+  async shut(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    for (const session of this.#sessions.values()) session.close();
+    this.#sessions.clear();
+    this.#router.shut(new HoldfastError('Cancelled', 'the client was closed', { outcome: 'unknown' }));
+    this.wheel.clear();
+    await this.transport.close();
+    this.keepAlive.close();
+  }
+
+  async #askUntilAnswered(method: string, bytes: Uint8Array, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    const giveUpAt = this.clock.monotonic() + patienceMs;
+    for (let backoffMs = 25; ; backoffMs = Math.min(longestBackoffMs, backoffMs * 2)) {
+      try {
+        const options = { timeoutMs: unaryTimeoutMs, ...(signal === undefined ? {} : { signal }) };
+        return await this.transport.unary(method, bytes, options);
+      } catch (e) {
+        if (!isHoldfastError(e, 'Unavailable')) throw e;
+        if (this.#isClosed || this.clock.monotonic() + backoffMs > giveUpAt) throw unreachable(this.endpoint, e);
+        await this.clock.sleep(backoffMs, signal);
+      }
+    }
+  }
+
+  #forgetTarget(name: string): void {
+    if (this.#targets.get(name)?.deref() === undefined) this.#targets.delete(name);
+  }
+
+  #newId(): string {
+    return Buffer.from(this.random.bytes(16)).toString('base64url');
+  }
+}
+
+/** Sockets do not keep the process alive, and streams of calls are held by their calls: the rest is held here. */
+function keptAlive(transport: ClientTransport, keepAlive: KeepAlive): ClientTransport {
+  const { upload, download } = transport;
+  return {
+    openRouter: () => transport.openRouter(),
+    openWorker: (address) => transport.openWorker(address),
+    unary: (method, request, options) => keepAlive.during(transport.unary(method, request, options)),
+    close: () => transport.close(),
+    ...(upload === undefined ? {} : { upload: (...args) => keepAlive.during(upload.apply(transport, args)) }),
+    ...(download === undefined
+      ? {}
+      : { download: (...args) => heldWhileRead(download.apply(transport, args), keepAlive) }),
+  };
+}
+
+async function* heldWhileRead<T>(values: AsyncIterable<T>, keepAlive: KeepAlive): AsyncGenerator<T, void, undefined> {
+  keepAlive.enter();
+  try {
+    yield* values;
+  } finally {
+    keepAlive.leave();
+  }
+}
+
+/** What is asked for a method that runs inherits its time and its cancel. */
+function inherited(clock: Clock, options: Partial<RequestOptions> = {}): RequestOptions {
+  const outer = callContextOrNull();
+  const deadlineMs = outer?.deadline == null ? 0 : Math.max(1, outer.deadline - clock.monotonic());
+  const own = options.remainingMs ?? 0;
+  const remainingMs = own === 0 || deadlineMs === 0 ? own + deadlineMs : Math.min(own, deadlineMs);
+  return { remainingMs: Math.ceil(remainingMs), signal: options.signal ?? outer?.signal };
+}

@@ -1,0 +1,85 @@
+import {
+  ListAppsReply,
+  ListAppsRequest,
+  ListWorkersReply,
+  ListWorkersRequest,
+} from '../wire/gen/holdfast/v1/router.js';
+import { ClientCore, type ClientParts } from './client-core.js';
+import { environmentParts } from './default-client.js';
+import type { WorkerInfo } from './infos.js';
+
+/** Where the router is and who is asking. */
+export interface ClientOptions {
+  /** `host:port`, or a URL; `https` means TLS. Default: HOLDFAST_ENDPOINT, else `127.0.0.1:7070`. */
+  readonly endpoint?: string;
+  /** Default: HOLDFAST_TOKEN, else the one of `holdfast dev` on this machine. */
+  readonly token?: string;
+  /** PEM text or paths of PEM files. Default: HOLDFAST_CA as `ca`. */
+  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
+}
+
+// Only this package sees inside of a client, or makes one on parts of its own.
+let readCore: (client: Client) => ClientCore;
+let pendingCore: ClientCore | null = null;
+
+/** Connections to one cluster. Idle ones do not keep the process alive. */
+export class Client {
+  readonly #core: ClientCore;
+
+  /** Connects when it is first used. @throws InvalidArgument */
+  constructor(options: ClientOptions = {}) {
+    this.#core = pendingCore ?? new ClientCore(environmentParts(options));
+  }
+
+  /** Calls that are under way fail with `Cancelled`. Idempotent. */
+  async close(): Promise<void> {
+    await this.#core.shut();
+  }
+
+  /** @throws Unavailable */
+  async workers(): Promise<WorkerInfo[]> {
+    const { workers } = await this.#core.ask('ListWorkers', {
+      request: {},
+      of: ListWorkersRequest,
+      reply: ListWorkersReply,
+    });
+    return workers.map(({ id, state, instances, containers, offerJson, leaseAgeMs }) => ({
+      id,
+      state: state as WorkerInfo['state'],
+      instances,
+      containers,
+      offer: JSON.parse(offerJson || '{}') as WorkerInfo['offer'],
+      leaseAgeMs,
+    }));
+  }
+
+  /** @throws Unavailable */
+  async apps(): Promise<
+    { readonly name: string; readonly deployment: number; readonly resources: readonly string[] }[]
+  > {
+    const { apps } = await this.#core.ask('ListApps', { request: {}, of: ListAppsRequest, reply: ListAppsReply });
+    return apps.map(({ name, deployment, resources }) => ({ name, deployment, resources }));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  static {
+    readCore = (client) => client.#core;
+  }
+}
+
+export function coreOf(client: Client): ClientCore {
+  return readCore(client);
+}
+
+/** A client on another transport than gRPC: inside a container, or in a test. */
+export function clientWith(parts: ClientParts): Client {
+  pendingCore = new ClientCore(parts);
+  try {
+    return new Client();
+  } finally {
+    pendingCore = null;
+  }
+}

@@ -1,0 +1,22 @@
+import type { Clock, Random } from '../common/clock.js';
+import type { Transport } from '../common/ports/channel.js';
+import type { Class } from './class-types.js';
+import { clientWith } from './client.js';
+import { setDefaultClient } from './client-choice.js';
+import { enterContainer } from './container-state.js';
+import { systemParts } from './default-client.js';
+import { findRegistered } from './registry.js';
+
+/** The SDK of this process speaks through its worker from here on, with no configuration (C12). */
+export function useContainerTransport(
+  transport: Transport,
+  parts: { readonly clock: Clock; readonly random: Random } = systemParts,
+): void {
+  enterContainer();
+  setDefaultClient(clientWith({ transport, endpoint: 'the worker of this container', ...parts }));
+}
+
+/** The class that a bundle has registered under that name; undefined where it has none. */
+export function findClass(app: string, className: string): Class | undefined {
+  return findRegistered(app, className)?.ctor;
+}

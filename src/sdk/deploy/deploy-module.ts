@@ -1,0 +1,35 @@
+import type { AppManifest } from '../../common/manifest.js';
+import { chooseClient } from '../client-choice.js';
+import { readDeployment } from '../deployments.js';
+import type { ClientChoice, Deployment } from '../infos.js';
+import { bundleModule } from './bundle.js';
+import { describeBundle } from './describe.js';
+import { publish } from './publish.js';
+
+/** How to deploy a module. */
+export interface DeployModuleOptions extends ClientChoice {
+  /** Default `keep`. */
+  readonly instances?: 'keep' | 'restart' | undefined;
+  /** Which of its apps; needed where it declares several. */
+  readonly app?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A deployment, and what it says. */
+export type ModuleDeployment = Deployment & { readonly manifest: AppManifest };
+
+/**
+ * Bundles a module, finds out what it declares, and publishes it.
+ *
+ * @param entry path or URL of the module
+ * @throws InvalidArgument, Unavailable naming the endpoint, PermissionDenied
+ */
+export async function deployModule(entry: string | URL, options: DeployModuleOptions = {}): Promise<ModuleDeployment> {
+  const { app, instances = 'keep', signal } = options;
+  const client = chooseClient(options);
+  const bundle = await bundleModule(entry);
+  const manifest = await describeBundle(bundle, { appName: app ?? null, signal });
+  const published = readDeployment(await publish(client, { manifest, bundle, instances, signal }));
+  const { version, bundleSha256, createdAtMs } = published;
+  return { app: published.app, version, bundleSha256, createdAt: new Date(createdAtMs), manifest };
+}

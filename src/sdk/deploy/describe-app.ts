@@ -1,0 +1,56 @@
+import { HoldfastError } from '../../common/errors.js';
+import type { AppManifest } from '../../common/manifest.js';
+import { describeClass } from '../class-manifest.js';
+import { type RegisteredApp, type RegisteredClass, registeredApps } from '../registry.js';
+import { optionalHint } from './optional-parameters.js';
+
+type DeclaredApp = RegisteredApp & { readonly classes: readonly RegisteredClass[] };
+
+/**
+ * The manifest of the app that a module has declared.
+ *
+ * @param module its exports, @throws InvalidArgument for none, several, or one without classes
+ */
+export function describeApp(
+  module: Record<string, unknown>,
+  { appName, bundle }: { readonly appName: string; readonly bundle: string },
+): AppManifest {
+  const app = chooseApp(registeredApps(), appName);
+  if (app.classes.length === 0) {
+    throw new HoldfastError('InvalidArgument', `app '${app.name}' has no classes; decorate one with @app.cls()`);
+  }
+  const hint = optionalHint(bundle);
+  const exportNames = exportsByValue(module);
+  const classes = app.classes.map((registered) => {
+    const exportName = exportNames.get(registered.ctor) ?? '';
+    return [registered.name, { ...describeClass(registered, hint), exportName }];
+  });
+  return { app: app.name, tags: app.tags, metadata: app.metadata, classes: Object.fromEntries(classes) };
+}
+
+/** What the module threw while it was imported. */
+export function importFailed(thrown: unknown): HoldfastError {
+  const shown = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
+  return new HoldfastError('InvalidArgument', `the module threw while it was imported: ${shown}`, { cause: thrown });
+}
+
+function chooseApp(apps: readonly DeclaredApp[], name: string): DeclaredApp {
+  const names = apps.map((app) => `'${app.name}'`).join(', ');
+  if (apps.length === 0) {
+    throw new HoldfastError('InvalidArgument', "the module declares no app: export const app = new App('name')");
+  }
+  if (name !== '') {
+    const named = apps.find((app) => app.name === name);
+    if (named !== undefined) return named;
+    throw new HoldfastError('InvalidArgument', `the module declares no app '${name}'; it declares: ${names}`);
+  }
+  const [only, ...others] = apps;
+  if (only !== undefined && others.length === 0) return only;
+  throw new HoldfastError('InvalidArgument', `the module declares several apps: ${names}; name the one to deploy`);
+}
+
+/** `default` only where a class has no other name. */
+function exportsByValue(module: Record<string, unknown>): ReadonlyMap<unknown, string> {
+  const entries = Object.entries(module).sort(([a], [b]) => Number(b === 'default') - Number(a === 'default'));
+  return new Map(entries.map(([name, value]) => [value, name]));
+}

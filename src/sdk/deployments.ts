@@ -1,0 +1,62 @@
+import { LRUCache } from 'lru-cache';
+import { HoldfastError } from '../common/errors.js';
+import type { AppManifest, ClassManifest } from '../common/manifest.js';
+import type { Deployment as WireDeployment } from '../wire/gen/holdfast/v1/router.js';
+
+/** A published version of an app, as clients need it. */
+export interface KnownDeployment {
+  readonly app: string;
+  readonly version: number;
+  readonly bundleSha256: string;
+  readonly createdAtMs: number;
+  readonly manifest: AppManifest;
+}
+
+const keptDeployments = 256;
+
+/** Deployments as the router tells them. A version never changes, so each is asked for once; the current one always. */
+export class Deployments {
+  readonly #lookUp: (app: string, version: number) => Promise<WireDeployment>;
+  readonly #known = new LRUCache<string, Promise<KnownDeployment>>({ max: keptDeployments });
+
+  /** @param lookUp version 0: the current one */
+  constructor(lookUp: (app: string, version: number) => Promise<WireDeployment>) {
+    this.#lookUp = lookUp;
+  }
+
+  /** @throws NotFound, Unavailable */
+  async current(app: string): Promise<KnownDeployment> {
+    const deployment = readDeployment(await this.#lookUp(app, 0));
+    this.#known.set(`${app}@${deployment.version}`, Promise.resolve(deployment));
+    return deployment;
+  }
+
+  /** @throws NotFound, Unavailable */
+  version(app: string, version: number): Promise<KnownDeployment> {
+    const key = `${app}@${version}`;
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const asked = this.#lookUp(app, version).then(readDeployment);
+    this.#known.set(key, asked);
+    // A failed answer is not kept; who waits for it gets it all the same.
+    asked.catch(() => this.#known.delete(key));
+    return asked;
+  }
+}
+
+export function readDeployment(wire: WireDeployment): KnownDeployment {
+  const { app, version, bundleSha256, createdAtMs } = wire;
+  return { app, version, bundleSha256, createdAtMs, manifest: JSON.parse(wire.manifestJson) as AppManifest };
+}
+
+/** @throws NotFound naming the classes that there are */
+export function classOf({ app, version, manifest }: KnownDeployment, className: string): ClassManifest {
+  const found = Object.hasOwn(manifest.classes, className) ? manifest.classes[className] : undefined;
+  if (found !== undefined) return found;
+  const known = Object.keys(manifest.classes).join(', ') || 'none';
+  throw new HoldfastError(
+    'NotFound',
+    `app '${app}' has no class '${className}' in its deployment ${version}; it has: ${known}`,
+    { details: { app, className, deployment: version } },
+  );
+}

@@ -1,0 +1,13 @@
+/** What a deployed bundle may import from `holdfast`: the values of index.ts, which its test compares. */
+export const exportedNames = [
+  'App',
+  'BoundCls',
+  'Client',
+  'Cls',
+  'HoldfastError',
+  'currentContext',
+  'enter',
+  'exit',
+  'isHoldfastError',
+  'method',
+] as const;

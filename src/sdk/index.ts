@@ -1,0 +1,45 @@
+// First: classes of the user's need it while they are defined.
+import './metadata.js';
+
+export type { ExitReason } from '../common/activation.js';
+export type { Logger } from '../common/context.js';
+export { type ErrorCode, HoldfastError, isHoldfastError } from '../common/errors.js';
+export type {
+  ClsOptions,
+  MethodOptions,
+  OfferFilters,
+  PlacementOptions,
+  ResourceOptions,
+  Retries,
+} from '../common/options.js';
+export { App, type AppOptions } from './app.js';
+export { BoundCls } from './bound-cls.js';
+export type {
+  CallOptions,
+  Class,
+  ClassInstance,
+  InstanceControls,
+  LocalClassInstance,
+  RemoteApp,
+  RemoteGenerator,
+  RemoteMethod,
+} from './class-types.js';
+export { Client, type ClientOptions } from './client.js';
+export { Cls } from './cls.js';
+export { type CurrentContext, currentContext } from './current-context.js';
+export { enter, exit, method } from './decorators.js';
+export type {
+  ClassInfo,
+  ClassInstanceHandle,
+  ClientChoice,
+  CloseOptions,
+  CloseResult,
+  Deployment,
+  DeployOptions,
+  Explanation,
+  HandleInput,
+  InstanceInfo,
+  MethodInfo,
+  ParameterInfo,
+  WorkerInfo,
+} from './infos.js';

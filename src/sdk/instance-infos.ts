@@ -1,0 +1,42 @@
+import type { CloseReply, ExplainView, InstanceView } from '../wire/gen/holdfast/v1/router.js';
+import type { CloseResult, Explanation, InstanceInfo } from './infos.js';
+
+export function instanceInfo(view: InstanceView): InstanceInfo {
+  const { app, name, id, generation, epoch, running, pending, deployment, restarts } = view;
+  return {
+    app,
+    name,
+    id,
+    generation,
+    epoch,
+    state: view.state as InstanceInfo['state'],
+    workerId: view.workerId ?? null,
+    running,
+    pending,
+    deployment,
+    createdAt: new Date(view.createdAtMs),
+    lastCallAt: view.lastCallAtMs === undefined ? null : new Date(view.lastCallAtMs),
+    restarts,
+  };
+}
+
+export function explanation(info: InstanceInfo, view: ExplainView): Explanation {
+  const { chosen, score, rejected, leaseAgeMs, phasesMs } = view;
+  return {
+    info,
+    placement: { chosen, score, rejected: rejected.map(({ workerId, why }) => ({ workerId, why })) },
+    leaseAgeMs,
+    phasesMs: { ...phasesMs },
+    transitions: view.transitions.map(({ atMs, from, to, why }) => ({ at: new Date(atMs), from, to, why })),
+  };
+}
+
+export function closeResult(reply: CloseReply): CloseResult {
+  const { closed, alreadyClosed, exitHook, error } = reply;
+  return {
+    closed,
+    alreadyClosed,
+    exitHook: exitHook as CloseResult['exitHook'],
+    ...(error === undefined ? {} : { error }),
+  };
+}

@@ -1,0 +1,194 @@
+import { LRUCache } from 'lru-cache';
+import { type Activation, activate, type ExitReport } from '../../common/activation.js';
+import type { Clock, Random } from '../../common/clock.js';
+import type { CallContext, Logger } from '../../common/context.js';
+import { HoldfastError } from '../../common/errors.js';
+import { Mailbox } from '../../common/mailbox.js';
+import type { ClassManifest, ClassOptions } from '../../common/manifest.js';
+import type { RegisteredClass } from '../registry.js';
+import type { LocalCall } from './local-call.js';
+import { closing, deadlock, forceClosed, gone, pendingLimitExceeded, startedTooLate } from './local-errors.js';
+
+/** What holds a local instance. */
+export interface LocalParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+type HostState = { readonly phase: 'active' } | { readonly phase: 'closing' } | { readonly phase: 'closed' };
+
+/** A local instance has one activation, its first. */
+const onlyEpoch = 1;
+const keptKeys = 10_000;
+const keptKeysMs = 600_000;
+
+/**
+ * One instance in this process: the worker's admission and the container's activation, without either.
+ *
+ * I1. A call runs only with a slot of the mailbox, and frees it when its code has stopped (C4).
+ * I2. `exit` runs once, after the running calls or their time (C3, C9).
+ */
+export class LocalHost {
+  readonly id: string;
+  readonly label: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly manifest: ClassManifest;
+  readonly createdAtMs: number;
+  readonly facts: Pick<CallContext, 'appName' | 'className' | 'instanceId' | 'epoch' | 'restarted' | 'log'>;
+  lastCallAtMs: number | null = null;
+  /** Answers of calls with an idempotency key. */
+  readonly keyed = new LRUCache<string, Promise<Uint8Array>>({ max: keptKeys, ttl: keptKeysMs });
+  readonly #registered: RegisteredClass;
+  readonly #mailbox: Mailbox<LocalCall>;
+  #activation: Activation | null = null;
+  #state: HostState = { phase: 'active' };
+  #closing: Promise<ExitReport> | null = null;
+  #whenQuiet: () => void = () => undefined;
+  #callCount = 0;
+
+  constructor(registered: RegisteredClass, parts: LocalParts) {
+    const { appName, name, options, manifest } = registered;
+    this.#registered = registered;
+    this.manifest = manifest;
+    this.clock = parts.clock;
+    this.random = parts.random;
+    this.id = `local-${Buffer.from(parts.random.bytes(10)).toString('hex')}`;
+    this.label = `${appName}/${name}/${this.id}`;
+    this.createdAtMs = parts.clock.now();
+    this.facts = {
+      appName,
+      className: name,
+      instanceId: this.id,
+      epoch: onlyEpoch,
+      restarted: false,
+      log: parts.log,
+    };
+    this.#mailbox = new Mailbox(options, parts.clock);
+  }
+
+  get options(): ClassOptions {
+    return this.#registered.options;
+  }
+
+  get phase(): HostState['phase'] {
+    return this.#state.phase;
+  }
+
+  get running(): number {
+    return this.#mailbox.running;
+  }
+
+  get pending(): number {
+    return this.#mailbox.pending;
+  }
+
+  /** @throws NotFound for what is not decorated, Internal before `start` */
+  get activation(): Activation {
+    if (this.#activation === null) throw new HoldfastError('Internal', `${this.label} has not started`);
+    return this.#activation;
+  }
+
+  /** Constructs it and runs its `enter` hooks. @throws ActivationFailed */
+  async start(args: readonly unknown[]): Promise<void> {
+    const { ctor, options, enterHooks, exitHooks, methods } = this.#registered;
+    const overtime = new AbortController();
+    const late = startedTooLate(this.label, options.startupTimeoutMs);
+    const timer = this.clock.after(options.startupTimeoutMs, () => overtime.abort(late));
+    const plan = {
+      instanceClass: ctor,
+      args,
+      methods: [...methods.keys()],
+      enterHooks,
+      exitHooks,
+      label: this.label,
+      clock: this.clock,
+      hookContext: (signal: AbortSignal, attempt: number): CallContext => ({
+        ...this.facts,
+        callId: null,
+        attempt,
+        signal,
+        chain: [],
+        deadline: null,
+        traceparent: null,
+      }),
+    };
+    try {
+      this.#activation = await activate(plan, overtime.signal);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  nextCallId(): string {
+    this.#callCount += 1;
+    return `${this.id}.${this.#callCount}`;
+  }
+
+  /** Admission, in one step (C1); refusals settle the call's turn. */
+  admit(call: LocalCall): void {
+    if (this.#state.phase !== 'active') return call.stop(this.#refusal(call));
+    const admission = this.#mailbox.admit(call);
+    switch (admission.verdict) {
+      case 'run':
+        return call.start();
+      case 'wait':
+        return;
+      case 'deadlock':
+        return call.stop(deadlock(call.what, admission.chain));
+      case 'full':
+        return call.stop(pendingLimitExceeded(call.what, admission));
+      default:
+        return admission satisfies never;
+    }
+  }
+
+  withdraw(call: LocalCall): void {
+    this.#mailbox.withdraw(call);
+  }
+
+  /** The call's code has stopped. */
+  release(call: LocalCall): void {
+    this.lastCallAtMs = this.clock.now();
+    this.#mailbox.release(call)?.start();
+    if (this.#mailbox.running === 0) this.#whenQuiet();
+  }
+
+  /** Running calls finish, or are aborted; waiting ones are refused; `exit` runs once (C9). */
+  close(force: boolean): Promise<ExitReport> {
+    if (this.#closing === null) {
+      this.#state = { phase: 'closing' };
+      for (const call of this.#mailbox.withdrawAll()) call.stop(closing(call.what));
+      this.#closing = this.#finish();
+    }
+    if (force) for (const call of this.#mailbox.runningCalls()) call.stop(forceClosed(call.what));
+    if (force) this.#whenQuiet();
+    return this.#closing;
+  }
+
+  async #finish(): Promise<ExitReport> {
+    await this.#quiet();
+    for (const call of this.#mailbox.runningCalls()) call.stop(forceClosed(call.what));
+    const report = await this.activation.exit('close', this.options.exitTimeoutMs);
+    this.#state = { phase: 'closed' };
+    return report;
+  }
+
+  /** Until nothing runs, or for as long as the class gives its calls at an end. */
+  #quiet(): Promise<void> {
+    if (this.#mailbox.running === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = this.clock.after(this.options.exitTimeoutMs, () => this.#whenQuiet());
+      this.#whenQuiet = () => {
+        timer.cancel();
+        this.#whenQuiet = () => undefined;
+        resolve();
+      };
+    });
+  }
+
+  #refusal(call: LocalCall): HoldfastError {
+    return this.#state.phase === 'closed' ? gone(this.label) : closing(call.what);
+  }
+}

@@ -1,0 +1,182 @@
+import { inspect } from 'node:util';
+import { HoldfastError } from '../../common/errors.js';
+import { decodeArgs, encodeArgs } from '../../wire/codec.js';
+import { arityProblem, wrongArguments } from '../arguments.js';
+import { checkCloseOptions, mergeCallOptions } from '../call-options.js';
+import type { CallOptions, Class, InstanceControls, LocalClassInstance, RemoteMethod } from '../class-types.js';
+import type { Cls } from '../cls.js';
+import { systemParts } from '../default-client.js';
+import { localAccount } from '../handle-input.js';
+import type { ClassInstanceHandle, CloseOptions, CloseResult, Explanation, InstanceInfo } from '../infos.js';
+import { construct, refusingStub, type Shaped } from '../instance-shape.js';
+import { KeepAlive } from '../keep-alive.js';
+import { methodPlans } from '../method-plan.js';
+import type { RegisteredClass } from '../registry.js';
+import { type AnyStub, finishStub } from '../stub.js';
+import { consoleLogger } from './console-logger.js';
+import { LocalHost, type LocalParts } from './local-host.js';
+import { invokeLocally, type LocalCallee, streamLocally } from './local-invoke.js';
+
+interface LocalInit {
+  readonly cls: Cls;
+  readonly host: LocalHost;
+}
+
+const keepAlive = new KeepAlive();
+
+/** Starts an instance in this process. @throws ActivationFailed, InvalidArgument, NotSerializable */
+export async function localInstance<C extends Class>(
+  cls: Cls,
+  registered: RegisteredClass,
+  given: { readonly args: readonly unknown[]; readonly parts?: LocalParts },
+): Promise<LocalClassInstance<C>> {
+  const { args, parts = { ...systemParts, log: consoleLogger } } = given;
+  const { manifest, name } = registered;
+  // Source text does not say which of TypeScript's parameters are optional: only too many are certainly wrong.
+  const problem = args.length > manifest.parameters.length ? arityProblem(manifest.parameters, args) : null;
+  if (problem !== null) throw wrongArguments(name, problem);
+  const host = new LocalHost(registered, parts);
+  await keepAlive.during(host.start(decodeArgs(encodeArgs(args))));
+  return construct(LocalInstance, { cls, host }, manifest) as unknown as LocalClassInstance<C>;
+}
+
+/** The controls of an instance in this process; its methods come from its shape. */
+class LocalInstance implements InstanceControls<Class>, Shaped {
+  readonly #init: LocalInit;
+
+  constructor(init: LocalInit) {
+    this.#init = init;
+  }
+
+  get cls(): Cls {
+    return this.#init.cls;
+  }
+
+  get id(): string {
+    return this.#init.host.id;
+  }
+
+  get label(): string {
+    return this.#init.host.label;
+  }
+
+  get closed(): boolean {
+    return this.#init.host.phase !== 'active';
+  }
+
+  /** Good for nothing but to look at: only this process knows the instance. */
+  get handle(): ClassInstanceHandle {
+    const { appName, className } = this.#init.host.facts;
+    const { id } = this;
+    return {
+      v: 1,
+      kind: 'class',
+      account: localAccount,
+      app: appName,
+      name: className,
+      id,
+      generation: 1,
+      signature: '',
+    };
+  }
+
+  get handleJson(): string {
+    return JSON.stringify(this.handle);
+  }
+
+  get methodNames(): readonly string[] {
+    return Object.keys(this.#init.host.manifest.methods);
+  }
+
+  hasMethod(name: string): boolean {
+    return Object.hasOwn(this.#init.host.manifest.methods, name);
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: known at run time only
+  method(name: string): RemoteMethod<any[], any> {
+    // biome-ignore lint/suspicious/noExplicitAny: known at run time only
+    return this.makeStub(name) as unknown as RemoteMethod<any[], any>;
+  }
+
+  makeStub(name: string): AnyStub {
+    const { host } = this.#init;
+    const plan = methodPlans(host.manifest).get(name);
+    if (plan === undefined) return refusingStub(this, name);
+    const concurrent = host.manifest.methods[name]?.concurrent ?? false;
+    return localStub({ host, plan, concurrent, options: null, keepAlive });
+  }
+
+  async inspect(): Promise<InstanceInfo> {
+    const { facts, running, pending, createdAtMs, lastCallAtMs, phase } = this.#init.host;
+    return {
+      app: facts.appName,
+      name: facts.className,
+      id: this.id,
+      generation: 1,
+      epoch: facts.epoch,
+      state: phase,
+      workerId: null,
+      running,
+      pending,
+      deployment: 0,
+      createdAt: new Date(createdAtMs),
+      lastCallAt: lastCallAtMs === null ? null : new Date(lastCallAtMs),
+      restarts: 0,
+    };
+  }
+
+  async explain(): Promise<Explanation> {
+    const info = await this.inspect();
+    const placement = { chosen: 'this process', score: 0, rejected: [] };
+    return { info, placement, leaseAgeMs: 0, phasesMs: {}, transitions: [] };
+  }
+
+  async close(options: CloseOptions = {}): Promise<CloseResult> {
+    checkCloseOptions(options);
+    const { host } = this.#init;
+    const alreadyClosed = host.phase === 'closed';
+    const report = await keepAlive.during(unlessStopped(host.close(options.force ?? false), options, this.label));
+    return { closed: true, alreadyClosed, ...report };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.closed) await this.close();
+  }
+
+  [inspect.custom](): string {
+    return `LocalClassInstance ${this.label}${this.closed ? ' (closed)' : ''}`;
+  }
+}
+
+function localStub(callee: LocalCallee): AnyStub {
+  const { plan, host } = callee;
+  const call = plan.generator
+    ? (...args: readonly unknown[]) => streamLocally(callee, args)
+    : (...args: readonly unknown[]) => invokeLocally(callee, args);
+  return finishStub(plan, call, (options: CallOptions) =>
+    localStub({ ...callee, options: mergeCallOptions(`${host.label}.${plan.name}`, callee.options, options) }),
+  );
+}
+
+/** The close goes on; only the waiting for it ends. */
+async function unlessStopped<T>(work: Promise<T>, { timeoutMs, signal }: CloseOptions, label: string): Promise<T> {
+  if (timeoutMs === undefined && signal === undefined) return await work;
+  let stop = (_error: HoldfastError): void => undefined;
+  const stopped = new Promise<never>((_, reject) => {
+    stop = reject;
+  });
+  const late = new HoldfastError('DeadlineExceeded', `${label} was not closed within ${timeoutMs} ms`, {
+    outcome: 'unknown',
+  });
+  const left = new HoldfastError('Cancelled', `the close of ${label} was cancelled`, { outcome: 'unknown' });
+  const onAbort = (): void => stop(left);
+  const timer = timeoutMs === undefined ? null : systemParts.clock.after(timeoutMs, () => stop(late));
+  if (signal?.aborted) onAbort();
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([work, stopped]);
+  } finally {
+    timer?.cancel();
+    signal?.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,179 @@
+import type { Monotonic } from '../../common/clock.js';
+import { type CallContext, callContextOrNull } from '../../common/context.js';
+import { HoldfastError, isHoldfastError } from '../../common/errors.js';
+import { decodeArgs, decodeValue, encodeArgs, encodeValue } from '../../wire/codec.js';
+import { decodeError, encodeUserError } from '../../wire/errors.js';
+import type { CallOptions } from '../class-types.js';
+import type { KeepAlive } from '../keep-alive.js';
+import type { MethodPlan } from '../method-plan.js';
+import { retryDelayMs } from '../retry-delay.js';
+import { LocalCall } from './local-call.js';
+import { cancelled } from './local-errors.js';
+import type { LocalHost } from './local-host.js';
+
+/** A method of a local instance. */
+export interface LocalCallee {
+  readonly host: LocalHost;
+  readonly plan: MethodPlan;
+  readonly concurrent: boolean;
+  readonly options: CallOptions | null;
+  readonly keepAlive: KeepAlive;
+}
+
+interface Attempts {
+  readonly outer: CallContext | null;
+  readonly deadline: Monotonic | null;
+  readonly payload: Uint8Array;
+}
+
+/** Arguments and result go through the codec as they would on their way to a worker: what fails there fails here. */
+export async function invokeLocally(callee: LocalCallee, args: readonly unknown[]): Promise<unknown> {
+  const attempts = begin(callee, Uint8Array.from(encodeArgs(args)));
+  const key = callee.options?.idempotencyKey;
+  const answer = key === undefined ? runAttempts(callee, attempts) : runKeyed(callee, attempts, key);
+  return decodeValue(await callee.keepAlive.during(answer));
+}
+
+/** The first call with a key runs, later ones get its answer; one that never ran does not count (C8). */
+async function runKeyed(callee: LocalCallee, attempts: Attempts, key: string): Promise<Uint8Array> {
+  const { keyed } = callee.host;
+  const known = keyed.get(key);
+  if (known !== undefined) return await known;
+  const answer = runOnce(callee, attempts, 1);
+  keyed.set(key, answer);
+  answer.catch((e: unknown) => {
+    if (isHoldfastError(e) && e.outcome === 'not-run') keyed.delete(key);
+  });
+  return await answer;
+}
+
+/** The values of a generator method; each iteration is a call of its own. */
+export function streamLocally(callee: LocalCallee, args: readonly unknown[]): AsyncIterable<unknown> {
+  let payload: Uint8Array;
+  try {
+    payload = Uint8Array.from(encodeArgs(args));
+  } catch (e) {
+    return { [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(e) }) };
+  }
+  return { [Symbol.asyncIterator]: () => values(callee, begin(callee, payload)) };
+}
+
+function begin({ host, options }: LocalCallee, payload: Uint8Array): Attempts {
+  const outer = callContextOrNull();
+  const inherited = outer?.deadline ?? null;
+  const own = options?.timeoutMs === undefined ? null : host.clock.monotonic() + options.timeoutMs;
+  const deadline = own === null || inherited === null ? (own ?? inherited) : Math.min(own, inherited);
+  return { outer, deadline, payload };
+}
+
+/** The class's `retries`, for what its code threw (C6). */
+async function runAttempts(callee: LocalCallee, attempts: Attempts): Promise<Uint8Array> {
+  const { host, plan, options } = callee;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await runOnce(callee, attempts, attempt);
+    } catch (e) {
+      const mayRetry = isHoldfastError(e, 'UserError') && attempt <= plan.retries.maxRetries && isRetryable(e);
+      const delayMs = retryDelayMs(plan.retries, attempt, host.random);
+      const isInTime = attempts.deadline === null || host.clock.monotonic() + delayMs < attempts.deadline;
+      if (!mayRetry || !isInTime) throw e;
+      await host.clock.sleep(delayMs, options?.signal).catch(() => {
+        throw cancelled(`${host.label}.${plan.name}`, true);
+      });
+    }
+  }
+}
+
+function isRetryable(error: HoldfastError): boolean {
+  return (error.cause as { readonly nonRetryable?: unknown } | null | undefined)?.nonRetryable !== true;
+}
+
+async function runOnce(callee: LocalCallee, attempts: Attempts, attempt: number): Promise<Uint8Array> {
+  const { host, plan } = callee;
+  const call = admitted(callee, attempts, attempt);
+  try {
+    await call.turn;
+  } catch (e) {
+    call.end();
+    throw e;
+  }
+  const code = (async () => await host.activation.invoke(plan.name, decodeArgs(attempts.payload), call.context()))();
+  const answer = code.then(
+    (value) => encoded(value),
+    (thrown) => Promise.reject(thrownError(thrown, call)),
+  );
+  // The slot is the code's, not the caller's who may have left.
+  const released = (): void => {
+    call.end();
+    host.release(call);
+  };
+  code.then(released, released);
+  return await Promise.race([answer, call.given]);
+}
+
+async function* values(callee: LocalCallee, attempts: Attempts): AsyncGenerator<unknown, void, undefined> {
+  const { host, plan, keepAlive } = callee;
+  const call = admitted(callee, attempts, 1);
+  keepAlive.enter();
+  let iterator: AsyncIterator<unknown, void, undefined> | null = null;
+  try {
+    await call.turn;
+    iterator = host.activation.generate(plan.name, decodeArgs(attempts.payload), call.context());
+    for (;;) {
+      const step = iterator.next().catch((thrown: unknown) => Promise.reject(thrownError(thrown, call)));
+      const { done, value } = await Promise.race([step, call.given]);
+      if (done) return;
+      yield decodeValue(encoded(value));
+    }
+  } finally {
+    keepAlive.leave();
+    call.controller.abort(cancelled(call.what, true));
+    void stopped(iterator).then(() => {
+      call.end();
+      if (call.isRunning) host.release(call);
+    });
+  }
+}
+
+function admitted({ host, plan, concurrent, options }: LocalCallee, attempts: Attempts, attempt: number): LocalCall {
+  const { outer, deadline } = attempts;
+  const call = new LocalCall(host, {
+    plan,
+    concurrent,
+    attempt,
+    outer,
+    deadline,
+    callId: host.nextCallId(),
+    signal: options?.signal ?? null,
+  });
+  if (options?.signal?.aborted || outer?.signal.aborted) call.aborted();
+  else {
+    call.watch();
+    host.admit(call);
+  }
+  return call;
+}
+
+/** The slot is held until the generator's own `finally` has run. */
+async function stopped(iterator: AsyncIterator<unknown, void, undefined> | null): Promise<void> {
+  try {
+    await iterator?.return?.();
+  } catch {
+    // What a `finally` throws after its reader has left has no reader.
+  }
+}
+
+/** The codec says `not-run` of a value that it refuses; here the user's code has made the value. */
+function encoded(value: unknown): Uint8Array {
+  try {
+    return Uint8Array.from(encodeValue(value));
+  } catch (e) {
+    if (!isHoldfastError(e)) throw e;
+    throw new HoldfastError(e.code, e.message, { outcome: 'ran', details: e.details, cause: e.cause });
+  }
+}
+
+function thrownError(thrown: unknown, call: LocalCall): unknown {
+  if (thrown !== undefined && thrown === call.controller.signal.reason) return thrown;
+  return decodeError(encodeUserError(thrown));
+}

@@ -1,0 +1,104 @@
+import { HoldfastError } from '../common/errors.js';
+import type { ClassManifest, ClassOptions } from '../common/manifest.js';
+import type { ResolvedMethodOptions } from '../common/options.js';
+import { describeClass } from './class-manifest.js';
+import type { Class } from './class-types.js';
+import { inheritedDecorations } from './metadata.js';
+
+/** A class as its decorators described it. */
+export interface RegisteredClass {
+  readonly ctor: Class;
+  readonly appName: string;
+  readonly name: string;
+  readonly options: ClassOptions;
+  readonly methods: ReadonlyMap<string, ResolvedMethodOptions>;
+  /** Base class first. */
+  readonly enterHooks: readonly string[];
+  /** Derived class first. */
+  readonly exitHooks: readonly string[];
+  /** Made when first asked for: it parses the source of the class. */
+  readonly manifest: ClassManifest;
+}
+
+export interface RegisteredApp {
+  readonly name: string;
+  readonly tags: readonly string[];
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+const apps = new Map<string, RegisteredApp>();
+const byName = new Map<string, RegisteredClass>();
+const byConstructor = new WeakMap<object, RegisteredClass>();
+
+export function registerApp(app: RegisteredApp): void {
+  apps.set(app.name, app);
+}
+
+/** Reads what the decorators of the class and its base classes said. @throws InvalidArgument for a name that is taken */
+export function registerClass(
+  app: string,
+  ctor: Class,
+  init: { readonly name: string; readonly options: ClassOptions; readonly metadata: DecoratorMetadataObject },
+): void {
+  const { name, options, metadata } = init;
+  const other = byConstructor.get(ctor);
+  if (other !== undefined) {
+    throw new HoldfastError(
+      'InvalidArgument',
+      `class '${name}' is decorated with @app.cls twice: it is '${other.name}' of app '${other.appName}' already`,
+      { details: { class: name } },
+    );
+  }
+  const bodies = inheritedDecorations(metadata);
+  const hooks = mergeHooks(bodies);
+  const methods = new Map<string, ResolvedMethodOptions>();
+  for (const body of bodies) for (const [method, of] of body.methods) methods.set(method, of);
+  refuseBoth(name, methods, [...hooks.enterHooks, ...hooks.exitHooks]);
+  const described = { ctor, appName: app, name, options, methods, ...hooks };
+  let manifest: ClassManifest | null = null;
+  const registered: RegisteredClass = {
+    ...described,
+    get manifest(): ClassManifest {
+      manifest ??= describeClass(described);
+      return manifest;
+    },
+  };
+  byName.set(`${app}/${name}`, registered);
+  byConstructor.set(ctor, registered);
+}
+
+/** By its constructor; null for a class that is not decorated. */
+export function registeredClass(ctor: object): RegisteredClass | null {
+  return byConstructor.get(ctor) ?? null;
+}
+
+/** By app and class name; null where this program has no such class. */
+export function findRegistered(app: string, name: string): RegisteredClass | null {
+  return byName.get(`${app}/${name}`) ?? null;
+}
+
+/** Every app that this program has made, with its classes. */
+export function registeredApps(): (RegisteredApp & { readonly classes: readonly RegisteredClass[] })[] {
+  const classes = [...byName.values()];
+  return [...apps.values()].map((app) => ({ ...app, classes: classes.filter((each) => each.appName === app.name) }));
+}
+
+/** A hook that a derived class overrides is one hook: it keeps the place where it was declared first. */
+function mergeHooks(
+  bodies: readonly { readonly enterHooks: readonly string[]; readonly exitHooks: readonly string[] }[],
+): { readonly enterHooks: readonly string[]; readonly exitHooks: readonly string[] } {
+  return {
+    enterHooks: [...new Set(bodies.flatMap((body) => body.enterHooks))],
+    exitHooks: [...new Set(bodies.toReversed().flatMap((body) => body.exitHooks))],
+  };
+}
+
+function refuseBoth(className: string, methods: ReadonlyMap<string, unknown>, hooks: readonly string[]): void {
+  const both = hooks.find((hook) => methods.has(hook));
+  if (both === undefined) return;
+  throw new HoldfastError(
+    'InvalidArgument',
+    `class '${className}': '${both}' is a hook in one class and callable in another of its base classes`,
+    { details: { class: className, method: both } },
+  );
+}

@@ -1,0 +1,302 @@
+import type { Clock, Monotonic, Timer } from '../common/clock.js';
+import { HoldfastError, isHoldfastError } from '../common/errors.js';
+import type { Channel } from '../common/ports/channel.js';
+import type { TimerWheel, WheelEntry } from '../common/timer-wheel.js';
+import { decodeError } from '../wire/errors.js';
+import {
+  type CloseReply,
+  ControlBatch,
+  type ControlReply,
+  ControlReplyBatch,
+  type ControlRequest,
+  type PinView,
+} from '../wire/gen/holdfast/v1/router.js';
+import { type Abortable, unwatchAbort, watchAbort } from './abort-fan.js';
+import type { KeepAlive } from './keep-alive.js';
+
+/** What one request asks; a `cancel` is the session's own. */
+export type ControlOp = Exclude<NonNullable<ControlRequest['op']>, { $case: 'cancel' }>;
+
+export interface RequestOptions {
+  /** 0: none of the caller's own; the router then answers within a minute. */
+  readonly remainingMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface RouterSessionInit {
+  readonly open: () => Channel;
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly keepAlive: KeepAlive;
+  /** For messages. */
+  readonly endpoint: string;
+}
+
+type Answer = Exclude<NonNullable<ControlReply['result']>, { $case: 'error' }>;
+
+interface Pending extends Abortable {
+  readonly id: number;
+  readonly op: ControlOp;
+  readonly deadline: Monotonic;
+  readonly signal: AbortSignal | undefined;
+  readonly timer: WheelEntry;
+  resolve(answer: Answer): void;
+  reject(error: unknown): void;
+}
+
+/** The router's own limit for a request without one. */
+const defaultMs = 60_000;
+/** The router enforces a deadline; without its answer the client gives up this much later. */
+const backstopMs = 200;
+/** A router that was never reached: a wrong endpoint should not take a minute to be said. */
+const firstContactMs = 5_000;
+const maxOutstanding = 65_536;
+/** Below gRPC's limit of 4 MiB for a message, whatever the arguments are. */
+const maxBatchBytes = 1_048_576;
+const maxBatchRequests = 512;
+const longestBackoffMs = 2_000;
+const nothing = Buffer.alloc(0);
+
+/**
+ * The control stream to a router: many requests in flight, batched per turn of the event loop.
+ *
+ * I1. Requests are idempotent: those that are outstanding when a stream breaks go out again on the next one, until their
+ *     deadlines (S4: what a lost answer hid is found, not done twice).
+ * I2. Every request is settled by its deadline, and there are at most `maxOutstanding`.
+ */
+export class RouterSession {
+  readonly #init: RouterSessionInit;
+  readonly #pending = new Map<number, Pending>();
+  /** Ids to send, in order; some may be settled by then. */
+  #unsent: number[] = [];
+  #cancels: number[] = [];
+  #channel: Channel | null = null;
+  #isBlocked = false;
+  #isFlushing = false;
+  #hasAnswered = false;
+  #failedSince: Monotonic | null = null;
+  #failures = 0;
+  #retry: Timer | null = null;
+  #lastId = 0;
+  #isClosed = false;
+
+  constructor(init: RouterSessionInit) {
+    this.#init = init;
+  }
+
+  /** An instance's place: of resolve, create and attach. @throws what the router answers, Unavailable, Cancelled */
+  async pin(op: Exclude<ControlOp, { $case: 'close' }>, options: RequestOptions): Promise<PinView> {
+    const answer = await this.#request(op, options);
+    if (answer.$case === 'pin') return answer.value;
+    throw wrongAnswer(op.$case, answer.$case);
+  }
+
+  /** @throws what the router answers, Unavailable, Cancelled */
+  async close(op: Extract<ControlOp, { $case: 'close' }>, options: RequestOptions): Promise<CloseReply> {
+    const answer = await this.#request(op, options);
+    if (answer.$case === 'closed') return answer.value;
+    throw wrongAnswer(op.$case, answer.$case);
+  }
+
+  /** Every outstanding request fails. */
+  shut(error: HoldfastError): void {
+    this.#isClosed = true;
+    this.#retry?.cancel();
+    const channel = this.#channel;
+    this.#channel = null;
+    this.#failAll(error);
+    channel?.close();
+  }
+
+  #request(op: ControlOp, { remainingMs, signal }: RequestOptions): Promise<Answer> {
+    if (this.#isClosed) return Promise.reject(new HoldfastError('Cancelled', 'the client is closed; make another one'));
+    if (signal?.aborted) return Promise.reject(cancelled(op, 'not-run'));
+    if (this.#pending.size >= maxOutstanding) return Promise.reject(tooMany());
+    const { clock, keepAlive, wheel } = this.#init;
+    const id = this.#nextId();
+    const limitMs = remainingMs === 0 ? defaultMs : remainingMs;
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        wheel.remove(pending.timer);
+        if (signal !== undefined) unwatchAbort(signal, pending);
+        this.#pending.delete(id);
+        keepAlive.leave();
+      };
+      const pending: Pending = {
+        id,
+        op,
+        signal,
+        deadline: clock.monotonic() + limitMs,
+        timer: wheel.add(limitMs + backstopMs, () => pending.reject(noAnswer(op, this.#init.endpoint, limitMs))),
+        resolve: (answer) => {
+          settle();
+          resolve(answer);
+        },
+        reject: (error) => {
+          settle();
+          reject(error);
+        },
+        aborted: () => {
+          this.#cancels.push(id);
+          pending.reject(cancelled(op, 'unknown'));
+          this.#flushSoon();
+        },
+      };
+      keepAlive.enter();
+      if (signal !== undefined) watchAbort(signal, pending);
+      this.#pending.set(id, pending);
+      this.#unsent.push(id);
+      if (this.#pending.size === 1) this.#flush();
+      else this.#flushSoon();
+    });
+  }
+
+  #nextId(): number {
+    do this.#lastId = (this.#lastId % 0xffff_fffe) + 1;
+    while (this.#pending.has(this.#lastId));
+    return this.#lastId;
+  }
+
+  #flushSoon(): void {
+    if (this.#isFlushing) return;
+    this.#isFlushing = true;
+    setImmediate(() => {
+      this.#isFlushing = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    if (this.#isClosed || this.#isBlocked || this.#retry !== null) return;
+    if (this.#channel === null && this.#pending.size > 0) this.#open();
+    while (this.#channel !== null && !this.#isBlocked && this.#unsent.length + this.#cancels.length > 0) {
+      const requests = this.#takeBatch();
+      if (requests.length === 0) return;
+      this.#isBlocked = !this.#channel.send(ControlBatch.encode({ requests, closeError: nothing }).finish());
+    }
+  }
+
+  #takeBatch(): ControlRequest[] {
+    const requests: ControlRequest[] = this.#cancels
+      .splice(0)
+      .map((id) => ({ requestId: id, remainingMs: 0, op: { $case: 'cancel', value: id } }));
+    const now = this.#init.clock.monotonic();
+    let bytes = 0;
+    let taken = 0;
+    while (taken < this.#unsent.length && requests.length < maxBatchRequests && bytes < maxBatchBytes) {
+      const pending = this.#pending.get(this.#unsent[taken] as number);
+      taken += 1;
+      if (pending === undefined) continue;
+      const remainingMs = Math.max(1, Math.ceil(pending.deadline - now));
+      requests.push({ requestId: pending.id, remainingMs, op: pending.op });
+      bytes += 256 + argsBytes(pending.op);
+    }
+    this.#unsent = this.#unsent.slice(taken);
+    return requests;
+  }
+
+  #open(): void {
+    const channel = this.#init.open();
+    this.#channel = channel;
+    this.#isBlocked = false;
+    channel.open({
+      onMessage: (message) => this.#onMessage(channel, message),
+      onDrain: () => {
+        this.#isBlocked = false;
+        this.#flush();
+      },
+      onClosed: (error) => this.#onClosed(channel, error),
+    });
+  }
+
+  #onMessage(channel: Channel, message: Uint8Array): void {
+    if (channel !== this.#channel) return;
+    this.#hasAnswered = true;
+    this.#failures = 0;
+    this.#failedSince = null;
+    let replies: ControlReply[];
+    try {
+      replies = ControlReplyBatch.decode(message).replies;
+    } catch {
+      // Not a router of ours: the stream ends, and is opened again for what is outstanding.
+      return channel.close(new HoldfastError('InvalidArgument', 'the router sent what is no reply'));
+    }
+    for (const { requestId, result } of replies) {
+      const pending = this.#pending.get(requestId);
+      if (pending === undefined || result === undefined) continue;
+      if (result.$case === 'error') pending.reject(decodeError(result.value));
+      else pending.resolve(result);
+    }
+  }
+
+  #onClosed(channel: Channel, error: Error | null): void {
+    if (channel !== this.#channel) return;
+    this.#channel = null;
+    this.#isBlocked = false;
+    this.#cancels = [];
+    this.#unsent = [...this.#pending.keys()];
+    if (this.#unsent.length === 0) return;
+    const now = this.#init.clock.monotonic();
+    this.#failedSince ??= now;
+    if (isFinal(error)) return this.#failAll(error);
+    if (!this.#hasAnswered && now - this.#failedSince >= firstContactMs) {
+      return this.#failAll(unreachable(this.#init.endpoint, error));
+    }
+    const delayMs = Math.min(longestBackoffMs, 25 * 2 ** this.#failures);
+    this.#failures += 1;
+    this.#retry = this.#init.clock.after(delayMs, () => {
+      this.#retry = null;
+      this.#flush();
+    });
+  }
+
+  #failAll(error: HoldfastError): void {
+    this.#unsent = [];
+    this.#failedSince = null;
+    for (const pending of [...this.#pending.values()]) pending.reject(error);
+  }
+}
+
+/** A token that is refused will be refused again. */
+function isFinal(error: Error | null): error is HoldfastError {
+  return (
+    isHoldfastError(error) && error.code !== 'Unavailable' && error.code !== 'Internal' && error.code !== 'Cancelled'
+  );
+}
+
+function argsBytes(op: ControlOp): number {
+  return op.$case === 'create' || op.$case === 'close' ? (op.value.args?.length ?? 0) : 0;
+}
+
+/** @param endpoint `host:port` */
+export function unreachable(endpoint: string, cause: unknown): HoldfastError {
+  return new HoldfastError(
+    'Unavailable',
+    `no router answers at ${endpoint}; start one with \`holdfast dev\`, or set HOLDFAST_ENDPOINT`,
+    { details: { endpoint }, cause: cause ?? undefined },
+  );
+}
+
+function noAnswer(op: ControlOp, endpoint: string, limitMs: number): HoldfastError {
+  const outcome = op.$case === 'resolve' || op.$case === 'attach' ? 'not-run' : 'unknown';
+  return new HoldfastError('DeadlineExceeded', `the router at ${endpoint} did not ${op.$case} within ${limitMs} ms`, {
+    outcome,
+    details: { endpoint, limitMs },
+  });
+}
+
+function cancelled(op: ControlOp, outcome: 'not-run' | 'unknown'): HoldfastError {
+  return new HoldfastError('Cancelled', `the ${op.$case} was cancelled`, { outcome });
+}
+
+function tooMany(): HoldfastError {
+  return new HoldfastError(
+    'PendingLimitExceeded',
+    `${maxOutstanding} requests of this client wait for its router; wait for some of them first`,
+    { details: { limit: maxOutstanding, pending: maxOutstanding } },
+  );
+}
+
+function wrongAnswer(asked: string, got: string): HoldfastError {
+  return new HoldfastError('Internal', `the router answered '${asked}' with '${got}'`, { outcome: 'unknown' });
+}
