@@ -1,0 +1,32 @@
+import type { Command } from 'commander';
+import type { CommandContext } from './command-context.js';
+import { type JsonOption, keyValue, withJson } from './options.js';
+import { checkAddress } from './server-options.js';
+
+interface DevOptions extends JsonOption {
+  readonly listen?: string;
+  readonly data?: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+const notes = `
+Nothing else has to be installed or running: the store and the bus are embedded.
+Other terminals of yours find the cluster by themselves.`;
+
+/** `holdfast dev [MODULE]` */
+export function registerDev(program: Command, context: CommandContext): void {
+  const command = program
+    .command('dev')
+    .description('a cluster on this machine, with your app; deploys again when it changes')
+    .argument('[module]', 'file that declares your app, e.g. app.ts')
+    .option('--listen <host:port>', 'default: 127.0.0.1:7070, or the next free port')
+    .option('--data <dir>', 'where instances are remembered; default: one folder per module')
+    .option('--env <key=value>', 'a variable for your code; repeatable', keyValue, {})
+    .addHelpText('after', notes);
+  withJson(command).action(async (module: string | undefined, options: DevOptions) => {
+    const { listen = null, data: folder = null, env, json = false } = options;
+    if (listen !== null) checkAddress('--listen', listen);
+    const { runDev } = await import('../dev/dev-session.js');
+    await runDev({ module: module ?? null, listen, folder, env, json }, context);
+  });
+}

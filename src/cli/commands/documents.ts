@@ -1,0 +1,43 @@
+import type { ExplainView, InstanceView, LogLine, WorkerView } from '../../wire/gen/holdfast/v1/router.js';
+
+/** An instance as `--json` prints it; the same fields as `InstanceInfo` of the SDK. */
+export function instanceDocument(view: InstanceView): Record<string, unknown> {
+  const { createdAtMs, lastCallAtMs, workerId, ...same } = view;
+  return {
+    ...same,
+    workerId: workerId ?? null,
+    createdAt: new Date(createdAtMs),
+    lastCallAt: lastCallAtMs === undefined ? null : new Date(lastCallAtMs),
+  };
+}
+
+/** Why an instance is where it is, as `--json` prints it. */
+export function explanationDocument(explain: ExplainView): Record<string, unknown> {
+  const { chosen, score, rejected, leaseAgeMs, phasesMs, transitions } = explain;
+  return {
+    placement: { chosen, score, rejected },
+    leaseAgeMs,
+    phasesMs,
+    transitions: transitions.map(({ atMs, ...same }) => ({ at: new Date(atMs), ...same })),
+  };
+}
+
+/** A worker as `--json` prints it. */
+export function workerDocument({ offerJson, ...same }: WorkerView): Record<string, unknown> {
+  return { ...same, offer: parseObject(offerJson) };
+}
+
+/** A log line as `--json` prints it. */
+export function logDocument({ atMs, fieldsJson, ...same }: LogLine): Record<string, unknown> {
+  return { at: new Date(atMs), ...same, fields: parseObject(fieldsJson) };
+}
+
+/** What came over the wire as the JSON of an object; empty where it is none. */
+export function parseObject(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text || '{}');
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {}; // Another version's: shown without it.
+  }
+}

@@ -1,0 +1,109 @@
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { type Command, Option } from 'commander';
+import { HoldfastError } from '../../common/errors.js';
+import type { Isolation } from '../../common/manifest.js';
+import { stateFolder } from '../dev/state-file.js';
+import type { CommandContext } from './command-context.js';
+import { keyValue, positiveNumber, wholeNumber } from './options.js';
+import { checkServer, type ServerOptions, withServer } from './server-options.js';
+import { aborted } from './stop.js';
+
+interface WorkerOptions extends ServerOptions {
+  readonly id?: string;
+  readonly label: Readonly<Record<string, string>>;
+  readonly maxContainers?: number;
+  readonly isolation: Isolation;
+  readonly warm: number;
+  readonly env: Readonly<Record<string, string>>;
+  readonly data?: string;
+}
+
+const defaultWarmContainers = 1;
+
+const signals = `
+SIGTERM or Ctrl-C drains: running calls finish, instances move to other workers,
+then the process ends with 0. A second one ends it at once.`;
+
+/** `holdfast worker` */
+export function registerWorker(program: Command, context: CommandContext): void {
+  const command = program
+    .command('worker')
+    .description('run a worker, one for each host')
+    .option('--id <name>', 'stable over restarts; default: host name and port')
+    .option('--label <key=value>', 'a field of its offer, for placement; repeatable', keyValue, {})
+    .option('--max-containers <count>', 'default: by the memory of the host', positiveNumber)
+    .addOption(
+      new Option('--isolation <kind>', 'at least this for every container')
+        .choices(['process', 'bubblewrap', 'gvisor'])
+        .default('process'),
+    )
+    .option('--warm <count>', 'containers kept started for new instances', wholeNumber, defaultWarmContainers)
+    .option('--env <key=value>', 'a variable for every container; repeatable', keyValue, {})
+    .option('--data <dir>', 'for bundles; default: in the state folder')
+    .addHelpText('after', signals);
+  withServer(command, { default: '127.0.0.1:7071' }).action(async (options: WorkerOptions) =>
+    runWorker(options, context),
+  );
+}
+
+async function runWorker(options: WorkerOptions, { terminal, env, signal }: CommandContext): Promise<void> {
+  const settings = checkServer(options, env);
+  checkIsolation(options.isolation);
+  const { startTelemetry } = await import('../telemetry.js');
+  const telemetry = await startTelemetry(env, 'holdfast-worker');
+  const [
+    { createProcessLog },
+    { openRealServices },
+    { startWorkerPart },
+    { defaultMaxContainers, hostOffer },
+    { leaseTimes },
+  ] = await Promise.all([
+    import('../output/process-log.js'),
+    import('../parts/real-services.js'),
+    import('../parts/worker-part.js'),
+    import('../parts/host-offer.js'),
+    import('../../common/lease.js'),
+  ]);
+  const workerId = options.id ?? defaultId(settings.listen);
+  const log = createProcessLog(terminal, { service: 'worker', worker: workerId });
+  const services = await openRealServices({ ...settings, name: `holdfast-worker-${workerId}` });
+  try {
+    const worker = await startWorkerPart(services, {
+      ...settings,
+      workerId,
+      offer: await hostOffer(options.label),
+      isolation: options.isolation,
+      maxContainers: options.maxContainers ?? defaultMaxContainers(),
+      warmContainers: options.warm,
+      dataFolder: options.data ?? join(stateFolder(env), 'workers', workerId),
+      containerEnv: options.env,
+      leaseTimes: leaseTimes(settings.leaseTtlMs),
+      onFenced: (why) => log.error('worker.fenced', { why, next: 'a new boot starts' }),
+    });
+    log.info('worker.ready', { id: worker.id, address: worker.address, http: worker.httpAddress });
+    await aborted(signal);
+    log.info('worker.draining');
+    await worker.stop();
+    log.info('worker.stopped');
+  } finally {
+    await services.close();
+    await telemetry.shutdown();
+  }
+}
+
+/** A worker must not offer what it does not give. @throws SandboxUnavailable */
+function checkIsolation(isolation: Isolation): void {
+  if (isolation === 'process') return;
+  throw new HoldfastError(
+    'SandboxUnavailable',
+    `--isolation ${isolation} is not there in this version, which gives every container a process and a cgroup: use process`,
+  );
+}
+
+/** Several workers of one host differ by their ports; without a fixed one nothing is stable but the process. */
+function defaultId(listen: string): string {
+  const port = listen.slice(listen.lastIndexOf(':') + 1);
+  // Dots part the subjects of the bus.
+  return `${hostname().replaceAll('.', '-')}-${port === '0' ? process.pid : port}`;
+}

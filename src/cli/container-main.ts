@@ -1,0 +1,32 @@
+/** A container process: see runtime/container. Its worker starts it, with the socket as file descriptor 3. */
+import { Socket } from 'node:net';
+import { pathToFileURL } from 'node:url';
+import { systemClock } from '../adapters/system/clock.js';
+
+import { runContainer } from '../runtime/container/run-container.js';
+import { sendReady } from '../runtime/process/ready-signal.js';
+import { findClass, useContainerTransport } from '../sdk/container-hooks.js';
+import * as sdk from '../sdk/index.js';
+import { SocketChannel } from '../wire/socket-channel.js';
+
+// Only the worker ends a container: a supervisor that signals the whole service must not cut a drain short.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
+
+Object.defineProperty(globalThis, Symbol.for('holdfast.container'), { value: sdk });
+
+const socket = new Socket({ fd: 3, readable: true, writable: true });
+sendReady(socket);
+const container = runContainer({
+  channel: new SocketChannel(socket),
+  resolveClass: findClass,
+  loader: {
+    setEnv: (env) => void Object.assign(process.env, env),
+    importBundle: (path) => import(pathToFileURL(path).href),
+  },
+  clock: systemClock,
+  onTransport: useContainerTransport,
+});
+process.on('uncaughtExceptionMonitor', (thrown) => container.reportCrash(thrown));
+
+await container.closed;
+process.exit(0);

@@ -1,0 +1,61 @@
+#!/usr/bin/env node
+import { type Command, CommanderError } from 'commander';
+import { systemClock } from '../adapters/system/clock.js';
+import { HoldfastError } from '../common/errors.js';
+import { reportError } from './output/errors.js';
+import { exitCodeOf, exitCodes } from './output/exit-codes.js';
+import { createTerminal, type Terminal } from './output/terminal.js';
+import { createProgram } from './program.js';
+
+/** What a shell shows for a process that Ctrl-C ended. */
+const interrupted = 130;
+const servers = ['dev', 'router', 'worker'];
+
+async function main(): Promise<void> {
+  const terminal = createTerminal(process, process.env);
+  // Who reads our output may go away first, as `head` does; a server outlives the collector of its log.
+  process.stdout.on('error', () => {
+    if (!servers.includes(process.argv[2] ?? '')) process.exit(exitCodes.ok);
+  });
+  const program = createProgram({ terminal, env: process.env, clock: systemClock, signal: stopSignal() });
+  const exitCode = await run(program, terminal);
+  // Not by falling off the end: nothing that a command left open may keep its caller waiting.
+  process.exit(exitCode);
+}
+
+async function run(program: Command, terminal: Terminal): Promise<number> {
+  try {
+    await program.parseAsync();
+    return exitCodes.ok;
+  } catch (e) {
+    const error = e instanceof CommanderError ? usageError(e, program) : e;
+    if (error === null) return e instanceof CommanderError && e.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    reportError(error, terminal, { json: process.argv.includes('--json') });
+    return exitCodeOf(error);
+  }
+}
+
+/** Null where what commander throws was help that was asked for, or is help already. */
+function usageError(e: CommanderError, program: Command): HoldfastError | null {
+  if (e.exitCode === 0 || e.code === 'commander.help') return null;
+  const what = e.message.replace(/^error: /, '').replaceAll('\n', ' ');
+  const command = program.commands.find((known) => known.name() === process.argv[2])?.name();
+  const help = command === undefined ? '`holdfast help` shows the commands' : `\`holdfast help ${command}\` shows how`;
+  return new HoldfastError('InvalidArgument', `${what}; ${help}`, { cause: e });
+}
+
+/** Aborts at the first Ctrl-C or SIGTERM; the second ends the process at once. */
+function stopSignal(): AbortSignal {
+  const stop = new AbortController();
+  const onSignal = (): void => {
+    if (stop.signal.aborted) process.exit(interrupted);
+    stop.abort(new HoldfastError('Cancelled', 'stopped', { outcome: 'unknown' }));
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  // Its terminal was closed. For routers and workers that is nohup's business.
+  if (process.argv[2] === 'dev') process.on('SIGHUP', onSignal);
+  return stop.signal;
+}
+
+await main();

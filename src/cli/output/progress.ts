@@ -1,0 +1,34 @@
+import type { Clock } from '../../common/clock.js';
+import type { Terminal } from './terminal.js';
+
+const frames = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+const frameMs = 80;
+
+/** Runs `work` under a turning line on a terminal; elsewhere, and when it fails, prints nothing. */
+export async function withProgress<T>(
+  text: string,
+  on: { readonly terminal: Terminal; readonly clock: Clock },
+  work: () => Promise<T>,
+): Promise<T> {
+  const { terminal, clock } = on;
+  if (!terminal.isInteractive) return work();
+  const done = new AbortController();
+  const turning = turn(text, { terminal, clock, signal: done.signal });
+  try {
+    return await work();
+  } finally {
+    done.abort();
+    await turning;
+    terminal.redraw('');
+  }
+}
+
+async function turn(
+  text: string,
+  on: { readonly terminal: Terminal; readonly clock: Clock; readonly signal: AbortSignal },
+): Promise<void> {
+  for (let frame = 0; !on.signal.aborted; frame++) {
+    on.terminal.redraw(`${on.terminal.paintNote('cyan', frames[frame % frames.length] ?? '')} ${text}`);
+    await on.clock.sleep(frameMs, on.signal).catch(() => undefined); // Aborted: the loop ends.
+  }
+}

@@ -1,0 +1,82 @@
+import { availableParallelism, freemem } from 'node:os';
+import { join } from 'node:path';
+import { systemClock, systemRandom } from '../../adapters/system/clock.js';
+import type { BootId, WorkerId } from '../../common/ids.js';
+import type { Transport } from '../../common/ports/channel.js';
+import type { SigningKey } from '../../common/ports/store.js';
+import type { WorkerMetrics } from '../../runtime/metrics.js';
+import { type Cgroups, openCgroups } from '../../runtime/process/cgroups.js';
+import { createContainerStarter } from '../../runtime/process/container-starter.js';
+import { startWatchdog } from '../../runtime/process/watchdog.js';
+import { Worker } from '../../runtime/worker.js';
+import { entryPath } from './entries.js';
+import type { Services } from './services.js';
+import type { WorkerPartConfig } from './worker-part.js';
+
+const bytesPerMb = 1_048_576;
+
+/** One boot of a worker with real processes. @throws Unavailable */
+export async function startBoot(
+  services: Services,
+  config: WorkerPartConfig & { readonly address: string },
+  shared: { readonly metrics: WorkerMetrics; readonly transport: (keys: readonly SigningKey[]) => Transport },
+): Promise<Worker> {
+  const cgroupsOf = new Map<BootId, Cgroups>();
+  const cgroups = (bootId: BootId): Cgroups => {
+    const known = cgroupsOf.get(bootId) ?? openCgroups({ bootId });
+    cgroupsOf.set(bootId, known);
+    return known;
+  };
+  return await Worker.start(
+    {
+      workerId: config.workerId as WorkerId,
+      account: config.account,
+      address: config.address,
+      offer: config.offer,
+      isolation: config.isolation,
+      maxContainers: config.maxContainers,
+      warmContainers: config.warmContainers,
+      cacheFolder: join(config.dataFolder, 'bundles'),
+      containerEnv: config.containerEnv,
+      leaseTimes: config.leaseTimes,
+    },
+    {
+      store: services.store,
+      bus: services.bus,
+      objects: services.objects,
+      clock: systemClock,
+      random: systemRandom,
+      metrics: shared.metrics,
+      transport: shared.transport,
+      hostResources: () => ({ cpuCores: availableParallelism(), freeMemoryMb: freemem() / bytesPerMb }),
+      startWatchdog: (bootId, deadline) =>
+        startWatchdog({
+          entry: entryPath('watchdog-main'),
+          bootId,
+          store: services.storeConfig,
+          deadline,
+          leaseTtlMs: config.leaseTimes.ttlMs,
+          cgroupParents: cgroups(bootId).parents,
+          env: watchdogEnv(),
+          clock: systemClock,
+        }),
+      starterOf: (bootId, watchdog) =>
+        createContainerStarter({
+          entry: entryPath('container-main'),
+          cgroups: cgroups(bootId),
+          watchdog,
+          clock: systemClock,
+          random: systemRandom,
+          hostEnv: process.env,
+          env: {},
+        }),
+    },
+  );
+}
+
+/** It needs nothing but what TLS to a store may. */
+function watchdogEnv(): Record<string, string> {
+  const names = ['PATH', 'HOME', 'TZ', 'NODE_EXTRA_CA_CERTS'];
+  const entries = names.map((name) => [name, process.env[name]] as const);
+  return Object.fromEntries(entries.filter((entry): entry is readonly [string, string] => entry[1] !== undefined));
+}

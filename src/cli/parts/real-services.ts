@@ -1,0 +1,33 @@
+import { createDiskObjectStore } from '../../adapters/disk/disk-object-store.js';
+import { createNatsBus } from '../../adapters/nats/nats-bus.js';
+import { createRedisStore } from '../../adapters/redis/redis-store.js';
+import { systemClock } from '../../adapters/system/clock.js';
+import type { Services } from './services.js';
+
+/** NATS, Redis, and objects in a folder that all routers and workers share. @throws Unavailable, InvalidArgument */
+export async function openRealServices(options: {
+  readonly natsUrl: string;
+  readonly redisUrl: string;
+  readonly objectsFolder: string;
+  /** What the servers show for this connection. */
+  readonly name: string;
+}): Promise<Services & { close(): Promise<void> }> {
+  const { natsUrl, redisUrl, objectsFolder, name } = options;
+  const store = await createRedisStore({ url: redisUrl, clock: systemClock });
+  try {
+    const bus = await createNatsBus({ url: natsUrl, name, clock: systemClock });
+    return {
+      store,
+      storeConfig: { kind: 'redis', url: redisUrl },
+      bus,
+      objects: createDiskObjectStore({ folder: objectsFolder }),
+      close: async () => {
+        await bus.close();
+        await store.close();
+      },
+    };
+  } catch (e) {
+    await store.close();
+    throw e;
+  }
+}

@@ -1,0 +1,19 @@
+import type { Bus } from '../../common/ports/bus.js';
+import type { ObjectStore } from '../../common/ports/object-store.js';
+import type { Store } from '../../common/ports/store.js';
+import type { StoreConfig } from '../open-store.js';
+
+/** What routers and workers of one process share. Who made them closes them, after the parts. */
+export interface Services {
+  readonly store: Store;
+  /** For the watchdog, which opens the store in its own process. */
+  readonly storeConfig: StoreConfig;
+  readonly bus: Bus;
+  readonly objects: ObjectStore;
+}
+
+export interface TlsFiles {
+  readonly ca?: string;
+  readonly cert: string;
+  readonly key: string;
+}

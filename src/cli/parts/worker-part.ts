@@ -1,0 +1,113 @@
+import { systemClock } from '../../adapters/system/clock.js';
+import { isHoldfastError } from '../../common/errors.js';
+import type { LeaseTimes } from '../../common/lease.js';
+import type { Isolation } from '../../common/manifest.js';
+import { createWorkerMetrics } from '../../runtime/metrics.js';
+import type { Worker } from '../../runtime/worker.js';
+import { serveWorker } from '../../wire/grpc-server.js';
+import { startHealthServer } from '../../wire/health-server.js';
+import { startBoot } from './boot.js';
+import { RouterFinder } from './router-finder.js';
+import type { Services, TlsFiles } from './services.js';
+import { readTls } from './tls.js';
+
+export interface WorkerPartConfig {
+  readonly workerId: string;
+  readonly account: string;
+  /** `host:port` of the data path; port 0 takes a free one. */
+  readonly listen: string;
+  /** `host:port` that clients are told; default: what it listens on. */
+  readonly advertise?: string;
+  /** `host:port` of `/healthz`, `/readyz`, `/metrics`. */
+  readonly http?: string;
+  readonly tls?: TlsFiles;
+  readonly offer: Readonly<Record<string, unknown>>;
+  readonly isolation: Isolation;
+  readonly maxContainers: number;
+  readonly warmContainers: number;
+  readonly dataFolder: string;
+  readonly containerEnv: Readonly<Record<string, string>>;
+  readonly leaseTimes: LeaseTimes;
+  /** A boot was fenced and another one starts. */
+  readonly onFenced?: (why: string) => void;
+}
+
+/** A worker that runs: boot after boot, until it is stopped. */
+export interface WorkerPart {
+  readonly id: string;
+  readonly address: string;
+  readonly httpAddress: string | null;
+  /** Releases every instance and places none any more; how many left. */
+  drain(): Promise<number>;
+  /** Drains, then ends. */
+  stop(): Promise<void>;
+  /** Ends as if killed: nothing is drained, no `exit` hook runs. */
+  abandon(): Promise<void>;
+}
+
+const firstRetryMs = 200;
+const longestRetryMs = 5_000;
+
+/** @throws Unavailable, InvalidArgument */
+export async function startWorkerPart(services: Services, config: WorkerPartConfig): Promise<WorkerPart> {
+  const metrics = createWorkerMetrics();
+  const tls = await readTls(config.tls);
+  const routers = new RouterFinder(config.account, services.bus, tls);
+  let worker: Worker | null = null;
+  const server = await serveWorker(config.listen, {
+    accept: (channel) => (worker === null ? channel.close() : worker.accept(channel)),
+    clock: systemClock,
+    tls,
+  });
+  const address = config.advertise ?? server.address;
+  const shared = { metrics, transport: routers.transport.bind(routers) };
+  const boot = () => startBoot(services, { ...config, address }, shared);
+  const ending = new AbortController();
+  const health =
+    config.http === undefined
+      ? null
+      : await startHealthServer(config.http, { ready: () => services.store.ping(), metrics: () => metrics.text() });
+  const end = async (how: (worker: Worker) => Promise<void>): Promise<void> => {
+    ending.abort();
+    if (worker !== null) await how(worker);
+    await Promise.all([server.close(), routers.close(), health?.close()]);
+  };
+  worker = await boot();
+  const keepBooting = async (): Promise<void> => {
+    while (!ending.signal.aborted && worker !== null) {
+      const why = await ended(worker);
+      if (ending.signal.aborted) return;
+      config.onFenced?.(why);
+      worker = await bootAgain(boot, ending.signal);
+    }
+  };
+  void keepBooting();
+  metrics.observe(() => worker?.gauges ?? { instances: 0, containers: 0, clients: 0, leaseAgeMs: 0 });
+  return {
+    id: config.workerId,
+    address,
+    httpAddress: health?.address ?? null,
+    drain: async () => (await worker?.drain()) ?? 0,
+    stop: () => end((running) => running.stop()),
+    abandon: () => end((running) => running.abandon()),
+  };
+}
+
+function ended(worker: Worker): Promise<string> {
+  const { over } = worker;
+  if (over.aborted) return Promise.resolve(String(over.reason));
+  return new Promise((resolve) => over.addEventListener('abort', () => resolve(String(over.reason)), { once: true }));
+}
+
+/** A fenced boot never comes back (S6); the next one needs the store, and waits for it. */
+async function bootAgain(boot: () => Promise<Worker>, ending: AbortSignal): Promise<Worker | null> {
+  for (let delayMs = firstRetryMs; !ending.aborted; delayMs = Math.min(longestRetryMs, delayMs * 2)) {
+    try {
+      return await boot();
+    } catch (e) {
+      if (!isHoldfastError(e, 'Unavailable')) throw e;
+      await systemClock.sleep(delayMs, ending).catch(() => undefined); // ending: the condition sees it
+    }
+  }
+  return null;
+}

@@ -1,0 +1,69 @@
+import { styleText } from 'node:util';
+import { Command } from 'commander';
+import { registerApps } from './commands/apps.js';
+import { registerAttach } from './commands/attach.js';
+import { registerCall } from './commands/call.js';
+import { registerClose } from './commands/close.js';
+import type { CommandContext } from './commands/command-context.js';
+import { registerDeploy } from './commands/deploy.js';
+import { registerDev } from './commands/dev.js';
+import { registerDrain } from './commands/drain.js';
+import { registerExitCodes } from './commands/exit-codes.js';
+import { registerHandle } from './commands/handle.js';
+import { registerInspect } from './commands/inspect.js';
+import { registerLogs } from './commands/logs.js';
+import { registerPs } from './commands/ps.js';
+import { registerRouter } from './commands/router.js';
+import { registerToken } from './commands/token.js';
+import { registerVersion } from './commands/version.js';
+import { registerWorker } from './commands/worker.js';
+import { registerWorkers } from './commands/workers.js';
+
+const groups: readonly (readonly [
+  heading: string,
+  register: readonly ((program: Command, context: CommandContext) => void)[],
+])[] = [
+  ['Develop:', [registerDev, registerDeploy]],
+  [
+    'Instances:',
+    [registerCall, registerPs, registerInspect, registerLogs, registerHandle, registerAttach, registerClose],
+  ],
+  ['Cluster:', [registerRouter, registerWorker, registerWorkers, registerApps, registerDrain, registerToken]],
+  ['Other:', [registerVersion, registerExitCodes]],
+];
+
+const epilogue = `
+First steps:
+  holdfast dev app.ts                     a cluster on this machine, with your app
+  holdfast call demo/Counter visits add   call a method, in another terminal
+
+\`holdfast help COMMAND\` shows more, \`holdfast help exit-codes\` what scripts need.`;
+
+// Commander takes the colours out where the output shows none.
+const always = { validateStream: false } as const;
+
+/** The command line; nothing heavy is loaded before a command runs. It throws what goes wrong and never exits. */
+export function createProgram(context: CommandContext): Command {
+  const program = new Command('holdfast')
+    .description('Stateful TypeScript classes as distributed actors.')
+    .addHelpCommand(
+      new Command('help').argument('[command]').description('show help for a command').helpGroup('Other:'),
+    )
+    .configureHelp({
+      subcommandTerm: (command) => command.name(),
+      styleTitle: (title) => styleText('bold', title, always),
+    })
+    .addHelpText('after', epilogue)
+    .exitOverride()
+    .configureOutput({
+      // Errors are reported in one place, together with those of the commands.
+      outputError: () => undefined,
+      writeOut: (text) => context.terminal.print(text.trimEnd()),
+      writeErr: (text) => context.terminal.note(text.trimEnd()),
+    });
+  for (const [heading, commands] of groups) {
+    program.commandsGroup(heading);
+    for (const register of commands) register(program, context);
+  }
+  return program;
+}

@@ -1,0 +1,62 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { defaultLeaseTimes } from '../../common/lease.js';
+import { openEmbeddedServices } from '../parts/embedded-services.js';
+import { defaultMaxContainers, hostOffer } from '../parts/host-offer.js';
+import { startRouterPart } from '../parts/router-part.js';
+import { createToken } from '../parts/tokens.js';
+import { startWorkerPart } from '../parts/worker-part.js';
+import { type ClusterBackend, testAccount } from './cluster-backend.js';
+import type { ClusterPlan } from './cluster-options.js';
+import { embeddedPart } from './cluster-process.js';
+import { Reaper } from './reaper.js';
+
+const listen = '127.0.0.1:0';
+
+/** Routers and workers in this process. @throws Unavailable */
+export async function openEmbeddedBackend(plan: ClusterPlan): Promise<ClusterBackend> {
+  const folder = await mkdtemp(join(tmpdir(), 'holdfast-embedded-'));
+  const reaper = new Reaper(folder);
+  const removeFiles = async (): Promise<void> => {
+    await rm(folder, { recursive: true, force: true });
+    await reaper.dismiss();
+  };
+  try {
+    const services = openEmbeddedServices(folder);
+    const own = () => ({ ...services, bus: services.hub.connect() });
+    return {
+      natsUrl: null,
+      redisUrl: null,
+      createToken: async () =>
+        (await createToken(services.store, { account: testAccount, role: 'deploy', label: 'testing' })).token,
+      startRouter: async (id) => {
+        const config = { routerId: id, account: testAccount, listen, leaseTimes: defaultLeaseTimes };
+        const router = await startRouterPart(own(), config);
+        return embeddedPart(id, router.address, { stop: () => router.close(), abandon: () => router.close() });
+      },
+      startWorker: async ({ id, offer = {}, maxContainers = defaultMaxContainers() }) => {
+        const worker = await startWorkerPart(own(), {
+          workerId: id,
+          account: testAccount,
+          listen,
+          offer: { ...(await hostOffer({})), ...offer },
+          isolation: plan.isolation,
+          maxContainers,
+          warmContainers: 1,
+          dataFolder: join(folder, id),
+          containerEnv: { ...plan.env },
+          leaseTimes: defaultLeaseTimes,
+        });
+        return embeddedPart(id, worker.address, { stop: () => worker.stop(), abandon: () => worker.abandon() });
+      },
+      close: async () => {
+        await services.close();
+        await removeFiles();
+      },
+    };
+  } catch (e) {
+    await removeFiles();
+    throw e;
+  }
+}
