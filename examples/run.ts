@@ -1,0 +1,45 @@
+// Runs an example: `npx tsx examples/run.ts stateful-demo`. Against the cluster of HOLDFAST_ENDPOINT and HOLDFAST_TOKEN where
+// they are set; else against one of its own in this process, which is gone afterwards.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startCluster } from 'holdfast/testing';
+
+const folder = import.meta.dirname;
+const names = readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
+  existsSync(join(folder, entry.name, 'main.ts')) ? entry.name : [],
+);
+
+async function runExample(name: string): Promise<void> {
+  await using cluster = process.env['HOLDFAST_ENDPOINT'] ? null : await startCluster({ mode: 'embedded' });
+  // What the client of every process reads that names no other cluster, here and in the example's own processes.
+  if (cluster) Object.assign(process.env, { HOLDFAST_ENDPOINT: cluster.endpoint, HOLDFAST_TOKEN: cluster.token });
+
+  const { app } = await import(join(folder, name, 'app.ts'));
+  await app.deploy();
+
+  const scratch = mkdtempSync(join(tmpdir(), `holdfast-${name}-`));
+  try {
+    const times = name === 'resume' ? 2 : 1;
+    for (let time = 1; time <= times; time++)
+      await runNode(join(folder, name, 'main.ts'), join(scratch, 'handle.json'));
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+}
+
+async function runNode(...args: string[]): Promise<void> {
+  const child = spawn(process.execPath, ['--import', 'tsx', ...args], { stdio: 'inherit' });
+  const [code, signal] = await once(child, 'exit');
+  if (code !== 0) throw new Error(`${args[0]} ended with ${code ?? signal}`);
+}
+
+const [name = ''] = process.argv.slice(2);
+if (names.includes(name)) {
+  await runExample(name);
+} else {
+  console.error(`usage: npx tsx examples/run.ts ${names.join('|')}`);
+  process.exitCode = 64;
+}

@@ -1,0 +1,125 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { startCluster } from 'holdfast/testing';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+
+const examples = join(import.meta.dirname, '../../examples');
+
+/** What each example prints. */
+const outputs: Readonly<Record<string, string>> = {
+  'stateful-demo': `hi: world
+closed: true, exit hook: ran
+`,
+  'chat-room': `Ada reads "welcome, Ada" from room
+Grace reads "welcome, Grace" from room
+Barbara reads "welcome, Barbara" from room
+delivered to 3 people
+Ada reads "hello" from Ada
+Barbara reads "hello" from Ada
+Grace reads "hello" from Ada
+Ada reads "goodbye" from Grace
+Barbara reads "goodbye" from Grace
+Grace reads "goodbye" from Grace
+`,
+  'rate-limiter': `100 users sent 10 requests each
+allowed per user: 3
+user-1 may come back in at most 20 s
+`,
+  resume: `process 1 put in: bread
+process 2 has now: bread, cheese
+after the close, the handle answers: InstanceGone
+`,
+};
+
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'hf-examples-'));
+});
+
+afterEach(() => {
+  rmSync(folder, { recursive: true });
+});
+
+/** Runs it as a user does, with a folder of its own for temporary files. */
+async function run(script: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  const child = spawn(process.execPath, ['--import', 'tsx', join(examples, script), ...args], {
+    env: { ...process.env, TMPDIR: folder, HOLDFAST_ENDPOINT: undefined, HOLDFAST_TOKEN: undefined, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
+  return { stdout, stderr, exitCode: child.exitCode };
+}
+
+/** What clusters have left. */
+function leftFolders(): string[] {
+  return readdirSync(folder).filter((name) => name.startsWith('holdfast-'));
+}
+
+describe('an example', () => {
+  test('is tested here', () => {
+    const names = readdirSync(examples).filter((name) => existsSync(join(examples, name, 'main.ts')));
+    expect(names.toSorted()).toEqual(Object.keys(outputs).toSorted());
+  });
+
+  test.each(Object.entries(outputs))('%s prints what it should, on a cluster of its own', async (name, expected) => {
+    const { stdout, stderr, exitCode } = await run('run.ts', [name]);
+    expect({ stdout: inOrderOfReaders(stdout), stderr, exitCode }).toEqual({
+      stdout: expected,
+      stderr: '',
+      exitCode: 0,
+    });
+    expect(leftFolders()).toEqual([]);
+  });
+
+  test('runs against the cluster that the environment names', async () => {
+    await using cluster = await startCluster({ mode: 'embedded' });
+    const env = { HOLDFAST_ENDPOINT: cluster.endpoint, HOLDFAST_TOKEN: cluster.token };
+    const { stdout, stderr } = await run('run.ts', ['stateful-demo'], env);
+    expect({ stdout, stderr }).toEqual({ stdout: outputs['stateful-demo'], stderr: '' });
+    expect((await cluster.client.apps()).map((app) => app.name)).toEqual(['stateful-demo']);
+  });
+
+  test('that is not there is answered with the names of those that are', async () => {
+    const { stderr, exitCode } = await run('run.ts', ['nothing']);
+    expect(stderr).toContain('chat-room|rate-limiter|resume|stateful-demo');
+    expect(exitCode).toBe(64);
+  });
+});
+
+test('the demo tells what it did in 25 short lines, each with its time, and ends without a trace', async () => {
+  const { stdout, stderr, exitCode } = await run('demo.ts', []);
+  expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 0 });
+  const lines = stdout.trimEnd().split('\n');
+  expect(lines.length).toBeLessThanOrEqual(25);
+  expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
+  const told = lines.slice(2).map((line) => /^ {2}(.*?) +[\d.]+ ms$/.exec(line)?.[1] ?? `not a step: ${line}`);
+  expect(told).toEqual(demoSteps);
+  expect(leftFolders()).toEqual([]);
+});
+
+const demoSteps = [
+  'a router and a worker run in this process, on LMDB',
+  "examples/demo/app.ts is deployed as 'demo', version 1",
+  "instance 'ada' of class Notebook has its place on the worker",
+  "its container starts, @enter runs: ada.write('first') -> 2 notes",
+  "ada.write('second') -> 3: the state stays in memory",
+  "'grace' lives beside it, with a state of its own -> 2 notes",
+  'both worked for 300 ms, side by side',
+  'another process goes on with ada by its handle -> 4 notes',
+  'a generator streamed: first, second, from another process',
+  '4 calls at once: 1 ran, 2 waited, 1 refused: PendingLimitExceeded',
+  'ada was closed, its @exit hook ran',
+  'a call through the old handle -> InstanceGone',
+  'the cluster is gone: no process, no file is left',
+];
+
+/** Who hears a message first is chance; that everybody hears it is not. */
+function inOrderOfReaders(text: string): string {
+  const sorted = (lines: string): string => lines.split(/^/m).toSorted().join('');
+  return text.replace(/(?:^.* reads "hello" .*\n)+/m, sorted).replace(/(?:^.* reads "goodbye" .*\n)+/m, sorted);
+}
