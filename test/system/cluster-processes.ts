@@ -14,6 +14,7 @@ const bin = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 /** A router or worker as an operator runs it, through the CLI. */
 export interface CliProcess {
   readonly address: string;
+  signal(signal: NodeJS.Signals): void;
   kill(signal?: NodeJS.Signals): Promise<void>;
 }
 
@@ -25,10 +26,11 @@ export interface ClusterProcesses extends AsyncDisposable {
   readonly worker: CliProcess;
   readonly client: Client;
   startRouter(listen: string): Promise<CliProcess>;
+  startWorker(id: string): Promise<CliProcess>;
   deploy(module: URL): Promise<void>;
 }
 
-export async function startClusterProcesses(): Promise<ClusterProcesses> {
+export async function startClusterProcesses(options: { readonly leaseTtlMs?: number } = {}): Promise<ClusterProcesses> {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-outage-'));
   const redis = await startRedis({ arguments: ['--appendonly', 'yes'] });
   const nats = await startNats();
@@ -46,11 +48,18 @@ export async function startClusterProcesses(): Promise<ClusterProcesses> {
     children.push(child);
     return child;
   };
-  const router = await start('router', '--listen', '127.0.0.1:0');
-  const worker = await start('worker', '--listen', '127.0.0.1:0', '--id', 'only');
-  const made = await promisify(execFile)(process.execPath, [bin, 'token', 'create', '--redis', redis.url, '--json'], {
-    env,
-  });
+  const lease = options.leaseTtlMs === undefined ? [] : ['--lease-ttl', String(options.leaseTtlMs)];
+  const startRouter = (listen: string) => start('router', '--listen', listen, ...lease);
+  const startWorker = (id: string) => start('worker', '--listen', '127.0.0.1:0', '--id', id, ...lease);
+  const router = await startRouter('127.0.0.1:0');
+  const worker = await startWorker('first');
+  const made = await promisify(execFile)(
+    process.execPath,
+    [bin, 'token', 'create', '--role', 'deploy', '--redis', redis.url, '--json'],
+    {
+      env,
+    },
+  );
   const { token } = JSON.parse(made.stdout) as { token: string };
   const client = new Client({ endpoint: router.address, token });
   return {
@@ -59,7 +68,8 @@ export async function startClusterProcesses(): Promise<ClusterProcesses> {
     router,
     worker,
     client,
-    startRouter: (listen) => start('router', '--listen', listen),
+    startRouter,
+    startWorker,
     deploy: async (module) => {
       const access = { HOLDFAST_ENDPOINT: router.address, HOLDFAST_TOKEN: token };
       await promisify(execFile)(process.execPath, [bin, 'deploy', fileURLToPath(module)], {
@@ -80,6 +90,7 @@ async function startCli(args: readonly string[], env: NodeJS.ProcessEnv): Promis
   const address = await readyAddress(child, args.join(' '));
   return {
     address,
+    signal: (signal) => void child.kill(signal),
     kill: async (signal = 'SIGKILL') => {
       if (child.exitCode !== null || child.signalCode !== null) return;
       const closed = once(child, 'exit');
