@@ -5,15 +5,14 @@ import { type Cell, table } from './table.js';
 
 /** The target that all others are compared with, where a scenario has it. */
 const floor = 'tcp-container';
+const columns = 100;
 const roles: readonly Role[] = ['client', 'server', 'worker', 'container', 'router', 'watchdog', 'nats', 'redis'];
 
 export function printMachine(machine: Machine): string {
   const { processor, cores, memoryGiB, system, versions, loadBefore } = machine;
   return [
     `${cores} cores (${processor}), ${memoryGiB} GiB, ${system}`,
-    Object.entries(versions)
-      .map(([name, version]) => `${name} ${version}`)
-      .join(', '),
+    ...wrapped(Object.entries(versions).map(([name, version]) => `${name} ${version}`)),
     `load average before: ${loadBefore.toFixed(2)}`,
   ].join('\n');
 }
@@ -61,6 +60,16 @@ export function printCpu(rows: readonly Row[]): string {
     ];
   });
   return table(['callers', 'CPU s / 100 000 calls', ...present, 'all', ...(hasFloor ? ['rate'] : [])], cells);
+}
+
+function wrapped(parts: readonly string[]): string[] {
+  const lines: string[] = [];
+  for (const part of parts) {
+    const line = lines.at(-1);
+    if (line === undefined || line.length + part.length + 2 > columns) lines.push(part);
+    else lines[lines.length - 1] = `${line}, ${part}`;
+  }
+  return lines;
 }
 
 function otherPrograms(rows: readonly Row[]): string {

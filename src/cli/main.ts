@@ -12,6 +12,8 @@ const interrupted = 130;
 const servers = ['dev', 'router', 'worker'];
 
 async function main(): Promise<void> {
+  // What it has to say reaches us as errors.
+  process.env['GRPC_VERBOSITY'] ??= 'NONE';
   const terminal = createTerminal(process, process.env);
   // Who reads our output may go away first, as `head` does; a server outlives the collector of its log.
   process.stdout.on('error', () => {

@@ -15,6 +15,8 @@ export async function startTelemetry(env: NodeJS.ProcessEnv, serviceName: string
   const { NodeSDK } = await import('@opentelemetry/sdk-node');
   const sdk = new NodeSDK(env['OTEL_SERVICE_NAME'] ? {} : { serviceName });
   sdk.start();
+  const { initTracing } = await import('../wire/tracing.js');
+  await initTracing();
   // A collector that is away must not keep a process from ending.
   return { shutdown: () => sdk.shutdown().catch(() => undefined) };
 }

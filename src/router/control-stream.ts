@@ -10,6 +10,7 @@ import {
   ControlReplyBatch,
   type ControlRequest,
 } from '../wire/gen/holdfast/v1/router.js';
+import { tracing } from '../wire/tracing.js';
 import { beforeAbort } from './flights.js';
 import type { RouterMetrics } from './metrics.js';
 import { type InstanceOp, type OperationParts, operate } from './operations.js';
@@ -92,7 +93,7 @@ export class ControlStream {
     for (const request of requests) this.#onRequest(request);
   }
 
-  #onRequest({ requestId, remainingMs, op }: ControlRequest): void {
+  #onRequest({ requestId, remainingMs, traceparent, op }: ControlRequest): void {
     if (op?.$case === 'cancel') {
       this.#open.get(op.value)?.abort(new HoldfastError('Cancelled', 'the caller cancelled the request'));
       return;
@@ -104,7 +105,7 @@ export class ControlStream {
     }
     const request = new OpenRequest(this.#client.principal, remainingMs, this.#parts);
     this.#open.set(requestId, request);
-    void this.#run(requestId, op, request);
+    void this.#traced({ requestId, traceparent, op }, request);
   }
 
   #refusal(requestId: number, op: InstanceOp | undefined): HoldfastError | null {
@@ -122,7 +123,23 @@ export class ControlStream {
     );
   }
 
-  async #run(requestId: number, op: InstanceOp, request: OpenRequest): Promise<void> {
+  async #traced(
+    {
+      requestId,
+      traceparent,
+      op,
+    }: { readonly requestId: number; readonly traceparent: string; readonly op: InstanceOp },
+    request: OpenRequest,
+  ): Promise<void> {
+    const attributes = { 'holdfast.op': op.$case };
+    const parent = traceparent || null;
+    const span = tracing.active?.start({ name: 'router.resolve', kind: 'server', parent, attributes });
+    const outcome = await this.#run(requestId, op, request);
+    span?.end(outcome === 'ok' ? null : outcome);
+  }
+
+  /** Answers; returns `ok` or the error's code. */
+  async #run(requestId: number, op: InstanceOp, request: OpenRequest): Promise<string> {
     const { clock, metrics, log, operations } = this.#parts;
     const startedAt = clock.monotonic();
     let outcome = 'ok';
@@ -138,6 +155,7 @@ export class ControlStream {
     this.#open.delete(requestId);
     metrics?.countOp(op.$case, outcome, clock.monotonic() - startedAt);
     this.#reply({ requestId, result });
+    return outcome;
   }
 
   #reply(reply: ControlReply): void {

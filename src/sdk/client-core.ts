@@ -9,7 +9,8 @@ import { Deployments } from './deployments.js';
 import { InstanceTarget, type ResolveOptions, type TargetHost } from './instance-target.js';
 import { KeepAlive } from './keep-alive.js';
 import { type Placement, placementOf } from './placement.js';
-import { type ControlOp, type RequestOptions, RouterSession, unreachable } from './router-session.js';
+import { type ControlOp, unreachable } from './router-errors.js';
+import { type RequestOptions, RouterSession } from './router-session.js';
 import { WorkerSession } from './worker-session.js';
 
 interface StreamLimits {

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { systemClock, systemRandom } from '../adapters/system/clock.js';
 import { HoldfastError } from '../common/errors.js';
 import { createGrpcTransport } from '../wire/grpc-transport.js';
+import { initTracing } from '../wire/tracing.js';
 import type { ClientParts } from './client-core.js';
-import { initTracing } from './tracing.js';
 
 /** What `new Client()` was given. */
 export interface GivenSettings {

@@ -26,7 +26,7 @@ const probed = new Set(['then', 'catch', 'finally', 'toJSON', 'asymmetricMatch',
  * of its name. Stubs are made at first use and then are plain properties: the proxy behind all prototypes is only ever
  * asked for names that nobody has.
  */
-export function shapeOf(base: Base, manifest: ClassManifest): Base {
+function shapeOf(base: Base, manifest: ClassManifest): Base {
   const known = shapes.get(base)?.get(manifest);
   if (known !== undefined) return known;
   if (!shapes.has(base)) {

@@ -21,7 +21,7 @@ export function placementOf(view: PinView): Placement {
   return { handle: fromWireHandle(handle), key, epoch, address, capability, deployment };
 }
 
-export function fromWireHandle(handle: Handle): ClassInstanceHandle {
+function fromWireHandle(handle: Handle): ClassInstanceHandle {
   const { account, app, name, id, generation, signature } = handle;
   const kind = handle.kind === 'sandbox' ? 'sandbox' : 'class';
   return Object.freeze({ v: 1, kind, account, app, name, id, generation, signature });

@@ -3,13 +3,13 @@ import { type HoldfastError, isHoldfastError } from '../common/errors.js';
 import type { WheelEntry } from '../common/timer-wheel.js';
 import { decodeValue } from '../wire/codec.js';
 import { type CallMeta, CancelReason } from '../wire/frames.js';
+import type { ActiveSpan } from '../wire/tracing.js';
 import { type Abortable, unwatchAbort, watchAbort } from './abort-fan.js';
 import { cancelled, deadlineExceeded, maxMovingMs, outcomeUnknown, streamLost } from './call-errors.js';
 import type { IncomingPayload } from './incoming-payload.js';
 import type { InstanceTarget } from './instance-target.js';
 import type { MethodPlan } from './method-plan.js';
 import { retryDelayMs } from './retry-delay.js';
-import type { CallSpan } from './tracing.js';
 import type { ValueStream } from './value-stream.js';
 import type { WorkerSession } from './worker-session.js';
 
@@ -36,7 +36,7 @@ export interface CallInit {
   /** Of the call that makes this one. */
   readonly outerSignal: AbortSignal | null;
   readonly stream: ValueStream | null;
-  readonly span: CallSpan | null;
+  readonly span: ActiveSpan | null;
 }
 
 /**
@@ -268,7 +268,7 @@ export class RemoteCall implements Abortable {
     if (this.#timer !== null) host.wheel.remove(this.#timer);
     if (signal !== null) unwatchAbort(signal, this);
     if (outerSignal !== null) unwatchAbort(outerSignal, this);
-    span?.end(isHoldfastError(error) ? error : null);
+    span?.end(isHoldfastError(error) ? error.code : null);
     host.keepAlive.leave();
   }
 }

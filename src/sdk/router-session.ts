@@ -11,11 +11,10 @@ import {
   type ControlRequest,
   type PinView,
 } from '../wire/gen/holdfast/v1/router.js';
+import { tracing } from '../wire/tracing.js';
 import { type Abortable, unwatchAbort, watchAbort } from './abort-fan.js';
 import type { KeepAlive } from './keep-alive.js';
-
-/** What one request asks; a `cancel` is the session's own. */
-export type ControlOp = Exclude<NonNullable<ControlRequest['op']>, { $case: 'cancel' }>;
+import { type ControlOp, cancelled, noAnswer, tooMany, unreachable, wrongAnswer } from './router-errors.js';
 
 export interface RequestOptions {
   /** 0: none of the caller's own; the router then answers within a minute. */
@@ -40,6 +39,7 @@ interface Pending extends Abortable {
   readonly deadline: Monotonic;
   readonly signal: AbortSignal | undefined;
   readonly timer: WheelEntry;
+  readonly traceparent: string;
   resolve(answer: Answer): void;
   reject(error: unknown): void;
 }
@@ -98,7 +98,6 @@ export class RouterSession {
     throw wrongAnswer(op.$case, answer.$case);
   }
 
-  /** Every outstanding request fails. */
   shut(error: HoldfastError): void {
     this.#isClosed = true;
     this.#retry?.cancel();
@@ -111,7 +110,7 @@ export class RouterSession {
   #request(op: ControlOp, { remainingMs, signal }: RequestOptions): Promise<Answer> {
     if (this.#isClosed) return Promise.reject(new HoldfastError('Cancelled', 'the client is closed; make another one'));
     if (signal?.aborted) return Promise.reject(cancelled(op, 'not-run'));
-    if (this.#pending.size >= maxOutstanding) return Promise.reject(tooMany());
+    if (this.#pending.size >= maxOutstanding) return Promise.reject(tooMany(maxOutstanding));
     const { clock, keepAlive, wheel } = this.#init;
     const id = this.#nextId();
     const limitMs = remainingMs === 0 ? defaultMs : remainingMs;
@@ -127,6 +126,7 @@ export class RouterSession {
         op,
         signal,
         deadline: clock.monotonic() + limitMs,
+        traceparent: tracing.active?.current() ?? '',
         timer: wheel.add(limitMs + backstopMs, () => pending.reject(noAnswer(op, this.#init.endpoint, limitMs))),
         resolve: (answer) => {
           settle();
@@ -179,7 +179,7 @@ export class RouterSession {
   #takeBatch(): ControlRequest[] {
     const requests: ControlRequest[] = this.#cancels
       .splice(0)
-      .map((id) => ({ requestId: id, remainingMs: 0, op: { $case: 'cancel', value: id } }));
+      .map((id) => ({ requestId: id, remainingMs: 0, traceparent: '', op: { $case: 'cancel', value: id } }));
     const now = this.#init.clock.monotonic();
     let bytes = 0;
     let taken = 0;
@@ -188,7 +188,7 @@ export class RouterSession {
       taken += 1;
       if (pending === undefined) continue;
       const remainingMs = Math.max(1, Math.ceil(pending.deadline - now));
-      requests.push({ requestId: pending.id, remainingMs, op: pending.op });
+      requests.push({ requestId: pending.id, remainingMs, traceparent: pending.traceparent, op: pending.op });
       bytes += 256 + argsBytes(pending.op);
     }
     this.#unsent = this.#unsent.slice(taken);
@@ -266,37 +266,4 @@ function isFinal(error: Error | null): error is HoldfastError {
 
 function argsBytes(op: ControlOp): number {
   return op.$case === 'create' || op.$case === 'close' ? (op.value.args?.length ?? 0) : 0;
-}
-
-/** @param endpoint `host:port` */
-export function unreachable(endpoint: string, cause: unknown): HoldfastError {
-  return new HoldfastError(
-    'Unavailable',
-    `no router answers at ${endpoint}; start one with \`holdfast dev\`, or set HOLDFAST_ENDPOINT`,
-    { details: { endpoint }, cause: cause ?? undefined },
-  );
-}
-
-function noAnswer(op: ControlOp, endpoint: string, limitMs: number): HoldfastError {
-  const outcome = op.$case === 'resolve' || op.$case === 'attach' ? 'not-run' : 'unknown';
-  return new HoldfastError('DeadlineExceeded', `the router at ${endpoint} did not ${op.$case} within ${limitMs} ms`, {
-    outcome,
-    details: { endpoint, limitMs },
-  });
-}
-
-function cancelled(op: ControlOp, outcome: 'not-run' | 'unknown'): HoldfastError {
-  return new HoldfastError('Cancelled', `the ${op.$case} was cancelled`, { outcome });
-}
-
-function tooMany(): HoldfastError {
-  return new HoldfastError(
-    'PendingLimitExceeded',
-    `${maxOutstanding} requests of this client wait for its router; wait for some of them first`,
-    { details: { limit: maxOutstanding, pending: maxOutstanding } },
-  );
-}
-
-function wrongAnswer(asked: string, got: string): HoldfastError {
-  return new HoldfastError('Internal', `the router answered '${asked}' with '${got}'`, { outcome: 'unknown' });
 }

@@ -4,11 +4,11 @@ import { HoldfastError } from '../common/errors.js';
 import { encodeArgs } from '../wire/codec.js';
 import { encodeBody } from '../wire/frame-bodies.js';
 import type { CallMeta } from '../wire/frames.js';
+import { type ActiveSpan, type SpanTracer, tracing } from '../wire/tracing.js';
 import type { CallOptions } from './class-types.js';
 import type { InstanceTarget } from './instance-target.js';
 import type { MethodPlan } from './method-plan.js';
 import { RemoteCall } from './remote-call.js';
-import { type CallSpan, tracing } from './tracing.js';
 import { ValueStream } from './value-stream.js';
 
 /** What a stub calls. */
@@ -65,8 +65,7 @@ export function startStream(callee: Callee, args: readonly unknown[]): AsyncIter
 
 function makeCall({ target, plan, options }: Callee, payload: Uint8Array, stream: ValueStream | null): RemoteCall {
   const outer = callContextOrNull();
-  const span =
-    tracing.active === null ? null : tracing.active.start(target.label, plan.name, outer?.traceparent ?? null);
+  const span = tracing.active === null ? null : startSpan(tracing.active, { target, plan, outer });
   return new RemoteCall({
     target,
     plan,
@@ -80,6 +79,14 @@ function makeCall({ target, plan, options }: Callee, payload: Uint8Array, stream
   });
 }
 
+function startSpan(
+  tracer: SpanTracer,
+  { target, plan, outer }: Pick<Callee, 'target' | 'plan'> & { readonly outer: CallContext | null },
+): ActiveSpan {
+  const attributes = { 'holdfast.instance': target.label, 'holdfast.method': plan.name };
+  return tracer.start({ name: 'sdk.call', kind: 'client', parent: outer?.traceparent ?? null, attributes });
+}
+
 /** The earlier of the caller's own limit and that of the call it serves. */
 function deadlineOf(target: InstanceTarget, options: CallOptions | null, outer: CallContext | null): Monotonic | null {
   const inherited = outer?.deadline ?? null;
@@ -88,7 +95,7 @@ function deadlineOf(target: InstanceTarget, options: CallOptions | null, outer: 
   return inherited === null ? own : Math.min(own, inherited);
 }
 
-function metaOf(options: CallOptions | null, outer: CallContext | null, span: CallSpan | null): CallMeta | null {
+function metaOf(options: CallOptions | null, outer: CallContext | null, span: ActiveSpan | null): CallMeta | null {
   const idempotencyKey = options?.idempotencyKey;
   const traceparent = span?.traceparent ?? outer?.traceparent ?? undefined;
   const chain = outer === null || outer.chain.length === 0 ? undefined : outer.chain;

@@ -1,4 +1,4 @@
-import type { Span, SpanContext, Tracer } from '@opentelemetry/api';
+import type { SpanContext, Tracer } from '@opentelemetry/api';
 
 /** A span of Holdfast's own; where nobody traces there is none. */
 export interface ActiveSpan {
@@ -18,6 +18,8 @@ export interface SpanStart {
 
 export interface SpanTracer {
   start(span: SpanStart): ActiveSpan;
+  /** Traceparent of the span that is active here, the user's own for one; empty: none. */
+  current(): string;
 }
 
 /** `active` is null unless `initTracing` was called: a call then costs one comparison. */
@@ -29,7 +31,13 @@ type Api = typeof import('@opentelemetry/api');
 export async function initTracing(): Promise<void> {
   const api = await import('@opentelemetry/api');
   const tracer = api.trace.getTracer('holdfast');
-  tracing.active = { start: (span) => startSpan(api, tracer, span) };
+  tracing.active = {
+    start: (span) => startSpan(api, tracer, span),
+    current: () => {
+      const active = api.trace.getSpanContext(api.context.active());
+      return active === undefined ? '' : traceparentOf(active);
+    },
+  };
 }
 
 function startSpan(api: Api, tracer: Tracer, { name, kind, parent, attributes }: SpanStart): ActiveSpan {
@@ -39,7 +47,7 @@ function startSpan(api: Api, tracer: Tracer, { name, kind, parent, attributes }:
   const kinds = { client: api.SpanKind.CLIENT, server: api.SpanKind.SERVER, internal: api.SpanKind.INTERNAL };
   const span = tracer.startSpan(name, { kind: kinds[kind], attributes }, within);
   return {
-    traceparent: traceparentOf(span),
+    traceparent: traceparentOf(span.spanContext()),
     end: (code) => {
       if (code !== null) {
         span.setAttribute('holdfast.code', code);
@@ -50,8 +58,7 @@ function startSpan(api: Api, tracer: Tracer, { name, kind, parent, attributes }:
   };
 }
 
-function traceparentOf(span: Span): string {
-  const { traceId, spanId, traceFlags } = span.spanContext();
+function traceparentOf({ traceId, spanId, traceFlags }: SpanContext): string {
   return `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`;
 }
 

@@ -186,7 +186,7 @@ export class ControlClient {
     this.sendRaw(
       ControlBatch.encode({
         closeError: Buffer.alloc(0),
-        requests: [{ requestId: 0, remainingMs: 0, op: { $case: 'cancel', value: requestId } }],
+        requests: [{ requestId: 0, traceparent: '', remainingMs: 0, op: { $case: 'cancel', value: requestId } }],
       }).finish(),
     );
   }
@@ -195,7 +195,10 @@ export class ControlClient {
     const requestId = this.#nextId++;
     const answer = this.answerTo(requestId);
     this.sendRaw(
-      ControlBatch.encode({ closeError: Buffer.alloc(0), requests: [{ requestId, remainingMs, op }] }).finish(),
+      ControlBatch.encode({
+        closeError: Buffer.alloc(0),
+        requests: [{ requestId, traceparent: '', remainingMs, op }],
+      }).finish(),
     );
     return answer;
   }

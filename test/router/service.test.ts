@@ -198,7 +198,7 @@ describe('a hostile client', () => {
     for (const op of ops) expect(await refusal(client.ask(op))).toMatchObject({ code: 'InvalidArgument' });
     client.sendRaw(
       proto.ControlBatch.encode({
-        requests: [{ requestId: 77, remainingMs: 0, op: undefined }],
+        requests: [{ requestId: 77, traceparent: '', remainingMs: 0, op: undefined }],
         closeError: Buffer.alloc(0),
       }).finish(),
     );
@@ -423,7 +423,12 @@ describe('a stream with too much open', () => {
     const client = cluster.client(parts);
     const value = { app: 'shop', className: 'Counter', id: 'a', sharedByArgs: false };
     const op = { $case: 'create' as const, value };
-    const requests = Array.from({ length: 16_385 }, (_, i) => ({ requestId: i + 1, remainingMs: 60_000, op }));
+    const requests = Array.from({ length: 16_385 }, (_, i) => ({
+      requestId: i + 1,
+      traceparent: '',
+      remainingMs: 60_000,
+      op,
+    }));
     const last = client.answerTo(16_385);
     client.sendRaw(proto.ControlBatch.encode({ requests, closeError: Buffer.alloc(0) }).finish());
     expect(await refusal(last)).toMatchObject({ code: 'Unavailable', retryable: true, outcome: 'not-run' });

@@ -66,7 +66,7 @@ describe.each(['embedded', 'real'] as const)('a cluster of mode %s', (mode) => {
   });
 
   test('leaves no process and no folder behind, also when it is closed twice', async () => {
-    const cluster = await startCluster({ mode, routers: 2, workers: 2 });
+    await using cluster = await startCluster({ mode, routers: 2, workers: 2 });
     expect(cluster.routers.map((router) => router.id)).toEqual(['router-1', 'router-2']);
     await cluster.deploy(module);
     const app = await App.lookup<Counter>('counter', cluster);
@@ -83,7 +83,7 @@ describe.each(['embedded', 'real'] as const)('a cluster of mode %s', (mode) => {
   });
 
   test('is closed also while a call runs that never ends, and while a worker starts', async () => {
-    const cluster = await startCluster({ mode });
+    await using cluster = await startCluster({ mode });
     await cluster.deploy(module);
     const app = await App.lookup<Counter>('counter', cluster);
     const counter = await app.Counter.named('a');

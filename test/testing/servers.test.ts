@@ -1,21 +1,28 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Child, startChild } from '../../src/cli/testing/child.js';
-import { awaitEnd, descendantsOf } from '../../src/cli/testing/process-tree.js';
+import { awaitEnd, descendantsOf, type ProcessMark } from '../../src/cli/testing/process-tree.js';
 import { Reaper } from '../../src/cli/testing/reaper.js';
 import { startNatsServer, startRedisServer } from '../../src/cli/testing/servers.js';
 
+const abandonedReaper = join(import.meta.dirname, 'abandoned-reaper.ts');
+
 let folder: string;
 let reaper: Reaper;
+let before: Set<number>;
 const children: Child[] = [];
 const { signal } = new AbortController();
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'hf-servers-'));
   reaper = new Reaper(folder);
+  before = new Set(descendantsOf(process.pid).map((mark) => mark.pid));
 });
 
 afterEach(async () => {
@@ -55,14 +62,17 @@ function node(script: string, readyFrom: (line: string) => string | null = () =>
   });
 }
 
+/** What runs of this test, the reaper aside. */
+function programs(): ProcessMark[] {
+  return descendantsOf(process.pid).filter((mark) => !before.has(mark.pid));
+}
+
 test('redis-server answers when it has started, appends to a file and never evicts', async () => {
   const { url, child } = await startRedisServer({ folder: join(folder, 'redis'), reaper, signal });
   children.push(child);
   const heard = await ask(url, 'CONFIG GET appendonly\r\nCONFIG GET maxmemory-policy\r\n', /noeviction/);
   expect(heard).toContain('appendonly\r\n$3\r\nyes');
-  expect(existsSync(join(folder, 'pids', `server-${child.pid}`))).toBe(true);
-  await child.stop(5_000);
-  expect(existsSync(join(folder, 'pids', `server-${child.pid}`))).toBe(false);
+  expect(existsSync(join(folder, 'redis', 'appendonlydir'))).toBe(true);
 });
 
 test('two nats-servers run side by side on ports of their own', async () => {
@@ -120,13 +130,13 @@ test('a start that is aborted ends the program', async () => {
     abort.signal,
   );
   await expect(starting).rejects.toThrow('the start of a program was aborted');
-  expect(readdirSync(join(folder, 'pids'))).toEqual([]);
+  expect(programs()).toEqual([]);
 });
 
 test('a process that does not heed SIGTERM is ended by force after its bound', async () => {
   const script = "process.on('SIGTERM', () => undefined); console.log('up'); setInterval(() => undefined, 1_000)";
   const { child } = await node(script, (line) => (line === 'up' ? line : null));
-  const marks = descendantsOf(process.pid).filter((mark) => mark.pid === child.pid);
+  const marks = programs();
   expect(marks).toHaveLength(1);
   await child.stop(50);
   expect(await awaitEnd(marks, 5_000)).toEqual([]);
@@ -134,7 +144,29 @@ test('a process that does not heed SIGTERM is ended by force after its bound', a
 
 test('processes that are still there after the wait are killed and named', async () => {
   const { child } = await node("console.log('up'); setInterval(() => undefined, 1_000)", (line) => line);
-  const marks = descendantsOf(process.pid).filter((mark) => mark.pid === child.pid);
+  const marks = programs();
   expect(await awaitEnd(marks, 0)).toEqual(marks);
   await child.ended;
+});
+
+test('a reaper that is left alone kills what it was told of and not unsaid, and removes the folder', async () => {
+  const path = join(folder, 'cluster');
+  mkdirSync(path);
+  const sleeper = () => spawn('sleep', ['60'], { stdio: 'ignore' });
+  const [spared, part, server] = [sleeper(), sleeper(), sleeper()] as const;
+  const ends = [part, server].map((child) => once(child, 'exit'));
+  const pids = [spared, part, server].map((child) => String(child.pid));
+  const program = spawn(process.execPath, ['--import', 'tsx', abandonedReaper, path, ...pids], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const marks: ProcessMark[] = JSON.parse(await text(program.stdout));
+  expect(marks).toHaveLength(1);
+  expect(await Promise.all(ends)).toEqual([
+    [null, 'SIGKILL'],
+    [null, 'SIGKILL'],
+  ]);
+  expect(await awaitEnd(marks, 30_000)).toEqual([]);
+  expect(existsSync(path)).toBe(false);
+  expect(spared.exitCode ?? spared.signalCode).toBeNull();
+  spared.kill('SIGKILL');
 });

@@ -1,12 +1,13 @@
 import type { Command } from 'commander';
+import { HoldfastError } from '../../common/errors.js';
 import type { CommandContext } from './command-context.js';
 import { type JsonOption, keyValue, withJson } from './options.js';
-import { checkAddress } from './server-options.js';
+import { checkAddress, isLoopback } from './server-options.js';
 
 interface DevOptions extends JsonOption {
   readonly listen?: string;
   readonly data?: string;
-  readonly env: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 const notes = `
@@ -21,12 +22,22 @@ export function registerDev(program: Command, context: CommandContext): void {
     .argument('[module]', 'file that declares your app, e.g. app.ts')
     .option('--listen <host:port>', 'default: 127.0.0.1:7070, or the next free port')
     .option('--data <dir>', 'where instances are remembered; default: one folder per module')
-    .option('--env <key=value>', 'a variable for your code; repeatable', keyValue, {})
+    .option('--env <key=value>', 'a variable for your code; repeatable', keyValue)
     .addHelpText('after', notes);
   withJson(command).action(async (module: string | undefined, options: DevOptions) => {
-    const { listen = null, data: folder = null, env, json = false } = options;
-    if (listen !== null) checkAddress('--listen', listen);
+    const { listen = null, data: folder = null, env = {}, json = false } = options;
+    if (listen !== null) checkListen(listen);
     const { runDev } = await import('../dev/dev-session.js');
     await runDev({ module: module ?? null, listen, folder, env, json }, context);
   });
+}
+
+/** Its worker and its tokens are for this machine. @throws InvalidArgument */
+function checkListen(listen: string): void {
+  checkAddress('--listen', listen);
+  if (isLoopback(listen)) return;
+  throw new HoldfastError(
+    'InvalidArgument',
+    `--listen ${listen} is not loopback, and \`holdfast dev\` is for one machine: use \`holdfast router\` and \`holdfast worker\``,
+  );
 }

@@ -1,7 +1,7 @@
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { coreOf } from '../../sdk/client.js';
 import type { ClientCore } from '../../sdk/client-core.js';
-import { unreachable } from '../../sdk/router-session.js';
+import { unreachable } from '../../sdk/router-errors.js';
 import * as proto from '../../wire/gen/holdfast/v1/router.js';
 import { withClient } from './client-access.js';
 import type { CommandContext } from './command-context.js';

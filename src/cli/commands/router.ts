@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { CommandContext } from './command-context.js';
-import { checkServer, type ServerOptions, withServer } from './server-options.js';
+import { checkServer, readyFields, type ServerOptions, withServer } from './server-options.js';
 import { aborted } from './stop.js';
 
 /** `holdfast router` */
@@ -25,7 +25,7 @@ async function runRouter(options: ServerOptions, { terminal, env, signal }: Comm
   const services = await openRealServices({ ...settings, name: 'holdfast-router' });
   try {
     const router = await startRouterPart(services, { ...settings, leaseTimes: leaseTimes(settings.leaseTtlMs), log });
-    log.info('router.ready', { id: router.id, address: router.address, http: router.httpAddress });
+    log.info('router.ready', readyFields(router));
     await aborted(signal);
     log.info('router.stopping');
     await router.close();

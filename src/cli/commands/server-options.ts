@@ -91,6 +91,16 @@ export function checkServer(options: ServerOptions, env: NodeJS.ProcessEnv): Ser
   };
 }
 
+/** What the `ready` line of a part says, which scripts wait for. */
+export function readyFields(part: {
+  readonly id: string;
+  readonly address: string;
+  readonly httpAddress: string | null;
+}): Record<string, string> {
+  const { id, address, httpAddress } = part;
+  return { id, address, ...(httpAddress === null ? {} : { http: httpAddress }) };
+}
+
 /** @throws InvalidArgument */
 export function checkAddress(option: string, text: string): void {
   const port = Number(/^(?:\[[^\]]+\]|[^:[\]\s]+):(\d{1,5})$/.exec(text)?.[1] ?? Number.NaN);
@@ -98,7 +108,8 @@ export function checkAddress(option: string, text: string): void {
   throw wrong(`${option} must be host:port, e.g. 127.0.0.1:7070, got ${JSON.stringify(text)}`);
 }
 
-function isLoopback(address: string): boolean {
+/** Whether only this machine reaches an address `host:port`. */
+export function isLoopback(address: string): boolean {
   const host = address.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, '');
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }

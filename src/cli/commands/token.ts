@@ -19,7 +19,7 @@ The first token of a cluster is made directly in its Redis:
 
 /** `holdfast token create | ls | revoke` */
 export function registerToken(program: Command, context: CommandContext): void {
-  const token = program.command('token').description('make, list and revoke tokens');
+  const token = program.command('token').description('make, list and revoke tokens').helpCommand(false);
   const create = token
     .command('create')
     .description('make a token and print it, once')

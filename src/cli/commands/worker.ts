@@ -6,16 +6,16 @@ import type { Isolation } from '../../common/manifest.js';
 import { stateFolder } from '../dev/state-file.js';
 import type { CommandContext } from './command-context.js';
 import { keyValue, positiveNumber, wholeNumber } from './options.js';
-import { checkServer, type ServerOptions, withServer } from './server-options.js';
+import { checkServer, readyFields, type ServerOptions, withServer } from './server-options.js';
 import { aborted } from './stop.js';
 
 interface WorkerOptions extends ServerOptions {
   readonly id?: string;
-  readonly label: Readonly<Record<string, string>>;
+  readonly label?: Readonly<Record<string, string>>;
   readonly maxContainers?: number;
   readonly isolation: Isolation;
   readonly warm: number;
-  readonly env: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string>>;
   readonly data?: string;
 }
 
@@ -31,7 +31,7 @@ export function registerWorker(program: Command, context: CommandContext): void 
     .command('worker')
     .description('run a worker, one for each host')
     .option('--id <name>', 'stable over restarts; default: host name and port')
-    .option('--label <key=value>', 'a field of its offer, for placement; repeatable', keyValue, {})
+    .option('--label <key=value>', 'a field of its offer, for placement; repeatable', keyValue)
     .option('--max-containers <count>', 'default: by the memory of the host', positiveNumber)
     .addOption(
       new Option('--isolation <kind>', 'at least this for every container')
@@ -39,7 +39,7 @@ export function registerWorker(program: Command, context: CommandContext): void 
         .default('process'),
     )
     .option('--warm <count>', 'containers kept started for new instances', wholeNumber, defaultWarmContainers)
-    .option('--env <key=value>', 'a variable for every container; repeatable', keyValue, {})
+    .option('--env <key=value>', 'a variable for every container; repeatable', keyValue)
     .option('--data <dir>', 'for bundles; default: in the state folder')
     .addHelpText('after', signals);
   withServer(command, { default: '127.0.0.1:7071' }).action(async (options: WorkerOptions) =>
@@ -72,16 +72,16 @@ async function runWorker(options: WorkerOptions, { terminal, env, signal }: Comm
     const worker = await startWorkerPart(services, {
       ...settings,
       workerId,
-      offer: await hostOffer(options.label),
+      offer: await hostOffer(options.label ?? {}),
       isolation: options.isolation,
       maxContainers: options.maxContainers ?? defaultMaxContainers(),
       warmContainers: options.warm,
       dataFolder: options.data ?? join(stateFolder(env), 'workers', workerId),
-      containerEnv: options.env,
+      containerEnv: options.env ?? {},
       leaseTimes: leaseTimes(settings.leaseTtlMs),
       onFenced: (why) => log.error('worker.fenced', { why, next: 'a new boot starts' }),
     });
-    log.info('worker.ready', { id: worker.id, address: worker.address, http: worker.httpAddress });
+    log.info('worker.ready', readyFields(worker));
     await aborted(signal);
     log.info('worker.draining');
     await worker.stop();

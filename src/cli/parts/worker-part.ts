@@ -1,5 +1,5 @@
 import { systemClock } from '../../adapters/system/clock.js';
-import { isHoldfastError } from '../../common/errors.js';
+import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import type { LeaseTimes } from '../../common/lease.js';
 import type { Isolation } from '../../common/manifest.js';
 import { createWorkerMetrics } from '../../runtime/metrics.js';
@@ -48,8 +48,9 @@ export interface WorkerPart {
 const firstRetryMs = 200;
 const longestRetryMs = 5_000;
 
-/** @throws Unavailable, InvalidArgument */
+/** @throws Unavailable, InvalidArgument, SandboxUnavailable */
 export async function startWorkerPart(services: Services, config: WorkerPartConfig): Promise<WorkerPart> {
+  checkIsolation(config.isolation);
   const metrics = createWorkerMetrics();
   const tls = await readTls(config.tls);
   const routers = new RouterFinder(config.account, services.bus, tls);
@@ -91,6 +92,16 @@ export async function startWorkerPart(services: Services, config: WorkerPartConf
     stop: () => end((running) => running.stop()),
     abandon: () => end((running) => running.abandon()),
   };
+}
+
+/** Never a silent fallback to less than was asked for. @throws SandboxUnavailable */
+function checkIsolation(isolation: Isolation): void {
+  if (isolation === 'process') return;
+  throw new HoldfastError(
+    'SandboxUnavailable',
+    `this version cannot isolate class containers with '${isolation}'; start the worker with --isolation process`,
+    { details: { isolation } },
+  );
 }
 
 function ended(worker: Worker): Promise<string> {

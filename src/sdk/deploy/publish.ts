@@ -2,7 +2,7 @@ import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import type { AppManifest } from '../../common/manifest.js';
 import { DeployPart, Deployment as WireDeployment } from '../../wire/gen/holdfast/v1/router.js';
 import type { ClientCore } from '../client-core.js';
-import { unreachable } from '../router-session.js';
+import { unreachable } from '../router-errors.js';
 import type { Bundle } from './bundle.js';
 
 export interface Publication {

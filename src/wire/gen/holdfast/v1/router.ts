@@ -44,6 +44,8 @@ export interface ControlRequest {
   requestId: number;
   /** Milliseconds left; 0: the router's default of 60 s. */
   remainingMs: number;
+  /** W3C, of whoever asks; empty: nobody traces. */
+  traceparent: string;
   op:
     | { $case: "resolve"; value: ResolveOp }
     | { $case: "create"; value: CreateOp }
@@ -450,7 +452,7 @@ export const ControlReplyBatch: MessageFns<ControlReplyBatch> = {
 };
 
 function createBaseControlRequest(): ControlRequest {
-  return { requestId: 0, remainingMs: 0, op: undefined };
+  return { requestId: 0, remainingMs: 0, traceparent: "", op: undefined };
 }
 
 export const ControlRequest: MessageFns<ControlRequest> = {
@@ -460,6 +462,9 @@ export const ControlRequest: MessageFns<ControlRequest> = {
     }
     if (message.remainingMs !== 0) {
       writer.uint32(16).uint32(message.remainingMs);
+    }
+    if (message.traceparent !== "") {
+      writer.uint32(66).string(message.traceparent);
     }
     switch (message.op?.$case) {
       case "resolve":
@@ -508,6 +513,14 @@ export const ControlRequest: MessageFns<ControlRequest> = {
             }
 
             message.remainingMs = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.traceparent = reader.string();
             continue;
           }
           case 3: {
@@ -569,6 +582,7 @@ export const ControlRequest: MessageFns<ControlRequest> = {
     const message = createBaseControlRequest();
     message.requestId = object.requestId ?? 0;
     message.remainingMs = object.remainingMs ?? 0;
+    message.traceparent = object.traceparent ?? "";
     switch (object.op?.$case) {
       case "resolve": {
         if (object.op?.value !== undefined && object.op?.value !== null) {

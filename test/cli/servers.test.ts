@@ -1,0 +1,100 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort, startNats, startRedis, type TestServer } from '../servers.js';
+import { Home, type Running } from './holdfast.js';
+
+const module = fileURLToPath(new URL('./fixture-app.ts', import.meta.url));
+const home = new Home();
+let nats: TestServer;
+let redis: TestServer;
+let env: NodeJS.ProcessEnv;
+
+beforeAll(async () => {
+  [nats, redis] = await Promise.all([startNats(), startRedis()]);
+  env = { HOLDFAST_NATS_URL: nats.url, HOLDFAST_REDIS_URL: redis.url, HOLDFAST_OBJECTS: join(home.folder, 'objects') };
+});
+
+afterAll(async () => {
+  await home[Symbol.asyncDispose]();
+  await Promise.all([nats[Symbol.asyncDispose](), redis[Symbol.asyncDispose]()]);
+});
+
+async function ready(server: Running, event: string): Promise<{ id: string; address: string }> {
+  return JSON.parse(await server.line(new RegExp(`"event":"${event}"`)));
+}
+
+describe('a cluster of processes', () => {
+  it('begins with a token made in Redis, runs calls, and drains a worker at SIGTERM without losing one', async () => {
+    await using router = home.start(['router', '--listen', '127.0.0.1:0'], env);
+    await using first = home.start(['worker', '--listen', '127.0.0.1:0', '--id', 'first', '--label', 'zone=a'], env);
+    const { address } = await ready(router, 'router.ready');
+    expect(await ready(first, 'worker.ready')).toMatchObject({ id: 'first', address: expect.stringMatching(/:\d+$/) });
+    const { exitCode, stdout } = await home.run(['token', 'create', '--role', 'deploy', '--redis'], { env });
+    expect(exitCode).toBe(0);
+    const to = ['--endpoint', address, '--token', stdout.trim()];
+
+    expect(await home.json('deploy', module, ...to)).toMatchObject({
+      app: 'shop',
+      version: 1,
+      classes: ['Counter', 'Greeter'],
+    });
+    expect(await home.out('call', 'shop/Counter', 'one', 'add', '[4]', ...to)).toBe('4');
+    expect(await home.json('workers', ...to)).toMatchObject([{ id: 'first', offer: { zone: 'a' } }]);
+
+    await using second = home.start(['worker', '--listen', '127.0.0.1:0', '--id', 'second'], env);
+    await ready(second, 'worker.ready');
+    const call = home.start(['call', 'shop/Counter', 'one', 'wait', '[1000]', ...to]);
+    await home.out('call', 'shop/Counter', 'other', 'add', ...to);
+    first.signal('SIGTERM');
+    expect(await first.ended).toBe(0);
+    expect(first.output).toMatch(/"event":"worker\.draining"[\s\S]*"event":"worker\.stopped"/);
+    expect(await call.ended).toBe(0);
+    expect(await home.out('call', 'shop/Counter', 'one', 'add', ...to)).toBe('1');
+    expect(await home.json('inspect', 'shop/Counter', 'one', ...to)).toMatchObject({ workerId: 'second' });
+
+    expect(await home.out('drain', 'second', ...to)).toMatch(/^drained second: [12] instances? moved off$/);
+    router.signal('SIGTERM');
+    expect(await router.ended).toBe(0);
+  });
+
+  it('lets a fenced worker say so and begin again in the same process', async () => {
+    await using worker = home.start(['worker', '--listen', '127.0.0.1:0', '--id', 'slept', '--lease-ttl', '1500'], env);
+    await ready(worker, 'worker.ready');
+    worker.signal('SIGSTOP');
+    await worker.line(/watchdog of boot .*: /);
+    worker.signal('SIGCONT');
+    expect(JSON.parse(await worker.line(/worker\.fenced/))).toMatchObject({ level: 'error', worker: 'slept' });
+    worker.signal('SIGTERM');
+    expect(await worker.ended).toBe(0);
+  });
+});
+
+describe('a server that cannot start', () => {
+  it('says in one line which url does not answer, without its password, and ends with 4', async () => {
+    const port = await freePort();
+    const noNats = await home.run(['router', '--listen', '127.0.0.1:0'], {
+      env: { ...env, HOLDFAST_NATS_URL: `nats://user:pass-word@127.0.0.1:${port}` },
+    });
+    expect(noNats).toMatchObject({ exitCode: 4, stdout: '' });
+    expect(noNats.stderr).toMatch(new RegExp(`^error Unavailable: NATS at \\S*127\\.0\\.0\\.1:${port} .+\\n$`));
+    const noRedis = await home.run(['worker', '--listen', '127.0.0.1:0'], {
+      env: { ...env, HOLDFAST_REDIS_URL: `redis://:pass-word@127.0.0.1:${port}` },
+    });
+    expect(noRedis).toMatchObject({ exitCode: 4, stdout: '' });
+    expect(noRedis.stderr).toMatch(new RegExp(`^error Unavailable: .*127\\.0\\.0\\.1:${port}.*\\n$`));
+    expect(noNats.stderr + noRedis.stderr).not.toContain('pass-word');
+  });
+
+  it('refuses what it would not keep: plain text on a network, isolation that is not there, a port that is taken', async () => {
+    const plain = await home.run(['router', '--listen', '0.0.0.0:0'], { env });
+    expect(plain).toMatchObject({ exitCode: 2 });
+    expect(plain.stderr).toContain('--allow-plain');
+    const isolation = await home.run(['worker', '--listen', '127.0.0.1:0', '--isolation', 'bubblewrap'], { env });
+    expect(isolation).toMatchObject({ exitCode: 7 });
+    expect(isolation.stderr).toMatch(/^error SandboxUnavailable: /);
+    const taken = await home.run(['router', '--listen', `127.0.0.1:${redis.port}`], { env });
+    expect(taken.exitCode).toBe(4);
+    expect(taken.stderr).toMatch(new RegExp(`^error Unavailable: .*127\\.0\\.0\\.1:${redis.port}.*\\n$`));
+  });
+});

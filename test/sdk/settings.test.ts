@@ -1,0 +1,60 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { settings } from '../../src/sdk/default-client.js';
+
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'holdfast-settings-'));
+  mkdirSync(join(folder, 'holdfast'));
+  writeFileSync(join(folder, 'holdfast', 'dev.json'), JSON.stringify({ endpoint: '127.0.0.1:9001', token: 'dev' }));
+});
+
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const nowhere = { XDG_STATE_HOME: '/dev/null' };
+
+describe('the settings of a client', () => {
+  test('default to a router on this machine', () => {
+    expect(settings({}, nowhere)).toEqual({ endpoint: '127.0.0.1:7070', token: null, tls: null });
+  });
+
+  test('come from the environment where nothing is given, and what is given wins', () => {
+    const env = { ...nowhere, HOLDFAST_ENDPOINT: 'router:1', HOLDFAST_TOKEN: 't', HOLDFAST_CA: '/ca.pem' };
+    expect(settings({}, env)).toEqual({ endpoint: 'router:1', token: 't', tls: { ca: '/ca.pem' } });
+    expect(settings({ endpoint: 'other:2', token: 'u', tls: {} }, env)).toEqual({
+      endpoint: 'other:2',
+      token: 'u',
+      tls: {},
+    });
+  });
+
+  test('find the router that runs for development', () => {
+    const env = { XDG_STATE_HOME: folder };
+    expect(settings({}, env)).toEqual({ endpoint: '127.0.0.1:9001', token: 'dev', tls: null });
+  });
+
+  test('never give the token of development to another router', () => {
+    const env = { XDG_STATE_HOME: folder };
+    expect(settings({ endpoint: '127.0.0.1:9001' }, env).token).toBe('dev');
+    expect(settings({ endpoint: 'elsewhere:9001' }, env).token).toBe(null);
+    expect(settings({}, { ...env, HOLDFAST_ENDPOINT: 'elsewhere:1' }).token).toBe(null);
+    expect(settings({}, { ...env, HOLDFAST_TOKEN: 'mine' })).toMatchObject({
+      endpoint: '127.0.0.1:7070',
+      token: 'mine',
+    });
+  });
+
+  test('understand URLs', () => {
+    expect(settings({ endpoint: 'http://router' }, nowhere)).toMatchObject({ endpoint: 'router:7070', tls: null });
+    expect(settings({ endpoint: 'https://router' }, nowhere)).toMatchObject({ endpoint: 'router:443', tls: {} });
+    expect(settings({ endpoint: '[::1]:7070' }, nowhere).endpoint).toBe('[::1]:7070');
+    for (const endpoint of ['', 'ftp://x', 'http://x/path', 'a b']) {
+      expect(() => settings({ endpoint }, nowhere)).toThrow('an endpoint must be host:port or a URL');
+    }
+  });
+});
