@@ -25,18 +25,22 @@ export interface ClusterProcesses extends AsyncDisposable {
   readonly router: CliProcess;
   readonly worker: CliProcess;
   readonly client: Client;
+  readonly token: string;
   startRouter(listen: string): Promise<CliProcess>;
   startWorker(id: string): Promise<CliProcess>;
   deploy(module: URL): Promise<void>;
 }
 
-export async function startClusterProcesses(options: { readonly leaseTtlMs?: number } = {}): Promise<ClusterProcesses> {
+export async function startClusterProcesses(
+  options: { readonly leaseTtlMs?: number; readonly env?: Readonly<Record<string, string>> } = {},
+): Promise<ClusterProcesses> {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-outage-'));
   const redis = await startRedis({ arguments: ['--appendonly', 'yes'] });
   const nats = await startNats();
   const children: CliProcess[] = [];
   const env = {
     ...process.env,
+    ...options.env,
     HOLDFAST_NATS_URL: nats.url,
     HOLDFAST_REDIS_URL: redis.url,
     HOLDFAST_OBJECTS: join(folder, 'objects'),
@@ -68,6 +72,7 @@ export async function startClusterProcesses(options: { readonly leaseTtlMs?: num
     router,
     worker,
     client,
+    token,
     startRouter,
     startWorker,
     deploy: async (module) => {
