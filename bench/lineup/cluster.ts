@@ -45,7 +45,7 @@ export async function openProduct(
 }
 
 /** Warm containers too: they are part of what a worker costs. */
-export function clusterProcesses(cluster: TestCluster): ReadonlyMap<number, Role> {
+function clusterProcesses(cluster: TestCluster): ReadonlyMap<number, Role> {
   const known = new Map<number, Role>();
   for (const pid of descendantsOf(process.pid)) {
     const role = roleOf(pid);

@@ -273,4 +273,5 @@ export const filters: OfferFilters = { a: 1, b: ['x', 2], c: { min: 1 }, d: true
 export const retries: Retries = { maxRetries: 1 };
 export const methodOptions: MethodOptions = { concurrent: true };
 export const callOptions: CallOptions = { idempotencyKey: 'k' };
-export const anyClass: Class = Model;
+const anyClass: Class = Model;
+void anyClass;

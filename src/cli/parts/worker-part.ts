@@ -1,5 +1,5 @@
 import { systemClock } from '../../adapters/system/clock.js';
-import { HoldfastError, isHoldfastError } from '../../common/errors.js';
+import { HoldfastError } from '../../common/errors.js';
 import type { LeaseTimes } from '../../common/lease.js';
 import type { Isolation } from '../../common/manifest.js';
 import { createWorkerMetrics } from '../../runtime/metrics.js';
@@ -28,8 +28,10 @@ export interface WorkerPartConfig {
   readonly dataFolder: string;
   readonly containerEnv: Readonly<Record<string, string>>;
   readonly leaseTimes: LeaseTimes;
-  /** A boot was fenced and another one starts. */
+  /** A boot was fenced, or could not start after that; another one is tried. */
   readonly onFenced?: (why: string) => void;
+  /** The boot after a fenced one takes placements. */
+  readonly onBooted?: () => void;
 }
 
 /** A worker that runs: boot after boot, until it is stopped. */
@@ -79,7 +81,7 @@ export async function startWorkerPart(services: Services, config: WorkerPartConf
       const why = await ended(worker);
       if (ending.signal.aborted) return;
       config.onFenced?.(why);
-      worker = await bootAgain(boot, ending.signal);
+      worker = await bootAgain(boot, config, ending.signal);
     }
   };
   void keepBooting();
@@ -111,12 +113,18 @@ function ended(worker: Worker): Promise<string> {
 }
 
 /** A fenced boot never comes back (S6); the next one needs the store, and waits for it. */
-async function bootAgain(boot: () => Promise<Worker>, ending: AbortSignal): Promise<Worker | null> {
+async function bootAgain(
+  boot: () => Promise<Worker>,
+  { onFenced, onBooted }: WorkerPartConfig,
+  ending: AbortSignal,
+): Promise<Worker | null> {
   for (let delayMs = firstRetryMs; !ending.aborted; delayMs = Math.min(longestRetryMs, delayMs * 2)) {
     try {
-      return await boot();
+      const worker = await boot();
+      onBooted?.();
+      return worker;
     } catch (e) {
-      if (!isHoldfastError(e, 'Unavailable')) throw e;
+      onFenced?.(`the next boot did not start: ${e instanceof Error ? e.message : String(e)}`);
       await systemClock.sleep(delayMs, ending).catch(() => undefined); // ending: the condition sees it
     }
   }

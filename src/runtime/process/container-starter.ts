@@ -48,7 +48,7 @@ async function start(
 ): Promise<ContainerProcess> {
   const id = `c${Buffer.from(options.random.bytes(idBytes)).toString('hex')}`;
   const cgroup = options.cgroups.create(id);
-  const child = spawn(process.execPath, [`--max-old-space-size=${Math.floor(memoryMb * heapShare)}`, options.entry], {
+  const child = spawn(process.execPath, ['--enable-source-maps', `--max-old-space-size=${Math.floor(memoryMb * heapShare)}`, options.entry], {
     // A process group of its own, for hosts without cgroups and against Ctrl-C.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],

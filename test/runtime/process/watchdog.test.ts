@@ -82,7 +82,7 @@ test('a clean stop releases the lease and ends the process', async () => {
 
 test('past the deadline a container whose code blocks is killed, and the lease is released after that', async () => {
   const boot = await newBoot();
-  const watchdog = await watch(boot, { deadlineInMs: 200 });
+  const watchdog = await watch(boot, { deadlineInMs: 3_000 });
   const container = run(blocked);
   const cgroups = openCgroups({ bootId: boot.bootId });
   cleanups.push(() => removeCgroups(cgroups.parents));
@@ -98,12 +98,12 @@ test('past the deadline a container whose code blocks is killed, and the lease i
 
 test('a renewal moves the deadline: another boot that is not renewed dies first', async () => {
   const boot = await newBoot();
-  const renewed = await watch(boot, { deadlineInMs: 200 });
+  const renewed = await watch(boot, { deadlineInMs: 3_000 });
   const container = run(blocked);
   await renewed.guard({ containerId: 'c1', pid: container.pid, cgroups: [] });
   renewed.extend(systemClock.monotonic() + 60_000);
   const other = await newBoot();
-  const lapsed = await watch(other, { deadlineInMs: 200 });
+  const lapsed = await watch(other, { deadlineInMs: 3_000 });
   await lapsed.died;
   expect(isRunning(container.pid)).toBe(true);
 });
