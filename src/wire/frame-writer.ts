@@ -107,7 +107,9 @@ export class FrameWriter {
 
   /** Copies of whole frames, as they are. */
   append(frames: Uint8Array): void {
-    this.#slab.set(frames, this.#reserve(frames.length));
+    // Reserving may change the slab: it comes first.
+    const at = this.#reserve(frames.length);
+    this.#slab.set(frames, at);
   }
 
   /** The batch, headroom first; the writer begins the next one. */

@@ -199,6 +199,20 @@ describe('a frame stream', () => {
     expect(stream.isBlocked).toBe(false);
   });
 
+  it('keeps urgent frames whole when the slab is full at that moment', () => {
+    const { left } = createChannelPair();
+    const sent: Uint8Array[] = [];
+    const stream = new FrameStream({ ...left, send: (m: Uint8Array) => sent.push(m) > 0 });
+    const credit = Buffer.from([1, 2, 3, 4]);
+    for (let i = 1; i <= 20_000; i += 1) {
+      stream.writer.urgent(FrameKind.Credit, i, credit);
+      stream.flushNow();
+    }
+    const frames = sent.flatMap((message) => framesOf(message));
+    expect(frames.map(({ ref }) => ref)).toEqual(Array.from({ length: 20_000 }, (_, i) => i + 1));
+    expect(frames.every(({ body }) => body.equals(credit))).toBe(true);
+  });
+
   it('closes its channel when the other side does not read', async () => {
     const { left } = createChannelPair();
     const stream = new FrameStream(left);
