@@ -2,7 +2,6 @@
 import { Socket } from 'node:net';
 import { pathToFileURL } from 'node:url';
 import { systemClock } from '../adapters/system/clock.js';
-
 import { runContainer } from '../runtime/container/run-container.js';
 import { sendReady } from '../runtime/process/ready-signal.js';
 import { findClass, useContainerTransport } from '../sdk/container-hooks.js';
@@ -13,6 +12,10 @@ import { SocketChannel } from '../wire/socket-channel.js';
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 
 Object.defineProperty(globalThis, Symbol.for('holdfast.container'), { value: sdk });
+
+// The first dynamic import sets up Node's loader: better now, while nobody waits, than with the bundle.
+const nothing: string = 'data:text/javascript,';
+await import(nothing);
 
 const socket = new Socket({ fd: 3, readable: true, writable: true });
 sendReady(socket);

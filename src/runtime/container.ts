@@ -137,7 +137,7 @@ export class Container {
     this.#calls.set(call.containerRef, call);
     frame.writeUInt32LE(remainingMs, frameOffsets.body + callOffsets.remainingMs);
     this.#stream.writer.forward(frame, call.containerRef, call.instance.slot);
-    if (wasIdle) this.#stream.flushNow();
+    if (wasIdle) this.#stream.flushThisTick();
     else this.#stream.flushSoon();
   }
 

@@ -76,7 +76,7 @@ export class WorkerSession {
       return;
     }
     this.#write(link, { call, slot, remainingMs });
-    if (this.#calls.size === 1) link.flushNow();
+    if (this.#calls.size === 1) link.flushThisTick();
     else link.flushSoon();
   }
 

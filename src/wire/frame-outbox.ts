@@ -35,7 +35,12 @@ export class FrameOutbox {
   };
   #sealed: Buffer[] = [];
   #sealedBytes = 0;
+  readonly #flushTick = () => {
+    this.#isTicking = false;
+    this.flushNow();
+  };
   #isScheduled = false;
+  #isTicking = false;
   #phase: 'paused' | 'flowing' | 'closed';
 
   constructor(owner: OutboxOwner, options: { readonly headroomBytes: number; readonly phase: 'paused' | 'flowing' }) {
@@ -71,6 +76,13 @@ export class FrameOutbox {
       this.#isScheduled = true;
       setImmediate(this.#flushScheduled);
     }
+  }
+
+  /** Sends when the code that runs now is done: for the first frame of what may be a burst, when nothing else is under way. */
+  flushThisTick(): void {
+    if (this.#isTicking) return;
+    this.#isTicking = true;
+    process.nextTick(this.#flushTick);
   }
 
   flushNow(): void {

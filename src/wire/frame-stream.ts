@@ -43,6 +43,10 @@ export class FrameStream {
     this.#outbox.flushSoon();
   }
 
+  flushThisTick(): void {
+    this.#outbox.flushThisTick();
+  }
+
   flushNow(): void {
     this.#outbox.flushNow();
   }

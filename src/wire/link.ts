@@ -99,6 +99,10 @@ export class ClientLink {
     this.#end.outbox.flushSoon();
   }
 
+  flushThisTick(): void {
+    this.#end.outbox.flushThisTick();
+  }
+
   flushNow(): void {
     this.#end.outbox.flushNow();
   }
