@@ -86,6 +86,12 @@ describe('a Redis that fails', () => {
     const inScript = await store.pins.change(instanceKey(who('x')), creation(who('x'))).catch((e: unknown) => e);
     expect(String(inScript)).toMatch(/ACL does not let this user/);
     await store.close();
+    await admin.call('ACL', 'SETUSER', 'reader', 'on', '>secret', '~hf:*', '+@all', '-set');
+    const reader = await open(`redis://reader:secret@${address}`);
+    const halfway = await reader.pins.change(instanceKey(who('x')), creation(who('x'))).catch((e: unknown) => e);
+    expect(halfway).toMatchObject({ code: 'Unavailable', outcome: 'unknown', retryable: false });
+    expect(String(halfway)).toMatch(/ACL does not let this user/);
+    await reader.close();
     const wrong = await open(`redis://narrow:wrong@${address}`).catch((e: unknown) => e);
     expect(wrong).toMatchObject({ code: 'Unavailable', retryable: false });
     expect(String(wrong)).toMatch(/does not know this user and password/);

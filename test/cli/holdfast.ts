@@ -19,6 +19,8 @@ export interface Running extends AsyncDisposable {
   /** The first line of its output, from the beginning, that fits. Rejects with all output where it ends before. */
   line(fits: RegExp): Promise<string>;
   readonly output: string;
+  /** Resolves when all its output so far fits, over several lines. Rejects as `line`. */
+  says(fits: RegExp): Promise<void>;
   signal(signal: NodeJS.Signals): void;
   /** Its exit code; null where a signal ended it. */
   readonly ended: Promise<number | null>;
@@ -62,23 +64,25 @@ export class Home implements AsyncDisposable {
     child.stdout?.setEncoding('utf8').on('data', hear);
     child.stderr?.setEncoding('utf8').on('data', hear);
     const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+    const heard = (what: RegExp, find: () => string | undefined): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const check = (): void => {
+          const found = find();
+          if (found === undefined) return;
+          waiting.delete(check);
+          resolve(found);
+        };
+        waiting.add(check);
+        void ended.then((code) => reject(new Error(`ended with ${code} before ${what}:\n${output}`)));
+        check();
+      });
     return {
       pid: child.pid ?? -1,
       get output() {
         return output;
       },
-      line: (fits) =>
-        new Promise((resolve, reject) => {
-          const check = (): void => {
-            const found = output.split('\n').find((line) => fits.test(line));
-            if (found === undefined) return;
-            waiting.delete(check);
-            resolve(found);
-          };
-          waiting.add(check);
-          void ended.then((code) => reject(new Error(`ended with ${code} before ${fits}:\n${output}`)));
-          check();
-        }),
+      line: (fits) => heard(fits, () => output.split('\n').find((line) => fits.test(line))),
+      says: async (fits) => void (await heard(fits, () => fits.exec(output)?.[0])),
       signal: (signal) => void child.kill(signal),
       ended,
       [Symbol.asyncDispose]: async () => {

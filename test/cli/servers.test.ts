@@ -20,8 +20,13 @@ afterAll(async () => {
   await Promise.all([nats[Symbol.asyncDispose](), redis[Symbol.asyncDispose]()]);
 });
 
-async function ready(server: Running, event: string): Promise<{ id: string; address: string }> {
+async function ready(server: Running, event: string): Promise<{ id: string; address: string; http: string }> {
   return JSON.parse(await server.line(new RegExp(`"event":"${event}"`)));
+}
+
+async function readiness(http: string): Promise<string> {
+  const response = await fetch(`http://${http}/readyz`);
+  return `${response.status} ${(await response.text()).trim()}`;
 }
 
 describe('a cluster of processes', () => {
@@ -42,8 +47,10 @@ describe('a cluster of processes', () => {
     expect(await home.out('call', 'shop/Counter', 'one', 'add', '[4]', ...to)).toBe('4');
     expect(await home.json('workers', ...to)).toMatchObject([{ id: 'first', offer: { zone: 'a' } }]);
 
-    await using second = home.start(['worker', '--listen', '127.0.0.1:0', '--id', 'second'], env);
-    await ready(second, 'worker.ready');
+    const health = ['--http', '127.0.0.1:0'];
+    await using second = home.start(['worker', '--listen', '127.0.0.1:0', '--id', 'second', ...health], env);
+    const { http } = await ready(second, 'worker.ready');
+    expect(await readiness(http)).toBe('200 ok');
     const call = home.start(['call', 'shop/Counter', 'one', 'wait', '[1000]', ...to]);
     await home.out('call', 'shop/Counter', 'other', 'add', ...to);
     first.signal('SIGTERM');
@@ -54,6 +61,7 @@ describe('a cluster of processes', () => {
     expect(await home.json('inspect', 'shop/Counter', 'one', ...to)).toMatchObject({ workerId: 'second' });
 
     expect(await home.out('drain', 'second', ...to)).toMatch(/^drained second: [12] instances? moved off$/);
+    expect(await readiness(http)).toMatch(/^503 .*second .*draining/);
     router.signal('SIGTERM');
     expect(await router.ended).toBe(0);
   });
@@ -65,8 +73,21 @@ describe('a cluster of processes', () => {
     await worker.line(/watchdog of boot .*: /);
     worker.signal('SIGCONT');
     expect(JSON.parse(await worker.line(/worker\.fenced/))).toMatchObject({ level: 'error', worker: 'slept' });
+    await worker.says(/worker\.fenced[^]*worker\.ready/);
     worker.signal('SIGTERM');
     expect(await worker.ended).toBe(0);
+  });
+
+  it('tells its probe that a fenced worker is not ready, and when the next boot is', async () => {
+    const args = ['--listen', '127.0.0.1:0', '--http', '127.0.0.1:0', '--id', 'cut-off', '--lease-ttl', '1500'];
+    await using worker = home.start(['worker', ...args], env);
+    const { http } = await ready(worker, 'worker.ready');
+    redis.signal('SIGSTOP');
+    await worker.line(/worker\.fenced/);
+    expect(await readiness(http)).toMatch(/^503 .*cut-off .*fenced/);
+    redis.signal('SIGCONT');
+    await worker.says(/worker\.fenced[^]*worker\.ready/);
+    expect(await readiness(http)).toBe('200 ok');
   });
 });
 

@@ -29,6 +29,7 @@ export class ClientProcess {
   #output = '';
   #errors = '';
   #read = 0;
+  #hasClosed = false;
   #changed: (() => void)[] = [];
 
   constructor(child: ChildProcess) {
@@ -40,7 +41,10 @@ export class ClientProcess {
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#errors += text;
     });
-    child.on('close', () => this.#wake());
+    child.on('close', () => {
+      this.#hasClosed = true;
+      this.#wake();
+    });
   }
 
   write(text: string): void {
@@ -53,20 +57,25 @@ export class ClientProcess {
 
   /** Resolves at the next line that is `wanted`. */
   async line(wanted: string): Promise<void> {
+    if (!(await this.nextLine(wanted))) throw new Error(`client ended without '${wanted}': ${this.#errors}`);
+  }
+
+  /** The same; false where it has ended and there is none. */
+  async nextLine(wanted: string): Promise<boolean> {
     for (;;) {
       const at = this.#output.indexOf(`${wanted}\n`, this.#read);
       if (at >= 0) {
         this.#read = at + wanted.length + 1;
-        return;
+        return true;
       }
-      if (this.#child.exitCode !== null) throw new Error(`client ended without '${wanted}': ${this.#errors}`);
+      if (this.#hasClosed) return false;
       await new Promise<void>((resolve) => this.#changed.push(resolve));
     }
   }
 
   /** All that it printed, once it has ended well. */
   async rest(): Promise<string> {
-    if (this.#child.exitCode === null) await once(this.#child, 'close');
+    if (!this.#hasClosed) await once(this.#child, 'close');
     if (this.#child.exitCode !== 0) throw new Error(`client exited with ${this.#child.exitCode}: ${this.#errors}`);
     return this.#output;
   }

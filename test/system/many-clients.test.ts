@@ -25,10 +25,7 @@ async function refusedInAll(bursts: readonly ClientProcess[], wanted: number): P
   let seen = 0;
   await new Promise<void>((resolve, reject) => {
     const count = async (burst: ClientProcess): Promise<void> => {
-      for (;;) {
-        await burst.line('refused');
-        if (++seen === wanted) resolve();
-      }
+      while (await burst.nextLine('refused')) if (++seen === wanted) resolve();
     };
     for (const burst of bursts) count(burst).catch(reject);
   });
