@@ -27,16 +27,25 @@ export class ManualClock implements Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
-      const timer = this.after(ms, resolve);
-      signal?.addEventListener('abort', () => {
+      const onAbort = (): void => {
         timer.cancel();
-        reject(signal.reason);
+        reject(signal?.reason);
+      };
+      const timer = this.after(ms, () => {
+        signal?.removeEventListener('abort', onAbort);
+        resolve();
       });
+      signal?.addEventListener('abort', onAbort, { once: true });
     });
   }
 
   get timers(): number {
     return this.#pending.size;
+  }
+
+  /** As for a process that was stopped: time has passed, and no timer has run yet. */
+  jump(ms: number): void {
+    this.#nowMs += ms;
   }
 
   advance(ms: number): void {

@@ -14,6 +14,8 @@ const servers = ['dev', 'router', 'worker'];
 async function main(): Promise<void> {
   // What it has to say reaches us as errors.
   process.env['GRPC_VERBOSITY'] ??= 'NONE';
+  // Node's, of how grpc-js greets a server with TLS by its IP address.
+  process.noDeprecation = true;
   const terminal = createTerminal(process, process.env);
   // Who reads our output may go away first, as `head` does; a server outlives the collector of its log.
   process.stdout.on('error', () => {
@@ -39,9 +41,18 @@ async function run(program: Command, terminal: Terminal): Promise<number> {
 
 /** Null where what commander throws was help that was asked for, or is help already. */
 function usageError(e: CommanderError, program: Command): HoldfastError | null {
-  if (e.exitCode === 0 || e.code === 'commander.help') return null;
-  const what = e.message.replace(/^error: /, '').replaceAll('\n', ' ');
-  const command = program.commands.find((known) => known.name() === process.argv[2])?.name();
+  if (e.exitCode === 0) return null;
+  const [, , name, about] = process.argv;
+  const commands = program.commands.map((known) => known.name());
+  if (e.code === 'commander.help') {
+    const isWrong = name === 'help' && about !== undefined && !commands.includes(about);
+    return isWrong ? new HoldfastError('InvalidArgument', `there is no command '${about}'; the above are all`) : null;
+  }
+  const what = e.message
+    .replace(/^error: /, '')
+    .replace(/\.$/, '')
+    .replaceAll('\n', ' ');
+  const command = commands.find((known) => known === name);
   const help = command === undefined ? '`holdfast help` shows the commands' : `\`holdfast help ${command}\` shows how`;
   return new HoldfastError('InvalidArgument', `${what}; ${help}`, { cause: e });
 }

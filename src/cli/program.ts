@@ -34,10 +34,10 @@ const groups: readonly (readonly [
 
 const epilogue = `
 First steps:
-  holdfast dev app.ts                     a cluster on this machine, with your app
-  holdfast call demo/Counter visits add   call a method, in another terminal
+  holdfast dev app.ts                    a cluster on this machine, with your app
+  holdfast call demo/Counter visits add  call a method, in another terminal
 
-\`holdfast help COMMAND\` shows more, \`holdfast help exit-codes\` what scripts need.`;
+\`holdfast help COMMAND\` shows more, \`holdfast help exit-codes\` is for scripts.`;
 
 // Commander takes the colours out where the output shows none.
 const always = { validateStream: false } as const;

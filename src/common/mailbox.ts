@@ -35,11 +35,12 @@ const wait: Admission = { verdict: 'wait' };
 export class Mailbox<C extends MailboxCall> {
   readonly #limits: MailboxLimits;
   readonly #clock: Clock;
+  // Made when the first call needs them: very many instances have none for a long time.
   /** Calls with a slot. */
-  readonly #running = new Set<C>();
-  readonly #readers = new Set<C>();
+  #running: Set<C> | null = null;
+  #readers: Set<C> | null = null;
   /** In the order of arrival; a Set because a cancelled call leaves from the middle. */
-  readonly #waiting = new Set<C>();
+  #waiting: Set<C> | null = null;
   /** Smoothed time for which a call holds its slot, for `retryAfterMs`. */
   #serviceMs = 0;
   #lastReleasedAt: Monotonic;
@@ -56,15 +57,16 @@ export class Mailbox<C extends MailboxCall> {
   }
 
   get running(): number {
-    return this.#running.size + this.#readers.size;
+    return (this.#running?.size ?? 0) + (this.#readers?.size ?? 0);
   }
 
   get pending(): number {
-    return this.#waiting.size;
+    return this.#waiting?.size ?? 0;
   }
 
   admit(call: C): Admission {
     if (call.concurrent) return this.#admitReader(call);
+    this.#running ??= new Set();
     if (this.#running.size < this.#limits.concurrentRequests) {
       this.#start(this.#running, call);
       return run;
@@ -72,7 +74,8 @@ export class Mailbox<C extends MailboxCall> {
     if (call.chain !== null && this.#holdsEverySlot(call.chain)) {
       return { verdict: 'deadlock', chain: call.chain.map((link) => link.label) };
     }
-    if (this.#waiting.size >= this.#limits.maxPendingTasks) return this.#full();
+    if (this.pending >= this.#limits.maxPendingTasks) return this.#full();
+    this.#waiting ??= new Set();
     this.#waiting.add(call);
     return wait;
   }
@@ -80,34 +83,35 @@ export class Mailbox<C extends MailboxCall> {
   /** The call's code has really stopped. Returns the call that has its slot now, if one waited. */
   release(call: C): C | undefined {
     this.#lastReleasedAt = this.#clock.monotonic();
-    if (this.#readers.delete(call) || !this.#running.delete(call)) return undefined;
+    if (this.#readers?.delete(call) || !this.#running?.delete(call)) return undefined;
     this.#serviceMs += (this.#lastReleasedAt - call.startedAt - this.#serviceMs) / 8;
-    const [next] = this.#waiting;
+    const next = this.#waiting?.values().next().value;
     if (next === undefined) return undefined;
-    this.#waiting.delete(next);
+    this.#waiting?.delete(next);
     this.#start(this.#running, next);
     return next;
   }
 
   /** Takes a waiting call out; false where it does not wait (any more). */
   withdraw(call: C): boolean {
-    return this.#waiting.delete(call);
+    return this.#waiting?.delete(call) ?? false;
   }
 
   /** Takes out all that wait, oldest first. */
   withdrawAll(): C[] {
-    const calls = [...this.#waiting];
-    this.#waiting.clear();
+    const calls = [...(this.#waiting ?? [])];
+    this.#waiting = null;
     return calls;
   }
 
   /** Calls whose code runs, readers included. */
   runningCalls(): C[] {
-    return [...this.#running, ...this.#readers];
+    return [...(this.#running ?? []), ...(this.#readers ?? [])];
   }
 
   /** Readers take no slot, but what is unbounded ends in an outage: together they stay below what the mailbox could hold. */
   #admitReader(call: C): Admission {
+    this.#readers ??= new Set();
     if (this.#readers.size >= this.#limits.concurrentRequests + this.#limits.maxPendingTasks) return this.#full();
     this.#start(this.#readers, call);
     return run;
@@ -119,7 +123,7 @@ export class Mailbox<C extends MailboxCall> {
   }
 
   #holdsEverySlot(chain: readonly { readonly callId: string }[]): boolean {
-    for (const holder of this.#running) {
+    for (const holder of this.#running ?? []) {
       if (!chain.some((link) => link.callId === holder.callId)) return false;
     }
     return true;
@@ -127,8 +131,8 @@ export class Mailbox<C extends MailboxCall> {
 
   #full(): Admission {
     const { maxPendingTasks, concurrentRequests } = this.#limits;
-    const queue = Math.max(1, this.#waiting.size);
+    const queue = Math.max(1, this.pending);
     const retryAfterMs = Math.max(1, Math.ceil((this.#serviceMs * queue) / concurrentRequests));
-    return { verdict: 'full', limit: maxPendingTasks, pending: this.#waiting.size, retryAfterMs };
+    return { verdict: 'full', limit: maxPendingTasks, pending: this.pending, retryAfterMs };
   }
 }

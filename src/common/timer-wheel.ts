@@ -24,9 +24,9 @@ export class TimerWheel {
     this.#lastTick = Math.floor(clock.monotonic() / tickMs);
   }
 
-  /** @param afterMs from now */
+  /** @param afterMs from now; what is late already is due at the next turn */
   add(afterMs: number, due: () => void): WheelEntry {
-    const entry: WheelEntry = { at: this.#clock.monotonic() + afterMs, due };
+    const entry: WheelEntry = { at: this.#clock.monotonic() + Math.max(0, afterMs), due };
     const tick = this.#tickOf(entry);
     const entries = this.#ticks.get(tick);
     if (entries === undefined) this.#ticks.set(tick, new Set([entry]));

@@ -83,7 +83,7 @@ const manifest = z.object({
     name,
     z.object({
       name,
-      exportName: name,
+      exportName: z.string().max(256),
       options,
       methods: z.record(name, method),
       parameters,

@@ -4,12 +4,11 @@ import { describeIdentity, type InstanceKey, instanceKey } from '../common/ids.j
 import type { Isolation } from '../common/manifest.js';
 import type { Pin } from '../common/pin.js';
 import type { TimerWheel } from '../common/timer-wheel.js';
-import type { ContainerPool } from './container-pool.js';
-import { Instance } from './instance.js';
+import type { ContainerPool, Room } from './container-pool.js';
+import { Instance, type InstanceDeps } from './instance.js';
 import type { Leaving } from './leaving.js';
 import type { ClassLoader, LoadedClass } from './loaded-class.js';
 import type { PinKeeper } from './pin-keeper.js';
-import type { WorkerCall } from './worker-call.js';
 
 export interface ActivatorDeps {
   readonly clock: Clock;
@@ -31,49 +30,64 @@ const strength: Readonly<Record<Isolation, number>> = { process: 0, bubblewrap: 
  *
  * I1. `placing -> active` is compare-and-set before `enter` and before the first admission.
  * I2. The same place request again joins or repeats the first one's answer; a refusal means nothing was started.
+ * I3. Of one instance at most one placement is under way.
  */
 export class Activator {
   readonly #deps: ActivatorDeps;
+  /** One for all instances: there may be very many of them. */
+  readonly #instanceDeps: InstanceDeps;
   readonly #placing = new Map<InstanceKey, Promise<void>>();
 
   constructor(deps: ActivatorDeps) {
     this.#deps = deps;
+    const { clock, wheel, leaving } = deps;
+    this.#instanceDeps = { clock, wheel, onContainerDied: (dead, waiting) => leaving.died(dead, waiting) };
   }
 
   /** Resolves when the pin is active here at its epoch. @throws why it is refused for good */
   async place(pin: Pin): Promise<void> {
     const key = instanceKey(pin.identity);
-    const underway = this.#placing.get(key);
-    if (underway !== undefined) await underway.catch(() => undefined); // an older request's refusal is its own
+    // Again after each: others may have waited for the same one, and the first of them goes on alone (I3).
+    for (let before = this.#placing.get(key); before !== undefined; before = this.#placing.get(key)) {
+      await before.catch(() => undefined); // an older request's refusal is its own
+    }
     const here = this.#deps.instances.get(key);
     if (here?.pin.epoch === pin.epoch) return;
     if (here !== undefined) throw refused(pin, `epoch ${here.pin.epoch} of it is still here`);
-    const placing = this.#activate(key, pin);
+    const placing = this.#activate(key, pin).finally(() => this.#placing.delete(key));
     this.#placing.set(key, placing);
-    await placing.finally(() => {
-      if (this.#placing.get(key) === placing) this.#placing.delete(key);
-    });
+    await placing;
+  }
+
+  /** Resolves when every placement that is under way now is an instance or was refused. */
+  async decided(): Promise<void> {
+    await Promise.allSettled(this.#placing.values());
   }
 
   async #activate(key: InstanceKey, pin: Pin): Promise<void> {
-    const { classes, pins, instances, pool, clock, wheel } = this.#deps;
+    const { classes, instances, clock } = this.#deps;
     const startedAt = clock.monotonic();
     const klass = await classes.load(pin.identity, pin.deployment);
-    this.#checkCanHost(pin, klass);
-    const change = await pins.change(key, pin, { state: 'active', why: 'activated' });
-    const isOurs = change.pin?.state === 'active' && change.pin.epoch === pin.epoch && change.pin.bootId === pin.bootId;
-    if (change.pin === null || !isOurs) throw refused(pin, `its pin is ${change.pin?.state ?? 'gone'} now`);
-    const instance = new Instance(
-      key,
-      { pin: change.pin, klass },
-      { clock, wheel, onContainerDied: (dead, waiting) => void this.#afterDeath(dead, waiting) },
-    );
+    const room = this.#roomFor(pin, klass);
+    const active = await this.#makeActive(key, pin).catch((e: unknown) => {
+      room.release();
+      throw e;
+    });
+    const instance = new Instance(key, { pin: active, klass }, this.#instanceDeps);
     instance.phasesMs['pin'] = clock.monotonic() - startedAt;
     instances.set(key, instance);
-    void this.#bringUp(instance, pool);
+    void this.#bringUp(instance, room);
   }
 
-  #checkCanHost(pin: Pin, klass: LoadedClass): void {
+  async #makeActive(key: InstanceKey, pin: Pin): Promise<Pin> {
+    const { pin: now } = await this.#deps.pins.change(key, pin, { state: 'active', why: 'activated' });
+    const isOurs = now?.state === 'active' && now.epoch === pin.epoch && now.bootId === pin.bootId;
+    if (now === null || !isOurs) throw refused(pin, `its pin is ${now?.state ?? 'gone'} now`);
+    return now;
+  }
+
+  /** A place for it, before its pin says that it is here (I2). */
+  #roomFor(pin: Pin, klass: LoadedClass): Room {
     if (!this.#deps.mayPlace()) throw refused(pin, 'the worker is draining or fenced');
     const asked = klass.options.isolation ?? 'process';
     if (strength[asked] > strength[this.#deps.isolation]) {
@@ -83,32 +97,38 @@ export class Activator {
         { details: { asked, given: this.#deps.isolation } },
       );
     }
-    if (!this.#deps.pool.hasRoomFor(klass)) throw refused(pin, 'the worker runs its limit of containers');
+    const room = this.#deps.pool.reserve(klass);
+    if (room === null) throw refused(pin, 'the worker runs its limit of containers');
+    return room;
   }
 
   /** From a container to the end of `enter`. What fails here is told to those who wait; the pin goes back to `idle` first. */
-  async #bringUp(instance: Instance, pool: ContainerPool): Promise<void> {
+  async #bringUp(instance: Instance, room: Room): Promise<void> {
+    const { leaving, pins, instances } = this.#deps;
     try {
-      await this.#enter(instance, pool);
+      await this.#enter(instance, room);
+      // It can have died in the moment in which `enter` ended; while it activates nobody is told of that.
+      instance.container?.checkAlive();
       instance.activated();
       this.#watchIdle(instance);
     } catch (cause) {
-      this.#deps.leaving.detach(instance);
-      await this.#setIdle(instance, 'activation failed');
-      this.#deps.instances.delete(instance.key);
+      await leaving.giveUp(instance);
+      // Over: its lease says it.
+      await pins.change(instance.key, instance.pin, { state: 'idle', why: 'activation failed' }).catch(() => undefined);
+      instances.delete(instance.key);
       instance.activationFailed(activationError(instance, cause));
     }
   }
 
-  async #enter(instance: Instance, pool: ContainerPool): Promise<void> {
+  async #enter(instance: Instance, room: Room): Promise<void> {
     const { clock } = this.#deps;
     const startedAt = clock.monotonic();
-    const { container, ready } = await pool.take(instance.klass);
+    const { container, ready } = await room.take();
     instance.container = container;
     await ready;
     const loadedAt = clock.monotonic();
     instance.phasesMs['container'] = loadedAt - startedAt;
-    const { manifest, methods, options } = instance.klass;
+    const { manifest, methods } = instance.klass;
     const { pin } = instance;
     const activation = container.activate(instance, {
       id: pin.identity.id,
@@ -123,12 +143,13 @@ export class Activator {
       methods: [...methods.keys()],
     });
     instance.slot = activation.slot;
-    await this.#bounded(activation.ready, instance, options.startupTimeoutMs);
+    await this.#bounded(activation.ready, instance);
     instance.phasesMs['enter'] = clock.monotonic() - loadedAt;
   }
 
   /** @throws ActivationFailed after `startupTimeoutMs`, whatever the container does */
-  #bounded(ready: Promise<void>, instance: Instance, startupTimeoutMs: number): Promise<void> {
+  #bounded(ready: Promise<void>, instance: Instance): Promise<void> {
+    const { startupTimeoutMs } = instance.klass.options;
     return new Promise((resolve, reject) => {
       const timeout = this.#deps.wheel.add(startupTimeoutMs, () => {
         const { app, className } = instance.identity;
@@ -139,39 +160,25 @@ export class Activator {
             { outcome: 'ran', details: { startupTimeoutMs } },
           ),
         );
-        if (instance.klass.options.tasksPerContainer === 1) instance.container?.kill();
       });
       ready.then(resolve, reject).finally(() => this.#deps.wheel.remove(timeout));
     });
   }
 
-  /** The death of a container is a loss of its instances (S3): the pin says so before those who waited look for it. */
-  async #afterDeath(instance: Instance, waiting: readonly WorkerCall[]): Promise<void> {
-    const { pin } = instance;
-    const isRecreated = pin.onLoss === 'recreate';
-    const set = { restarted: isRecreated, restarts: pin.restarts + (isRecreated ? 1 : 0) };
-    const state = isRecreated ? 'idle' : 'lost';
-    await this.#deps.pins.change(instance.key, pin, { state, why: 'container died', set }).catch(() => undefined); // over: fenced
-    this.#deps.instances.delete(instance.key);
-    instance.refuse(waiting);
-    instance.gone();
-  }
-
-  async #setIdle(instance: Instance, why: string): Promise<void> {
-    await this.#deps.pins.change(instance.key, instance.pin, { state: 'idle', why }).catch(() => undefined); // over: fenced
-  }
-
   #watchIdle(instance: Instance): void {
+    const { clock, wheel, leaving } = this.#deps;
     const { idleTimeoutMs } = instance.klass.options;
     if (idleTimeoutMs === null) return;
     const look = (): void => {
       if (instance.phase !== 'active') return;
-      const quietMs = this.#deps.clock.monotonic() - instance.lastCallEndedAt;
-      const isIdle = instance.running === 0 && quietMs >= idleTimeoutMs;
-      if (isIdle) return void this.#deps.leaving.release(instance, 'idle');
-      this.#deps.wheel.add(instance.running === 0 ? idleTimeoutMs - quietMs : idleTimeoutMs, look);
+      const quietMs = clock.monotonic() - instance.lastCallEndedAt;
+      if (instance.isQuiet && quietMs >= idleTimeoutMs) {
+        void leaving.release(instance, 'idle').catch(() => undefined); // over: its lease says it
+        return;
+      }
+      instance.idleCheck = wheel.add(instance.isQuiet ? idleTimeoutMs - quietMs : idleTimeoutMs, look);
     };
-    this.#deps.wheel.add(idleTimeoutMs, look);
+    instance.idleCheck = wheel.add(idleTimeoutMs, look);
   }
 }
 

@@ -1,17 +1,25 @@
 import type { Clock } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
 import type { Epoch, InstanceKey } from '../common/ids.js';
+import type { MethodManifest } from '../common/manifest.js';
 import type { TimerWheel } from '../common/timer-wheel.js';
 import { encodeError } from '../wire/errors.js';
 import { readBind, readMeta } from '../wire/frame-bodies.js';
-import { readBody, readCall, readCancel, readCredit } from '../wire/frame-reader.js';
-import { type BindBody, CallFlag, CancelReason, defaultMaxPayloadBytes, FrameKind } from '../wire/frames.js';
+import { type IncomingCall, readBody, readCall, readCancel, readCredit } from '../wire/frame-reader.js';
+import {
+  type BindBody,
+  CallFlag,
+  CancelReason,
+  defaultMaxPayloadBytes,
+  FrameKind,
+  inlinePayloadBytes,
+} from '../wire/frames.js';
 import type { ServerLink } from '../wire/link-host.js';
 import { tracing } from '../wire/tracing.js';
 import { CallTrace } from './call-trace.js';
 import type { Instance } from './instance.js';
 import { unknownMethod } from './instance-errors.js';
-import type { KeyedFollower } from './keyed-calls.js';
+import type { KeyedFollower } from './keyed-follower.js';
 import { type Caller, WorkerCall } from './worker-call.js';
 
 /** What a session needs of its worker. */
@@ -31,11 +39,21 @@ interface Binding {
   readonly key: InstanceKey;
   readonly epoch: Epoch;
   instance: Instance | undefined;
-  readonly refusal: HoldfastError | null;
+  /** The error, encoded: it may be one of very many, and an error holds its stack. */
+  readonly refusal: Uint8Array | null;
+}
+
+/** A call with an idempotency key. */
+interface KeyedArrival extends Pick<WorkerCall, 'instance' | 'method' | 'chain'> {
+  readonly head: IncomingCall;
+  readonly frame: Buffer;
+  readonly key: string;
 }
 
 /** A client's slots are its own choice of numbers; this bounds what it can make us remember. */
 const maxSlots = 4_194_304;
+/** Those that follow a call with their key take no place in any mailbox. */
+const maxCalls = 1_048_576;
 
 /**
  * One client of this worker: its slots, its calls that are not answered yet, and the way back to it.
@@ -62,7 +80,7 @@ export class ClientSession implements Caller {
       case FrameKind.Bind:
         return this.#onBind(slot, frame);
       case FrameKind.Chunk:
-        return this.#withCall(ref, (call) => call.container?.pass(call, frame));
+        return this.#calls.get(ref)?.chunk(frame);
       case FrameKind.Credit:
         return this.#onCredit(ref, frame);
       case FrameKind.Cancel:
@@ -89,8 +107,7 @@ export class ClientSession implements Caller {
   }
 
   fail(ref: number, error: unknown): void {
-    this.#link.writer.frame(FrameKind.Error, ref, 0, encodeError(error));
-    this.#flush();
+    this.#sendError(ref, encodeError(error));
   }
 
   moved(ref: number): void {
@@ -121,84 +138,77 @@ export class ClientSession implements Caller {
     });
   }
 
-  #refusalOf(bind: BindBody): HoldfastError | null {
+  #refusalOf(bind: BindBody): Uint8Array | null {
     try {
       this.#host.checkCapability(bind);
       return null;
     } catch (e) {
-      return e as HoldfastError;
+      return encodeError(e);
     }
   }
 
   #onCall(ref: number, slot: number, frame: Buffer): void {
     const binding = this.#bindings.get(slot);
-    if (binding === undefined || this.#calls.has(ref)) {
+    if (binding === undefined || this.#calls.has(ref) || this.#calls.size >= maxCalls) {
       throw new HoldfastError(
         'InvalidArgument',
-        `call ${ref} names slot ${slot} that is not bound, or its number is taken`,
+        `call ${ref} names slot ${slot} that is not bound, its number is taken, or ${maxCalls} are under way`,
+      );
+    }
+    const head = readCall(frame);
+    if (head.payload.length > inlinePayloadBytes) {
+      throw new HoldfastError(
+        'InvalidArgument',
+        `call ${ref} carries ${head.payload.length} bytes, more than asked for`,
       );
     }
     if (binding.refusal !== null) return this.#refuse(ref, binding.refusal);
     const instance = this.#instanceOf(binding);
-    if (instance === undefined || !this.#host.mayAdmit()) {
+    // First of all (C1): where it leaves, its successor may know methods that it does not.
+    if (instance === undefined || instance.refusing === 'moving' || !this.#host.mayAdmit()) {
       this.#host.countCall('moved');
       return this.moved(ref);
     }
-    const head = readCall(frame);
     const method = instance.klass.methods.get(head.method);
-    if (method === undefined) {
-      return this.#refuse(ref, unknownMethod(instance.identity, head.method, [...instance.klass.methods.keys()]));
-    }
-    if (method.generator !== ((head.flags & CallFlag.generator) !== 0)) {
-      return this.#refuse(ref, wrongKind(head.method, method.generator));
-    }
-    if (head.payloadLength > defaultMaxPayloadBytes) return this.#refuse(ref, tooLarge(head.payloadLength));
+    const error = method === undefined ? unknownMethodOf(instance, head.method) : problemOf(head, method);
+    if (method === undefined || error !== null) return this.#refuse(ref, encodeError(error));
     const meta = head.meta === null ? null : readMeta(head.meta);
     const deadlineAt = head.remainingMs === 0 ? null : this.#host.clock.monotonic() + head.remainingMs;
+    const chain = meta?.chain ?? null;
     this.#host.countCall('admitted');
     if (meta?.idempotencyKey !== undefined && !method.generator) {
-      return this.#onKeyedCall(ref, {
-        instance,
-        method,
-        frame,
-        key: meta.idempotencyKey,
-        chain: meta.chain ?? null,
-        deadlineAt,
-      });
+      return this.#followKey(ref, { instance, method, chain, head, frame, key: meta.idempotencyKey });
     }
     const trace =
       tracing.active === null ? null : CallTrace.start(instance.identity, method.name, meta?.traceparent ?? null);
-    const call = new WorkerCall({ caller: this, ref, instance, method, chain: meta?.chain ?? null, deadlineAt, trace });
+    const call = new WorkerCall({ caller: this, ref, instance, method, chain, deadlineAt, trace });
+    call.argumentBytesToCome = head.payloadLength - head.payload.length;
     this.#calls.set(ref, call);
     instance.accept(call, frame);
   }
 
-  #onKeyedCall(
-    ref: number,
-    keyed: Pick<WorkerCall, 'instance' | 'method' | 'chain' | 'deadlineAt'> & {
-      readonly frame: Buffer;
-      readonly key: string;
-    },
-  ): void {
-    const { instance, method, chain, deadlineAt } = keyed;
-    const known = instance.keyed.find(keyed.key);
-    const entry = known ?? instance.keyed.begin(keyed.key);
-    const follower = entry.join(this, ref);
+  #followKey(ref: number, { instance, method, chain, head, frame, key }: KeyedArrival): void {
+    const known = instance.keyed.find(key);
+    const keyed = known ?? instance.keyed.begin(key);
+    const follower = keyed.join(this, ref);
     if (!follower.isDone) {
       this.#calls.set(ref, follower);
-      if (deadlineAt !== null)
-        this.#host.wheel.add(deadlineAt - this.#host.clock.monotonic(), () => follower.cancel(true));
+      if (head.remainingMs > 0) follower.expireAfter(this.#host.wheel, head.remainingMs);
     }
     if (known !== null) return;
-    entry.call = new WorkerCall({ caller: entry, ref: 0, instance, method, chain, deadlineAt: null, trace: null });
-    instance.accept(entry.call, keyed.frame);
+    const call = new WorkerCall({ caller: keyed, ref: 0, instance, method, chain, deadlineAt: null, trace: null });
+    call.argumentBytesToCome = head.payloadLength - head.payload.length;
+    keyed.begin(call, follower);
+    instance.accept(call, frame);
   }
 
   #onCredit(ref: number, frame: Buffer): void {
+    // Read here: a container ends of a frame that it cannot read.
+    const bytes = readCredit(frame);
     const call = this.#calls.get(ref);
     if (call === undefined) return;
-    if (call instanceof WorkerCall) call.container?.pass(call, frame);
-    else call.credit(readCredit(frame));
+    if (call instanceof WorkerCall) call.container?.credit(call, bytes);
+    else call.credit(bytes);
   }
 
   #onCancel(ref: number, frame: Buffer): void {
@@ -211,11 +221,6 @@ export class ClientSession implements Caller {
     call.instance.cancel(call, byDeadline ? CancelReason.deadline : CancelReason.caller);
   }
 
-  #withCall(ref: number, act: (call: WorkerCall) => void): void {
-    const call = this.#calls.get(ref);
-    if (call instanceof WorkerCall) act(call);
-  }
-
   /** A binding outlives an instance that sleeps and comes back; its epoch then differs. */
   #instanceOf(binding: Binding): Instance | undefined {
     if (binding.instance === undefined || binding.instance.phase === 'gone')
@@ -223,10 +228,24 @@ export class ClientSession implements Caller {
     return binding.instance?.pin.epoch === binding.epoch ? binding.instance : undefined;
   }
 
-  #refuse(ref: number, error: HoldfastError): void {
+  #refuse(ref: number, error: Uint8Array): void {
     this.#host.countCall('refused');
-    this.fail(ref, error);
+    this.#sendError(ref, error);
   }
+
+  #sendError(ref: number, error: Uint8Array): void {
+    this.#link.writer.frame(FrameKind.Error, ref, 0, error);
+    this.#flush();
+  }
+}
+
+function unknownMethodOf(instance: Instance, method: string): HoldfastError {
+  return unknownMethod(instance.identity, method, [...instance.klass.methods.keys()]);
+}
+
+function problemOf({ flags, payloadLength }: IncomingCall, { name, generator }: MethodManifest): HoldfastError | null {
+  if (generator !== ((flags & CallFlag.generator) !== 0)) return wrongKind(name, generator);
+  return payloadLength > defaultMaxPayloadBytes ? tooLarge(payloadLength) : null;
 }
 
 function wrongKind(method: string, generator: boolean): HoldfastError {

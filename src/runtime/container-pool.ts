@@ -1,8 +1,9 @@
 import type { Clock } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
-import type { ContainerStarter } from '../common/ports/container.js';
+import type { ContainerExit, ContainerStarter } from '../common/ports/container.js';
 import type { BundleCache } from './bundle-cache.js';
-import { Container, type ContainerEvents } from './container.js';
+import type { Container, ContainerEvents } from './container.js';
+import { ContainerStarts } from './container-starts.js';
 import type { LoadedClass } from './loaded-class.js';
 
 export interface PoolLimits {
@@ -11,9 +12,6 @@ export interface PoolLimits {
   /** Generic containers that wait for a class. */
   readonly warm: number;
 }
-
-/** What warm containers are made for: a class that asks for more has its own started, with a larger heap. */
-const warmMemoryMb = 1_024;
 
 /** A container with the bundle of one class, and its places. */
 interface ClassContainer {
@@ -26,30 +24,37 @@ interface ClassContainer {
 /** A place for one instance in a container that has its class. */
 export interface Place {
   readonly container: Container;
-  /** Resolves when the bundle is loaded. @throws ActivationFailed */
+  /** Resolves when the bundle is loaded. @throws ActivationFailed, also after `startupTimeoutMs` */
   readonly ready: Promise<void>;
+}
+
+/** A place that is promised: nobody else can have it. Taken once, or given back. */
+export interface Room {
+  /** @throws Unavailable */
+  take(): Promise<Place>;
+  release(): void;
 }
 
 /**
  * The containers of a worker. Warm ones hide Node's start; one that has run user code is never used for another class, nor
  * again once it is empty: what a module left behind must not be seen by the next instance.
+ *
+ * I1. Containers that run or are being started, and those that promised places need, never exceed `maxContainers`.
+ * I2. A container never holds more instances than `tasksPerContainer`.
  */
 export class ContainerPool {
-  readonly #starter: ContainerStarter;
   readonly #clock: Clock;
   readonly #bundles: BundleCache;
-  readonly #limits: PoolLimits;
+  readonly #maxContainers: number;
   readonly #env: Readonly<Record<string, string>>;
-  readonly #eventsOf: (container: Container) => ContainerEvents;
-  readonly #warm: Container[] = [];
+  readonly #starts: ContainerStarts;
   readonly #used = new Map<Container, ClassContainer>();
   /** By class label: containers with room. */
   readonly #open = new Map<string, Set<ClassContainer>>();
-  /** By label of a packed class: its container that is being started. */
-  readonly #starting = new Map<string, Promise<ClassContainer>>();
-  #taking = 0;
-  #filling = 0;
-  #isClosed = false;
+  /** By class label: containers that are being started, each with all its places. */
+  readonly #starting = new Map<string, Set<Promise<Place>>>();
+  /** By class label: places that are promised and not taken yet. */
+  readonly #promised = new Map<string, { places: number; readonly perContainer: number }>();
 
   constructor(deps: {
     readonly starter: ContainerStarter;
@@ -59,121 +64,150 @@ export class ContainerPool {
     readonly env: Readonly<Record<string, string>>;
     readonly eventsOf: (container: Container) => ContainerEvents;
   }) {
-    this.#starter = deps.starter;
-    this.#clock = deps.clock;
+    const { starter, clock, limits, eventsOf } = deps;
+    this.#clock = clock;
     this.#bundles = deps.bundles;
-    this.#limits = deps.limits;
+    this.#maxContainers = limits.maxContainers;
     this.#env = deps.env;
-    this.#eventsOf = deps.eventsOf;
+    this.#starts = new ContainerStarts({
+      starter,
+      clock,
+      warmSize: limits.warm,
+      eventsOf: (container) => {
+        const events = eventsOf(container);
+        const onDied = (exit: ContainerExit): void => {
+          this.#forget(container);
+          events.onDied(exit);
+        };
+        return { ...events, onDied };
+      },
+    });
   }
 
   get containers(): number {
-    return this.#used.size + this.#taking;
+    let starting = 0;
+    for (const ofLabel of this.#starting.values()) starting += ofLabel.size;
+    return this.#used.size + starting;
   }
 
   /** By class label: how many more instances its containers can take. */
   openPlaces(): Record<string, number> {
-    const places: Record<string, number> = {};
-    for (const [label, open] of this.#open) {
-      places[label] = 0;
-      for (const used of open) places[label] += used.places;
+    const labels = [...this.#open.keys()];
+    return Object.fromEntries(labels.map((label) => [label, this.#openPlaces(label)]));
+  }
+
+  /** Null: there is none. */
+  reserve(klass: LoadedClass): Room | null {
+    const { label, options } = klass;
+    const promised = this.#promised.get(label) ?? { places: 0, perContainer: options.tasksPerContainer };
+    promised.places++;
+    this.#promised.set(label, promised);
+    let isPromised = true;
+    const release = (): void => {
+      if (!isPromised) return;
+      isPromised = false;
+      promised.places--;
+      if (promised.places === 0) this.#promised.delete(label);
+    };
+    if (this.#containersNeeded() <= this.#maxContainers) {
+      return { release, take: () => this.#take(klass, release).finally(release) };
     }
-    return places;
+    release();
+    return null;
   }
 
-  hasRoomFor(klass: LoadedClass): boolean {
-    return this.#open.has(klass.label) || this.containers < this.#limits.maxContainers;
-  }
-
-  /** Fills the warm pool in the background; a start that fails is tried again when the next container is taken. */
+  /** Fills the warm pool in the background. */
   fill(): void {
-    while (!this.#isClosed && this.#warm.length + this.#filling < this.#limits.warm) {
-      this.#filling++;
-      void this.#start(warmMemoryMb)
-        .then((container) => {
-          if (this.#isClosed) container.kill();
-          else this.#warm.push(container);
-        })
-        .catch(() => undefined) // the one who needs a container meets the same error and tells it
-        .finally(() => this.#filling--);
-    }
+    this.#starts.fill();
   }
 
-  /** @throws NoCapacity, Unavailable */
-  async take(klass: LoadedClass): Promise<Place> {
+  /** The instance has left; the last one takes its container with it. Resolves when that is gone, else at once. */
+  async leave(container: Container): Promise<void> {
+    const used = this.#used.get(container);
+    if (used !== undefined) {
+      used.places++;
+      if (used.places < used.klass.options.tasksPerContainer) return this.#setOpen(used, true);
+      this.#forget(container);
+    }
+    await container.killed();
+  }
+
+  /** Kills every container and waits until they are gone, also those that are just being started. */
+  async close(): Promise<void> {
+    await Promise.all([this.#starts.close(), ...[...this.#used.keys()].map((container) => container.killed())]);
+  }
+
+  /** @param claimed called in the moment in which the place is taken */
+  async #take(klass: LoadedClass, claimed: () => void): Promise<Place> {
     for (;;) {
+      this.#starts.checkOpen();
       const [open] = this.#open.get(klass.label) ?? [];
-      if (open !== undefined) return this.#occupy(open);
-      const starting = this.#starting.get(klass.label);
-      if (starting === undefined) return this.#occupy(await this.#assignNew(klass));
+      if (open !== undefined) {
+        claimed();
+        return this.#occupy(open);
+      }
+      const [starting] = this.#starting.get(klass.label) ?? [];
+      // A burst of names of a packed class waits for one container.
+      if (starting === undefined || klass.options.tasksPerContainer === 1) return this.#takeNew(klass, claimed);
       await starting;
     }
   }
 
-  /** The instance has left; the last one takes its container with it. */
-  leave(container: Container): void {
-    const used = this.#used.get(container);
-    if (used === undefined) return;
-    used.places++;
-    if (used.places >= used.klass.options.tasksPerContainer) {
-      this.#forget(container);
-      container.kill();
-    } else {
-      this.#setOpen(used, true);
-    }
+  async #takeNew(klass: LoadedClass, claimed: () => void): Promise<Place> {
+    const warm = this.#starts.takeWarm(klass.options.memoryMb);
+    if (warm === null) return this.#startFor(klass, claimed);
+    claimed();
+    return this.#occupy(this.#assign(warm, klass));
   }
 
-  /** Kills every container and waits until they are gone. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    const all = [...this.#warm, ...this.#used.keys()];
-    await Promise.all(all.map((container) => container.killed()));
-  }
-
-  /** While a packed class waits for its container's start, others of a burst of names wait for the same one. */
-  async #assignNew(klass: LoadedClass): Promise<ClassContainer> {
-    if (this.containers >= this.#limits.maxContainers) {
-      throw new HoldfastError('NoCapacity', `the worker runs its limit of ${this.#limits.maxContainers} containers`);
-    }
-    const { memoryMb } = klass.options;
-    const warm = memoryMb <= warmMemoryMb ? this.#warm.shift() : undefined;
-    this.fill();
-    if (warm !== undefined) return this.#assign(warm, klass);
-    this.#taking++;
-    const starting = this.#start(memoryMb)
-      .finally(() => {
-        this.#taking--;
-        this.#starting.delete(klass.label);
-      })
-      .then((container) => this.#assign(container, klass));
-    if (klass.options.tasksPerContainer > 1) this.#starting.set(klass.label, starting);
+  /** The one who has it started has the first place in it, before those wake up who wait for it (I2). */
+  #startFor(klass: LoadedClass, claimed: () => void): Promise<Place> {
+    const { label, options } = klass;
+    const ofLabel = this.#starting.get(label) ?? new Set();
+    this.#starting.set(label, ofLabel);
+    const isOver = (): void => {
+      ofLabel.delete(starting);
+      if (ofLabel.size === 0 && this.#starting.get(label) === ofLabel) this.#starting.delete(label);
+    };
+    const starting = this.#starts.start(options.memoryMb).then(
+      (container) => {
+        isOver();
+        claimed();
+        return this.#occupy(this.#assign(container, klass));
+      },
+      (e: unknown) => {
+        isOver();
+        throw e;
+      },
+    );
+    ofLabel.add(starting);
     return starting;
   }
 
-  async #start(memoryMb: number): Promise<Container> {
-    const container = new Container(await this.#starter.start(memoryMb), this.#clock);
-    const events = this.#eventsOf(container);
-    container.listen({
-      ...events,
-      onDied: (exit) => {
-        this.#forget(container);
-        events.onDied(exit);
-      },
+  #assign(container: Container, klass: LoadedClass): ClassContainer {
+    const ready = this.#loadInTime(container, klass);
+    const used: ClassContainer = { container, klass, places: klass.options.tasksPerContainer, ready };
+    this.#used.set(container, used);
+    // Reported by every activation that waits for it; nobody else may come to it.
+    ready.catch(() => {
+      this.#forget(container);
+      container.kill();
     });
-    return container;
+    return used;
   }
 
-  #assign(container: Container, klass: LoadedClass): ClassContainer {
-    const used: ClassContainer = {
-      container,
-      klass,
-      places: klass.options.tasksPerContainer,
-      ready: this.#load(container, klass),
-    };
-    if (used.places > 0) this.#setOpen(used, true);
-    used.ready.catch(() => container.kill()); // reported by every activation that waits for it
-    this.#used.set(container, used);
-    return used;
+  /** Code at the top of a bundle can run for ever. */
+  #loadInTime(container: Container, klass: LoadedClass): Promise<void> {
+    const { startupTimeoutMs } = klass.options;
+    return new Promise((resolve, reject) => {
+      const timer = this.#clock.after(startupTimeoutMs, () => {
+        const message = `${klass.label}: loading the bundle took longer than startupTimeoutMs of ${startupTimeoutMs}`;
+        reject(new HoldfastError('ActivationFailed', message, { outcome: 'ran', details: { startupTimeoutMs } }));
+      });
+      void this.#load(container, klass)
+        .then(resolve, reject)
+        .finally(() => timer.cancel());
+    });
   }
 
   async #load(container: Container, klass: LoadedClass): Promise<void> {
@@ -207,11 +241,24 @@ export class ContainerPool {
     }
   }
 
+  #openPlaces(label: string): number {
+    let places = 0;
+    for (const used of this.#open.get(label) ?? []) places += used.places;
+    return places;
+  }
+
+  #containersNeeded(): number {
+    let needed = this.containers;
+    for (const [label, { places, perContainer }] of this.#promised) {
+      const known = this.#openPlaces(label) + (this.#starting.get(label)?.size ?? 0) * perContainer;
+      needed += Math.ceil(Math.max(0, places - known) / perContainer);
+    }
+    return needed;
+  }
+
   #forget(container: Container): void {
     const used = this.#used.get(container);
     this.#used.delete(container);
-    const index = this.#warm.indexOf(container);
-    if (index >= 0) this.#warm.splice(index, 1);
     if (used === undefined) return;
     this.#setOpen(used, false);
     this.fill();

@@ -1,5 +1,4 @@
 import type { Clock } from '../common/clock.js';
-import { HoldfastError } from '../common/errors.js';
 import type { ContainerExit, ContainerProcess } from '../common/ports/container.js';
 import { decodeError } from '../wire/errors.js';
 import { decodeBody, encodeBody } from '../wire/frame-bodies.js';
@@ -15,7 +14,9 @@ import {
   frameOffsets,
   type LoadBody,
 } from '../wire/frames.js';
+import { answerPart } from './call-flow.js';
 import type { Instance } from './instance.js';
+import { diedStarting } from './instance-errors.js';
 import type { LoadedClass } from './loaded-class.js';
 import type { WorkerCall } from './worker-call.js';
 
@@ -34,12 +35,14 @@ export interface LogOrigin {
   readonly instance: Instance | null;
 }
 
-interface Waiter<T> {
-  resolve(value: T): void;
+interface Waiter {
+  resolve(): void;
   reject(error: unknown): void;
 }
 
 const dyingMs = 500;
+/** Of what an exit hook threw; it becomes part of an answer on the bus. */
+const longestExitError = 2_048;
 
 /**
  * A worker's end of one container: numbers its calls and instances, and forwards frames without looking at payloads.
@@ -55,11 +58,14 @@ export class Container {
   readonly #stream: FrameStream;
   readonly #calls = new Map<number, WorkerCall>();
   readonly #instances = new Map<number, Instance>();
-  readonly #waiters = new Map<number, Waiter<never>>();
-  #loading: Waiter<void> | null = null;
+  /** By slot: who waits for the end of its `enter` hooks, and of its `exit` hooks. */
+  readonly #entering = new Map<number, Waiter>();
+  readonly #exiting = new Map<number, (report: DeactivatedBody) => void>();
+  #loading: Waiter | null = null;
   #events: ContainerEvents | null = null;
   #lastRef = 0;
   #lastSlot = 0;
+  #isCutOff = false;
   #exit: ContainerExit | null = null;
 
   constructor(process: ContainerProcess, clock: Clock) {
@@ -70,17 +76,28 @@ export class Container {
       onMessage: (message) => this.#receive(message),
       onDrain: () => this.#stream.onDrain(),
       // It is dying, and how is for its exit to tell; one that only closed its socket is ended.
-      onClosed: () => clock.after(dyingMs, () => process.kill()),
+      onClosed: () => {
+        this.#isCutOff = true;
+        this.#stream.close();
+        clock.after(dyingMs, () => process.kill());
+      },
     });
     void process.exited.then((exit) => this.#died(exit));
   }
 
-  get instanceCount(): number {
-    return this.#instances.size;
+  /** False: it is dead, or dying without its exit being known yet. */
+  get isUsable(): boolean {
+    return this.#exit === null && !this.#isCutOff;
   }
 
-  get isDead(): boolean {
-    return this.#exit !== null;
+  /** Bytes that wait because it does not read. */
+  get bufferedBytes(): number {
+    return this.#stream.bufferedBytes;
+  }
+
+  /** @throws ActivationFailed or OutOfMemory where it has died */
+  checkAlive(): void {
+    if (this.#exit !== null) throw diedStarting(this.#exit);
   }
 
   listen(events: ContainerEvents): void {
@@ -110,7 +127,7 @@ export class Container {
     this.#instances.set(slot, instance);
     const ready = new Promise<void>((resolve, reject) => {
       if (this.#exit !== null) return reject(diedStarting(this.#exit));
-      this.#waiters.set(slot, { resolve: resolve as () => void, reject });
+      this.#entering.set(slot, { resolve, reject });
       this.#control(FrameKind.Activate, slot, encodeBody(body));
     });
     return { slot, ready };
@@ -120,11 +137,13 @@ export class Container {
   deactivate(slot: number, body: DeactivateBody): Promise<DeactivatedBody> {
     return new Promise((resolve) => {
       const done = (answer: DeactivatedBody) => {
+        this.#exiting.delete(slot);
         this.#instances.delete(slot);
         resolve(answer);
       };
       if (this.#exit !== null || !this.#instances.has(slot)) return done({ exitHook: 'skipped' });
-      this.#waiters.set(slot, { resolve: done as () => void, reject: () => done({ exitHook: 'skipped' }) });
+      this.#entering.delete(slot);
+      this.#exiting.set(slot, done);
       this.#control(FrameKind.Deactivate, slot, encodeBody(body));
     });
   }
@@ -141,14 +160,17 @@ export class Container {
     else this.#stream.flushSoon();
   }
 
-  /** A chunk or credit from the caller. */
-  pass(call: WorkerCall, frame: Buffer): void {
+  /** A chunk of the arguments, which the container has asked for. */
+  chunk(call: WorkerCall, frame: Buffer): void {
     if (!this.#calls.has(call.containerRef)) return;
     this.#stream.writer.forward(frame, call.containerRef, 0);
     this.#stream.flushSoon();
   }
 
+  /** The caller takes that much more of the answer. */
   credit(call: WorkerCall, bytes: number): void {
+    if (!this.#calls.has(call.containerRef)) return;
+    call.answerCredit += bytes;
     const body = Buffer.allocUnsafe(4);
     body.writeUInt32LE(bytes);
     this.#stream.writer.urgent(FrameKind.Credit, call.containerRef, body);
@@ -183,6 +205,8 @@ export class Container {
   }
 
   #receive(message: Uint8Array): void {
+    // What a dead process had still said is too late for everybody.
+    if (this.#exit !== null) return;
     try {
       // biome-ignore lint/complexity/useMaxParams: no object per frame
       readFrames(message, (kind, ref, slot, frame) => this.#onFrame(kind, ref, slot, frame));
@@ -206,15 +230,15 @@ export class Container {
         return;
       }
       case FrameKind.Loaded:
-        return this.#settleLoading((waiter) => waiter.resolve());
+        return this.#loaded()?.resolve();
       case FrameKind.LoadFailed:
-        return this.#settleLoading((waiter) => waiter.reject(decodeError(readBody(frame))));
+        return this.#loaded()?.reject(decodeError(readBody(frame)));
       case FrameKind.Activated:
-        return this.#settle(slot, (waiter) => waiter.resolve(undefined as never));
+        return this.#entered(slot)?.resolve();
       case FrameKind.ActivationFailed:
-        return this.#settle(slot, (waiter) => waiter.reject(decodeError(readBody(frame))));
+        return this.#entered(slot)?.reject(decodeError(readBody(frame)));
       case FrameKind.Deactivated:
-        return this.#settle(slot, (waiter) => waiter.resolve(decodeBody(readBody(frame)) as never));
+        return this.#exiting.get(slot)?.(exitReport(decodeBody(readBody(frame))));
       case FrameKind.Log:
         return this.#events?.onLog(this.#origin(this.#instances.get(slot) ?? null), readBody(frame));
       default:
@@ -224,39 +248,22 @@ export class Container {
 
   /** The instance is told when the code has stopped and when the last frame has passed; both may be the same one. */
   #onAnswer(kind: FrameKind, call: WorkerCall, frame: Buffer): void {
-    const carried = frame.length - frameOffsets.body;
-    if (kind === FrameKind.Result || kind === FrameKind.Yield) {
-      call.bytesToCome = frame.readUInt32LE(frameOffsets.body) - (carried - 4);
-    } else if (kind === FrameKind.Chunk) {
-      call.bytesToCome -= carried;
-    }
+    const { hasStopped, isLast } = answerPart(kind, call, frame);
     if (!call.isAnswered) call.caller.forward(frame, call.ref);
-    const hasStopped = kind === FrameKind.Result || kind === FrameKind.Error || kind === FrameKind.End;
-    const isLast =
-      kind === FrameKind.Error || kind === FrameKind.End || (call.bytesToCome <= 0 && this.#isResult(kind, call));
-    if (hasStopped || isLast) this.#ended(call, isLast);
-  }
-
-  /** A chunk that completes a result ends the call, one that completes a generator's value does not. */
-  #isResult(kind: FrameKind, call: WorkerCall): boolean {
-    return kind === FrameKind.Result || (kind === FrameKind.Chunk && call.hasReleased);
-  }
-
-  #ended(call: WorkerCall, isLast: boolean): void {
     if (isLast) this.#calls.delete(call.containerRef);
-    call.instance.callEnded(call, isLast);
+    if (hasStopped) call.instance.callEnded(call, isLast);
   }
 
-  #settleLoading(settle: (waiter: Waiter<void>) => void): void {
+  #loaded(): Waiter | null {
     const waiter = this.#loading;
     this.#loading = null;
-    if (waiter !== null) settle(waiter);
+    return waiter;
   }
 
-  #settle(slot: number, settle: (waiter: Waiter<never>) => void): void {
-    const waiter = this.#waiters.get(slot);
-    this.#waiters.delete(slot);
-    if (waiter !== undefined) settle(waiter);
+  #entered(slot: number): Waiter | undefined {
+    const waiter = this.#entering.get(slot);
+    this.#entering.delete(slot);
+    return waiter;
   }
 
   /** Lines of a shared container belong to no instance in particular. */
@@ -267,9 +274,10 @@ export class Container {
 
   #died(exit: ContainerExit): void {
     this.#exit = exit;
-    this.#settleLoading((waiter) => waiter.reject(diedStarting(exit)));
-    for (const waiter of this.#waiters.values()) waiter.reject(diedStarting(exit));
-    this.#waiters.clear();
+    this.#loaded()?.reject(diedStarting(exit));
+    for (const waiter of this.#entering.values()) waiter.reject(diedStarting(exit));
+    for (const done of [...this.#exiting.values()]) done({ exitHook: 'skipped' });
+    this.#entering.clear();
     const calls = [...this.#calls.values()];
     const instances = [...this.#instances.values()];
     this.#calls.clear();
@@ -280,14 +288,11 @@ export class Container {
   }
 }
 
-function diedStarting(exit: ContainerExit): HoldfastError {
-  if (exit.outOfMemory) {
-    return new HoldfastError('OutOfMemory', 'the container ran out of memory while it started; raise memoryMb', {
-      outcome: 'ran',
-    });
-  }
-  const how = exit.signal === null ? `exited with code ${exit.exitCode}` : `was killed by ${exit.signal}`;
-  return new HoldfastError('ActivationFailed', `the container ${how} while it started; see its log`, {
-    details: { exitCode: exit.exitCode, signal: exit.signal },
-  });
+/** The report is the container's word: every field is checked. */
+function exitReport({ exitHook, error }: Record<string, unknown>): DeactivatedBody {
+  const isKnown = exitHook === 'ran' || exitHook === 'failed' || exitHook === 'timed-out' || exitHook === 'none';
+  return {
+    exitHook: isKnown ? exitHook : 'skipped',
+    ...(typeof error === 'string' ? { error: error.slice(0, longestExitError) } : {}),
+  };
 }

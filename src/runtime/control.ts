@@ -44,7 +44,12 @@ export class Control {
     const result = await this.#answer(message.payload).catch(
       (e: unknown): Result => ({ $case: 'error', value: Buffer.from(encodeError(e)) }),
     );
-    message.respond(WorkerControlReply.encode({ result }).finish());
+    try {
+      message.respond(WorkerControlReply.encode({ result }).finish());
+    } catch (e) {
+      // Too long for the bus, say; where not even this can be sent the bus is gone, and the router asks again.
+      answerInstead(message, e);
+    }
   }
 
   async #answer(payload: Uint8Array): Promise<Result> {
@@ -116,5 +121,14 @@ export class Control {
   #at(key: string, epoch: number): Instance | undefined {
     const instance = this.#deps.instances.get(key as InstanceKey);
     return instance?.pin.epoch === epoch ? instance : undefined;
+  }
+}
+
+function answerInstead(message: BusMessage, error: unknown): void {
+  const result: Result = { $case: 'error', value: Buffer.from(encodeError(error)) };
+  try {
+    message.respond(WorkerControlReply.encode({ result }).finish());
+  } catch {
+    // As above.
   }
 }

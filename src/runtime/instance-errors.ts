@@ -79,10 +79,26 @@ export function containerDied(
   });
 }
 
-export function forceClosed(identity: Identity, method: string): HoldfastError {
-  return new HoldfastError(
-    'InstanceClosed',
-    `${describeIdentity(identity)}.${method} was still running when the instance ended; its signal was aborted`,
-    { outcome: 'ran', details: { id: identity.id } },
-  );
+/** @param wasSending its code had ended, but its result was not with the caller yet */
+export function forceClosed(identity: Identity, method: string, wasSending: boolean): HoldfastError {
+  const state = wasSending
+    ? 'had a result that was still being sent when the instance ended'
+    : 'was still running when the instance ended; its signal was aborted';
+  return new HoldfastError('InstanceClosed', `${describeIdentity(identity)}.${method} ${state}`, {
+    outcome: 'ran',
+    details: { id: identity.id },
+  });
+}
+
+/** A container that ended before its bundle was loaded, or before an instance in it was alive. */
+export function diedStarting(exit: ContainerExit): HoldfastError {
+  if (exit.outOfMemory) {
+    return new HoldfastError('OutOfMemory', 'the container ran out of memory while it started; raise memoryMb', {
+      outcome: 'ran',
+    });
+  }
+  const how = exit.signal === null ? `exited with code ${exit.exitCode}` : `was killed by ${exit.signal}`;
+  return new HoldfastError('ActivationFailed', `the container ${how} while it started; see its log`, {
+    details: { exitCode: exit.exitCode, signal: exit.signal },
+  });
 }

@@ -4,10 +4,12 @@ import type { InstanceKey } from '../common/ids.js';
 import type { Pin } from '../common/pin.js';
 import type { ObjectStore } from '../common/ports/object-store.js';
 import { readReference } from '../wire/codec.js';
-import { CancelReason, type DeactivatedBody } from '../wire/frames.js';
+import { CancelReason, type DeactivateBody, type DeactivatedBody } from '../wire/frames.js';
+import type { Container } from './container.js';
 import type { ContainerPool } from './container-pool.js';
 import type { Instance } from './instance.js';
 import type { PinKeeper } from './pin-keeper.js';
+import type { WorkerCall } from './worker-call.js';
 
 export interface LeavingDeps {
   readonly clock: Clock;
@@ -17,8 +19,18 @@ export interface LeavingDeps {
   readonly instances: Map<InstanceKey, Instance>;
 }
 
+interface How {
+  readonly reason: 'close' | 'drain' | 'idle' | 'redeploy';
+  readonly force: boolean;
+  readonly timeoutMs: number;
+}
+
+/** A container answers within the time that its hooks have; this much later it does not answer at all. */
+const answerWithinMs = 1_000;
+
 /**
- * The ways of an instance out of its container: closed for good, or released to `idle` (drain, redeploy, sleep).
+ * The ways of an instance out of its container: closed for good, released to `idle` (drain, redeploy, sleep), given up before
+ * it was alive, or lost with its container.
  *
  * I1. Order: stop admission, let running calls finish within `exitTimeoutMs`, `exit` hooks, then the pin (C9, C10): a
  *     successor never starts before the pin says that this one has left.
@@ -27,32 +39,47 @@ export interface LeavingDeps {
 export class Leaving {
   readonly #deps: LeavingDeps;
   readonly #underway = new Map<Instance, Promise<DeactivatedBody>>();
+  /** Whose container died: until their pins say so. */
+  readonly #dying = new Map<Instance, Promise<void>>();
 
   constructor(deps: LeavingDeps) {
     this.#deps = deps;
   }
 
-  /** Ends with the pin `closed`. */
+  /** Ends with the pin `closed`; with whatever it is where the instance dies first. */
   close(
     instance: Instance,
     options: { readonly force: boolean; readonly timeoutMs: number },
   ): Promise<DeactivatedBody> {
-    return this.#once(instance, () => this.#leave(instance, { reason: 'close', ...options }));
+    return this.#once(instance, { reason: 'close', ...options });
   }
 
   /** Ends with the pin `idle`. */
   release(instance: Instance, reason: 'drain' | 'idle' | 'redeploy'): Promise<DeactivatedBody> {
-    const { exitTimeoutMs } = instance.klass.options;
-    return this.#once(instance, () => this.#leave(instance, { reason, force: false, timeoutMs: exitTimeoutMs }));
+    return this.#once(instance, { reason, force: false, timeoutMs: instance.klass.options.exitTimeoutMs });
   }
 
-  /** Its place in the container is free. */
-  detach(instance: Instance): void {
-    const { container } = instance;
+  /** All that are here now, and those whose container has just died; how many left. */
+  async releaseAll(reason: 'drain'): Promise<number> {
+    const leaving = [...this.#deps.instances.values()].map((instance) => this.release(instance, reason));
+    const left = await Promise.allSettled(leaving);
+    return left.filter(({ status }) => status === 'fulfilled').length;
+  }
+
+  /** Its activation failed: resolves when its place in the container is free and no code of it runs any more (S8). */
+  async giveUp(instance: Instance): Promise<void> {
+    const { container, slot, klass } = instance;
     if (container === null) return;
-    void container.deactivate(instance.slot, { reason: null, timeoutMs: 0 });
-    this.#deps.pool.leave(container);
     instance.container = null;
+    const isShared = klass.options.tasksPerContainer > 1;
+    if (isShared) await this.#deactivate(container, slot, { reason: null, timeoutMs: klass.options.exitTimeoutMs });
+    await this.#deps.pool.leave(container);
+  }
+
+  /** The death of a container is a loss of its instances (S3): the pin says so before those who waited look for it. */
+  died(instance: Instance, waiting: readonly WorkerCall[]): void {
+    const dying = this.#lose(instance, waiting).finally(() => this.#dying.delete(instance));
+    this.#dying.set(instance, dying);
   }
 
   /** The constructor's arguments, fetched where they were too large for the pin. @throws NotFound */
@@ -65,36 +92,30 @@ export class Leaving {
     return bytes;
   }
 
-  #once(instance: Instance, leave: () => Promise<DeactivatedBody>): Promise<DeactivatedBody> {
+  #once(instance: Instance, how: How): Promise<DeactivatedBody> {
     const underway = this.#underway.get(instance);
     if (underway !== undefined) return underway;
-    const leaving = leave().finally(() => this.#underway.delete(instance));
+    const leaving = this.#leave(instance, how).finally(() => this.#underway.delete(instance));
     this.#underway.set(instance, leaving);
     return leaving;
   }
 
-  async #leave(
-    instance: Instance,
-    how: {
-      readonly reason: 'close' | 'drain' | 'idle' | 'redeploy';
-      readonly force: boolean;
-      readonly timeoutMs: number;
-    },
-  ): Promise<DeactivatedBody> {
-    await instance.settled();
-    if (instance.phase !== 'active') return { exitHook: 'skipped' };
+  async #leave(instance: Instance, how: How): Promise<DeactivatedBody> {
+    const before = instance.phase;
+    if (before === 'leaving' || before === 'gone') {
+      await this.#dying.get(instance);
+      return { exitHook: 'skipped' };
+    }
     const isClosing = how.reason === 'close';
-    const waiting = instance.leave(isClosing);
-    instance.refuse(waiting);
+    instance.refuse(instance.leave(isClosing ? 'closing' : 'moving'));
+    await instance.settled();
+    if (instance.phase === 'gone') return { exitHook: 'skipped' };
     const left = await this.#deps.pins.change(instance.key, instance.pin, {
       state: isClosing ? 'closing' : 'draining',
       why: how.reason,
     });
     if (left.applied) instance.pin = left.pin;
-    const { exitTimeoutMs } = instance.klass.options;
-    await this.#finishRunning(instance, how.force ? 0 : Math.min(how.timeoutMs, exitTimeoutMs));
-    const exit = await this.#exit(instance, { reason: how.reason, timeoutMs: exitTimeoutMs });
-    this.#deps.pool.leave(instance.container as NonNullable<typeof instance.container>);
+    const exit = await this.#end(instance, how);
     if (left.applied) {
       await this.#deps.pins.change(instance.key, instance.pin, {
         state: isClosing ? 'closed' : 'idle',
@@ -102,44 +123,66 @@ export class Leaving {
         set: { restarted: false },
       });
     }
-    instance.gone();
-    this.#deps.instances.delete(instance.key);
+    this.#forget(instance);
+    return exit;
+  }
+
+  /** Its code: what runs, then the `exit` hooks, then its place. */
+  async #end(instance: Instance, { reason, force, timeoutMs }: How): Promise<DeactivatedBody> {
+    const { container } = instance;
+    if (container === null) return { exitHook: 'skipped' };
+    const { exitTimeoutMs } = instance.klass.options;
+    await this.#finishRunning(instance, container, force ? 0 : Math.min(timeoutMs, exitTimeoutMs));
+    const exit = await this.#deactivate(container, instance.slot, { reason, timeoutMs: exitTimeoutMs });
+    // Nothing of it runs any more, so nobody has to wait for the end of the process.
+    void this.#deps.pool.leave(container);
     return exit;
   }
 
   /** Running calls finish; after `graceMs` they are aborted, and what ignores that dies with its container. */
-  async #finishRunning(instance: Instance, graceMs: number): Promise<void> {
+  async #finishRunning(instance: Instance, container: Container, graceMs: number): Promise<void> {
     if (await this.#quietWithin(instance, graceMs)) return;
     instance.abortRunning(CancelReason.forceClose);
-    if (await this.#quietWithin(instance, Math.min(1_000, instance.klass.options.exitTimeoutMs))) return;
-    await instance.container?.killed();
+    if (await this.#quietWithin(instance, Math.min(answerWithinMs, instance.klass.options.exitTimeoutMs))) return;
+    await container.killed();
   }
 
   async #quietWithin(instance: Instance, withinMs: number): Promise<boolean> {
-    if (instance.running === 0) return true;
+    if (instance.isQuiet || withinMs === 0) return instance.isQuiet;
     const enough = new AbortController();
     const late = this.#deps.clock.sleep(withinMs, enough.signal).catch(() => undefined); // aborted: it was quiet first
     await Promise.race([instance.quiet(), late]);
     enough.abort();
-    return instance.running === 0;
+    return instance.isQuiet;
   }
 
   /** The container bounds its hooks; one that does not answer even so is killed. */
-  async #exit(
-    instance: Instance,
-    body: { readonly reason: 'close' | 'drain' | 'idle' | 'redeploy'; readonly timeoutMs: number },
-  ): Promise<DeactivatedBody> {
-    const { container } = instance;
-    if (container === null || container.isDead) return { exitHook: 'skipped' };
+  async #deactivate(container: Container, slot: number, body: DeactivateBody): Promise<DeactivatedBody> {
     const enough = new AbortController();
-    const late = this.#deps.clock.sleep(body.timeoutMs + 1_000, enough.signal).then(
+    const late = this.#deps.clock.sleep(body.timeoutMs + answerWithinMs, enough.signal).then(
       () => 'late' as const,
       () => 'late' as const,
     );
-    const exit = await Promise.race([container.deactivate(instance.slot, body), late]);
+    const exit = await Promise.race([container.deactivate(slot, body), late]);
     enough.abort();
     if (exit !== 'late') return exit;
     await container.killed();
     return { exitHook: 'timed-out', error: `exit hooks did not end within exitTimeoutMs of ${body.timeoutMs}` };
+  }
+
+  async #lose(instance: Instance, waiting: readonly WorkerCall[]): Promise<void> {
+    const { pin } = instance;
+    const isRecreated = pin.onLoss === 'recreate';
+    const set = { restarted: isRecreated, restarts: pin.restarts + (isRecreated ? 1 : 0) };
+    const state = isRecreated ? 'idle' : 'lost';
+    // Over: its lease says it.
+    await this.#deps.pins.change(instance.key, pin, { state, why: 'container died', set }).catch(() => undefined);
+    instance.refuse(waiting);
+    this.#forget(instance);
+  }
+
+  #forget(instance: Instance): void {
+    this.#deps.instances.delete(instance.key);
+    instance.gone();
   }
 }

@@ -5,9 +5,12 @@ import { decodeBody } from '../wire/frame-bodies.js';
 import { LogLine, type LogsRequest } from '../wire/gen/holdfast/v1/router.js';
 import { logSubject } from '../wire/subjects.js';
 import type { LogOrigin } from './container.js';
+import type { LogGate } from './log-gate.js';
 
 const keptLines = 1_000;
 const longestMessage = 8_192;
+/** Of what is a word of ours in an honest line. */
+const longestWord = 256;
 const longestAnswer = 524_288;
 
 /** What instances of this worker said: published as it comes, the last lines kept for those who ask later. */
@@ -30,25 +33,17 @@ export class LogBook {
     this.#workerId = deps.workerId;
   }
 
-  /** @param body msgpack `LogBody` from a container: hostile, so every field is checked */
-  write(origin: LogOrigin, body: Uint8Array): void {
-    const said = decodeBody(body);
-    if (typeof said['message'] !== 'string') return;
-    const line: LogLine = {
-      atMs: this.#clock.now(),
-      app: origin.app,
-      className: origin.className,
-      id: origin.instance?.identity.id ?? '',
-      workerId: this.#workerId,
-      level: typeof said['level'] === 'string' ? said['level'] : 'info',
-      message: said['message'].slice(0, longestMessage),
-      fieldsJson: fieldsJson(said['fields']),
-      callId: typeof said['callId'] === 'string' ? said['callId'] : '',
-      source: typeof said['source'] === 'string' ? said['source'] : 'log',
-    };
-    this.#lines.push(line);
-    if (this.#lines.length > keptLines) this.#lines.shift();
-    this.#bus.publish(logSubject(this.#account, origin.app), LogLine.encode(line).finish());
+  /**
+   * @param body msgpack `LogBody` from a container: hostile, so every field is checked
+   * @param gate of that container
+   * @throws InvalidArgument where it is no MessagePack
+   */
+  write(origin: LogOrigin, body: Uint8Array, gate: LogGate): void {
+    if (!gate.admit(body.length)) return;
+    const dropped = gate.takeDropped();
+    if (dropped > 0)
+      this.#add(origin, { level: 'warn', message: `${dropped} log lines were dropped: they came too fast` });
+    this.#add(origin, decodeBody(body));
   }
 
   tail(request: LogsRequest): LogLine[] {
@@ -58,6 +53,39 @@ export class LogBook {
     );
     return fitting(lines.slice(-(request.tail || 100)));
   }
+
+  #add(origin: LogOrigin, said: Readonly<Record<string, unknown>>): void {
+    if (typeof said['message'] !== 'string') return;
+    const line: LogLine = {
+      atMs: this.#clock.now(),
+      app: origin.app,
+      className: origin.className,
+      id: origin.instance?.identity.id ?? '',
+      workerId: this.#workerId,
+      level: word(said['level'], 'info'),
+      message: said['message'].slice(0, longestMessage),
+      fieldsJson: fieldsJson(said['fields']),
+      callId: word(said['callId'], ''),
+      source: word(said['source'], 'log'),
+    };
+    this.#lines.push(line);
+    if (this.#lines.length > keptLines) this.#lines.shift();
+    this.#publish(line);
+  }
+
+  /** A line may be lost, but must not end the one who reads it: nobody listens to a container that has no app yet. */
+  #publish(line: LogLine): void {
+    if (line.app === '') return;
+    try {
+      this.#bus.publish(logSubject(this.#account, line.app), LogLine.encode(line).finish());
+    } catch {
+      // An app whose name makes no subject; `tail` has the line.
+    }
+  }
+}
+
+function word(said: unknown, otherwise: string): string {
+  return typeof said === 'string' ? said.slice(0, longestWord) : otherwise;
 }
 
 /** The newest lines that fit into one answer on the bus. */

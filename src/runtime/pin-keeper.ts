@@ -1,7 +1,14 @@
 import type { Clock, Random } from '../common/clock.js';
-import { isHoldfastError } from '../common/errors.js';
+import { HoldfastError, isHoldfastError } from '../common/errors.js';
 import type { InstanceKey } from '../common/ids.js';
-import { type Pin, type PinChangeResult, type PinFields, type PinState, pinChange } from '../common/pin.js';
+import {
+  type Pin,
+  type PinChange,
+  type PinChangeResult,
+  type PinFields,
+  type PinState,
+  pinChange,
+} from '../common/pin.js';
 import type { Store } from '../common/ports/store.js';
 
 const firstRetryMs = 50;
@@ -33,7 +40,11 @@ export class PinKeeper {
     this.#changed = deps.changed;
   }
 
-  /** Who holds the pin after the change. Rejects only when the worker is over. */
+  /**
+   * Who holds the pin after the change. An instance that is here must get rid of its pin, so whatever the store says it is
+   * asked again; only an activation that certainly did not happen can be given up.
+   * @throws Unavailable when the worker is over; for `active` what the store refused it for
+   */
   async change(
     key: InstanceKey,
     pin: Pin,
@@ -46,16 +57,33 @@ export class PinKeeper {
       atMs: this.#clock.now(),
       ...(to.set === undefined ? {} : { set: to.set }),
     });
+    let mayHaveHappened = false;
     for (let delayMs = firstRetryMs; ; delayMs = Math.min(longestRetryMs, delayMs * 2)) {
-      this.#over.throwIfAborted();
-      try {
-        const result = await this.#store.pins.change(key, change);
+      this.#checkNotOver();
+      const result = await this.#attempt(key, change);
+      if (!(result instanceof Error)) {
         if (result.applied) this.#changed(key, result.pin);
+        // The answer came too late: nobody must act on it any more (S7).
+        this.#checkNotOver();
         return result;
-      } catch (e) {
-        if (!isHoldfastError(e) || !e.retryable) throw e;
-        await this.#clock.sleep(delayMs, this.#over);
       }
+      mayHaveHappened ||= result.outcome !== 'not-run';
+      if (to.state === 'active' && !mayHaveHappened && !result.retryable) throw result;
+      await this.#clock.sleep(delayMs, this.#over).catch(() => undefined); // over: the next turn sees it
     }
+  }
+
+  async #attempt(key: InstanceKey, change: PinChange): Promise<PinChangeResult | HoldfastError> {
+    try {
+      return await this.#store.pins.change(key, change);
+    } catch (e) {
+      if (isHoldfastError(e)) return e;
+      return new HoldfastError('Internal', `changing pin ${key}: ${String(e)}`, { outcome: 'unknown', cause: e });
+    }
+  }
+
+  #checkNotOver(): void {
+    if (!this.#over.aborted) return;
+    throw new HoldfastError('Unavailable', `this boot of the worker is over (${String(this.#over.reason)})`);
   }
 }

@@ -5,11 +5,19 @@ import { readUnary } from '../wire/frame-bodies.js';
 import { FrameKind } from '../wire/frames.js';
 import type { Container } from './container.js';
 
+interface Tunnel {
+  readonly channel: Channel;
+  /** Sent since the channel said that it is slow. */
+  waitingBytes: number;
+}
+
 /** What a container may ask of the router by name; deploying and tokens are not for user code. */
 const allowedUnary = new Set(['Lookup', 'Inspect', 'ListInstances', 'ListWorkers', 'ListApps']);
 const maxTunnels = 1_024;
 const maxUnaryAtOnce = 256;
 const longestUnaryMs = 120_000;
+/** What may wait for a slow other side, in one tunnel or for the whole container: as of any link. */
+const maxWaitingBytes = 67_108_864;
 
 /**
  * Calls from inside one container to routers and workers (C12): the worker dials with its own credentials, scoped to the
@@ -19,7 +27,7 @@ export class Tunnels {
   readonly #container: Container;
   /** Rejects while no router has been heard of. */
   readonly #transport: () => Transport;
-  readonly #open = new Map<number, Channel>();
+  readonly #open = new Map<number, Tunnel>();
   readonly #closed = new AbortController();
   #unary = 0;
 
@@ -33,10 +41,9 @@ export class Tunnels {
       case FrameKind.TunnelOpen:
         return this.#dial(ref, body.toString('utf8'));
       case FrameKind.TunnelData:
-        this.#open.get(ref)?.send(Buffer.from(body));
-        return;
+        return this.#toPeer(ref, Buffer.from(body));
       case FrameKind.TunnelClose:
-        this.#open.get(ref)?.close();
+        this.#open.get(ref)?.channel.close();
         return;
       case FrameKind.Unary:
         void this.#callRouter(ref, Buffer.from(body));
@@ -48,11 +55,13 @@ export class Tunnels {
 
   close(): void {
     this.#closed.abort();
-    for (const channel of this.#open.values()) channel.close();
+    for (const { channel } of this.#open.values()) channel.close();
     this.#open.clear();
   }
 
   #dial(ref: number, address: string): void {
+    // It died with this in its socket: nobody would close the channel.
+    if (this.#closed.signal.aborted) return;
     if (this.#open.has(ref) || this.#open.size >= maxTunnels) {
       return this.#refuse(
         ref,
@@ -62,10 +71,13 @@ export class Tunnels {
     try {
       const transport = this.#transport();
       const channel = address === '' ? transport.openRouter() : transport.openWorker(address);
-      this.#open.set(ref, channel);
+      const tunnel: Tunnel = { channel, waitingBytes: 0 };
+      this.#open.set(ref, tunnel);
       channel.open({
-        onMessage: (message) => void this.#container.tunnel(FrameKind.TunnelData, ref, message),
-        onDrain: () => undefined,
+        onMessage: (message) => this.#toContainer(ref, message),
+        onDrain: () => {
+          tunnel.waitingBytes = 0;
+        },
         onClosed: (error) => {
           this.#open.delete(ref);
           this.#container.tunnel(FrameKind.TunnelClose, ref, error === null ? new Uint8Array(0) : encodeError(error));
@@ -74,6 +86,23 @@ export class Tunnels {
     } catch (e) {
       this.#refuse(ref, e);
     }
+  }
+
+  /** A channel says that it is slow and takes the bytes all the same: what it has taken since then is ours to bound. */
+  #toPeer(ref: number, message: Buffer): void {
+    const tunnel = this.#open.get(ref);
+    if (tunnel === undefined) return;
+    const flows = tunnel.channel.send(message);
+    tunnel.waitingBytes = flows ? 0 : tunnel.waitingBytes + message.length;
+    if (tunnel.waitingBytes > maxWaitingBytes) tunnel.channel.close(tooSlow('the other side', tunnel.waitingBytes));
+  }
+
+  /** Before its stream overflows, which would end the container. */
+  #toContainer(ref: number, message: Uint8Array): void {
+    const waiting = this.#container.bufferedBytes;
+    if (waiting + message.length > maxWaitingBytes / 2)
+      this.#open.get(ref)?.channel.close(tooSlow('the container', waiting));
+    else this.#container.tunnel(FrameKind.TunnelData, ref, message);
   }
 
   #refuse(ref: number, error: unknown): void {
@@ -107,4 +136,14 @@ export class Tunnels {
       this.#unary--;
     }
   }
+}
+
+function tooSlow(who: string, bytes: number): HoldfastError {
+  return new HoldfastError(
+    'Unavailable',
+    `the tunnel was closed: ${bytes} bytes wait for ${who}, which does not read`,
+    {
+      outcome: 'unknown',
+    },
+  );
 }

@@ -1,8 +1,10 @@
 import type { Monotonic } from '../common/clock.js';
+import { isHoldfastError } from '../common/errors.js';
 import type { MailboxCall } from '../common/mailbox.js';
 import type { MethodManifest } from '../common/manifest.js';
 import type { WheelEntry } from '../common/timer-wheel.js';
-import type { ChainLink } from '../wire/frames.js';
+import { type ChainLink, initialYieldCreditBytes } from '../wire/frames.js';
+import { argumentPart } from './call-flow.js';
 import type { CallTrace } from './call-trace.js';
 import type { Container } from './container.js';
 import type { Instance } from './instance.js';
@@ -41,6 +43,12 @@ export class WorkerCall implements MailboxCall {
   hasReleased = false;
   /** Of a result or value that came in part. */
   bytesToCome = 0;
+  /** Of arguments that came in part. */
+  argumentBytesToCome = 0;
+  /** Bytes of arguments that the container has asked for and the caller has not sent. */
+  argumentCredit = 0;
+  /** Bytes of its answer that the caller has asked for and the container has not sent. */
+  answerCredit: number;
   deadline: WheelEntry | null = null;
   /** Its time is over, by this much more its container is killed. */
   overrun: WheelEntry | null = null;
@@ -64,6 +72,40 @@ export class WorkerCall implements MailboxCall {
     this.concurrent = init.method.concurrent;
     this.deadlineAt = init.deadlineAt;
     this.trace = init.trace;
+    this.answerCredit = init.method.generator ? initialYieldCreditBytes : 0;
+  }
+
+  /** The caller's answer, unless it has one. */
+  fail(error: unknown): void {
+    if (this.isAnswered) return;
+    this.isAnswered = true;
+    this.trace?.answered(isHoldfastError(error) ? error.code : 'Internal');
+    this.caller.fail(this.ref, error);
+    this.caller.done(this.ref);
+  }
+
+  /** Not admitted: the caller resolves again. */
+  moved(): void {
+    if (this.isAnswered) return;
+    this.isAnswered = true;
+    this.trace?.answered('Moved');
+    this.caller.moved(this.ref);
+    this.caller.done(this.ref);
+  }
+
+  /** The container's last frame for it has passed. */
+  answered(): void {
+    if (this.isAnswered) return;
+    this.isAnswered = true;
+    this.trace?.answered(null);
+    this.caller.done(this.ref);
+  }
+
+  /** A chunk of its arguments. @throws InvalidArgument where nobody asked for it */
+  chunk(frame: Buffer): void {
+    if (this.container === null) return;
+    argumentPart(this, frame);
+    this.container.chunk(this, frame);
   }
 
   /** As the container knows it too; empty before its start, when it cannot be in anybody's chain. */

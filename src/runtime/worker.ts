@@ -1,14 +1,9 @@
 import { ulid } from 'ulid';
-import type { Clock, Monotonic, Random } from '../common/clock.js';
-import type { BootId, InstanceKey, WorkerId } from '../common/ids.js';
-import type { LeaseTimes } from '../common/lease.js';
-import type { Isolation } from '../common/manifest.js';
+import type { BootId, InstanceKey } from '../common/ids.js';
 import type { Pin } from '../common/pin.js';
-import type { Bus, BusSubscription } from '../common/ports/bus.js';
-import type { Channel, Transport } from '../common/ports/channel.js';
-import type { ContainerStarter } from '../common/ports/container.js';
-import type { ObjectStore } from '../common/ports/object-store.js';
-import type { SigningKey, Store } from '../common/ports/store.js';
+import type { BusSubscription } from '../common/ports/bus.js';
+import type { Channel } from '../common/ports/channel.js';
+import type { SigningKey } from '../common/ports/store.js';
 import type { Watchdog } from '../common/ports/watchdog.js';
 import { TimerWheel } from '../common/timer-wheel.js';
 import { PinEvent, type WorkerHeartbeat } from '../wire/gen/holdfast/v1/bus.js';
@@ -27,41 +22,11 @@ import { type LeaseEnd, LeaseKeeper } from './lease-keeper.js';
 import { Leaving } from './leaving.js';
 import { ClassLoader } from './loaded-class.js';
 import { LogBook } from './log-book.js';
-import type { WorkerGauges, WorkerMetrics } from './metrics.js';
+import { LogGate } from './log-gate.js';
+import type { WorkerGauges } from './metrics.js';
 import { PinKeeper } from './pin-keeper.js';
 import { Tunnels } from './tunnels.js';
-
-export interface WorkerConfig {
-  readonly workerId: WorkerId;
-  readonly account: string;
-  /** `host:port` under which clients reach the data path. */
-  readonly address: string;
-  readonly offer: Readonly<Record<string, unknown>>;
-  readonly isolation: Isolation;
-  readonly maxContainers: number;
-  readonly warmContainers: number;
-  /** Folder for bundles, of this host. */
-  readonly cacheFolder: string;
-  /** Variables that every class container gets. */
-  readonly containerEnv: Readonly<Record<string, string>>;
-  readonly leaseTimes: LeaseTimes;
-}
-
-export interface WorkerDeps {
-  readonly store: Store;
-  readonly bus: Bus;
-  readonly objects: ObjectStore;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly metrics: WorkerMetrics;
-  /** Starts the watchdog of a boot; the container starter needs it. */
-  readonly startWatchdog: (bootId: BootId, deadline: Monotonic) => Promise<Watchdog>;
-  readonly starterOf: (bootId: BootId, watchdog: Watchdog) => ContainerStarter;
-  /** How containers reach the cluster. @throws Unavailable while no router is known */
-  readonly transport: (keys: readonly SigningKey[]) => Transport;
-  /** Of the host, now. */
-  readonly hostResources: () => { readonly cpuCores: number; readonly freeMemoryMb: number };
-}
+import type { WorkerConfig, WorkerDeps } from './worker-options.js';
 
 const wheelTickMs = 10;
 
@@ -98,7 +63,14 @@ export class Worker {
     await lease.take();
     const watchdog = await deps.startWatchdog(bootId, lease.deadline);
     lease.keep(watchdog);
-    return new Worker(bootId, { config, deps, lease, watchdog, keys });
+    try {
+      return new Worker(bootId, { config, deps, lease, watchdog, keys });
+    } catch (e) {
+      // Nobody else would end it: its lease would be renewed for ever.
+      lease.end('stopped');
+      await watchdog.stop();
+      throw e;
+    }
   }
 
   private constructor(
@@ -153,7 +125,7 @@ export class Worker {
       instances: this.#instances,
       leaving: this.#leaving,
       isolation: config.isolation,
-      mayPlace: () => this.#draining === null && lease.mayRun(),
+      mayPlace: () => this.refusing === null,
     });
     const control = new Control({
       bootId,
@@ -179,6 +151,12 @@ export class Worker {
     return this.#lease.over;
   }
 
+  /** Why it takes no placements; null where it does. */
+  get refusing(): 'draining' | 'fenced' | null {
+    if (this.#draining !== null) return 'draining';
+    return this.#lease.mayRun() ? null : 'fenced';
+  }
+
   get gauges(): WorkerGauges {
     return {
       instances: this.#instances.size,
@@ -195,7 +173,8 @@ export class Worker {
 
   /** Places nothing any more and releases every instance; resolves with how many left. The successor never starts first (C10). */
   drain(): Promise<number> {
-    this.#draining ??= this.#releaseAll();
+    // A turn later: by then whoever asks, and the heartbeat, sees that it drains.
+    this.#draining ??= Promise.resolve().then(() => this.#releaseAll());
     return this.#draining;
   }
 
@@ -212,10 +191,11 @@ export class Worker {
 
   async #releaseAll(): Promise<number> {
     this.#heartbeat.beat();
-    const leaving = [...this.#instances.values()].map((instance) => this.#leaving.release(instance, 'drain'));
-    const left = await Promise.allSettled(leaving);
+    const [left] = await Promise.all([this.#leaving.releaseAll('drain'), this.#activator.decided()]);
+    // Those that were already on their way here; none have come since.
+    const leftLater = await this.#leaving.releaseAll('drain');
     this.#heartbeat.beat();
-    return left.length;
+    return left + leftLater;
   }
 
   #end(why: LeaseEnd): Promise<void> {
@@ -227,7 +207,7 @@ export class Worker {
   /** Nothing may be answered or run from here on: the containers die now, and not only by the watchdog. */
   async #tearDown(): Promise<void> {
     for (const instance of this.#instances.values()) {
-      instance.leave(false);
+      instance.leave('moving');
       instance.gone();
     }
     this.#instances.clear();
@@ -251,8 +231,9 @@ export class Worker {
 
   #eventsOf(container: Container): ContainerEvents {
     const tunnels = new Tunnels(container, () => this.#deps.transport(this.#capabilities.keys));
+    const gate = new LogGate(this.#deps.clock);
     return {
-      onLog: (origin, body) => this.#logs.write(origin, body),
+      onLog: (origin, body) => this.#logs.write(origin, body, gate),
       onTunnel: (kind, ref, body) => tunnels.onFrame(kind, ref, body),
       onDied: () => tunnels.close(),
     };
@@ -270,7 +251,7 @@ export class Worker {
       workerId,
       bootId: this.bootId,
       address,
-      state: this.#draining === null && this.#lease.mayRun() ? 'ready' : 'draining',
+      state: this.refusing === null ? 'ready' : 'draining',
       instances: this.#instances.size,
       containers: this.#pool.containers,
       maxContainers,

@@ -31,7 +31,7 @@ export interface ClientTransport extends Transport {
 /** What a client is made of. */
 export interface ClientParts {
   readonly transport: ClientTransport;
-  /** `host:port` of the router, for messages. */
+  /** `host:port` of the router, or of several, separated by commas; for messages. */
   readonly endpoint: string;
   readonly clock: Clock;
   readonly random: Random;
@@ -189,13 +189,17 @@ export class ClientCore implements TargetHost {
 
   async #askUntilAnswered(method: string, bytes: Uint8Array, signal: AbortSignal | undefined): Promise<Uint8Array> {
     const giveUpAt = this.clock.monotonic() + patienceMs;
+    let untried = this.endpoint.split(',').length;
     for (let backoffMs = 25; ; backoffMs = Math.min(longestBackoffMs, backoffMs * 2)) {
       try {
         const options = { timeoutMs: unaryTimeoutMs, ...(signal === undefined ? {} : { signal }) };
         return await this.transport.unary(method, bytes, options);
       } catch (e) {
         if (!isHoldfastError(e, 'Unavailable')) throw e;
-        if (this.#isClosed || this.clock.monotonic() + backoffMs > giveUpAt) throw unreachable(this.endpoint, e);
+        // One that is frozen takes longer than that to be noticed; the others shall have their turn.
+        untried -= 1;
+        const isLate = untried <= 0 && this.clock.monotonic() + backoffMs > giveUpAt;
+        if (this.#isClosed || isLate) throw unreachable(this.endpoint, e);
         await this.clock.sleep(backoffMs, signal);
       }
     }

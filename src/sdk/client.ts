@@ -10,11 +10,14 @@ import type { WorkerInfo } from './infos.js';
 
 /** Where the router is and who is asking. */
 export interface ClientOptions {
-  /** `host:port`, or a URL; `https` means TLS. Default: HOLDFAST_ENDPOINT, else `127.0.0.1:7070`. */
+  /**
+   * `host:port`, or a URL; `https` means TLS. Several routers are separated by commas: the next is taken where one cannot
+   * be reached. Default: HOLDFAST_ENDPOINT, else `127.0.0.1:7070`.
+   */
   readonly endpoint?: string;
   /** Default: HOLDFAST_TOKEN, else the one of `holdfast dev` on this machine. */
   readonly token?: string;
-  /** PEM text or paths of PEM files. Default: HOLDFAST_CA as `ca`. */
+  /** PEM texts, or paths of PEM files. Default: HOLDFAST_CA, HOLDFAST_CERT and HOLDFAST_KEY. */
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
 }
 

@@ -3,7 +3,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, systemRandom } from '../adapters/system/clock.js';
 import { HoldfastError } from '../common/errors.js';
-import { createGrpcTransport } from '../wire/grpc-transport.js';
+import { createGrpcTransport, type GrpcTransport } from '../wire/grpc-transport.js';
 import { initTracing } from '../wire/tracing.js';
 import type { ClientParts } from './client-core.js';
 
@@ -28,19 +28,24 @@ let tracing: Promise<void> | null | undefined;
 
 /** The parts of a client that the environment describes; what is given goes first. @throws InvalidArgument */
 export function environmentParts(given: GivenSettings): ClientParts {
-  const { endpoint, token, tls } = settings(given, process.env);
+  const { endpoint } = settings(given, process.env);
   tracing ??= startTracing(process.env);
-  return {
-    transport: createGrpcTransport({
-      endpoint,
-      keepsProcessAlive: false,
-      ...(token === null ? {} : { token }),
-      ...(tls === null ? {} : { tls: pemTexts(tls ?? {}) }),
-    }),
+  const transport = openTransport(given, { env: process.env, keepsProcessAlive: false });
+  return { transport, endpoint, ...systemParts, tracing };
+}
+
+/** Connections as the environment describes them; what is given goes first. @throws InvalidArgument */
+export function openTransport(
+  given: GivenSettings,
+  { env, keepsProcessAlive }: { readonly env: NodeJS.ProcessEnv; readonly keepsProcessAlive: boolean },
+): GrpcTransport {
+  const { endpoint, token, tls } = settings(given, env);
+  return createGrpcTransport({
     endpoint,
-    ...systemParts,
-    tracing,
-  };
+    keepsProcessAlive,
+    ...(token === null ? {} : { token }),
+    ...(tls === null ? {} : { tls: pemTexts(tls ?? {}) }),
+  });
 }
 
 /** What a child that runs the user's module may know of this environment. */
@@ -55,12 +60,31 @@ export function scrubbedEnvironment(): Record<string, string> {
 export function settings(given: GivenSettings, env: NodeJS.ProcessEnv): Settings {
   const dev = given.token === undefined && env['HOLDFAST_TOKEN'] === undefined ? readDevFile(env) : null;
   const named = given.endpoint ?? env['HOLDFAST_ENDPOINT'];
-  const { endpoint, isTls } = parseEndpoint(named ?? dev?.endpoint ?? defaultEndpoint);
+  const { endpoint, isTls } = parseEndpoints(named ?? dev?.endpoint ?? defaultEndpoint);
   // The token of `holdfast dev` is for its own router, not for whatever else is named.
   const devToken = dev !== null && parseEndpoint(dev.endpoint).endpoint === endpoint ? dev.token : null;
-  const ca = env['HOLDFAST_CA'];
-  const tls = given.tls ?? (ca === undefined ? (isTls ? {} : null) : { ca });
+  const tls = given.tls ?? environmentTls(env) ?? (isTls ? {} : null);
   return { endpoint, token: given.token ?? env['HOLDFAST_TOKEN'] ?? devToken, tls };
+}
+
+function environmentTls(env: NodeJS.ProcessEnv): GivenSettings['tls'] | null {
+  const { HOLDFAST_CA: ca, HOLDFAST_CERT: cert, HOLDFAST_KEY: key } = env;
+  if (!cert !== !key) {
+    const [there, missing] = cert ? ['HOLDFAST_CERT', 'HOLDFAST_KEY'] : ['HOLDFAST_KEY', 'HOLDFAST_CERT'];
+    throw new HoldfastError('InvalidArgument', `${there} is set and ${missing} is not: set both, or neither`);
+  }
+  if (!ca && !cert) return null;
+  return { ...(ca ? { ca } : {}), ...(cert && key ? { cert, key } : {}) };
+}
+
+/** One or several, separated by commas. @throws InvalidArgument */
+function parseEndpoints(text: string): { readonly endpoint: string; readonly isTls: boolean } {
+  const endpoints = text.split(',').map((part) => parseEndpoint(part.trim()));
+  const isTls = endpoints.some((one) => one.isTls);
+  if (isTls && !endpoints.every((one) => one.isTls)) {
+    throw new HoldfastError('InvalidArgument', `write https:// before all endpoints or before none, got ${text}`);
+  }
+  return { endpoint: endpoints.map((one) => one.endpoint).join(','), isTls };
 }
 
 /** `host:port`, `http://host:port` or `https://host:port`. @throws InvalidArgument */

@@ -5,9 +5,10 @@ import type { ControlRequest } from '../wire/gen/holdfast/v1/router.js';
 export type ControlOp = Exclude<NonNullable<ControlRequest['op']>, { $case: 'cancel' }>;
 
 export function unreachable(endpoint: string, cause: unknown): HoldfastError {
+  const why = cause instanceof Error ? / cannot be reached: (.+)/.exec(cause.message)?.[1] : undefined;
   return new HoldfastError(
     'Unavailable',
-    `no router answers at ${endpoint}; start one with \`holdfast dev\`, or set HOLDFAST_ENDPOINT`,
+    `no router answers at ${endpoint}${why === undefined ? '' : ` (${why})`}; start one with \`holdfast dev\`, or set HOLDFAST_ENDPOINT`,
     { details: { endpoint }, cause: cause ?? undefined },
   );
 }

@@ -78,10 +78,21 @@ export function fromGrpcError(error: unknown, endpoint: string): HoldfastError {
     });
   }
   // The rest is what grpc-js makes of broken connections (also CANCELLED and INTERNAL) and of servers of others.
-  return new HoldfastError('Unavailable', `${endpoint} cannot be reached: ${text}`, {
+  return new HoldfastError('Unavailable', `${endpoint} cannot be reached: ${reasonIn(text)}`, {
     outcome: neverSent.test(text) ? 'not-run' : 'unknown',
     details: { endpoint },
   });
+}
+
+/** What broke, without what grpc-js and OpenSSL say around it. */
+function reasonIn(details: string): string {
+  const text = details.replace(/\s+/g, ' ').trim();
+  const reason =
+    /^No connection established\. Last error: (?:Error: )?(.+?)\.? Resolution note:/.exec(text)?.[1] ?? text;
+  const tls = /:SSL routines:[^:]*:([^:]+):/.exec(reason)?.[1];
+  if (tls !== undefined) return tls === 'wrong version number' ? 'it speaks no TLS' : `TLS: ${tls}`;
+  if (reason.startsWith('Failed to connect')) return 'it breaks off: does it want TLS, or a certificate?';
+  return reason;
 }
 
 /** Status details are a header: one line of bounded length. */

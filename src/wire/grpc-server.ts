@@ -1,3 +1,4 @@
+import { createSecureContext } from 'node:tls';
 import {
   type Metadata,
   Server,
@@ -143,6 +144,15 @@ function serverCredentials(tls: TlsTexts | undefined): ServerCredentials {
   const { ca, cert, key } = tls;
   if (cert === undefined || key === undefined) {
     throw new HoldfastError('InvalidArgument', 'a server with tls needs cert and key');
+  }
+  // Here they are known to be the reason; where they are used they make a port that cannot be had.
+  try {
+    createSecureContext({ cert, key, ca });
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new HoldfastError('InvalidArgument', `the certificate, its key or the authority cannot be used: ${why}`, {
+      cause,
+    });
   }
   const pair = { private_key: Buffer.from(key), cert_chain: Buffer.from(cert) };
   return ServerCredentials.createSsl(ca === undefined ? null : Buffer.from(ca), [pair], ca !== undefined);

@@ -16,10 +16,11 @@ import { GrpcChannel } from './grpc-channel.js';
 import { fromGrpcError } from './grpc-errors.js';
 import { type ChannelFormat, encodedFormat, linkBatchFormat } from './grpc-messages.js';
 import { clientOptions } from './grpc-options.js';
+import { type DialedRouter, GrpcRouters } from './grpc-routers.js';
 import { unreferenced } from './grpc-unreferenced.js';
 
 export interface GrpcTransportOptions {
-  /** `host:port` of a router. */
+  /** `host:port` of a router; of several that are equal, separated by commas: the next where one cannot be reached. */
   readonly endpoint: string;
   /** Sent with every call as `authorization: Bearer`. */
   readonly token?: string | undefined;
@@ -69,48 +70,57 @@ interface Connection {
   users: number;
 }
 
+type StartCall = (
+  router: DialedRouter,
+  as: {
+    readonly path: string;
+    readonly options: CallOptions;
+    readonly answer: (error: ServiceError | null, reply?: Buffer) => void;
+  },
+) => { cancel(): void };
+
 class RouterTransport implements GrpcTransport {
   readonly #endpoint: string;
   readonly #credentials: ChannelCredentials;
   readonly #metadata = new Metadata();
-  readonly #router: Client;
+  readonly #routers: GrpcRouters;
   /** One per worker that has a channel open. */
   readonly #workers = new Map<string, Connection>();
   #isClosed = false;
 
   constructor({ endpoint, token, tls, keepsProcessAlive = true }: GrpcTransportOptions) {
-    this.#endpoint = checkedAddress(endpoint);
+    const [first = '', ...others] = endpoint.split(',');
+    this.#endpoint = endpoint;
     this.#credentials = keepsProcessAlive ? credentialsOf(tls) : unreferenced(credentialsOf(tls));
     if (token !== undefined) this.#metadata.set('authorization', `Bearer ${token}`);
-    this.#router = new Client(this.#endpoint, this.#credentials, clientOptions);
+    this.#routers = new GrpcRouters([checkedAddress(first), ...others.map(checkedAddress)], this.#credentials);
   }
 
   openRouter(): Channel {
     this.#check();
-    return this.#open(this.#router, RouterService.control.path, { format: encodedFormat, address: this.#endpoint });
+    return this.#routers.open(({ client, address }) => {
+      const stream = this.#stream(client, RouterService.control.path, encodedFormat);
+      return { channel: new GrpcChannel({ side: 'client', stream }, address), cancel: () => stream.cancel() };
+    });
   }
 
   openWorker(address: string): Channel {
     this.#check();
     const connection = this.#workerConnection(checkedAddress(address));
     connection.users += 1;
-    return this.#open(connection.client, WorkerService.calls.path, {
-      format: linkBatchFormat,
-      address,
-      released: () => {
-        connection.users -= 1;
-        if (connection.users > 0) return;
-        if (this.#workers.get(address) === connection) this.#workers.delete(address);
-        connection.client.close();
-      },
+    const stream = this.#stream(connection.client, WorkerService.calls.path, linkBatchFormat);
+    return new GrpcChannel({ side: 'client', stream }, address, () => {
+      connection.users -= 1;
+      if (connection.users > 0) return;
+      if (this.#workers.get(address) === connection) this.#workers.delete(address);
+      connection.client.close();
     });
   }
 
   unary(method: string, request: Uint8Array, limits: RpcLimits): Promise<Uint8Array> {
-    return this.#call(method, limits, (path, answer) => {
-      const options = callOptions(limits.timeoutMs);
-      return this.#router.makeUnaryRequest(path, toBuffer, same, request, this.#metadata, options, answer);
-    });
+    return this.#call(method, limits, ({ client }, { path, options, answer }) =>
+      client.makeUnaryRequest(path, toBuffer, same, request, this.#metadata, options, answer),
+    );
   }
 
   async upload(
@@ -119,9 +129,8 @@ class RouterTransport implements GrpcTransport {
     limits: RpcLimits,
   ): Promise<Uint8Array> {
     const source: { failure?: unknown } = {};
-    const answer = this.#call(method, limits, (path, answered) => {
-      const options = callOptions(limits.timeoutMs);
-      const stream = this.#router.makeClientStreamRequest(path, toBuffer, same, this.#metadata, options, answered);
+    const answered = this.#call(method, limits, ({ client }, { path, options, answer }) => {
+      const stream = client.makeClientStreamRequest(path, toBuffer, same, this.#metadata, options, answer);
       void sendAll(stream, requests).catch((error: unknown) => {
         source.failure = error;
         stream.cancel();
@@ -129,7 +138,7 @@ class RouterTransport implements GrpcTransport {
       return stream;
     });
     try {
-      return await answer;
+      return await answered;
     } catch (error) {
       throw 'failure' in source ? source.failure : error;
     }
@@ -141,14 +150,16 @@ class RouterTransport implements GrpcTransport {
     { signal }: { readonly signal?: AbortSignal | undefined },
   ): AsyncIterable<Uint8Array> {
     this.#check();
+    const router = await this.#routers.connected(Number.POSITIVE_INFINITY, signal);
+    this.#check();
     signal?.throwIfAborted();
-    const stream = this.#router.makeServerStreamRequest(pathOf(method), toBuffer, same, request, this.#metadata, {});
+    const stream = router.client.makeServerStreamRequest(pathOf(method), toBuffer, same, request, this.#metadata, {});
     const cancel = () => stream.cancel();
     signal?.addEventListener('abort', cancel, { once: true });
     try {
       for await (const message of stream) yield message as Buffer;
     } catch (error) {
-      throw this.#failure(error, signal);
+      throw this.#failure(error, { router, signal });
     } finally {
       signal?.removeEventListener('abort', cancel);
       stream.cancel();
@@ -159,21 +170,15 @@ class RouterTransport implements GrpcTransport {
     this.#isClosed = true;
     for (const { client } of this.#workers.values()) client.close();
     this.#workers.clear();
-    this.#router.close();
+    this.#routers.close();
   }
 
   #check(): void {
     if (this.#isClosed) throw new HoldfastError('Unavailable', `the client of ${this.#endpoint} is closed`);
   }
 
-  #open(
-    client: Client,
-    path: string,
-    to: { readonly format: ChannelFormat; readonly address: string; readonly released?: () => void },
-  ): Channel {
-    const { serialize, deserialize } = to.format;
-    const stream = client.makeBidiStreamRequest(path, serialize, deserialize, this.#metadata, {});
-    return new GrpcChannel({ side: 'client', stream }, to.address, to.released);
+  #stream(client: Client, path: string, { serialize, deserialize }: ChannelFormat) {
+    return client.makeBidiStreamRequest(path, serialize, deserialize, this.#metadata, {});
   }
 
   #workerConnection(address: string): Connection {
@@ -184,41 +189,41 @@ class RouterTransport implements GrpcTransport {
     return connection;
   }
 
-  #call(
-    method: string,
-    { signal }: RpcLimits,
-    start: (path: string, answer: (error: ServiceError | null, reply?: Buffer) => void) => { cancel(): void },
-  ): Promise<Uint8Array> {
-    return new Promise((resolve, reject) => {
+  async #call(method: string, { timeoutMs, signal }: RpcLimits, start: StartCall): Promise<Uint8Array> {
+    this.#check();
+    const path = pathOf(method);
+    const options = callOptions(timeoutMs);
+    const router = await this.#routers.connected(options.deadline, signal);
+    return await new Promise((resolve, reject) => {
       this.#check();
       signal?.throwIfAborted();
       const cancel = () => call.cancel();
-      const call = start(pathOf(method), (error, reply) => {
+      const answer = (error: ServiceError | null, reply?: Buffer) => {
         signal?.removeEventListener('abort', cancel);
-        if (error !== null || reply === undefined) reject(this.#failure(error, signal));
+        if (error !== null || reply === undefined) reject(this.#failure(error, { router, signal }));
         else resolve(reply);
-      });
+      };
+      const call = start(router, { path, options, answer });
       signal?.addEventListener('abort', cancel, { once: true });
     });
   }
 
-  #failure(error: unknown, signal: AbortSignal | undefined): unknown {
+  #failure(error: unknown, of: { readonly router: DialedRouter; readonly signal: AbortSignal | undefined }): unknown {
+    const { router, signal } = of;
     if (signal?.aborted) return signal.reason;
-    const failure = fromGrpcError(error, this.#endpoint);
-    if (
-      failure.code !== 'DeadlineExceeded' ||
-      this.#router.getChannel().getConnectivityState(false) === connectivityState.READY
-    ) {
-      return failure;
-    }
-    return new HoldfastError('Unavailable', `${this.#endpoint} did not answer in time: it is not connected`, {
-      details: { endpoint: this.#endpoint },
+    const failure = fromGrpcError(error, router.address);
+    const isReady = router.client.getChannel().getConnectivityState(false) === connectivityState.READY;
+    const isUnconnected = failure.code === 'DeadlineExceeded' && !isReady;
+    if (isUnconnected || failure.code === 'Unavailable') this.#routers.leave(router);
+    if (!isUnconnected) return failure;
+    return new HoldfastError('Unavailable', `${router.address} did not answer in time: it is not connected`, {
+      details: { endpoint: router.address },
     });
   }
 }
 
 /** grpc-js takes an end, not a length, and reads the same clock. */
-function callOptions(timeoutMs: number): CallOptions {
+function callOptions(timeoutMs: number): CallOptions & { readonly deadline: number } {
   // biome-ignore lint/plugin: grpc-js keeps its own timers by this clock, and no simulation runs over gRPC
   return { deadline: Date.now() + timeoutMs };
 }
@@ -232,7 +237,11 @@ function credentialsOf(tls: TlsTexts | undefined): ChannelCredentials {
   try {
     return credentials.createSsl(pem(tls.ca), pem(tls.key), pem(tls.cert));
   } catch (error) {
-    throw new HoldfastError('InvalidArgument', `the tls texts are not valid PEM: ${error}`);
+    const why = error instanceof Error ? error.message : String(error);
+    throw new HoldfastError(
+      'InvalidArgument',
+      `the tls texts are not PEM, or the key is not the certificate's: ${why}`,
+    );
   }
 }
 

@@ -39,6 +39,18 @@ describe('the cluster that a command talks to', () => {
     expect(() => findConnection({}, env)).toThrow(/start one with `holdfast dev`/);
     expect(() => findConnection({ endpoint: 'h:1', token: 't', ca: 'no-such.pem' }, env)).toThrow(/no-such\.pem/);
   });
+
+  it('is shown a certificate with its key, or none', () => {
+    const file = import.meta.filename;
+    const to = { endpoint: 'h:1', token: 't' };
+    expect(findConnection({ ...to, cert: file }, { ...env, HOLDFAST_KEY: file }).tls).toEqual({
+      cert: file,
+      key: file,
+    });
+    expect(() => findConnection({ ...to, cert: file }, env)).toThrow(/--key or HOLDFAST_KEY/);
+    expect(() => findConnection(to, { ...env, HOLDFAST_KEY: file })).toThrow(/--cert or HOLDFAST_CERT/);
+    expect(() => findConnection({ ...to, cert: file, key: 'no-such.key' }, env)).toThrow(/--key: .*no-such\.key/);
+  });
 });
 
 describe('the state file of holdfast dev', () => {

@@ -88,7 +88,7 @@ describe('errors', () => {
     expect(first).toBe('error UserError: RangeError: no stock');
     expect(frame).toMatch(/^ {4}at .*Counter\.fail/);
     expect(stderr).toContain('  caused by TypeError: the deeper reason');
-    expect(stderr).not.toContain('/dist/');
+    expect(stderr).not.toMatch(/activation|running-call|holdfast\/dev\//);
   });
 
   it('are one JSON document on stderr where that is asked for', async () => {
@@ -102,6 +102,8 @@ describe('errors', () => {
   it.each([
     [2, 'InvalidArgument', ['call', counter, 'e', 'add', '5']],
     [2, 'InvalidArgument', ['call', counter]],
+    [2, 'InvalidArgument', ['call', counter, 'e', 'say']],
+    [2, 'InvalidArgument', ['attach', import.meta.filename, 'add']],
     [2, 'InvalidArgument', ['cal']],
     [2, 'InvalidArgument', ['ps', '--limit', 'x']],
     [2, 'InvalidArgument', ['deploy', 'no-such-file.ts']],
@@ -116,6 +118,24 @@ describe('errors', () => {
     const finished = await home.run([...args]);
     expect(finished).toMatchObject({ exitCode, stdout: '' });
     expect(finished.stderr).toMatch(new RegExp(`^error ${code}: \\S`));
+  });
+});
+
+describe('help', () => {
+  it('about a command that is not there says so', async () => {
+    const { exitCode, stderr } = await home.run(['help', 'cal']);
+    expect(exitCode).toBe(2);
+    expect(stderr).toMatch(/^error InvalidArgument: there is no command 'cal'/m);
+  });
+});
+
+describe('a class that is not exported', () => {
+  it('is deployed and called as any other', async () => {
+    const file = join(home.folder, 'hidden.ts');
+    const declared = `@app.cls() class Hidden { @method() greet(name: string) { return name; } }`;
+    writeFileSync(file, `import { App, method } from 'holdfast';\nconst app = new App('hidden');\n${declared}\n`);
+    expect(await home.json('deploy', file)).toMatchObject({ app: 'hidden', classes: ['Hidden'] });
+    expect(await home.out('call', 'hidden/Hidden', 'one', 'greet', '["Ada"]')).toBe('Ada');
   });
 });
 
@@ -152,7 +172,9 @@ describe('what there is', () => {
       name: 'Counter',
       state: 'active',
     });
-    expect(await home.json('apps')).toMatchObject([{ name: 'shop', resources: ['Counter', 'Greeter'] }]);
+    expect(await home.json('apps')).toContainEqual(
+      expect.objectContaining({ name: 'shop', resources: ['Counter', 'Greeter'] }),
+    );
     expect(await home.json('workers')).toMatchObject([
       { id: 'dev', state: 'ready', offer: { cpuCores: expect.any(Number) } },
     ]);
@@ -184,6 +206,7 @@ describe('what there is', () => {
     expect(await follower.ended).toBe(0);
     expect(await home.out('logs', `${counter}/talker`)).toMatch(/shop\/Counter\/talker good morning length=12$/m);
     expect(await dev.line(/talker good morning/)).toContain('length=12');
+    expect(await home.run(['logs', 'nothing'])).toMatchObject({ exitCode: 0, stderr: 'no lines of nothing\n' });
   });
 });
 
@@ -216,6 +239,22 @@ describe('a change of the module', () => {
     await dev.line(/app\.ts changed: deployed shop, deployment 3$/);
     expect(await home.out('call', counter, 'changed', 'add')).toBe('1');
     expect(dev.output).toContain('counter ends: redeploy');
+  });
+});
+
+describe('a module with several apps', () => {
+  it('is one app of a cluster, which is named', async () => {
+    await using other = new Home();
+    const file = join(other.folder, 'two.ts');
+    const declared = ['one', 'two'].map((name) => {
+      const header = `const ${name} = new App('${name}');`;
+      return `${header} @${name}.cls({ name: '${name}-class' }) class ${name}Class { @method() hi() { return 1; } }`;
+    });
+    writeFileSync(file, `import { App, method } from 'holdfast';\n${declared.join('\n')}\n`);
+    await using running = other.start(['dev', file, '--app', 'two', '--listen', '127.0.0.1:0']);
+    expect(await running.line(/ app /)).toMatch(/two, deployment 1: two-class$/);
+    const unnamed = await other.run(['deploy', file]);
+    expect(unnamed.stderr).toMatch(/several apps: 'one', 'two'; .*--app/);
   });
 });
 

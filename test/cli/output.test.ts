@@ -5,10 +5,12 @@ import { errorDocument, errorLines, reportError } from '../../src/cli/output/err
 import { exitCodeOf, exitCodesHelp } from '../../src/cli/output/exit-codes.js';
 import { toJson } from '../../src/cli/output/json-value.js';
 import { createProcessLog } from '../../src/cli/output/process-log.js';
+import { withProgress } from '../../src/cli/output/progress.js';
 import { tableLines } from '../../src/cli/output/table.js';
 import { valueText } from '../../src/cli/output/value.js';
 import { HoldfastError } from '../../src/common/errors.js';
 import { decodeError, encodeUserError } from '../../src/wire/errors.js';
+import { ManualClock } from '../manual-clock.js';
 import { fakeTerminal } from './fake-terminal.js';
 
 describe('an error', () => {
@@ -30,6 +32,18 @@ describe('an error', () => {
     expect(lines[1]).toMatch(/^ {4}at .*output\.test\.ts/);
     expect(lines.some((line) => line.includes('caused by TypeError: inner'))).toBe(true);
     expect(lines.some((line) => line.includes('node:internal'))).toBe(false);
+  });
+
+  it('shows places in the deployed module, not in a copy of it on some worker, and none of the runtime', () => {
+    const thrown = new RangeError('too much');
+    thrown.stack = [
+      'RangeError: too much',
+      '    at Basket.add (/var/lib/holdfast/w1/bundles/src/app.ts:11:24)',
+      '    at <anonymous> (/node_modules/holdfast/src/common/activation.ts:95:47)',
+      '    at AsyncLocalStorage.run (node:async_hooks:346:14)',
+    ].join('\n');
+    const lines = errorLines(decodeError(encodeUserError(thrown)), fakeTerminal());
+    expect(lines).toEqual(['error UserError: RangeError: too much', '    at Basket.add (src/app.ts:11:24)']);
   });
 
   it('is one JSON document where that is asked for, with code, outcome, details and cause', () => {
@@ -149,6 +163,20 @@ describe('values and times for people', () => {
       '2h',
       '2d',
     ]);
+  });
+});
+
+describe('progress', () => {
+  it('keeps to one row, whatever it is about', async () => {
+    const drawn: string[] = [];
+    const terminal = { ...fakeTerminal(40), isInteractive: true, redraw: (text: string) => void drawn.push(text) };
+    await withProgress(
+      `waiting for shop/Basket/${'x'.repeat(100)}`,
+      { terminal, clock: new ManualClock() },
+      async () => 1,
+    );
+    expect(drawn[0]).toMatch(/^⠋ waiting for shop\/Basket\/x+…$/);
+    expect(drawn[0]).toHaveLength(39);
   });
 });
 

@@ -73,7 +73,7 @@ describe('a cluster of processes', () => {
     await worker.line(/watchdog of boot .*: /);
     worker.signal('SIGCONT');
     expect(JSON.parse(await worker.line(/worker\.fenced/))).toMatchObject({ level: 'error', worker: 'slept' });
-    await worker.says(/worker\.fenced[^]*worker\.ready/);
+    await worker.says(/worker\.fenced[\s\S]*worker\.ready/);
     worker.signal('SIGTERM');
     expect(await worker.ended).toBe(0);
   });
@@ -86,7 +86,7 @@ describe('a cluster of processes', () => {
     await worker.line(/worker\.fenced/);
     expect(await readiness(http)).toMatch(/^503 .*cut-off .*fenced/);
     redis.signal('SIGCONT');
-    await worker.says(/worker\.fenced[^]*worker\.ready/);
+    await worker.says(/worker\.fenced[\s\S]*worker\.ready/);
     expect(await readiness(http)).toBe('200 ok');
   });
 });
@@ -111,6 +111,9 @@ describe('a server that cannot start', () => {
     const plain = await home.run(['router', '--listen', '0.0.0.0:0'], { env });
     expect(plain).toMatchObject({ exitCode: 2 });
     expect(plain.stderr).toContain('--allow-plain');
+    const id = await home.run(['worker', '--listen', '127.0.0.1:0', '--id', 'a.b'], { env });
+    expect(id).toMatchObject({ exitCode: 2, stdout: '' });
+    expect(id.stderr).toMatch(/^error InvalidArgument: worker id "a\.b" .+\n$/);
     const isolation = await home.run(['worker', '--listen', '127.0.0.1:0', '--isolation', 'bubblewrap'], { env });
     expect(isolation).toMatchObject({ exitCode: 7 });
     expect(isolation.stderr).toMatch(/^error SandboxUnavailable: /);

@@ -127,10 +127,11 @@ describe('the manifest of a module', () => {
   test('is refused where the module has no app, throws, or ends its process', async () => {
     expect((await refusal(describeFixture('no-app.ts'))).message).toContain('declares no app');
     const thrown = await refusal(describeFixture('throwing-app.ts'));
-    expect(thrown.message).toContain('RangeError: the model file is missing');
+    expect(thrown.message).toMatch(/, at throwing-app\.ts:5:\d+: RangeError: the model file is missing$/);
     expect(thrown.cause).toMatchObject({ message: 'the model file is missing', path: '/models/a' });
     expect((thrown.cause as Error).stack).toContain('throwing-app.ts:5');
     expect((await refusal(describeFixture('exiting-app.ts'))).message).toMatch(/with code 3 .*about to leave/);
+    expect((await refusal(describeFixture('waiting-app.ts'))).message).toContain('what never comes');
   });
 
   test('is refused where the module talks to the cluster while it loads', async () => {

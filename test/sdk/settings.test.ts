@@ -49,6 +49,27 @@ describe('the settings of a client', () => {
     });
   });
 
+  test('take several routers, all with TLS or all without', () => {
+    const several = settings({ endpoint: 'a, http://b:1 ,c:2' }, nowhere);
+    expect(several).toMatchObject({ endpoint: 'a:7070,b:1,c:2', tls: null });
+    expect(settings({}, { ...nowhere, HOLDFAST_ENDPOINT: 'https://a,https://b:1' })).toMatchObject({
+      endpoint: 'a:443,b:1',
+      tls: {},
+    });
+    expect(() => settings({ endpoint: 'https://a,b' }, nowhere)).toThrow('before all endpoints or before none');
+    expect(() => settings({ endpoint: 'a,,b' }, nowhere)).toThrow('an endpoint must be host:port or a URL');
+    expect(settings({ endpoint: '127.0.0.1:9001,b:1' }, { XDG_STATE_HOME: folder }).token).toBe(null);
+  });
+
+  test('show the certificate that the environment names, with its key', () => {
+    const env = { ...nowhere, HOLDFAST_CERT: '/cert.pem', HOLDFAST_KEY: '/key.pem' };
+    expect(settings({}, env).tls).toEqual({ cert: '/cert.pem', key: '/key.pem' });
+    expect(settings({}, { ...env, HOLDFAST_CA: '/ca.pem' }).tls).toMatchObject({ ca: '/ca.pem', cert: '/cert.pem' });
+    expect(settings({ tls: {} }, env).tls).toEqual({});
+    expect(() => settings({}, { ...env, HOLDFAST_KEY: '' })).toThrow('HOLDFAST_KEY is not: set both');
+    expect(() => settings({}, { ...nowhere, HOLDFAST_KEY: '/key.pem' })).toThrow('HOLDFAST_CERT is not: set both');
+  });
+
   test('understand URLs', () => {
     expect(settings({ endpoint: 'http://router' }, nowhere)).toMatchObject({ endpoint: 'router:7070', tls: null });
     expect(settings({ endpoint: 'https://router' }, nowhere)).toMatchObject({ endpoint: 'router:443', tls: {} });

@@ -291,6 +291,7 @@ describe('handles', () => {
 describe('close and sleep', () => {
   it('is idempotent, lets the running call finish and refuses the waiting one', async () => {
     const instance = await remote.Counter.named('closing');
+    await instance.add(0);
     const running = instance.slow(300);
     const waiting = errorOf(instance.add(1));
     while ((await instance.inspect()).pending === 0);

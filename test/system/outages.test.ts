@@ -70,6 +70,26 @@ describe('parts that go away and come back', () => {
     expect((await instance.append('c', 3)).count).toBe(3);
   });
 
+  it('one of two routers: names go on at the other, and come back when that one is gone', async () => {
+    const first = await cluster.startRouter('127.0.0.1:0');
+    const second = await cluster.startRouter('127.0.0.1:0');
+    await using client = new Client({ endpoint: `${first.address},${second.address}`, token: cluster.token });
+    const remote = await App.lookup<LedgerApp>('ledger-test', { client });
+    const instance = await remote.Ledger.named('two-routers');
+    expect((await instance.append('c', 1)).count).toBe(1);
+    await first.kill();
+    expect((await (await remote.Ledger.named('after-the-first')).append('c', 1)).count).toBe(1);
+    expect(await client.workers()).toHaveLength(1);
+    await second.kill();
+    const waiting = remote.Ledger.named('after-both');
+    await cluster.startRouter(first.address);
+    expect((await (await waiting).append('c', 1)).count).toBe(1);
+    expect((await instance.append('c', 2)).count).toBe(2);
+    const unused = new Client({ endpoint: `${second.address},${first.address}`, token: cluster.token });
+    expect(await unused.workers()).toHaveLength(1);
+    await unused.close();
+  });
+
   it('the worker: a drained one is waited for, a call with a deadline is not late', async () => {
     const remote = await App.lookup<LedgerApp>('ledger-test', { client: cluster.client });
     const instance = await remote.Ledger.named('worker');

@@ -140,4 +140,18 @@ describe('errors on the wire', () => {
     expect(JSON.stringify(long.metadata.toJSON()).length).toBeLessThan(20_000);
     expect(fromGrpcError(long, 'r:1')).toMatchObject({ code: 'NotFound', message: 'x'.repeat(1_024) });
   });
+
+  it.each([
+    ['connect ECONNREFUSED 127.0.0.1:1', 'connect ECONNREFUSED 127.0.0.1:1'],
+    ['Failed to connect (2026-01-01T00:00:00.000Z)', 'it breaks off: does it want TLS, or a certificate?'],
+    ['80BC:error:0A00010B:SSL routines:ssl3_get_record:wrong version number:../record.c:350:\n', 'it speaks no TLS'],
+    [
+      '80BC:error:0A00045C:SSL routines:read:tlsv13 alert certificate required:rec.c:1',
+      'TLS: tlsv13 alert certificate required',
+    ],
+  ])('say why an endpoint cannot be reached, for %s', (said, why) => {
+    const details = `No connection established. Last error: Error: ${said}. Resolution note: `;
+    const error = fromGrpcError({ code: 14, details }, 'r:1');
+    expect(error).toMatchObject({ code: 'Unavailable', outcome: 'not-run', message: `r:1 cannot be reached: ${why}` });
+  });
 });

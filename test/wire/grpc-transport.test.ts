@@ -1,15 +1,15 @@
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/adapters/system/clock.js';
 import { HoldfastError } from '../../src/common/errors.js';
-import { Deployment, DeployPart, LogLine } from '../../src/wire/gen/holdfast/v1/router.js';
+import { ControlBatch, Deployment, DeployPart, LogLine } from '../../src/wire/gen/holdfast/v1/router.js';
 import { serveWorker } from '../../src/wire/grpc-server.js';
 import { createGrpcTransport } from '../../src/wire/grpc-transport.js';
+import { makeCertificates } from '../certificates.js';
 import { ChannelEnd } from '../contracts/channel-contract.js';
 import { grpcServer, streamOf } from './grpc-service.js';
 
@@ -48,6 +48,50 @@ describe('the transport', () => {
     expect(await new ChannelEnd(transport.openRouter()).closed()).toMatchObject(refused);
     expect(await new ChannelEnd(transport.openWorker(endpoint)).closed()).toMatchObject(refused);
     await transport.close();
+  });
+
+  it('goes to the next of several routers where one is not there, for whatever it is asked', async () => {
+    await using server = await grpcServer();
+    const endpoint = `${await freeAddress()},${server.address}`;
+    const limits = { timeoutMs: 5_000 };
+    const open = () => createGrpcTransport({ endpoint, token: 'good' });
+    const transports = [open(), open(), open(), open()] as const;
+    const [asking, uploading, downloading, streaming] = transports;
+    expect(await asking.unary('ListWorkers', new Uint8Array(0), limits)).toHaveLength(0);
+    const pieces = function* () {
+      yield bundlePart(Buffer.alloc(10));
+    };
+    expect(Deployment.decode(await uploading.upload('Deploy', pieces(), limits)).version).toBe(10);
+    for await (const line of downloading.download('Logs', new Uint8Array(0), {})) {
+      expect(LogLine.decode(line).message).toBe('line 0');
+      break;
+    }
+    // A stream breaks: whoever opens it again is at the next one.
+    expect(await new ChannelEnd(streaming.openRouter()).closed()).toMatchObject({ code: 'Unavailable' });
+    const { left, right } = await streamOf(server, () => streaming.openRouter());
+    const [near, far] = [new ChannelEnd(left), new ChannelEnd(right)];
+    near.channel.send(ControlBatch.encode({ requests: [], closeError: Buffer.alloc(0) }).finish());
+    await far.received(1);
+    await Promise.all(transports.map((transport) => transport.close()));
+  });
+
+  it('passes over a router that takes connections and says nothing', async () => {
+    const silent = createServer();
+    const sockets: Socket[] = [];
+    silent.on('connection', (socket) => sockets.push(socket)).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const { port } = silent.address() as { port: number };
+    await using server = await grpcServer();
+    const transport = createGrpcTransport({ endpoint: `127.0.0.1:${port},${server.address}`, token: 'good' });
+    const stream = new ChannelEnd(transport.openRouter());
+    expect(await stream.closed()).toMatchObject({ code: 'Unavailable', message: expect.stringContaining(`:${port}`) });
+    const limits = { timeoutMs: 60_000 };
+    expect(await transport.unary('ListWorkers', new Uint8Array(0), limits)).toHaveLength(0);
+    const fresh = createGrpcTransport({ endpoint: `127.0.0.1:${port},${server.address}`, token: 'good' });
+    expect(await fresh.unary('ListWorkers', new Uint8Array(0), limits)).toHaveLength(0);
+    await Promise.all([transport.close(), fresh.close()]);
+    for (const socket of sockets) socket.destroy();
+    silent.close();
   });
 
   it('gives up at the deadline and at the signal when the endpoint does not answer', async () => {
@@ -185,46 +229,12 @@ function bundlePart(value: Buffer): Uint8Array {
   return DeployPart.encode({ part: { $case: 'bundle', value } }).finish();
 }
 
-/** One authority and one certificate of it for `localhost`, made with openssl. */
 function certificates(): { ca: string; cert: string; key: string } {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-tls-'));
-  const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
-  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
   try {
-    openssl(
-      'req',
-      '-x509',
-      ...curve,
-      '-keyout',
-      'ca.key',
-      '-out',
-      'ca.pem',
-      '-days',
-      '1',
-      '-subj',
-      '/CN=test authority',
-    );
-    openssl('req', ...curve, '-keyout', 'key.pem', '-out', 'request.pem', '-subj', '/CN=localhost');
-    writeFileSync(join(folder, 'names'), 'subjectAltName=DNS:localhost');
-    openssl(
-      'x509',
-      '-req',
-      '-in',
-      'request.pem',
-      '-CA',
-      'ca.pem',
-      '-CAkey',
-      'ca.key',
-      '-CAcreateserial',
-      '-days',
-      '1',
-      '-extfile',
-      'names',
-      '-out',
-      'cert.pem',
-    );
-    const read = (name: string) => readFileSync(join(folder, name), 'utf8');
-    return { ca: read('ca.pem'), cert: read('cert.pem'), key: read('key.pem') };
+    const { ca, cert, key } = makeCertificates(folder);
+    const read = (path: string) => readFileSync(path, 'utf8');
+    return { ca: read(ca), cert: read(cert), key: read(key) };
   } finally {
     rmSync(folder, { recursive: true });
   }

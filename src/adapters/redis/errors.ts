@@ -24,6 +24,8 @@ const refusals: Readonly<Record<string, Refusal>> = {
   MISCONF: { retryable: true, why: 'it cannot save to its disk: see the log of Redis' },
 };
 const refusalCode = new RegExp(`\\b(?:${Object.keys(refusals).join('|')})\\b`);
+/** NOPERM of a command inside a script, which comes without that code; what ran before it in the script has written. */
+const deniedInScript = /user executing the script can't (?:run|access)/;
 
 /** What every store error says: which operation, at which server (its url without credentials). */
 export interface StoreOperation {
@@ -67,10 +69,16 @@ export function connectError(server: string, cause: unknown): HoldfastError {
 }
 
 function replyError(cause: unknown, message: string, { what, server }: StoreOperation): HoldfastError {
-  const refusal = refusals[refusalCode.exec(message)?.[0] ?? ''];
+  const isDeniedInScript = deniedInScript.test(message);
+  const refusal = refusals[isDeniedInScript ? 'NOPERM' : (refusalCode.exec(message)?.[0] ?? '')];
   if (refusal) {
     const { retryable, why } = refusal;
-    return new HoldfastError('Unavailable', `${what}: Redis at ${server} refuses, ${why}`, { retryable, cause });
+    const outcome = isDeniedInScript ? 'unknown' : 'not-run';
+    return new HoldfastError('Unavailable', `${what}: Redis at ${server} refuses, ${why}`, {
+      retryable,
+      outcome,
+      cause,
+    });
   }
   if (/\bWRONGTYPE\b/.test(message)) {
     const advice = 'another program writes keys that start with `hf:`; give Holdfast a database of its own';

@@ -1,11 +1,14 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { HoldfastError } from '../../common/errors.js';
+import { withProgress } from '../output/progress.js';
 import type { CommandContext } from './command-context.js';
 import { findConnection } from './connection.js';
 import { parseJsonArguments } from './json-arguments.js';
 import { type ConnectionOptions, type JsonOption, positiveNumber, withConnection } from './options.js';
+import { TimeLimit } from './time-limit.js';
 
 interface AttachOptions extends ConnectionOptions, JsonOption {
   readonly timeout?: number;
@@ -40,22 +43,29 @@ async function callAttached(
 ): Promise<void> {
   const args = parseJsonArguments(call.args, 'JSON-ARGS');
   const connection = findConnection(options, context.env);
-  const handle = await readHandle(call.handle);
-  const { timeout: timeoutMs, json = false } = options;
-  const [{ unlessStopped, withClient }, { Cls }, { runMethod }] = await Promise.all([
+  const limit = new TimeLimit(options.timeout, context);
+  const read = { what: 'the handle to be read', outcome: 'not-run' } as const;
+  const handle = await limit.during(read, readHandle(call.handle));
+  const { json = false } = options;
+  const [{ withClient }, { Cls }, { runMethod }] = await Promise.all([
     import('./client-access.js'),
     import('../../sdk/cls.js'),
     import('./run-method.js'),
   ]);
   await withClient(connection, async (client) => {
-    const instance = await unlessStopped(Cls.fromHandle(handle, { client }), context);
-    const limit = timeoutMs === undefined ? {} : { timeoutMs };
-    await runMethod(instance, { method: call.method, args, json, ...limit }, context);
+    const attached = { what: 'a worker for the instance, see `holdfast workers`', outcome: 'not-run' } as const;
+    const instance = await withProgress('looking for the instance', context, () =>
+      limit.during(attached, Cls.fromHandle(handle, { client })),
+    );
+    await runMethod(instance, { method: call.method, args, json, limit }, context);
   });
 }
 
 async function readHandle(given: string): Promise<string> {
   if (given === '-') return (await text(process.stdin)).trim();
+  if (existsSync(given)) {
+    throw new HoldfastError('InvalidArgument', `${given} is a file: write @${given} for the handle in it`);
+  }
   if (!given.startsWith('@')) return given;
   const file = given.slice(1);
   try {

@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
+import { withProgress } from '../output/progress.js';
 import type { CommandContext } from './command-context.js';
 import { findConnection } from './connection.js';
 import { parseJsonArguments } from './json-arguments.js';
 import type { NamedTarget } from './named-instance.js';
 import { type ConnectionOptions, type JsonOption, positiveNumber, withConnection } from './options.js';
 import { parseClassReference } from './references.js';
+import { TimeLimit } from './time-limit.js';
 
 interface CallCommandOptions extends ConnectionOptions, JsonOption {
   readonly init?: string;
@@ -44,15 +46,18 @@ async function callNamed(
   parseJsonArguments(options.init, '--init');
   const args = parseJsonArguments(call.args, 'JSON-ARGS');
   const connection = findConnection(options, context.env);
-  const { timeout: timeoutMs, json = false } = options;
-  const [{ unlessStopped, withClient }, { namedInstance }, { runMethod }] = await Promise.all([
+  const limit = new TimeLimit(options.timeout, context);
+  const { json = false } = options;
+  const [{ withClient }, { namedInstance }, { runMethod }] = await Promise.all([
     import('./client-access.js'),
     import('./named-instance.js'),
     import('./run-method.js'),
   ]);
   await withClient(connection, async (client) => {
-    const instance = await unlessStopped(namedInstance(client, call.target), context);
-    const limit = timeoutMs === undefined ? {} : { timeoutMs };
-    await runMethod(instance, { method: call.method, args, json, ...limit }, context);
+    const { reference, id } = call.target;
+    const instance = await withProgress(`looking for ${reference}/${id}`, context, () =>
+      namedInstance(client, call.target, limit),
+    );
+    await runMethod(instance, { method: call.method, args, json, limit }, context);
   });
 }

@@ -6,6 +6,7 @@ import type { CommandContext } from './command-context.js';
 import { findConnection } from './connection.js';
 import { type ConnectionOptions, type JsonOption, positiveNumber, withConnection } from './options.js';
 import { parseClassReference } from './references.js';
+import { TimeLimit } from './time-limit.js';
 
 interface CloseCommandOptions extends ConnectionOptions, JsonOption {
   readonly force?: boolean;
@@ -35,11 +36,16 @@ async function closeInstance(
 ): Promise<void> {
   const { app, className } = parseClassReference(target.reference);
   const connection = findConnection(options, context.env);
-  const { force = false, timeout: timeoutMs } = options;
+  const { force = false } = options;
+  const limit = new TimeLimit(options.timeout, context);
   const { withRouter } = await import('./router-access.js');
   const what = `${app}/${className}/${target.id}`;
+  const wait = { what: `${what} to close`, outcome: 'unknown' } as const;
   const reply = await withProgress(`closing ${what}`, context, () =>
-    withRouter(connection, context, (router) => router.close({ app, className, id: target.id }, { force, timeoutMs })),
+    withRouter(connection, context, (router) => {
+      const { timeoutMs = options.timeout } = limit.left(wait);
+      return limit.during(wait, router.close({ app, className, id: target.id }, { force, timeoutMs }));
+    }),
   );
   const { closed, alreadyClosed, exitHook, error } = reply;
   const { terminal } = context;

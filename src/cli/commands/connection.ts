@@ -1,13 +1,13 @@
-import { existsSync } from 'node:fs';
 import { HoldfastError } from '../../common/errors.js';
 import { readDevState } from '../dev/state-file.js';
-import type { ConnectionOptions } from './options.js';
+import { type ConnectionOptions, checkPem } from './options.js';
 
 /** Which cluster, and with which rights. */
 export interface Connection {
   readonly endpoint: string;
   readonly token: string;
-  readonly tls?: { readonly ca: string };
+  /** Paths of PEM files. */
+  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
 }
 
 const defaultEndpoint = '127.0.0.1:7070';
@@ -31,8 +31,21 @@ export function findConnection(options: ConnectionOptions, env: NodeJS.ProcessEn
   const endpoint = named || defaultEndpoint;
   const token = givenToken || (dev?.endpoint === endpoint ? dev.token : undefined);
   if (!token) throw new HoldfastError('Unauthenticated', `no token for ${endpoint}`);
-  const ca = options.ca || env['HOLDFAST_CA'];
-  if (ca && !existsSync(ca))
-    throw new HoldfastError('InvalidArgument', `the certificate authority ${ca} is not a file`);
-  return { endpoint, token, ...(ca ? { tls: { ca } } : {}) };
+  const tls = tlsFiles(options, env);
+  return { endpoint, token, ...(tls === null ? {} : { tls }) };
+}
+
+function tlsFiles(options: ConnectionOptions, env: NodeJS.ProcessEnv): NonNullable<Connection['tls']> | null {
+  const given = {
+    ca: options.ca || env['HOLDFAST_CA'],
+    cert: options.cert || env['HOLDFAST_CERT'],
+    key: options.key || env['HOLDFAST_KEY'],
+  };
+  if (!given.cert !== !given.key) {
+    const [there, missing] = given.cert ? ['certificate', '--key or HOLDFAST_KEY'] : ['key', '--cert or HOLDFAST_CERT'];
+    throw new HoldfastError('InvalidArgument', `there is only a ${there} to show: give ${missing} too`);
+  }
+  const files = Object.entries(given).filter((entry): entry is [keyof typeof given, string] => !!entry[1]);
+  for (const [name, file] of files) checkPem(`--${name}`, file);
+  return files.length === 0 ? null : Object.fromEntries(files);
 }

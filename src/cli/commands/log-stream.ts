@@ -1,7 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { settings } from '../../sdk/default-client.js';
+import { openTransport } from '../../sdk/default-client.js';
 import { LogLine, LogsRequest } from '../../wire/gen/holdfast/v1/router.js';
-import { createGrpcTransport } from '../../wire/grpc-transport.js';
 import type { Terminal } from '../output/terminal.js';
 import type { Connection } from './connection.js';
 import { parseObject } from './documents.js';
@@ -17,13 +15,7 @@ export interface LogQuery {
 
 /** Lines as they come; ends at the signal. @throws what the router answers, Unavailable */
 export async function* readLogLines(connection: Connection, query: LogQuery): AsyncIterable<LogLine> {
-  const { endpoint } = settings(connection, {});
-  const { token, tls } = connection;
-  const transport = createGrpcTransport({
-    endpoint,
-    token,
-    ...(tls ? { tls: { ca: readFileSync(tls.ca, 'utf8') } } : {}),
-  });
+  const transport = openTransport(connection, { env: {}, keepsProcessAlive: true });
   try {
     const { scope, follow, tail, signal } = query;
     const request = LogsRequest.encode({ ...scope, follow, tail }).finish();

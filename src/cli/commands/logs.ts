@@ -31,7 +31,10 @@ async function printLogs(scope: string | undefined, options: LogsOptions, contex
   const query = { scope: parseScope(scope), follow: options.follow === true, tail: options.tail, signal };
   const connection = findConnection(options, env);
   const { logLineText, readLogLines } = await import('./log-stream.js');
+  let isEmpty = true;
   for await (const line of readLogLines(connection, query)) {
+    isEmpty = false;
     terminal.print(options.json ? toJson(logDocument(line)) : logLineText(line, terminal));
   }
+  if (isEmpty && !signal.aborted) terminal.note(`no lines${scope === undefined ? '' : ` of ${scope}`}`);
 }

@@ -1,10 +1,14 @@
+import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
+import { HoldfastError } from '../../common/errors.js';
 
 /** Options of every command that talks to a router. */
 export interface ConnectionOptions {
   readonly endpoint?: string;
   readonly token?: string;
   readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
 }
 
 /** Option of every command that prints data. */
@@ -15,14 +19,22 @@ export interface JsonOption {
 /** Adds the options that say which cluster, and `--json`. */
 export function withConnection(command: Command): Command {
   return withJson(command)
-    .option('--endpoint <host:port>', 'router to talk to (env: HOLDFAST_ENDPOINT)')
+    .option('--endpoint <host:port>', 'router, or several: a:1,b:2 (env: HOLDFAST_ENDPOINT)')
     .option('--token <token>', 'your rights there (env: HOLDFAST_TOKEN)')
-    .option('--ca <file>', "authority of the router's certificate (env: HOLDFAST_CA)");
+    .option('--ca <file>', 'authority to trust; turns TLS on (env: HOLDFAST_CA)')
+    .option('--cert <file>', 'your certificate, for mTLS (env: HOLDFAST_CERT)')
+    .option('--key <file>', 'its key (env: HOLDFAST_KEY)');
 }
 
 /** Adds `--json`. */
 export function withJson(command: Command): Command {
   return command.option('--json', 'print JSON, for programs');
+}
+
+/** @throws InvalidArgument for a path of nothing */
+export function checkPem(option: string, file: string): void {
+  if (existsSync(file)) return;
+  throw new HoldfastError('InvalidArgument', `${option}: there is no file ${file}; it should be PEM`);
 }
 
 /** For options that count something. */

@@ -1,11 +1,10 @@
-import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { HoldfastError } from '../../common/errors.js';
 import { stateFolder } from '../dev/state-file.js';
 import type { TlsFiles } from '../parts/services.js';
-import { positiveNumber } from './options.js';
+import { checkPem, positiveNumber } from './options.js';
 
 /** Options that routers and workers share, as commander gives them. */
 export interface ServerOptions {
@@ -117,8 +116,9 @@ export function isLoopback(address: string): boolean {
 function checkTls({ tlsCert: cert, tlsKey: key, tlsCa: ca }: ServerOptions): TlsFiles | undefined {
   if (cert === undefined && key === undefined && ca === undefined) return undefined;
   if (cert === undefined || key === undefined) throw wrong('TLS needs both --tls-cert and --tls-key');
-  for (const file of [cert, key, ca])
-    if (file && !existsSync(file)) throw wrong(`${file} is not a file; it should be PEM`);
+  checkPem('--tls-cert', cert);
+  checkPem('--tls-key', key);
+  if (ca !== undefined) checkPem('--tls-ca', ca);
   return { cert, key, ...(ca === undefined ? {} : { ca }) };
 }
 

@@ -2,10 +2,12 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { HoldfastError } from '../../common/errors.js';
+import type { WorkerId } from '../../common/ids.js';
 import type { Isolation } from '../../common/manifest.js';
+import { workerControlSubject } from '../../wire/subjects.js';
 import { stateFolder } from '../dev/state-file.js';
 import type { CommandContext } from './command-context.js';
-import { keyValue, positiveNumber, wholeNumber } from './options.js';
+import { checkPem, keyValue, positiveNumber, wholeNumber } from './options.js';
 import { checkServer, readyFields, type ServerOptions, withServer } from './server-options.js';
 import { aborted } from './stop.js';
 
@@ -17,6 +19,7 @@ interface WorkerOptions extends ServerOptions {
   readonly warm: number;
   readonly env?: Readonly<Record<string, string>>;
   readonly data?: string;
+  readonly ca?: string;
 }
 
 const defaultWarmContainers = 1;
@@ -41,6 +44,10 @@ export function registerWorker(program: Command, context: CommandContext): void 
     .option('--warm <count>', 'containers kept started for new instances', wholeNumber, defaultWarmContainers)
     .option('--env <key=value>', 'a variable for every container; repeatable', keyValue)
     .option('--data <dir>', 'for bundles; default: in the state folder')
+    .option(
+      '--ca <file>',
+      'PEM authority of the routers and workers that it dials; default: --tls-ca (env: HOLDFAST_CA)',
+    )
     .addHelpText('after', signals);
   withServer(command, { default: '127.0.0.1:7071' }).action(async (options: WorkerOptions) =>
     runWorker(options, context),
@@ -49,7 +56,12 @@ export function registerWorker(program: Command, context: CommandContext): void 
 
 async function runWorker(options: WorkerOptions, { terminal, env, signal }: CommandContext): Promise<void> {
   const settings = checkServer(options, env);
+  const dialCa = options.ca || env['HOLDFAST_CA'];
+  if (dialCa) checkPem('--ca', dialCa);
   checkIsolation(options.isolation);
+  const workerId = options.id ?? defaultId(settings.listen);
+  // Refused before it has taken anything.
+  workerControlSubject(settings.account, workerId as WorkerId);
   const { startTelemetry } = await import('../telemetry.js');
   const telemetry = await startTelemetry(env, 'holdfast-worker');
   const [
@@ -65,12 +77,12 @@ async function runWorker(options: WorkerOptions, { terminal, env, signal }: Comm
     import('../parts/host-offer.js'),
     import('../../common/lease.js'),
   ]);
-  const workerId = options.id ?? defaultId(settings.listen);
   const log = createProcessLog(terminal, { service: 'worker', worker: workerId });
   const services = await openRealServices({ ...settings, name: `holdfast-worker-${workerId}` });
   try {
     const worker = await startWorkerPart(services, {
       ...settings,
+      ...(dialCa ? { dialCa } : {}),
       workerId,
       offer: await hostOffer(options.label ?? {}),
       isolation: options.isolation,
@@ -80,6 +92,7 @@ async function runWorker(options: WorkerOptions, { terminal, env, signal }: Comm
       containerEnv: options.env ?? {},
       leaseTimes: leaseTimes(settings.leaseTtlMs),
       onFenced: (why) => log.error('worker.fenced', { why, next: 'a new boot starts' }),
+      onBooted: () => log.info('worker.ready', readyFields(worker)),
     });
     log.info('worker.ready', readyFields(worker));
     await aborted(signal);

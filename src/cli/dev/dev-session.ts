@@ -20,6 +20,8 @@ import { type DevState, removeDevState, writeDevState } from './state-file.js';
 /** What `holdfast dev` was asked for. */
 export interface DevSettings {
   readonly module: string | null;
+  /** Which app of the module; null: its only one. */
+  readonly app: string | null;
   readonly listen: string | null;
   readonly folder: string | null;
   readonly env: Readonly<Record<string, string>>;
@@ -50,7 +52,7 @@ export async function runDev(settings: DevSettings, context: CommandContext): Pr
   const logsOver = new AbortController();
   const logs = followLogs(state, reporter, logsOver.signal);
   try {
-    await serve(module, { state, reporter, context });
+    await serve(module, { app: settings.app, state, reporter, context });
     reporter.notice('dev.draining', 'draining; Ctrl-C again ends at once');
     // With their logs: exit hooks have something to say.
     await cluster.drain();
@@ -64,6 +66,7 @@ export async function runDev(settings: DevSettings, context: CommandContext): Pr
 }
 
 interface Serving {
+  readonly app: string | null;
   readonly state: DevState;
   readonly reporter: DevReporter;
   readonly context: CommandContext;
@@ -76,7 +79,7 @@ async function serve(module: string | null, serving: Serving): Promise<void> {
 }
 
 /** Deploys the module now and whenever one of its files changes, until the signal. */
-async function keepDeployed(module: string, { state, reporter, context }: Serving): Promise<void> {
+async function keepDeployed(module: string, { app, state, reporter, context }: Serving): Promise<void> {
   const { signal, clock } = context;
   const client = new Client(state);
   const loop = new DeployLoop();
@@ -87,7 +90,7 @@ async function keepDeployed(module: string, { state, reporter, context }: Servin
       // Before it is deployed: a change from here on deploys once more.
       const files = await moduleFiles(module);
       watch.set(files);
-      await deployAndReport(changed, { module, client, reporter, context });
+      await deployAndReport(changed, { module, app, client, reporter, context });
       if (files.length !== watched && !signal.aborted) reporter.watching(files.length);
       watched = files.length;
     });
@@ -101,16 +104,17 @@ async function deployAndReport(
   changed: string | null,
   deploying: {
     readonly module: string;
+    readonly app: string | null;
     readonly client: Client;
     readonly reporter: DevReporter;
     readonly context: CommandContext;
   },
 ): Promise<void> {
-  const { module, client, reporter, context } = deploying;
+  const { module, app, client, reporter, context } = deploying;
   const { signal } = context;
   try {
     const deployment = await withProgress('deploying', context, () =>
-      deployModule(module, { client, instances: 'restart', signal }),
+      deployModule(module, { client, instances: 'restart', signal, ...(app === null ? {} : { app }) }),
     );
     reporter.deployed(deployment, changed, exampleCall(deployment.manifest, programName(context.env)));
   } catch (e) {

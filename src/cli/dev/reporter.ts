@@ -53,7 +53,10 @@ function humanReporter(terminal: Terminal): DevReporter {
       }
       isFirst = false;
       field('app', `${app}, deployment ${version}: ${Object.keys(manifest.classes).join(', ')}`);
-      if (example) print(`\nIn another terminal:\n  ${paint('cyan', example)}\n`);
+      const next = example
+        ? `In another terminal:\n  ${paint('cyan', example)}`
+        : 'No method yet: mark one with @method().';
+      print(`\n${next}\n`);
     },
     deployFailed: (error) => {
       for (const line of errorLines(error, terminal)) terminal.note(line);

@@ -5,7 +5,8 @@ import type { Terminal } from './terminal.js';
 
 /** What people can do next, where the message of the error cannot know that it is read in a terminal. */
 const nextSteps: Readonly<Partial<Record<ErrorCode, string>>> = {
-  Unauthenticated: 'give a token with --token or HOLDFAST_TOKEN; `holdfast token create` makes one',
+  Unauthenticated:
+    'give one with --token or HOLDFAST_TOKEN; the first of a cluster comes from `holdfast token create --redis URL`',
   PermissionDenied: '`holdfast token create --role call|deploy` makes a token that may do more',
   NoCapacity: '`holdfast workers` shows what there is',
   StoreQuarantined: 'the store was restarted and waits until no old worker can be alive: try again in a few seconds',
@@ -60,8 +61,10 @@ function causeLines(cause: unknown, terminal: Terminal, depth = 1): string[] {
   return [...lines, `  caused by ${next.name}: ${next.message}`, ...causeLines(next, terminal, depth + 1)];
 }
 
-/** Where a container calls the user's code: what is below in a stack is not the user's. */
-const runtimeFrame = /\/dist\/(?:common\/activation|runtime\/container\/[a-z-]+)\.js:/;
+/** Where a container calls the user's code, compiled or by its source map: what is below in a stack is not the user's. */
+const runtimeFrame = /\/(?:dist|src)\/(?:common\/activation|runtime\/container\/[a-z-]+)\.[jt]s:/;
+/** A worker's copy of the bundle; what follows is relative to the module that was deployed. */
+const bundleFolder = /(?:file:\/\/)?\/[^()]*\/bundles\//;
 
 /** The frames of a stack without its first lines, which repeat the message, down to the runtime's own and without Node's. */
 function stackLines(error: unknown, terminal: Terminal): string[] {
@@ -73,5 +76,5 @@ function stackLines(error: unknown, terminal: Terminal): string[] {
   const runtimeAt = frames.findIndex((frame) => runtimeFrame.test(frame));
   return frames
     .slice(0, runtimeAt < 0 ? frames.length : runtimeAt)
-    .map((line) => `    ${terminal.paintNote('dim', line)}`);
+    .map((line) => `    ${terminal.paintNote('dim', line.replace(bundleFolder, ''))}`);
 }

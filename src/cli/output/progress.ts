@@ -13,7 +13,7 @@ export async function withProgress<T>(
   const { terminal, clock } = on;
   if (!terminal.isInteractive) return work();
   const done = new AbortController();
-  const turning = turn(text, { terminal, clock, signal: done.signal });
+  const turning = turn(oneLine(text, terminal.columns ?? 80), { terminal, clock, signal: done.signal });
   try {
     return await work();
   } finally {
@@ -21,6 +21,12 @@ export async function withProgress<T>(
     await turning;
     terminal.redraw('');
   }
+}
+
+/** A longer one would wrap, and only its last row be replaced. */
+function oneLine(text: string, columns: number): string {
+  const room = columns - 3;
+  return text.length > room ? `${text.slice(0, room - 1)}…` : text;
 }
 
 async function turn(

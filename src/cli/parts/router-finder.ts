@@ -26,7 +26,7 @@ export class RouterFinder {
   readonly #heard = new Map<string, number>();
   #dialed: Dialed | null = null;
 
-  /** @param tls of this worker, which routers of the same authority accept */
+  /** @param tls of what it dials; undefined: plain */
   constructor(account: string, bus: Bus, tls: TlsTexts | undefined) {
     this.#account = account;
     this.#tls = tls;

@@ -12,7 +12,9 @@ export interface Services {
   readonly objects: ObjectStore;
 }
 
+/** Paths of PEM files, of a server. */
 export interface TlsFiles {
+  /** Clients must show a certificate of this authority. */
   readonly ca?: string;
   readonly cert: string;
   readonly key: string;

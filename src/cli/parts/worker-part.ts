@@ -5,6 +5,7 @@ import type { Isolation } from '../../common/manifest.js';
 import { createWorkerMetrics } from '../../runtime/metrics.js';
 import type { Worker } from '../../runtime/worker.js';
 import { serveWorker } from '../../wire/grpc-server.js';
+import type { TlsTexts } from '../../wire/grpc-transport.js';
 import { startHealthServer } from '../../wire/health-server.js';
 import { startBoot } from './boot.js';
 import { RouterFinder } from './router-finder.js';
@@ -21,6 +22,8 @@ export interface WorkerPartConfig {
   /** `host:port` of `/healthz`, `/readyz`, `/metrics`. */
   readonly http?: string;
   readonly tls?: TlsFiles;
+  /** Path of the authority (PEM) of the routers and workers that it dials for its containers; default: that of `tls`. */
+  readonly dialCa?: string;
   readonly offer: Readonly<Record<string, unknown>>;
   readonly isolation: Isolation;
   readonly maxContainers: number;
@@ -55,7 +58,7 @@ export async function startWorkerPart(services: Services, config: WorkerPartConf
   checkIsolation(config.isolation);
   const metrics = createWorkerMetrics();
   const tls = await readTls(config.tls);
-  const routers = new RouterFinder(config.account, services.bus, tls);
+  const routers = new RouterFinder(config.account, services.bus, await dialingTls(config));
   let worker: Worker | null = null;
   const server = await serveWorker(config.listen, {
     accept: (channel) => (worker === null ? channel.close() : worker.accept(channel)),
@@ -69,7 +72,10 @@ export async function startWorkerPart(services: Services, config: WorkerPartConf
   const health =
     config.http === undefined
       ? null
-      : await startHealthServer(config.http, { ready: () => services.store.ping(), metrics: () => metrics.text() });
+      : await startHealthServer(config.http, {
+          ready: () => checkReady(services, { workerId: config.workerId, worker }),
+          metrics: () => metrics.text(),
+        });
   const end = async (how: (worker: Worker) => Promise<void>): Promise<void> => {
     ending.abort();
     if (worker !== null) await how(worker);
@@ -94,6 +100,22 @@ export async function startWorkerPart(services: Services, config: WorkerPartConf
     stop: () => end((running) => running.stop()),
     abandon: () => end((running) => running.abandon()),
   };
+}
+
+/** What it dials has TLS where it has itself, or where an authority says so; its own certificate is what it shows there. */
+async function dialingTls({ tls, dialCa }: WorkerPartConfig): Promise<TlsTexts | undefined> {
+  return await readTls(dialCa === undefined ? tls : { ...tls, ca: dialCa });
+}
+
+/** Not while it would refuse whatever is placed on it. @throws Unavailable */
+async function checkReady(
+  { store }: Services,
+  { workerId, worker }: { readonly workerId: string; readonly worker: Worker | null },
+): Promise<void> {
+  const refusing = worker === null ? 'starting' : worker.refusing;
+  if (refusing !== null)
+    throw new HoldfastError('Unavailable', `worker ${workerId} takes no placements: it is ${refusing}`);
+  await store.ping();
 }
 
 /** Never a silent fallback to less than was asked for. @throws SandboxUnavailable */

@@ -48,13 +48,17 @@ async function start(
 ): Promise<ContainerProcess> {
   const id = `c${Buffer.from(options.random.bytes(idBytes)).toString('hex')}`;
   const cgroup = options.cgroups.create(id);
-  const child = spawn(process.execPath, ['--enable-source-maps', `--max-old-space-size=${Math.floor(memoryMb * heapShare)}`, options.entry], {
-    // A process group of its own, for hosts without cgroups and against Ctrl-C.
-    detached: true,
-    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-    env,
-    cwd: tmpdir(),
-  });
+  const child = spawn(
+    process.execPath,
+    ['--enable-source-maps', `--max-old-space-size=${Math.floor(memoryMb * heapShare)}`, options.entry],
+    {
+      // A process group of its own, for hosts without cgroups and against Ctrl-C.
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+      env,
+      cwd: tmpdir(),
+    },
+  );
   if (!hasStarted(child)) {
     cgroup.remove();
     throw notStarted(id, String((await once(child, 'error'))[0]));

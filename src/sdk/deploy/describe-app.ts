@@ -28,10 +28,16 @@ export function describeApp(
   return { app: app.name, tags: app.tags, metadata: app.metadata, classes: Object.fromEntries(classes) };
 }
 
-/** What the module threw while it was imported. */
-export function importFailed(thrown: unknown): HoldfastError {
+/** What the module threw while it was imported. @param folder of the bundle: the frames in it are the user's */
+export function importFailed(thrown: unknown, folder: string): HoldfastError {
   const shown = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
-  return new HoldfastError('InvalidArgument', `the module threw while it was imported: ${shown}`, { cause: thrown });
+  const frames = thrown instanceof Error ? (thrown.stack ?? '').split('\n') : [];
+  const places = frames.flatMap((line) => line.split(`${folder}/`)[1]?.replace(')', '') ?? []);
+  // What the bundler added itself has no source.
+  const place = places.find((each) => !each.startsWith('bundle.mjs'));
+  const where = place === undefined ? '' : `, at ${place}`;
+  const message = `the module threw while it was imported${where}: ${shown}`;
+  return new HoldfastError('InvalidArgument', message, { cause: thrown });
 }
 
 function chooseApp(apps: readonly DeclaredApp[], name: string): DeclaredApp {
@@ -46,7 +52,10 @@ function chooseApp(apps: readonly DeclaredApp[], name: string): DeclaredApp {
   }
   const [only, ...others] = apps;
   if (only !== undefined && others.length === 0) return only;
-  throw new HoldfastError('InvalidArgument', `the module declares several apps: ${names}; name the one to deploy`);
+  throw new HoldfastError(
+    'InvalidArgument',
+    `the module declares several apps: ${names}; name the one to deploy, with the option \`app\` or --app`,
+  );
 }
 
 /** `default` only where a class has no other name. */

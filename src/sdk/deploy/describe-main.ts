@@ -3,6 +3,7 @@
  * (empty: the only one). The answer is `{ manifest }` as JSON, or an error as wire/errors encodes it.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { encodeError } from '../../wire/errors.js';
 import { enterDescribing } from '../container-state.js';
@@ -27,6 +28,6 @@ async function importBundle(): Promise<Record<string, unknown>> {
   try {
     return (await import(pathToFileURL(bundlePath).href)) as Record<string, unknown>;
   } catch (thrown) {
-    throw importFailed(thrown);
+    throw importFailed(thrown, dirname(bundlePath));
   }
 }

@@ -13,6 +13,8 @@ import type { Bundle } from './bundle.js';
 
 const withinMs = 30_000;
 const keptOutput = 4_096;
+/** Node's, for an `await` at the top level that nothing will end. */
+const unsettledExitCode = 13;
 
 interface ChildEnd {
   readonly exitCode: number | null;
@@ -80,6 +82,9 @@ function noAnswer({ exitCode, signal, output }: ChildEnd, caller: AbortSignal | 
   const seen = output === '' ? '' : `; it wrote: ${output}`;
   if (signal === 'SIGKILL') {
     return new HoldfastError('InvalidArgument', `the module was not imported within ${withinMs / 1000} s${seen}`);
+  }
+  if (exitCode === unsettledExitCode) {
+    return new HoldfastError('InvalidArgument', `the module waits, at its top level, for what never comes${seen}`);
   }
   const how = signal === null ? `ended the process with code ${exitCode}` : `was killed by ${signal}`;
   return new HoldfastError('InvalidArgument', `the module ${how} while it was imported${seen}`);

@@ -1,0 +1,45 @@
+import type { Clock, Monotonic, Random } from '../common/clock.js';
+import type { BootId, WorkerId } from '../common/ids.js';
+import type { LeaseTimes } from '../common/lease.js';
+import type { Isolation } from '../common/manifest.js';
+import type { Bus } from '../common/ports/bus.js';
+import type { Transport } from '../common/ports/channel.js';
+import type { ContainerStarter } from '../common/ports/container.js';
+import type { ObjectStore } from '../common/ports/object-store.js';
+import type { SigningKey, Store } from '../common/ports/store.js';
+import type { Watchdog } from '../common/ports/watchdog.js';
+import type { WorkerMetrics } from './metrics.js';
+
+/** Who a worker is and what it may use. */
+export interface WorkerConfig {
+  readonly workerId: WorkerId;
+  readonly account: string;
+  /** `host:port` under which clients reach the data path. */
+  readonly address: string;
+  readonly offer: Readonly<Record<string, unknown>>;
+  readonly isolation: Isolation;
+  readonly maxContainers: number;
+  readonly warmContainers: number;
+  /** Folder for bundles, of this host. */
+  readonly cacheFolder: string;
+  /** Variables that every class container gets. */
+  readonly containerEnv: Readonly<Record<string, string>>;
+  readonly leaseTimes: LeaseTimes;
+}
+
+/** What a worker works with. */
+export interface WorkerDeps {
+  readonly store: Store;
+  readonly bus: Bus;
+  readonly objects: ObjectStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly metrics: WorkerMetrics;
+  /** Starts the watchdog of a boot; the container starter needs it. */
+  readonly startWatchdog: (bootId: BootId, deadline: Monotonic) => Promise<Watchdog>;
+  readonly starterOf: (bootId: BootId, watchdog: Watchdog) => ContainerStarter;
+  /** How containers reach the cluster. @throws Unavailable while no router is known */
+  readonly transport: (keys: readonly SigningKey[]) => Transport;
+  /** Of the host, now. */
+  readonly hostResources: () => { readonly cpuCores: number; readonly freeMemoryMb: number };
+}
