@@ -261,7 +261,8 @@ describe('a module with several apps', () => {
 describe('the end of holdfast dev', () => {
   it('lets a running call finish, runs exit hooks, leaves nothing behind, and the data stays', async () => {
     const call = home.start(['call', counter, 'last', 'wait', '[1500]']);
-    await dev.line(/Counter\/last counter starts/);
+    // A call that is still on its way when the drain begins would look for another worker, and there is none.
+    while (!(await instancesOfCounter()).some(({ id, running }) => id === 'last' && running === 1));
     dev.signal('SIGINT');
     expect(await dev.ended).toBe(0);
     expect(await call.ended).toBe(0);
@@ -274,10 +275,14 @@ describe('the end of holdfast dev', () => {
 
     dev = home.start(['dev', module, '--listen', '127.0.0.1:0', '--json']);
     expect(JSON.parse(await dev.line(/dev\.deployed/))).toMatchObject({ app: 'shop', classes: ['Counter', 'Greeter'] });
-    const instances = (await home.json('ps', counter)) as { id: string }[];
+    const instances = await instancesOfCounter();
     expect(instances.find(({ id }) => id === 'last')).toMatchObject({ state: 'idle' });
   });
 });
+
+async function instancesOfCounter(): Promise<{ readonly id: string; readonly running: number }[]> {
+  return (await home.json('ps', counter)) as { id: string; running: number }[];
+}
 
 /** As editors do: another file in its place. */
 function save(source: string): void {
