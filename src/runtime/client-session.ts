@@ -52,6 +52,8 @@ interface KeyedArrival extends Pick<WorkerCall, 'instance' | 'method' | 'chain'>
 
 /** A client's slots are its own choice of numbers; this bounds what it can make us remember. */
 const maxSlots = 4_194_304;
+/** Slots with a capability that is not good: anybody can bind those. */
+const maxRefusedSlots = 65_536;
 /** Those that follow a call with their key take no place in any mailbox. */
 const maxCalls = 1_048_576;
 
@@ -66,6 +68,7 @@ export class ClientSession implements Caller {
   readonly #link: ServerLink;
   readonly #bindings = new Map<number, Binding>();
   readonly #calls = new Map<number, WorkerCall | KeyedFollower>();
+  #refusedSlots = 0;
 
   constructor(host: SessionHost, link: ServerLink) {
     this.#host = host;
@@ -126,16 +129,18 @@ export class ClientSession implements Caller {
   }
 
   #onBind(slot: number, frame: Buffer): void {
-    if (this.#bindings.size >= maxSlots && !this.#bindings.has(slot)) {
-      throw new HoldfastError('InvalidArgument', `a client may bind ${maxSlots} instances at one worker`);
-    }
     const bind = readBind(readBody(frame));
-    this.#bindings.set(slot, {
-      key: bind.key as InstanceKey,
-      epoch: bind.epoch,
-      instance: this.#host.find(bind.key as InstanceKey),
-      refusal: this.#refusalOf(bind),
-    });
+    const key = bind.key as InstanceKey;
+    const refusal = this.#refusalOf(bind);
+    if (this.#bindings.get(slot)?.refusal) this.#refusedSlots--;
+    if (refusal !== null) this.#refusedSlots++;
+    this.#bindings.set(slot, { key, epoch: bind.epoch, instance: this.#host.find(key), refusal });
+    if (this.#bindings.size > maxSlots || this.#refusedSlots > maxRefusedSlots) {
+      throw new HoldfastError(
+        'InvalidArgument',
+        `a client may bind ${maxSlots} instances at one worker, ${maxRefusedSlots} of them without a good capability`,
+      );
+    }
   }
 
   #refusalOf(bind: BindBody): Uint8Array | null {
@@ -175,7 +180,6 @@ export class ClientSession implements Caller {
     const meta = head.meta === null ? null : readMeta(head.meta);
     const deadlineAt = head.remainingMs === 0 ? null : this.#host.clock.monotonic() + head.remainingMs;
     const chain = meta?.chain ?? null;
-    this.#host.countCall('admitted');
     if (meta?.idempotencyKey !== undefined && !method.generator) {
       return this.#followKey(ref, { instance, method, chain, head, frame, key: meta.idempotencyKey });
     }
@@ -185,6 +189,7 @@ export class ClientSession implements Caller {
     call.argumentBytesToCome = head.payloadLength - head.payload.length;
     this.#calls.set(ref, call);
     instance.accept(call, frame);
+    this.#host.countCall(call.isAnswered ? 'refused' : 'admitted');
   }
 
   #followKey(ref: number, { instance, method, chain, head, frame, key }: KeyedArrival): void {
@@ -195,11 +200,12 @@ export class ClientSession implements Caller {
       this.#calls.set(ref, follower);
       if (head.remainingMs > 0) follower.expireAfter(this.#host.wheel, head.remainingMs);
     }
-    if (known !== null) return;
+    if (known !== null) return this.#host.countCall('admitted');
     const call = new WorkerCall({ caller: keyed, ref: 0, instance, method, chain, deadlineAt: null, trace: null });
     call.argumentBytesToCome = head.payloadLength - head.payload.length;
     keyed.begin(call, follower);
     instance.accept(call, frame);
+    this.#host.countCall(call.isAnswered ? 'refused' : 'admitted');
   }
 
   #onCredit(ref: number, frame: Buffer): void {

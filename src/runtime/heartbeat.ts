@@ -3,6 +3,7 @@ import type { WorkerId } from '../common/ids.js';
 import type { Bus, BusSubscription } from '../common/ports/bus.js';
 import { WorkerHeartbeat } from '../wire/gen/holdfast/v1/bus.js';
 import { heartbeatRequestSubject, heartbeatSubject } from '../wire/subjects.js';
+import { publishHint } from './hints.js';
 
 const everyMs = 1_000;
 
@@ -30,7 +31,11 @@ export class Heartbeat {
 
   beat(): void {
     const { account, workerId } = this.#who;
-    this.#bus.publish(heartbeatSubject(account, workerId), WorkerHeartbeat.encode(this.#state()).finish());
+    publishHint(
+      this.#bus,
+      () => heartbeatSubject(account, workerId),
+      () => WorkerHeartbeat.encode(this.#state()).finish(),
+    );
   }
 
   async stop(): Promise<void> {

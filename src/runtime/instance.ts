@@ -21,8 +21,6 @@ export interface InstanceDeps {
   readonly onContainerDied: (instance: Instance, waiting: readonly WorkerCall[]) => void;
 }
 
-const none: readonly WorkerCall[] = [];
-
 /**
  * One activated (or activating) instance on this worker: admission, and the way of each call to its container.
  *
@@ -30,8 +28,7 @@ const none: readonly WorkerCall[] = [];
  * I2. No frame of a call reaches the container before `enter` has ended (C3); admitted calls wait in `#early`.
  * I3. A slot frees when the code has really stopped, whatever the caller was told (C4).
  * I4. It is quiet when no code of a call runs and no result of one is still on its way.
- *
- * There may be very many that do nothing: what only a busy one needs is made when it is needed.
+ * I5. What only a busy one needs is made when it is needed: there may be very many that do nothing.
  */
 export class Instance implements TimedCalls {
   readonly key: InstanceKey;
@@ -49,7 +46,7 @@ export class Instance implements TimedCalls {
   readonly #deps: InstanceDeps;
   readonly #mailbox: Mailbox<WorkerCall>;
   readonly #timers: CallTimers;
-  /** Hold a slot, but `enter` has not ended. */
+  /** Hold a slot, but have not been started. */
   #early: WorkerCall[] | null = null;
   /** Their code has stopped, their result has not left the container yet. */
   #sending: Set<WorkerCall> | null = null;
@@ -61,9 +58,9 @@ export class Instance implements TimedCalls {
     this.pin = init.pin;
     this.klass = init.klass;
     this.#deps = deps;
+    this.activatedAt = deps.clock.monotonic();
     this.#mailbox = new Mailbox(init.klass.options, deps.clock);
     this.#timers = new CallTimers(deps, this);
-    this.activatedAt = deps.clock.monotonic();
   }
 
   get identity(): Identity {
@@ -112,11 +109,7 @@ export class Instance implements TimedCalls {
     switch (admission.verdict) {
       case 'run':
         this.#timers.admitted(call);
-        if (this.#state.phase === 'active') return this.#start(call, frame);
-        call.held = Buffer.from(frame);
-        this.#early ??= [];
-        this.#early.push(call);
-        return;
+        return this.#start(call, frame);
       case 'wait':
         this.#timers.admitted(call);
         call.held = Buffer.from(frame);
@@ -177,6 +170,7 @@ export class Instance implements TimedCalls {
     if (this.idleCheck !== null) this.#deps.wheel.remove(this.idleCheck);
     this.idleCheck = null;
     this.#keyed = null;
+    this.container = null;
     this.#whenSettled?.();
   }
 
@@ -194,7 +188,7 @@ export class Instance implements TimedCalls {
 
   /** Aborts what still runs or is sent; the callers are answered now, the slots free when the code stops. */
   abortRunning(reason: CancelReason): void {
-    for (const call of [...this.#mailbox.runningCalls(), ...(this.#sending ?? none)]) {
+    for (const call of [...this.#mailbox.runningCalls(), ...(this.#sending ?? [])]) {
       this.#answer(call, errors.forceClosed(this.identity, call.method.name, call.hasReleased));
       call.container?.cancel(call, reason);
     }
@@ -247,7 +241,7 @@ export class Instance implements TimedCalls {
   }
 
   #takeEarly(): readonly WorkerCall[] {
-    const early = this.#early ?? none;
+    const early = this.#early ?? [];
     this.#early = null;
     return early;
   }
@@ -258,9 +252,16 @@ export class Instance implements TimedCalls {
     if (frame !== null) this.#start(call, frame);
   }
 
+  /** Before the end of `enter` it waits with its slot (I2); so it does where the container is dying, and never runs there. */
   #start(call: WorkerCall, frame: Buffer): void {
+    if (this.#state.phase === 'activating' || !this.container?.isUsable) {
+      call.held = Buffer.from(frame);
+      this.#early ??= [];
+      this.#early.push(call);
+      return;
+    }
     call.trace?.running();
-    this.container?.start(call, frame, this.#timers.started(call));
+    this.container.start(call, frame, this.#timers.started(call));
   }
 
   #codeStopped(call: WorkerCall): void {

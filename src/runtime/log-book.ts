@@ -5,6 +5,7 @@ import { decodeBody } from '../wire/frame-bodies.js';
 import { LogLine, type LogsRequest } from '../wire/gen/holdfast/v1/router.js';
 import { logSubject } from '../wire/subjects.js';
 import type { LogOrigin } from './container.js';
+import { publishHint } from './hints.js';
 import type { LogGate } from './log-gate.js';
 
 const keptLines = 1_000;
@@ -70,17 +71,13 @@ export class LogBook {
     };
     this.#lines.push(line);
     if (this.#lines.length > keptLines) this.#lines.shift();
-    this.#publish(line);
-  }
-
-  /** A line may be lost, but must not end the one who reads it: nobody listens to a container that has no app yet. */
-  #publish(line: LogLine): void {
+    // Nobody listens to a container that has no app yet.
     if (line.app === '') return;
-    try {
-      this.#bus.publish(logSubject(this.#account, line.app), LogLine.encode(line).finish());
-    } catch {
-      // An app whose name makes no subject; `tail` has the line.
-    }
+    publishHint(
+      this.#bus,
+      () => logSubject(this.#account, line.app),
+      () => LogLine.encode(line).finish(),
+    );
   }
 }
 

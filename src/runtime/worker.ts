@@ -17,6 +17,7 @@ import type { Container, ContainerEvents } from './container.js';
 import { ContainerPool } from './container-pool.js';
 import { Control } from './control.js';
 import { Heartbeat } from './heartbeat.js';
+import { publishHint } from './hints.js';
 import type { Instance } from './instance.js';
 import { type LeaseEnd, LeaseKeeper } from './lease-keeper.js';
 import { Leaving } from './leaving.js';
@@ -144,6 +145,8 @@ export class Worker {
     this.#pool.fill();
     void this.#capabilities.keepFresh(lease.over);
     lease.over.addEventListener('abort', () => void this.#end('expired'), { once: true });
+    // A watchdog that took too long to start: nobody is told any more.
+    if (!lease.mayRun()) void this.#end('expired');
   }
 
   /** Aborted, with a `LeaseEnd` as its reason, when this boot is over. */
@@ -240,8 +243,11 @@ export class Worker {
   }
 
   #announce(key: InstanceKey, pin: Pin): void {
-    const event = PinEvent.encode({ key, epoch: pin.epoch, state: pin.state }).finish();
-    this.#deps.bus.publish(pinEventSubject(this.#config.account, key), event);
+    publishHint(
+      this.#deps.bus,
+      () => pinEventSubject(this.#config.account, key),
+      () => PinEvent.encode({ key, epoch: pin.epoch, state: pin.state }).finish(),
+    );
   }
 
   #state(): WorkerHeartbeat {

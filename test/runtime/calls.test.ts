@@ -33,6 +33,9 @@ describe('admission', () => {
     expect((await container.call(4)).args).toEqual([4]);
     container.calls[3]?.result('four');
     expect(await fourth.value()).toBe('four');
+    const counted = await world.metrics.text();
+    expect(counted).toContain('holdfast_worker_calls_total{outcome="admitted"} 4');
+    expect(counted).toContain('holdfast_worker_calls_total{outcome="refused"} 1');
   });
 
   it('C1: a wrong epoch and a leaving instance are moved before anything else is looked at', async () => {
@@ -294,6 +297,20 @@ describe('slots', () => {
     expect(world.worker.gauges).toMatchObject({ instances: 1, containers: 1 });
     (await c.container.call(1)).result('alive');
     expect(await calls[2]?.value()).toBe('alive');
+  });
+
+  it('C6: a call that comes while the container is dying never runs there, and is moved when the pin says so', async () => {
+    world = await WorkerWorld.start();
+    const { pin, client, container } = await world.alive('Basket', 'a');
+    container.hangUp();
+    await turns(3);
+    const call = client.call('work');
+    await world.runs(pin, 1);
+    const waiting = client.call('work');
+    await world.waits(pin, 1);
+    container.die({ signal: 'SIGKILL' });
+    await Promise.all([call.moved(), waiting.moved()]);
+    expect(await world.stateOf(pin)).toBe('idle');
   });
 
   it('S3: an instance that may not be made again is lost with its container', async () => {

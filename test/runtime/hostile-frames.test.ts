@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { encodeArgs, encodeValue } from '../../src/wire/codec.js';
+import { encodeBody } from '../../src/wire/frame-bodies.js';
 import { FrameKind, initialYieldCreditBytes, inlinePayloadBytes } from '../../src/wire/frames.js';
 import type { Answers, ScriptedClient } from './scripted-client.js';
 import { type RunCall, type ScriptedContainer, u32 } from './scripted-container.js';
@@ -98,6 +99,21 @@ describe('a client that breaks the protocol', () => {
     const call = client.call('work');
     (await container.call(1)).result('fine');
     expect(await call.value()).toBe('fine');
+  });
+
+  it('and binds slots without end and without a right to one, loses its session', async () => {
+    world = await WorkerWorld.start();
+    const { pin, client } = await world.alive('Basket', 'a');
+    const stranger = world.client();
+    const bind = encodeBody({ key: pin.key, generation: 1, epoch: 1, capability: 'x' });
+    for (let slot = 0; slot < 70_000; slot += 1) stranger.link.writer.frame(FrameKind.Bind, 0, slot, bind);
+    stranger.link.flushNow();
+    // Its own slots it may bind as often as it likes.
+    for (let n = 0; n < 70_000; n += 1) client.link.writer.frame(FrameKind.Bind, 0, 2, bind);
+    client.link.flushNow();
+    await until(() => stranger.lost !== null);
+    expect((await client.call('work', [], { slot: 2 }).error()).code).toBe('PermissionDenied');
+    expect(client.lost).toBe(null);
   });
 
   it('and binds with a capability of another instance, epoch or account, is refused', async () => {

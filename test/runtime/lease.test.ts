@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { HoldfastError } from '../../src/common/errors.js';
 import type { Bus } from '../../src/common/ports/bus.js';
 import { turns, until } from './until.js';
-import { WorkerWorld } from './worker-world.js';
+import { type ScriptedWatchdog, WorkerWorld } from './worker-world.js';
 
 let world: WorkerWorld;
 afterEach(() => world[Symbol.asyncDispose]());
@@ -119,31 +119,52 @@ describe('the lease of a boot', () => {
     expect(await call.value()).toBe('here');
   });
 
-  it('S6: is given up when the worker cannot start: nobody renews it', async () => {
+  it('S6: is given up where the worker cannot start: nobody else would end it', async () => {
     world = await WorkerWorld.start();
-    let renewals = 0;
-    const error = await WorkerWorld.start({
+    const watchdogs: ScriptedWatchdog[] = [];
+    const started = WorkerWorld.start({
+      onWatchdog: (watchdog) => watchdogs.push(watchdog),
       busOf: (bus): Bus => ({
-        ...bus,
         isConnected: true,
         publish: bus.publish.bind(bus),
+        request: bus.request.bind(bus),
+        close: bus.close.bind(bus),
         subscribe: () => {
           throw new HoldfastError('Unavailable', 'the bus is closed');
         },
       }),
-      storeOf: (store) => ({
-        ...store,
-        leases: {
-          ...store.leases,
-          renew: (...of) => {
-            renewals += 1;
-            return store.leases.renew(...of);
-          },
+    });
+    await expect(started).rejects.toMatchObject({ code: 'Unavailable', message: 'the bus is closed' });
+    expect(watchdogs.map((watchdog) => watchdog.stops)).toEqual([1]);
+  });
+
+  it('S7: that ended while the watchdog started leaves nothing behind that answers for the next boot', async () => {
+    world = await WorkerWorld.start({ onWatchdog: (_watchdog, clock) => clock.jump(12_000) });
+    expect(world.worker.over.reason).toBe('expired');
+    await until(() => world.watchdog.stops === 1);
+    await expect(world.ask({ $case: 'drain', value: { timeoutMs: 0 } })).rejects.toMatchObject({ code: 'Unavailable' });
+  });
+});
+
+describe('a bus that refuses what is published', () => {
+  it('costs hints only: instances come, run and leave', async () => {
+    world = await WorkerWorld.start({
+      busOf: (bus): Bus => ({
+        isConnected: true,
+        publish: () => {
+          throw new Error('the connection is closing');
         },
+        request: bus.request.bind(bus),
+        close: bus.close.bind(bus),
+        subscribe: bus.subscribe.bind(bus),
       }),
-    }).catch((e: unknown) => e);
-    expect(error).toMatchObject({ code: 'Unavailable' });
-    await turns(50);
-    expect(renewals).toBeLessThanOrEqual(1);
+    });
+    const { pin, client, container } = await world.alive('Basket', 'a');
+    container.print('nobody hears it');
+    const call = client.call('work');
+    (await container.call(1)).result('fine');
+    expect(await call.value()).toBe('fine');
+    expect((await world.close(pin)).closed).toBe(true);
+    expect(await world.stateOf(pin)).toBe('closed');
   });
 });

@@ -96,6 +96,7 @@ interface Hooks {
   readonly storeOf?: (store: Store) => Store;
   readonly objectsOf?: (objects: ObjectStore) => ObjectStore;
   readonly busOf?: (bus: Bus) => Bus;
+  readonly onWatchdog?: (watchdog: ScriptedWatchdog, clock: ManualClock) => void;
   readonly config?: Partial<WorkerConfig>;
   readonly transport?: (keys: readonly SigningKey[]) => Transport;
 }
@@ -106,6 +107,7 @@ export class WorkerWorld implements AsyncDisposable {
   readonly starter = new ScriptedStarter();
   readonly hub = createBusHub({ clock: systemClock, onError: (error) => this.busErrors.push(error) });
   readonly busErrors: unknown[] = [];
+  readonly metrics = createWorkerMetrics();
   readonly store: Store;
   readonly objects: ObjectStore;
   readonly folder: string;
@@ -158,9 +160,10 @@ export class WorkerWorld implements AsyncDisposable {
         bus: this.#hooks.busOf?.(this.hub.connect()) ?? this.hub.connect(),
         clock,
         random: systemRandom,
-        metrics: createWorkerMetrics(),
+        metrics: this.metrics,
         startWatchdog: async (bootId, deadline) => {
           this.#watchdog = new ScriptedWatchdog(store, bootId, deadline);
+          this.#hooks.onWatchdog?.(this.#watchdog, clock);
           return this.#watchdog;
         },
         starterOf: () => this.starter,
@@ -382,7 +385,8 @@ export class WorkerWorld implements AsyncDisposable {
     for (const client of this.#clients) client.close();
     await this.#worker?.abandon();
     await this.store.close();
-    await rm(this.folder, { recursive: true, force: true });
+    // A bundle may just be on its way into the folder.
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 10 });
   }
 }
 
