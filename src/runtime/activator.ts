@@ -130,6 +130,7 @@ export class Activator {
     instance.phasesMs['container'] = loadedAt - startedAt;
     const { manifest, methods } = instance.klass;
     const { pin } = instance;
+    const args = await this.#bounded(this.#deps.leaving.argumentsOf(pin), instance, 'fetching the arguments');
     const activation = container.activate(instance, {
       id: pin.identity.id,
       className: manifest.name,
@@ -137,18 +138,18 @@ export class Activator {
       epoch: pin.epoch,
       generation: pin.generation,
       restarted: pin.restarted,
-      args: await this.#deps.leaving.argumentsOf(pin),
+      args,
       enterHooks: manifest.enterHooks,
       exitHooks: manifest.exitHooks,
       methods: [...methods.keys()],
     });
     instance.slot = activation.slot;
-    await this.#bounded(activation.ready, instance);
+    await this.#bounded(activation.ready, instance, 'constructor and enter hooks');
     instance.phasesMs['enter'] = clock.monotonic() - loadedAt;
   }
 
   /** @throws ActivationFailed after `startupTimeoutMs`, whatever the container does */
-  #bounded(ready: Promise<void>, instance: Instance): Promise<void> {
+  #bounded<T>(step: Promise<T>, instance: Instance, what: string): Promise<T> {
     const { startupTimeoutMs } = instance.klass.options;
     return new Promise((resolve, reject) => {
       const timeout = this.#deps.wheel.add(startupTimeoutMs, () => {
@@ -156,12 +157,12 @@ export class Activator {
         reject(
           new HoldfastError(
             'ActivationFailed',
-            `${app}/${className}: constructor and enter hooks took longer than startupTimeoutMs of ${startupTimeoutMs}`,
+            `${app}/${className}: ${what} took longer than startupTimeoutMs of ${startupTimeoutMs}`,
             { outcome: 'ran', details: { startupTimeoutMs } },
           ),
         );
       });
-      ready.then(resolve, reject).finally(() => this.#deps.wheel.remove(timeout));
+      step.then(resolve, reject).finally(() => this.#deps.wheel.remove(timeout));
     });
   }
 

@@ -79,7 +79,7 @@ export class Container {
       onClosed: () => {
         this.#isCutOff = true;
         this.#stream.close();
-        clock.after(dyingMs, () => process.kill());
+        clock.after(dyingMs, () => this.kill());
       },
     });
     void process.exited.then((exit) => this.#died(exit));
@@ -190,12 +190,12 @@ export class Container {
   }
 
   kill(): void {
-    this.#process.kill();
+    if (this.#exit === null) this.#process.kill();
   }
 
   /** Resolves when the process is gone. */
   async killed(): Promise<void> {
-    this.#process.kill();
+    this.kill();
     await this.#process.exited;
   }
 

@@ -40,6 +40,19 @@ describe('TimerWheel', () => {
     expect(ran).toEqual(['first']);
   });
 
+  it('runs what was late when it was added at its next turn, however many others there are', () => {
+    const clock = new ManualClock();
+    const wheel = new TimerWheel(clock, 10);
+    for (let ms = 10; ms < 10_000; ms += 10) wheel.add(ms, () => undefined);
+    clock.advance(500);
+    let ran = 0;
+    wheel.add(-300, () => {
+      ran += 1;
+    });
+    clock.advance(20);
+    expect(ran).toBe(1);
+  });
+
   it('holds no timer while it is empty', () => {
     const clock = new ManualClock();
     const wheel = new TimerWheel(clock, 10);

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { HoldfastError } from '../../src/common/errors.js';
 import type { Store } from '../../src/common/ports/store.js';
+import { encodeReference } from '../../src/wire/codec.js';
 import { encodeError } from '../../src/wire/errors.js';
 import { FrameKind } from '../../src/wire/frames.js';
 import { turns, until } from './until.js';
@@ -126,6 +127,13 @@ describe('placing an instance', () => {
     await until(() => world.starter.running.length === 0);
   });
 
+  it('S5: gives the room of a placement that was refused to the next one', async () => {
+    world = await WorkerWorld.start({ config: { maxContainers: 1 } });
+    const pin = await world.pinAt('Basket', 'a');
+    expect((await world.place({ ...pin, epoch: pin.epoch - 1 }))[0]).toMatchObject({ code: 'NoCapacity' });
+    expect(await world.place(pin)).toEqual([null]);
+  });
+
   it('S7: makes nothing of a pin that became active when the boot was over', async () => {
     let letGo = (): void => undefined;
     const held = new Promise<void>((resolve) => {
@@ -216,6 +224,30 @@ describe('an activation that fails', () => {
     expect(await call.error()).toMatchObject({ code: 'ActivationFailed', details: { startupTimeoutMs: 60_000 } });
     expect(await world.stateOf(pin)).toBe('idle');
     expect(container.hasExited).toBe(true);
+  });
+
+  it('C3: arguments that the object store never gives end it with startupTimeoutMs too', async () => {
+    let isAsked = false;
+    world = await WorkerWorld.start({
+      objectsOf: (objects) => ({
+        ...objects,
+        get: (key) => {
+          if (!key.startsWith('args/')) return objects.get(key);
+          isAsked = true;
+          return new Promise(() => undefined);
+        },
+      }),
+    });
+    const pin = await world.pinAt('Basket', 'a', { args: encodeReference('args/0123') });
+    expect(await world.place(pin)).toEqual([null]);
+    const client = world.client();
+    client.bind(1, world.bound(pin));
+    const call = client.call('work');
+    await until(() => isAsked);
+    await turns(5);
+    await world.pass(62_000);
+    expect((await call.error()).message).toMatch(/fetching the arguments took longer than startupTimeoutMs/);
+    expect(await world.stateOf(pin)).toBe('idle');
   });
 
   it('S8: sets the pin to idle only when the container is gone in which enter took too long', async () => {
@@ -375,10 +407,11 @@ describe('warm containers', () => {
     await world.instance('Basket', 'b');
     await until(() => world.starter.asked >= 2);
     const stopped = world.worker.abandon();
-    await turns(5);
+    await turns(200);
+    // The lease is not released before the last of them is gone.
+    expect(world.watchdog.stops).toBe(0);
     letGo();
     await stopped;
-    await turns(5);
     expect(world.starter.running).toEqual([]);
   });
 });

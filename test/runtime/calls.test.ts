@@ -158,6 +158,40 @@ describe('time', () => {
     await world.stateBecomes(pin, 'idle');
   });
 
+  it('C4: the limit of the class kills nothing where the code stops within exitTimeoutMs', async () => {
+    world = await WorkerWorld.start();
+    await world.deploy('Basket', { options: { timeoutMs: 10_000, exitTimeoutMs: 5_000 } });
+    const { pin, client, container } = await world.alive('Basket', 'a');
+    const call = client.call('work');
+    const run = await container.call(1);
+    await world.pass(12_000);
+    run.fail(new Error('aborted'));
+    expect((await call.error()).code).toBe('DeadlineExceeded');
+    await world.runs(pin, 0);
+    await world.pass(10_000);
+    expect(container.hasExited).toBe(false);
+    client.call('work');
+    await container.call(2);
+  });
+
+  it('C4: the limit counts from the end of enter for a call that came before', async () => {
+    world = await WorkerWorld.start();
+    await world.deploy('Basket', { options: { timeoutMs: 10_000 } });
+    world.starter.prepare = (container) => {
+      container.onActivate = () => undefined;
+    };
+    const { pin, client, container } = await world.entering('Basket', 'a');
+    const call = client.call('work');
+    await world.runs(pin, 1);
+    await world.pass(8_000);
+    container.send(FrameKind.Activated, { slot: 1 });
+    const run = await container.call(1);
+    expect(run.remainingMs).toBe(10_000);
+    await world.pass(8_000);
+    run.result('in time');
+    expect(await call.value()).toBe('in time');
+  });
+
   it('C4: the limit counts from the start of a call, not from the time for which it waited', async () => {
     world = await WorkerWorld.start();
     await world.deploy('Basket', { options: { timeoutMs: 10_000 } });
@@ -212,6 +246,40 @@ describe('time', () => {
 });
 
 describe('slots', () => {
+  it('C5: frees them when a client does not come back within 5 s, and not before', async () => {
+    world = await WorkerWorld.start();
+    const { pin, client, container } = await world.alive('Basket', 'a');
+    client.call('work');
+    client.call('work');
+    const run = await container.call(1);
+    await world.waits(pin, 1);
+    client.vanish();
+    await world.pass(4_000);
+    expect(run.cancelled).toBe(null);
+    expect(await world.describe(pin)).toEqual({ running: 1, pending: 1 });
+    await world.pass(2_000);
+    await until(() => run.cancelled === CancelReason.caller);
+    expect(await world.describe(pin)).toEqual({ running: 1, pending: 0 });
+    run.fail(new Error('stopped'));
+    await world.runs(pin, 0);
+  });
+
+  it('C8: frees the one of a generator that its reader has left, when the generator has stopped', async () => {
+    world = await WorkerWorld.start();
+    const { pin, client, container } = await world.alive('Basket', 'a');
+    const call = client.call('count', [], { generator: true });
+    const run = await container.call(1);
+    const value = encodeValue(1);
+    container.stream.writer.payload(FrameKind.Yield, run.ref, 0, value.length, value);
+    container.stream.flushNow();
+    await until(() => call.kinds.length === 1);
+    client.cancel(call, CancelReason.abandoned);
+    await until(() => run.cancelled === CancelReason.abandoned);
+    expect(await world.describe(pin)).toEqual({ running: 1, pending: 0 });
+    container.send(FrameKind.End, { ref: run.ref });
+    await world.runs(pin, 0);
+  });
+
   it('frees the slot when the code has ended although its large result is read slowly, or not at all', async () => {
     world = await WorkerWorld.start();
     const { pin, client, container } = await world.alive('Basket', 'a');

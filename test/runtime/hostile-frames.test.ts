@@ -39,6 +39,14 @@ describe('a client that breaks the protocol', () => {
       },
     ],
     ['sends chunks that nobody asked for', ({ client, call }) => client.chunk(call, new Uint8Array(1_000))],
+    [
+      'sends the rest of its arguments before it is asked for it',
+      ({ client }) => {
+        const early = client.call('work', [], { payload: encodeArgs([large]) });
+        client.chunk(early, Buffer.alloc(1_000));
+        client.chunk(early, Buffer.alloc(1_000));
+      },
+    ],
     ['sends credit without a number', ({ client, call }) => client.send(FrameKind.Credit, { ref: call.ref })],
     ['cancels without a reason', ({ client, call }) => client.send(FrameKind.Cancel, { ref: call.ref })],
     ['sends what only a worker may send', ({ client }) => client.send(FrameKind.Activate, { slot: 1 })],

@@ -57,6 +57,20 @@ describe('calls with an idempotency key', () => {
     expect(await again.value()).toBe('ran');
   });
 
+  it('C7: that were refused because too many wait are not known', async () => {
+    world = await WorkerWorld.start();
+    await world.deploy('Basket', { options: { maxPendingTasks: 0 } });
+    const { client, container } = await world.alive('Basket', 'a');
+    client.call('work');
+    const run = await container.call(1);
+    expect((await client.call('work', [], keyed).error()).code).toBe('PendingLimitExceeded');
+    run.result('free');
+    await until(() => client.answers.get(1)?.isDone === true);
+    const again = client.call('work', [], keyed);
+    (await container.call(2)).result('ran');
+    expect(await again.value()).toBe('ran');
+  });
+
   it('C7: keep an answer for ten minutes from the answer on, however long its call ran', async () => {
     const { client, container } = await alive();
     const first = client.call('work', [], keyed);

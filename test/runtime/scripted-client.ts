@@ -95,12 +95,14 @@ export class ScriptedClient {
   readonly answers = new Map<number, Answers>();
   lost: HoldfastError | null = null;
   #pair: ChannelPair | null = null;
+  #hasVanished = false;
   #lastRef = 0;
 
   constructor(accept: (channel: Channel) => void) {
     clients += 1;
     this.link = new ClientLink({
       open: () => {
+        if (this.#hasVanished) throw new Error('this program is dead');
         const pair = createChannelPair();
         this.#pair = pair;
         accept(pair.right);
@@ -158,7 +160,7 @@ export class ScriptedClient {
 
   /** As a program that was killed: no goodbye. */
   vanish(): void {
-    this.link.close();
+    this.#hasVanished = true;
     this.#pair?.cut();
   }
 
