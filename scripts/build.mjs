@@ -1,5 +1,5 @@
 /**
- * Compiles src to dist. The compiler writes to a staging folder; then only files that differ are moved into place, one
+ * Compiles src to dist, and the guest agent with it. The compiler writes to a staging folder; then only files that differ are moved into place, one
  * atomic rename each, and files without a source disappear. So dist is never stale, and neither a running process nor a
  * second build at the same time ever sees half a file. Type errors fail the build, but what was emitted is still moved into place:
  * a mistake in one folder does not stop the tests of another.
@@ -7,6 +7,7 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { buildGuest } from './build-guest.mjs';
 
 const root = join(import.meta.dirname, '..');
 const source = join(root, 'src');
@@ -15,6 +16,8 @@ const output = join(root, 'dist');
 const staging = join(root, `.build-${process.pid}`);
 const assets = /\.lua$/;
 const executable = 'cli/main.js';
+/** Not of the compiler: the guest agent has a build of its own. */
+const kept = /^guest\//;
 
 function filesOf(folder) {
   if (!existsSync(folder)) return [];
@@ -42,12 +45,15 @@ function build() {
     mkdirSync(dirname(join(output, file)), { recursive: true });
     renameSync(join(staging, file), join(output, file));
   }
-  const kept = new Set(built);
-  for (const file of filesOf(output)) if (!kept.has(file)) rmSync(join(output, file), { force: true });
+  const current = new Set(built);
+  for (const file of filesOf(output)) {
+    if (!current.has(file) && !kept.test(file)) rmSync(join(output, file), { force: true });
+  }
   return status ?? 1;
 }
 
 try {
+  buildGuest();
   process.exitCode = build();
 } finally {
   rmSync(staging, { recursive: true, force: true });

@@ -66,7 +66,7 @@ export interface GuestCommand {
 }
 
 /**
- * Called in the order seen.
+ * Called in the order seen; the first time maybe before `spawn` has resolved.
  * @param bytes a view: copy what is kept
  * @param offset bytes of output, both streams, before this
  */
