@@ -58,11 +58,8 @@ void resolve_path(const struct request *request)
     struct stat status;
     bool resolved = realpath(request->text[0], path) != NULL;
     if (resolved && request->flags & REALPATH_FOLDER) {
-        resolved = stat(path, &status) == 0 && access(path, X_OK) == 0;
-        if (resolved && !S_ISDIR(status.st_mode)) {
-            resolved = false;
-            errno = ENOTDIR;
-        }
+        resolved = stat(path, &status) == 0 && S_ISDIR(status.st_mode) && access(path, X_OK) == 0;
+        if (!resolved && !S_ISDIR(status.st_mode)) errno = ENOTDIR;
     }
     if (resolved) emit(A_OK, request->ref, path, strlen(path));
     else answer(request, -1);
