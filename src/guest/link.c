@@ -23,7 +23,8 @@ void receive(void (*handle)(const struct request *request))
 {
     ssize_t got = recv(link_fd, in + in_size, READ_AT_ONCE, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (got <= 0) die("the link has ended");
+    if (got == 0) _exit(0);
+    if (got < 0) die("the link is broken");
     in_size += (size_t)got;
     size_t at = 0;
     for (;;) {
