@@ -11,7 +11,14 @@ const windowBytes = 262_144;
 const maxPort = 65_535;
 
 /** @throws Unavailable where nobody listens, InvalidArgument */
-export function connectInGuest(link: GuestLink, port: number): Promise<Duplex> {
+export async function connectInGuest(link: GuestLink, port: number): Promise<Duplex> {
+  const connection = await openConnection(link, port);
+  // It may have ended in the very turn in which it was opened: then its events are over before anybody can listen.
+  if (connection.errored !== null) throw connection.errored;
+  return connection;
+}
+
+function openConnection(link: GuestLink, port: number): Promise<Duplex> {
   return new Promise((resolve, reject) => {
     checkPort(port, 1);
     const connection = new Connection(link);
