@@ -11,13 +11,24 @@
 #ifndef HOLDFAST_AGENT_H
 #define HOLDFAST_AGENT_H
 
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
-#include <sys/types.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "frames.h"
-
-/* idle: waits for an event; busy: its step runs each turn; napping: within a few ms. */
-enum pace { IDLE, BUSY, NAPPING };
 
 struct object;
 
@@ -31,20 +42,22 @@ struct source {
 /* What can happen to an object; NULL: nothing then. */
 struct kind {
     void (*ready)(struct object *object, struct source *source);
-    void (*step)(struct object *object);
     void (*data)(struct object *object, const uint8_t *bytes, size_t size);
     void (*end)(struct object *object);
     void (*credited)(struct object *object);
-    void (*release)(struct object *object); /* closes and frees what it has */
+    void (*nap_over)(struct object *object); /* each turn while it naps, and each few ms */
+    void (*release)(struct object *object);  /* what it has besides its source */
 };
 
-/* One operation that is under way; the first member of its own struct. */
+/* One operation that is under way; a file, a watch and a listener are no more than that. */
 struct object {
     const struct kind *kind;
     uint32_t ref;
-    int64_t credit;
-    enum pace pace;
-    bool dropped;
+    struct source source;
+    int64_t credit; /* bytes that may be sent */
+    size_t owed;    /* bytes that were taken, credit for which was not given back yet */
+    uint64_t left;  /* of a file, in bytes; of a hunt, its target */
+    bool naps, dropped;
     struct object *next;
 };
 
@@ -56,14 +69,13 @@ struct outlet {
     int64_t left;   /* -1: all until its end */
 };
 
-/* A process with its pipes or terminal, or a connection. */
+/* A process with its pipes or terminal, or a connection; what it is written to is its object's source. */
 struct stream {
     struct object object;
     enum stream_type { COMMAND, HELPER, CONNECTION } type;
-    struct source in;
-    uint8_t *waiting; /* of WINDOW bytes, where `in` does not take all at once */
-    size_t waiting_start, waiting_size, owed;
-    bool in_ending;
+    uint8_t *waiting; /* of WINDOW bytes, where not all is taken at once */
+    size_t waiting_start, waiting_size;
+    bool ending;
     struct outlet out, errors;
     pid_t pid;
     int status;
@@ -73,8 +85,8 @@ struct stream {
     int slave; /* of its terminal, ours until its end: a program that closes it must not look like one that has ended */
 };
 
-/* main.c: what commands get; the agent takes more. */
-extern struct rlimit inherited_files;
+/* main.c */
+extern struct rlimit inherited_files; /* what commands get; the agent takes more */
 _Noreturn void die(const char *why);
 void close_from(int first, unsigned int flags); /* of close_range */
 
@@ -92,13 +104,13 @@ void emit_error(uint32_t ref, int error, uint8_t place);
 void *add_object(const struct request *request, const struct kind *kind, size_t size); /* NULL: too many, said so */
 struct object *find_object(uint32_t ref);
 void drop_object(struct object *object);
-void set_pace(struct object *object, enum pace pace);
+void fail_object(struct object *object); /* with errno */
 void each_object(void (*visit)(struct object *object, void *context), void *context);
-int run_tasks(void); /* the timeout for wait_events */
-void bury_dropped(void);
+void set_napping(struct object *object, bool naps);
 uint32_t draw_ref(void);
-
-/* sources.c */
+void repay(struct object *object);
+int wake_objects(void); /* the timeout for wait_events */
+void bury_dropped(void);
 void open_poll(void);
 void wait_events(int timeout, void (*ready)(struct source *source));
 void want(struct source *source, uint32_t events);
@@ -110,32 +122,17 @@ struct stream *as_process(struct object *object); /* NULL where it is none, or h
 void settle(struct object *object);
 void end_process(struct stream *stream, int status);
 void close_operation(struct object *object);
-void repay(uint32_t ref, size_t *owed);
 
-/* commands.c */
-void spawn_command(const struct request *request);
+/* commands.c, processes.c */
 void start_helper(const struct request *request, int (*work)(const struct request *request));
-void resize_command(const struct request *request);
-void kill_command(const struct request *request);
 void reap_children(void);
-
-/* processes.c */
 uint64_t process_tag(uint32_t ref);
 int kill_descendants(uint32_t ref, pid_t leader); /* how many of them still run */
 
-/* files.c, directories.c, watches.c, connections.c */
-void stat_path(const struct request *request);
-void make_directory(const struct request *request);
-void rename_path(const struct request *request);
-void resolve_path(const struct request *request);
-void read_file(const struct request *request);
-void write_file(const struct request *request);
-void list_directory(const struct request *request);
-void remove_path(const struct request *request);
-void watch_path(const struct request *request);
-void watch_more(const struct request *request);
-void unwatch_path(const struct request *request);
-void connect_port(const struct request *request);
-void listen_port(const struct request *request);
+/* What begins with a request, in the files of those names. */
+typedef void handler(const struct request *request);
+handler spawn_command, resize_command, kill_command;
+handler stat_path, make_directory, rename_path, resolve_path, read_file, write_file;
+handler list_directory, remove_path, watch_path, watch_more, unwatch_path, connect_port, listen_port;
 
 #endif

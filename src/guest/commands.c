@@ -1,14 +1,7 @@
-#define _GNU_SOURCE
 #include "agent.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
-#include <signal.h>
-#include <sys/ioctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 /* What the child needs; it shares our memory until it runs the program. */
 struct launch {
@@ -18,15 +11,13 @@ struct launch {
     uint8_t place;
 };
 
-static int fail(struct launch *launch, uint8_t place)
-{
+static int fail(struct launch *launch, uint8_t place) {
     launch->error = errno;
     launch->place = place;
     return 127;
 }
 
-static int run_child(void *context)
-{
+static int run_child(void *context) {
     struct launch *launch = context;
     const struct request *request = launch->request;
     sigset_t none;
@@ -50,8 +41,7 @@ static int run_child(void *context)
     return fail(launch, PLACE_PROGRAM);
 }
 
-static bool open_pipe(struct source *ours, int *theirs, bool reading)
-{
+static bool open_pipe(struct source *ours, int *theirs, bool reading) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return false;
     ours->fd = ends[reading ? 0 : 1];
@@ -59,37 +49,36 @@ static bool open_pipe(struct source *ours, int *theirs, bool reading)
     return fcntl(ours->fd, F_SETFL, O_NONBLOCK) == 0;
 }
 
-static void set_size(int fd, const struct request *request)
-{
+static void set_size(int fd, const struct request *request) {
     struct winsize size = {.ws_col = (uint16_t)request->number[0], .ws_row = (uint16_t)request->number[1]};
     ioctl(fd, TIOCSWINSZ, &size);
 }
 
-static bool open_terminal(struct stream *s, int fds[3], const struct request *request)
-{
-    int unlocked = 0, master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+static bool open_terminal(struct stream *s, int fds[3], const struct request *request) {
+    char path[32];
+    int unlocked = 0, number, master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
     if (master < 0) return false;
     s->terminal = true;
     s->out.source.fd = master;
     /* The two directions wait for their own events. */
-    s->in.fd = fcntl(master, F_DUPFD_CLOEXEC, 3);
+    s->object.source.fd = fcntl(master, F_DUPFD_CLOEXEC, 3);
     set_size(master, request);
-    if (ioctl(master, TIOCSPTLCK, &unlocked) == 0) s->slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (ioctl(master, TIOCSPTLCK, &unlocked) != 0 || ioctl(master, TIOCGPTN, &number) != 0) return false;
+    snprintf(path, sizeof path, "/dev/pts/%d", number);
+    s->slave = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
     fds[0] = fds[1] = fds[2] = s->slave;
-    return s->in.fd >= 0 && s->slave >= 0;
+    return s->object.source.fd >= 0 && s->slave >= 0;
 }
 
-static bool open_streams(struct stream *s, int fds[3], const struct request *request)
-{
+static bool open_streams(struct stream *s, int fds[3], const struct request *request) {
     if (request->flags & SPAWN_PTY) return open_terminal(s, fds, request);
-    if (request->flags & SPAWN_STDIN ? !open_pipe(&s->in, &fds[0], false)
+    if (request->flags & SPAWN_STDIN ? !open_pipe(&s->object.source, &fds[0], false)
                                      : (fds[0] = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
         return false;
     return open_pipe(&s->out.source, &fds[1], true) && open_pipe(&s->errors.source, &fds[2], true);
 }
 
-void spawn_command(const struct request *request)
-{
+void spawn_command(const struct request *request) {
     /* execvp copies the argument list of a script there. */
     static uint8_t stack[MAX_TEXTS * sizeof(char *) + 65536] __attribute__((aligned(16)));
     struct stream *s = add_stream(request, COMMAND, (int64_t)request->number[3]);
@@ -112,8 +101,7 @@ void spawn_command(const struct request *request)
 }
 
 /* Runs `work` in a copy of the agent: its standard output becomes Data, what it returns is an errno. */
-void start_helper(const struct request *request, int (*work)(const struct request *request))
-{
+void start_helper(const struct request *request, int (*work)(const struct request *request)) {
     struct stream *s = add_stream(request, HELPER, (int64_t)request->number[0]);
     int output = -1;
     if (s == NULL) return;
@@ -125,42 +113,27 @@ void start_helper(const struct request *request, int (*work)(const struct reques
         _exit(work(request));
     }
     if (output >= 0) close(output);
-    if (s->pid > 0) {
-        settle(&s->object);
-        return;
-    }
-    emit_error(request->ref, errno, PLACE_PATH);
-    drop_object(&s->object);
+    if (s->pid > 0) settle(&s->object);
+    else fail_object(&s->object);
 }
 
-void resize_command(const struct request *request)
-{
+void resize_command(const struct request *request) {
     struct stream *s = as_process(find_object(request->ref));
     if (s != NULL && s->terminal) set_size(s->out.source.fd, request);
 }
 
-struct hunt {
-    struct object object;
-    uint32_t target;
-};
-
 /* Again and again: what is to die may still be forking. */
-static void hunt_step(struct object *object)
-{
-    uint32_t target = ((struct hunt *)object)->target;
+static void hunt(struct object *object) {
+    uint32_t target = (uint32_t)object->left;
     struct stream *leader = as_process(find_object(target));
-    if (kill_descendants(target, leader == NULL ? 0 : leader->pid) > 0) {
-        set_pace(object, NAPPING);
-        return;
-    }
+    if (kill_descendants(target, leader == NULL ? 0 : leader->pid) > 0) return set_napping(object, true);
     emit(A_OK, object->ref, NULL, 0);
     drop_object(object);
 }
 
-static const struct kind hunt_kind = {.step = hunt_step};
+static const struct kind hunt_kind = {.nap_over = hunt};
 
-void kill_command(const struct request *request)
-{
+void kill_command(const struct request *request) {
     uint32_t target = (uint32_t)request->number[0];
     struct stream *leader = as_process(find_object(target));
     if (request->number[1] != SIGKILL) {
@@ -168,10 +141,10 @@ void kill_command(const struct request *request)
         emit(A_OK, request->ref, NULL, 0);
         return;
     }
-    struct hunt *hunt = add_object(request, &hunt_kind, sizeof *hunt);
-    if (hunt == NULL) return;
-    hunt->target = target;
-    hunt_step(&hunt->object);
+    struct object *object = add_object(request, &hunt_kind, sizeof *object);
+    if (object == NULL) return;
+    object->left = target;
+    hunt(object);
 }
 
 struct ended {
@@ -179,15 +152,13 @@ struct ended {
     int status;
 };
 
-static void note_end(struct object *object, void *context)
-{
+static void note_end(struct object *object, void *context) {
     const struct ended *ended = context;
     struct stream *s = as_process(object);
     if (s != NULL && s->pid == ended->pid) end_process(s, ended->status);
 }
 
-void reap_children(void)
-{
+void reap_children(void) {
     struct ended ended;
     while ((ended.pid = waitpid(-1, &ended.status, WNOHANG)) > 0) each_object(note_end, &ended);
 }

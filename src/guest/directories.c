@@ -1,14 +1,4 @@
-#define _GNU_SOURCE
 #include "agent.h"
-
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { FEW = 32768, MANY = 1 << 26, SHORTEST = 3, MAX_DEPTH = 65536 };
 
@@ -21,16 +11,14 @@ static bool is_dot(const char *name) { return strcmp(name, ".") == 0 || strcmp(n
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a + 1, *(char *const *)b + 1); }
 
-static uint8_t type_of(DIR *folder, const struct dirent *entry)
-{
+static uint8_t type_of(DIR *folder, const struct dirent *entry) {
     struct stat status;
     if (entry->d_type != DT_UNKNOWN || fstatat(dirfd(folder), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0)
         return entry->d_type;
     return IFTODT(status.st_mode);
 }
 
-static int collect(const char *path, struct entries *entries)
-{
+static int collect(const char *path, struct entries *entries) {
     DIR *folder = opendir(path);
     if (folder == NULL) return errno;
     struct dirent *entry;
@@ -51,16 +39,14 @@ static int collect(const char *path, struct entries *entries)
     return error;
 }
 
-static void sort(const struct entries *entries, char **sorted)
-{
+static void sort(const struct entries *entries, char **sorted) {
     char *at = entries->names;
     for (size_t i = 0; i < entries->count; i++, at += strlen(at + 1) + 2) sorted[i] = at;
     qsort(sorted, entries->count, sizeof *sorted, by_name);
 }
 
 /* In a child, and in this sandbox: a million names are sorted at its expense, and nothing waits for it. */
-static int list_many(const struct request *request)
-{
+static int list_many(const struct request *request) {
     /* Untouched pages of it cost nothing. */
     struct entries entries = {.names = malloc(MANY), .room = MANY};
     if (entries.names == NULL) return ENOMEM;
@@ -73,8 +59,7 @@ static int list_many(const struct request *request)
     return error != 0 ? error : fflush(stdout) == 0 ? 0 : EPIPE;
 }
 
-void list_directory(const struct request *request)
-{
+void list_directory(const struct request *request) {
     static char names[FEW], *sorted[FEW / SHORTEST];
     struct entries entries = {.names = names, .room = request->number[0] < FEW ? 0 : FEW};
     int error = collect(request->text[0], &entries);
@@ -110,16 +95,14 @@ struct removal {
     bool found_something;
 };
 
-static bool identify(DIR *folder, struct identity *identity)
-{
+static bool identify(DIR *folder, struct identity *identity) {
     struct stat status;
     if (fstat(dirfd(folder), &status) != 0) return false;
     *identity = (struct identity){status.st_dev, status.st_ino};
     return true;
 }
 
-static bool enter(struct removal *r, int from, const char *name)
-{
+static bool enter(struct removal *r, int from, const char *name) {
     int fd = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *folder = fd < 0 ? NULL : fdopendir(fd);
     if (folder == NULL) return false;
@@ -130,8 +113,7 @@ static bool enter(struct removal *r, int from, const char *name)
 }
 
 /* Everything in it is gone. */
-static bool leave(struct removal *r)
-{
+static bool leave(struct removal *r) {
     struct identity found;
     if (!enter(r, dirfd(r->folder), "..") || !identify(r->folder, &found)) return false;
     r->found_something = true;
@@ -140,8 +122,7 @@ static bool leave(struct removal *r)
     return found.device == expected->device && found.inode == expected->inode;
 }
 
-static bool remove_entry(struct removal *r, const char *name)
-{
+static bool remove_entry(struct removal *r, const char *name) {
     int fd = dirfd(r->folder);
     if (unlinkat(fd, name, 0) == 0 || errno == ENOENT) return true;
     if (errno != EISDIR) return false;
@@ -153,8 +134,7 @@ static bool remove_entry(struct removal *r, const char *name)
     return true;
 }
 
-static int remove_all(const struct request *request)
-{
+static int remove_all(const struct request *request) {
     static struct removal r;
     if (!enter(&r, AT_FDCWD, request->text[0])) return errno;
     for (;;) {
@@ -179,8 +159,7 @@ static int remove_all(const struct request *request)
     }
 }
 
-void remove_path(const struct request *request)
-{
+void remove_path(const struct request *request) {
     const char *path = request->text[0];
     if (unlink(path) == 0 || (errno == EISDIR && rmdir(path) == 0)) emit(A_END, request->ref, NULL, 0);
     else if (errno == ENOTEMPTY && request->flags & REMOVE_RECURSIVE) start_helper(request, remove_all);

@@ -19,37 +19,32 @@ struct cursor {
 /* Both vectors of a Spawn, each with its NULL. */
 static char *vectors[MAX_TEXTS + 2];
 
-uint64_t read_number(const uint8_t *bytes, size_t width)
-{
+uint64_t read_number(const uint8_t *bytes, size_t width) {
     uint64_t value = 0;
     for (size_t i = width; i-- > 0;) value = value << 8 | bytes[i];
     return value;
 }
 
-uint8_t *write_number(uint8_t *bytes, uint64_t value, size_t width)
-{
+uint8_t *write_number(uint8_t *bytes, uint64_t value, size_t width) {
     for (size_t i = 0; i < width; i++, value >>= 8) bytes[i] = (uint8_t)value;
     return bytes + width;
 }
 
-long frame_size(const uint8_t *bytes, size_t size)
-{
+long frame_size(const uint8_t *bytes, size_t size) {
     if (size < 4) return 0;
     uint64_t length = read_number(bytes, 4);
     if (length < HEADER - 4 || length > MAX_FRAME - 4) return -1;
     return size - 4 < length ? 0 : (long)length + 4;
 }
 
-static bool take_number(struct cursor *cursor, size_t width, uint64_t *value)
-{
+static bool take_number(struct cursor *cursor, size_t width, uint64_t *value) {
     if ((size_t)(cursor->end - cursor->at) < width) return false;
     *value = read_number(cursor->at, width);
     cursor->at += width;
     return true;
 }
 
-static bool take_text(struct cursor *cursor, char **text)
-{
+static bool take_text(struct cursor *cursor, char **text) {
     uint8_t *end = memchr(cursor->at, 0, (size_t)(cursor->end - cursor->at));
     if (end == NULL) return false;
     *text = (char *)cursor->at;
@@ -57,8 +52,7 @@ static bool take_text(struct cursor *cursor, char **text)
     return true;
 }
 
-static bool take_texts(struct cursor *cursor, char ***texts)
-{
+static bool take_texts(struct cursor *cursor, char ***texts) {
     uint64_t count;
     if (!take_number(cursor, 4, &count) || count > cursor->vector_left) return false;
     *texts = cursor->vector;
@@ -70,8 +64,7 @@ static bool take_texts(struct cursor *cursor, char ***texts)
     return true;
 }
 
-static bool take_field(char type, struct cursor *cursor, struct request *request, size_t *numbers, size_t *texts)
-{
+static bool take_field(char type, struct cursor *cursor, struct request *request, size_t *numbers, size_t *texts) {
     uint64_t flags;
     switch (type) {
     case 'f':
@@ -92,8 +85,7 @@ static bool take_field(char type, struct cursor *cursor, struct request *request
     }
 }
 
-bool decode_request(uint8_t *frame, size_t size, struct request *request)
-{
+bool decode_request(uint8_t *frame, size_t size, struct request *request) {
     *request = (struct request){.kind = frame[4], .ref = (uint32_t)read_number(frame + 5, 4)};
     if (request->kind == 0 || request->kind >= REQUEST_KINDS) return false;
     struct cursor cursor = {frame + HEADER, frame + size, vectors, MAX_TEXTS};

@@ -1,17 +1,8 @@
-#define _GNU_SOURCE
 #include "agent.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC 4u
@@ -21,16 +12,14 @@ enum { LINK = 3, SIGNALS = 64 };
 
 struct rlimit inherited_files;
 
-_Noreturn void die(const char *why)
-{
+_Noreturn void die(const char *why) {
     dprintf(STDERR_FILENO, "holdfast-guest: %s\n", why);
     _exit(1);
 }
 
 static struct source link_source = {.fd = LINK}, signal_source;
 
-void close_from(int first, unsigned int flags)
-{
+void close_from(int first, unsigned int flags) {
     if (syscall(SYS_close_range, first, ~0u, flags) == 0) return;
     /* Linux before 5.11. */
     for (int fd = first; fd < 1024; fd++)
@@ -39,8 +28,7 @@ void close_from(int first, unsigned int flags)
 }
 
 /* Of an operation that is under way; NULL where it is over already. */
-static void handle_later(const struct request *request, struct object *object)
-{
+static void handle_later(const struct request *request, struct object *object) {
     if (object == NULL) return;
     switch (request->kind) {
     case DATA:
@@ -63,13 +51,12 @@ static void handle_later(const struct request *request, struct object *object)
     }
 }
 
-static void handle(const struct request *request)
-{
-    static void (*const first[REQUEST_KINDS])(const struct request *) = {
-        [SPAWN] = spawn_command,   [KILL] = kill_command,     [STAT] = stat_path,           [WATCH_MORE] = watch_more,
-        [LIST] = list_directory,   [MKDIR] = make_directory,  [REMOVE] = remove_path,       [RENAME] = rename_path,
-        [READ] = read_file,        [WRITE] = write_file,      [REALPATH] = resolve_path,    [WATCH] = watch_path,
-        [CONNECT] = connect_port,  [LISTEN] = listen_port,    [UNWATCH] = unwatch_path,
+static void handle(const struct request *request) {
+    static handler *const first[REQUEST_KINDS] = {
+        [SPAWN] = spawn_command,  [KILL] = kill_command,    [STAT] = stat_path,        [WATCH_MORE] = watch_more,
+        [LIST] = list_directory,  [MKDIR] = make_directory, [REMOVE] = remove_path,    [RENAME] = rename_path,
+        [READ] = read_file,       [WRITE] = write_file,     [REALPATH] = resolve_path, [WATCH] = watch_path,
+        [CONNECT] = connect_port, [LISTEN] = listen_port,   [UNWATCH] = unwatch_path,
     };
     struct object *object = find_object(request->ref);
     if (first[request->kind] == NULL) handle_later(request, object);
@@ -77,8 +64,7 @@ static void handle(const struct request *request)
     else first[request->kind](request);
 }
 
-static void handle_ready(struct source *source)
-{
+static void handle_ready(struct source *source) {
     if (source == &link_source) {
         receive(handle);
     } else if (source == &signal_source) {
@@ -91,8 +77,7 @@ static void handle_ready(struct source *source)
 }
 
 /* Standard streams that are open, nothing inherited by commands, signals as a program expects them. */
-static void prepare(void)
-{
+static void prepare(void) {
     int null;
     while ((null = open("/dev/null", O_RDWR | O_CLOEXEC)) >= 0 && null < LINK) continue;
     if (null >= 0) close(null);
@@ -116,8 +101,7 @@ static void prepare(void)
     setrlimit(RLIMIT_NOFILE, &most);
 }
 
-int main(void)
-{
+int main(void) {
     prepare();
     open_poll();
     want(&link_source, EPOLLIN);
@@ -126,7 +110,7 @@ int main(void)
     for (int timeout = -1;;) {
         flush();
         wait_events(timeout, handle_ready);
-        timeout = run_tasks();
+        timeout = wake_objects();
         bury_dropped();
     }
 }

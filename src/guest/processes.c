@@ -1,14 +1,4 @@
-#define _GNU_SOURCE
 #include "agent.h"
-
-#include <dirent.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 enum { MAX_PROCESSES = 32768 };
 
@@ -25,15 +15,13 @@ static const uint64_t tag_base = 0x4846000000000000u;
 
 uint64_t process_tag(uint32_t ref) { return tag_base | ref; }
 
-static bool is_tagged(pid_t pid, uint32_t ref)
-{
+static bool is_tagged(pid_t pid, uint32_t ref) {
     struct rlimit limit;
     return prlimit(pid, RLIMIT_LOCKS, NULL, &limit) == 0 && limit.rlim_max == process_tag(ref);
 }
 
 /* Of one that runs; `near`: in the group or session of that leader. See proc(5); the name, in brackets, may hold anything. */
-static bool read_process(pid_t pid, pid_t leader, pid_t *parent, bool *near)
-{
+static bool read_process(pid_t pid, pid_t leader, pid_t *parent, bool *near) {
     char path[64], text[1024], state;
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     int group, session, fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -47,13 +35,11 @@ static bool read_process(pid_t pid, pid_t leader, pid_t *parent, bool *near)
     return state != 'Z' && state != 'X';
 }
 
-static int by_pid(const void *a, const void *b)
-{
+static int by_pid(const void *a, const void *b) {
     return ((const struct process *)a)->pid - ((const struct process *)b)->pid;
 }
 
-static bool adopt_by_parent(struct process *all, size_t count)
-{
+static bool adopt_by_parent(struct process *all, size_t count) {
     bool changed = false;
     for (size_t i = 0; i < count; i++) {
         struct process key = {.pid = all[i].parent};
@@ -64,8 +50,7 @@ static bool adopt_by_parent(struct process *all, size_t count)
     return changed;
 }
 
-int kill_descendants(uint32_t ref, pid_t leader)
-{
+int kill_descendants(uint32_t ref, pid_t leader) {
     static struct process all[MAX_PROCESSES];
     size_t count = 0;
     DIR *folder = opendir("/proc");

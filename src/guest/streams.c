@@ -1,101 +1,58 @@
-#define _GNU_SOURCE
 #include "agent.h"
-
-#include <errno.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 /* A terminal does not say how much is left at the end of its process. */
 enum { TERMINAL_REST = 65536 };
 
 enum pumped { MOVED, NOTHING, ENDED };
 
-/* In pieces: a frame for each line that is written would be as much work as the line. */
-void repay(uint32_t ref, size_t *owed)
-{
-    if (*owed < WINDOW / 4) return;
-    emit_number(A_CREDIT, ref, *owed, 4);
-    *owed = 0;
-}
-
-void close_in(struct stream *s)
-{
+static void close_in(struct stream *s) {
     /* A connection has a direction to end; for the others closing is enough. */
-    if (s->type == CONNECTION && s->in.fd >= 0) shutdown(s->in.fd, SHUT_WR);
-    close_source(&s->in);
-    free(s->waiting);
-    s->waiting = NULL;
-    s->owed += s->waiting_size;
-    s->waiting_size = 0;
+    if (s->type == CONNECTION && s->object.source.fd >= 0) shutdown(s->object.source.fd, SHUT_WR);
+    close_source(&s->object.source);
 }
 
 /* Where nobody reads any more, all of it into nothing: a writer waits for credit, not for readers. */
-static size_t write_in(struct stream *s, const uint8_t *bytes, size_t size)
-{
-    ssize_t written = s->in.fd < 0 ? (ssize_t)size : write(s->in.fd, bytes, size);
-    if (written < 0 && errno != EAGAIN && errno != EINTR) {
-        close_in(s);
-        return size;
-    }
-    return written < 0 ? 0 : (size_t)written;
-}
-
-static void flush_in(struct stream *s)
-{
-    if (s->waiting_size > 0) {
-        size_t written = write_in(s, s->waiting + s->waiting_start, s->waiting_size);
-        if (s->waiting_size > 0) {
-            s->waiting_start += written;
-            s->waiting_size -= written;
-            s->owed += written;
-        }
+static void write_in(struct stream *s) {
+    while (s->waiting_size > 0) {
+        int fd = s->object.source.fd;
+        ssize_t written = (ssize_t)s->waiting_size;
+        if (fd >= 0) written = write(fd, s->waiting + s->waiting_start, s->waiting_size);
+        if (written < 0 && errno == EAGAIN) break;
+        if (written < 0 && errno != EINTR) close_in(s);
+        if (written < 0) continue;
+        s->waiting_start += (size_t)written;
+        s->waiting_size -= (size_t)written;
+        s->object.owed += (size_t)written;
     }
     if (s->waiting_size == 0) {
         free(s->waiting);
         s->waiting = NULL;
         s->waiting_start = 0;
-        if (s->in_ending) close_in(s);
+        if (s->ending) close_in(s);
     }
-    want(&s->in, s->waiting_size > 0 ? EPOLLOUT : 0);
-    repay(s->object.ref, &s->owed);
+    want(&s->object.source, s->waiting_size > 0 ? EPOLLOUT : 0);
+    repay(&s->object);
 }
 
-static void stream_data(struct object *object, const uint8_t *bytes, size_t size)
-{
+static void stream_data(struct object *object, const uint8_t *bytes, size_t size) {
     struct stream *s = (struct stream *)object;
-    if (s->waiting_size + s->owed + size > WINDOW) die("more data than it gave credit for");
-    if (s->waiting_size == 0) {
-        size_t written = write_in(s, bytes, size);
-        s->owed += written;
-        bytes += written;
-        size -= written;
-    }
-    if (size > 0) {
-        if (s->waiting == NULL && (s->waiting = malloc(WINDOW)) == NULL) die("out of memory");
-        memmove(s->waiting, s->waiting + s->waiting_start, s->waiting_size);
-        s->waiting_start = 0;
-        memcpy(s->waiting + s->waiting_size, bytes, size);
-        s->waiting_size += size;
-    }
-    flush_in(s);
+    if (s->waiting_size + object->owed + size > WINDOW) die("more data than it gave credit for");
+    if (s->waiting == NULL && (s->waiting = malloc(WINDOW)) == NULL) die("out of memory");
+    memmove(s->waiting, s->waiting + s->waiting_start, s->waiting_size);
+    memcpy(s->waiting + s->waiting_size, bytes, size);
+    s->waiting_start = 0;
+    s->waiting_size += size;
+    write_in(s);
 }
 
-static void stream_end(struct object *object)
-{
-    ((struct stream *)object)->in_ending = true;
-    flush_in((struct stream *)object);
+static void stream_end(struct object *object) {
+    ((struct stream *)object)->ending = true;
+    write_in((struct stream *)object);
     settle(object);
 }
 
 /* One read, as far as credit goes. */
-static enum pumped pump(struct object *object, struct outlet *outlet)
-{
+static enum pumped pump(struct object *object, struct outlet *outlet) {
     static uint8_t nowhere[WINDOW];
     size_t most = object->credit < CHUNK ? (size_t)object->credit : CHUNK;
     if (outlet->left >= 0 && outlet->left < (int64_t)most) most = (size_t)outlet->left;
@@ -112,8 +69,7 @@ static enum pumped pump(struct object *object, struct outlet *outlet)
 }
 
 /* What its process wrote before it ended, and no more; then the pipe goes, or is kept for those who still write. */
-static void drain(struct stream *s, struct outlet *outlet)
-{
+static void drain(struct stream *s, struct outlet *outlet) {
     enum pumped how = MOVED;
     while (how == MOVED) how = pump(&s->object, outlet);
     if (how == NOTHING && (s->object.credit == 0 || !s->terminal)) {
@@ -127,8 +83,7 @@ static void drain(struct stream *s, struct outlet *outlet)
     else close_source(&outlet->source);
 }
 
-static void finish(struct stream *s)
-{
+static void finish(struct stream *s) {
     bool killed = WIFSIGNALED(s->status);
     int code = killed ? WTERMSIG(s->status) : WEXITSTATUS(s->status);
     uint8_t exit[2] = {killed, (uint8_t)code};
@@ -140,28 +95,25 @@ static void finish(struct stream *s)
 }
 
 /* Whether something is still to come from it. */
-static bool is_open(struct stream *s, struct outlet *outlet)
-{
+static bool is_open(struct stream *s, struct outlet *outlet) {
     if (outlet->source.fd < 0 || outlet->discarded) return false;
     if (s->running) want(&outlet->source, s->object.credit > 0 ? EPOLLIN : 0);
     else drain(s, outlet);
     return outlet->source.fd >= 0 && !outlet->discarded;
 }
 
-void settle(struct object *object)
-{
+void settle(struct object *object) {
     struct stream *s = (struct stream *)object;
     bool out_open = is_open(s, &s->out), errors_open = is_open(s, &s->errors);
-    bool over = s->type == CONNECTION ? s->in.fd < 0 : !s->running;
+    bool over = s->type == CONNECTION ? s->object.source.fd < 0 : !s->running;
     if (!s->finished && over && !out_open && !errors_open) finish(s);
     if (s->finished && s->out.source.fd < 0 && s->errors.source.fd < 0) drop_object(object);
 }
 
-static void stream_ready(struct object *object, struct source *source)
-{
+static void stream_ready(struct object *object, struct source *source) {
     struct stream *s = (struct stream *)object;
-    if (source == &s->in) {
-        flush_in(s);
+    if (source == &s->object.source) {
+        write_in(s);
     } else if (pump(object, source == &s->out.source ? &s->out : &s->errors) == ENDED) {
         close_source(source);
         if (s->type == CONNECTION) emit(A_END, object->ref, NULL, 0);
@@ -169,55 +121,48 @@ static void stream_ready(struct object *object, struct source *source)
     settle(object);
 }
 
-static void stream_release(struct object *object)
-{
+static void stream_release(struct object *object) {
     struct stream *s = (struct stream *)object;
     close_in(s);
+    free(s->waiting);
     close_source(&s->out.source);
     close_source(&s->errors.source);
     if (s->slave >= 0) close(s->slave);
 }
 
-static const struct kind stream_kind = {.ready = stream_ready,
-                                        .data = stream_data,
-                                        .end = stream_end,
-                                        .credited = settle,
-                                        .release = stream_release};
+static const struct kind stream_kind = {
+    .ready = stream_ready, .data = stream_data, .end = stream_end, .credited = settle, .release = stream_release};
 
-struct stream *add_stream(const struct request *request, enum stream_type type, int64_t credit)
-{
+struct stream *add_stream(const struct request *request, enum stream_type type, int64_t credit) {
     struct stream *s = add_object(request, &stream_kind, sizeof *s);
     if (s == NULL) return NULL;
     s->type = type;
     s->running = true;
     s->object.credit = credit;
     s->slave = -1;
-    s->in = (struct source){.fd = -1, .owner = &s->object};
-    s->out = (struct outlet){.source = s->in, .kind = A_DATA, .left = -1};
-    s->errors = (struct outlet){.source = s->in, .kind = A_ERRORS, .left = -1};
+    s->out = (struct outlet){.source = s->object.source, .kind = A_DATA, .left = -1};
+    s->errors = (struct outlet){.source = s->object.source, .kind = A_ERRORS, .left = -1};
     return s;
 }
 
-struct stream *as_process(struct object *object)
-{
+struct stream *as_process(struct object *object) {
     if (object == NULL || object->kind != &stream_kind) return NULL;
     struct stream *s = (struct stream *)object;
     return s->type != CONNECTION && s->running ? s : NULL;
 }
 
-void close_operation(struct object *object)
-{
+void close_operation(struct object *object) {
     struct stream *s = as_process(object);
     if (s != NULL && s->type == COMMAND) return;
     if (s != NULL) kill(s->pid, SIGKILL);
     drop_object(object);
 }
 
-void end_process(struct stream *s, int status)
-{
+void end_process(struct stream *s, int status) {
     s->running = false;
     s->status = status;
     close_in(s);
+    write_in(s);
     if (s->slave >= 0) close(s->slave);
     s->slave = -1;
     struct outlet *const outlets[] = {&s->out, &s->errors};

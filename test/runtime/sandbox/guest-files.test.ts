@@ -102,7 +102,7 @@ describe('a file', () => {
     const [up, down] = [createHash('sha1'), createHash('sha1')];
     const writer = await guest.write('/tmp/large');
     const before = process.memoryUsage.rss();
-    for (let i = 0; i < 256; i += 1) {
+    for (let i = 0; i < 1024; i += 1) {
       up.update(piece);
       await writer.write(piece);
     }
