@@ -76,6 +76,13 @@ describe('the tarball', () => {
     expect(telling).toEqual([]);
   });
 
+  test('carries the guest agent as a program that runs without any library of its machine', async () => {
+    const agent = join(installed, `dist/guest/holdfast-guest-${process.arch}`);
+    const child = spawn(agent, { stdio: ['ignore', 'ignore', 'pipe'], env: {} });
+    expect(await text(child.stderr)).toMatch(/^holdfast-guest: /);
+    expect(readFileSync(agent).includes('/lib64/ld-')).toBe(false);
+  });
+
   test('has source maps that bring their sources along', () => {
     const maps = filesBelow(installed).filter((file) => file.endsWith('.map'));
     const broken = maps.filter((file) => {
@@ -252,6 +259,7 @@ function isWanted(path: string): boolean {
   if (/^(README\.md|CHANGELOG\.md|LICENSE|package\.json)$/.test(path)) return true;
   if (/^proto\/.*\.proto$/.test(path)) return true;
   const isTestOrBench = /(^|\/)(test|tests|bench|fixtures|__tests__|node_modules)\/|\.(test|spec)\./.test(path);
+  if (/^dist\/guest\/holdfast-guest-(x64|arm64)$/.test(path)) return true;
   return !isTestOrBench && /^dist\/.*\.(js|js\.map|d\.ts|lua)$/.test(path);
 }
 

@@ -19,7 +19,7 @@ const agent = '/run/holdfast-guest';
 export const environment = { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/tmp' };
 
 /** Arguments of bwrap up to the program that it runs. */
-export function isolation(folder: string): string[] {
+function isolation(folder: string): string[] {
   const namespaces = [
     '--unshare-all',
     '--die-with-parent',
