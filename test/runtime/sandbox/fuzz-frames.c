@@ -67,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifndef LIBFUZZER
-enum { MOST = 8192 };
+enum { MOST = MAX_FRAME };
 
 static uint64_t state;
 
@@ -102,9 +102,21 @@ static size_t make_frame(uint8_t *at, uint8_t kind)
     return (size_t)(end - at);
 }
 
+/* About as many texts as there may be. */
+static size_t make_crowd(uint8_t *bytes)
+{
+    size_t before = HEADER + 13 + 1, count = MAX_TEXTS - 10 + draw(20), first = draw((uint32_t)count);
+    memset(bytes, 0, before + count + 8);
+    write_number(write_number(bytes, before + count + 8 - 4, 4), SPAWN, 1);
+    write_number(bytes + before, first, 4);
+    write_number(bytes + before + 4 + first, count - first, 4);
+    return before + count + 8;
+}
+
 static size_t make_input(uint8_t *bytes)
 {
     size_t size = 0;
+    if (draw(5000) == 0) return make_crowd(bytes);
     for (uint32_t frames = 1 + draw(5); frames > 0; frames--)
         size += make_frame(bytes + size, (uint8_t)(1 + draw(REQUEST_KINDS - 1)));
     for (uint32_t changes = draw(2) == 0 ? 0 : draw(6); changes > 0 && size > 0; changes--) {

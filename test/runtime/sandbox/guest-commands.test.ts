@@ -181,7 +181,8 @@ describe('a command', () => {
     void process.exited.then(() => {
       isOver = true;
     });
-    while ((await running('head -c 60000 /dev/zero')) > 0) await guest.stat('/');
+    await settled(async () => received === 1_000);
+    await settled(async () => (await guest.processes()).every(({ pid }) => pid !== process.pid));
     expect([received, isOver]).toEqual([1_000, false]);
     for (let last = 0; received < 60_000; ) {
       process.acknowledge(received - last);
@@ -193,7 +194,7 @@ describe('a command', () => {
 
   test('that leaves something in the background has ended, and the background does not break', async () => {
     const { process, text } = await collect(
-      command('(while [ ! -e go ]; do :; done; yes | head -c 500000; echo done > late) & echo started'),
+      command('(while [ ! -e go ]; do :; done; yes | head -c 500000 && echo done > late) & echo started'),
     );
     await process.exited;
     expect(text()).toBe('started\n');
@@ -336,7 +337,7 @@ describe('the list of processes', () => {
     const before = Date.now();
     const { process, until } = await collect(command('sleep 609 & setsid sleep 610 & echo up; wait'));
     await until((text) => text === 'up\n');
-    await settled(async () => (await running('sleep 610')) === 1);
+    await settled(async () => (await running('sleep 609')) + (await running('sleep 610')) === 2);
     const all = await guest.processes();
     const leader = all.find(({ pid }) => pid === process.pid);
     expect(leader).toMatchObject({

@@ -214,6 +214,9 @@ describe('a worker whose guest sends what it should not', () => {
   });
 });
 
+const sameUser = [0xff, 0xff, 0xff, 0xff];
+const sleep = Buffer.from(['/bin/sleep', '600', ''].join('\0'));
+
 describe('an agent whose worker sends what it should not', () => {
   test.each<[string, Buffer]>([
     ['bytes that are no frame', Buffer.alloc(100, 'garbage')],
@@ -230,6 +233,13 @@ describe('an agent whose worker sends what it should not', () => {
     ],
     ['a ref that is in use', Buffer.concat([1, 1].map((ref) => frame(14, ref, Buffer.from('\0\0\x01/tmp/a\0'))))],
     ['a ref of its own', frame(10, 0x8000_0001, Buffer.from('\0\0/tmp/a\0'))],
+    [
+      'more input for a command than it gave credit for',
+      Buffer.concat([
+        frame(1, 1, [1, 0, 0, 0, 0, ...sameUser, 0, 0, 0, 0, ...Buffer.from('/\0'), 2, 0, 0, 0, ...sleep, 0, 0, 0, 0]),
+        ...[1, 2, 3, 4, 5].map(() => frame(2, 1, new Uint8Array(100_000))),
+      ]),
+    ],
     [
       'more data than it gave credit for',
       Buffer.concat([
