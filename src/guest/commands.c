@@ -136,11 +136,8 @@ static const struct kind hunt_kind = {.nap_over = hunt};
 void kill_command(const struct request *request) {
     uint32_t target = (uint32_t)request->number[0];
     struct stream *leader = as_process(find_object(target));
-    if (request->number[1] != SIGKILL) {
-        if (leader != NULL) kill(-leader->pid, (int)request->number[1]);
-        emit(A_OK, request->ref, NULL, 0);
-        return;
-    }
+    if (request->number[1] != SIGKILL && leader != NULL) kill(-leader->pid, (int)request->number[1]);
+    if (request->number[1] != SIGKILL) return emit(A_OK, request->ref, NULL, 0);
     struct object *object = add_object(request, &hunt_kind, sizeof *object);
     if (object == NULL) return;
     object->left = target;

@@ -7,12 +7,10 @@
 /* Takes the socket, also where it fails. Both directions have a descriptor of their own: each waits for its own events. */
 static struct stream *add_connection(const struct request *request, int fd, int64_t credit) {
     struct stream *s = add_stream(request, CONNECTION, credit);
-    if (s == NULL) {
-        close(fd);
-        return NULL;
-    }
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (s == NULL) close(fd);
+    if (s == NULL) return NULL;
     s->out.source.fd = fd;
     s->object.source.fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     return s;
@@ -38,10 +36,7 @@ void connect_port(const struct request *request) {
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = port, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     int fd = start_connecting((struct sockaddr *)&v4, sizeof v4);
     if (fd < 0) fd = start_connecting((struct sockaddr *)&v6, sizeof v6);
-    if (fd < 0) {
-        emit_error(request->ref, ECONNREFUSED, PLACE_PATH);
-        return;
-    }
+    if (fd < 0) return emit_error(request->ref, ECONNREFUSED, PLACE_PATH);
     struct stream *s = add_connection(request, fd, (int64_t)request->number[1]);
     if (s == NULL) return;
     emit(A_OK, request->ref, NULL, 0);

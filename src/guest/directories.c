@@ -22,21 +22,18 @@ static int collect(const char *path, struct entries *entries) {
     DIR *folder = opendir(path);
     if (folder == NULL) return errno;
     struct dirent *entry;
-    int error = 0;
-    while (error == 0 && (entry = readdir(folder)) != NULL) {
-        size_t size = strlen(entry->d_name) + 2;
+    size_t size = 0;
+    while ((entry = readdir(folder)) != NULL) {
         if (is_dot(entry->d_name)) continue;
-        if (entries->used + size > entries->room) {
-            error = E2BIG;
-        } else {
-            entries->names[entries->used] = (char)type_of(folder, entry);
-            memcpy(entries->names + entries->used + 1, entry->d_name, size - 1);
-            entries->used += size;
-            entries->count++;
-        }
+        size = strlen(entry->d_name) + 2;
+        if (entries->used + size > entries->room) break;
+        entries->names[entries->used] = (char)type_of(folder, entry);
+        memcpy(entries->names + entries->used + 1, entry->d_name, size - 1);
+        entries->used += size;
+        entries->count++;
     }
     closedir(folder);
-    return error;
+    return entry == NULL ? 0 : E2BIG;
 }
 
 static void sort(const struct entries *entries, char **sorted) {
@@ -63,14 +60,8 @@ void list_directory(const struct request *request) {
     static char names[FEW], *sorted[FEW / SHORTEST];
     struct entries entries = {.names = names, .room = request->number[0] < FEW ? 0 : FEW};
     int error = collect(request->text[0], &entries);
-    if (error == E2BIG) {
-        start_helper(request, list_many);
-        return;
-    }
-    if (error != 0) {
-        emit_error(request->ref, error, PLACE_PATH);
-        return;
-    }
+    if (error == E2BIG) return start_helper(request, list_many);
+    if (error != 0) return emit_error(request->ref, error, PLACE_PATH);
     sort(&entries, sorted);
     uint8_t *at = reserve(entries.used);
     for (size_t i = 0; i < entries.count; i++) at = mempcpy(at, sorted[i], strlen(sorted[i] + 1) + 2);

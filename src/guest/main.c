@@ -30,25 +30,16 @@ void close_from(int first, unsigned int flags) {
 /* Of an operation that is under way; NULL where it is over already. */
 static void handle_later(const struct request *request, struct object *object) {
     if (object == NULL) return;
-    switch (request->kind) {
-    case DATA:
-        if (object->kind->data == NULL) die("data for what takes none");
-        object->kind->data(object, request->data, request->size);
-        break;
-    case END:
-        if (object->kind->end != NULL) object->kind->end(object);
-        break;
-    case CREDIT:
-        object->credit += (int64_t)request->number[0];
-        if (object->credit > UINT32_MAX) object->credit = UINT32_MAX;
-        if (object->kind->credited != NULL) object->kind->credited(object);
-        break;
-    case RESIZE:
-        resize_command(request);
-        break;
-    case CLOSE:
-        close_operation(object);
-    }
+    const struct kind *kind = object->kind;
+    if (request->kind == DATA && kind->data == NULL) die("data for what takes none");
+    if (request->kind == DATA) kind->data(object, request->data, request->size);
+    if (request->kind == END && kind->end != NULL) kind->end(object);
+    if (request->kind == RESIZE) resize_command(request);
+    if (request->kind == CLOSE) close_operation(object);
+    if (request->kind != CREDIT) return;
+    int64_t credit = object->credit + (int64_t)request->number[0];
+    object->credit = credit < UINT32_MAX ? credit : UINT32_MAX;
+    if (kind->credited != NULL) kind->credited(object);
 }
 
 static void handle(const struct request *request) {

@@ -72,10 +72,7 @@ static enum pumped pump(struct object *object, struct outlet *outlet) {
 static void drain(struct stream *s, struct outlet *outlet) {
     enum pumped how = MOVED;
     while (how == MOVED) how = pump(&s->object, outlet);
-    if (how == NOTHING && (s->object.credit == 0 || !s->terminal)) {
-        want(&outlet->source, 0);
-        return;
-    }
+    if (how == NOTHING && (s->object.credit == 0 || !s->terminal)) return want(&outlet->source, 0);
     uint8_t dropped;
     ssize_t got = read(outlet->source.fd, &dropped, 1);
     outlet->discarded = got > 0 || (got < 0 && errno == EAGAIN);
