@@ -5,6 +5,8 @@ import type { GuestLink } from './guest-link.js';
 import { readWholeGuestFile } from './guest-read.js';
 
 const maxProcesses = 4_096;
+/** Each takes three operations of the link, which has a limit. */
+const atOnce = 64;
 const maxFileBytes = 65_536;
 const argvBytes = 4_096;
 /** Of /proc/PID/stat, after the name. */
@@ -27,10 +29,12 @@ export async function listGuestProcesses(
   const entries = await listGuestDirectory(link, '/proc', {});
   const pids = entries.map(({ name }) => Number(name)).filter((pid) => Number.isInteger(pid) && pid > 1);
   const bootedAtMs = await readBootTime(link);
-  const found = await Promise.all(
-    pids.slice(0, maxProcesses).map((pid) => readProcess(link, pid, { pidOf, bootedAtMs })),
-  );
-  return found.filter((info) => info !== null).sort((a, b) => a.pid - b.pid);
+  const found: GuestProcessInfo[] = [];
+  for (let at = 0; at < Math.min(pids.length, maxProcesses); at += atOnce) {
+    const some = pids.slice(at, at + atOnce).map((pid) => readProcess(link, pid, { pidOf, bootedAtMs }));
+    for (const info of await Promise.all(some)) if (info !== null) found.push(info);
+  }
+  return found.sort((a, b) => a.pid - b.pid);
 }
 
 /** Null: it has ended. */
@@ -48,12 +52,17 @@ async function readProcess(
   const ref = taggedRef(limits ?? '');
   return {
     pid,
-    parentPid: Number(values[fields.parent]),
+    parentPid: numberOf(values[fields.parent]),
     commandPid: ref === null ? null : world.pidOf(ref),
     argv: (commandLine ?? '').slice(0, argvBytes).split('\0').slice(0, -1),
-    startedAtMs: world.bootedAtMs + (Number(values[fields.startTicks]) / ticksPerSecond) * 1000,
-    memoryBytes: Number(values[fields.residentPages]) * pageBytes,
+    startedAtMs: world.bootedAtMs + (numberOf(values[fields.startTicks]) / ticksPerSecond) * 1000,
+    memoryBytes: numberOf(values[fields.residentPages]) * pageBytes,
   };
+}
+
+/** 0 where a guest says something else. */
+function numberOf(text: string | undefined): number {
+  return /^\d{1,15}$/.test(text ?? '') ? Number(text) : 0;
 }
 
 function taggedRef(limits: string): number | null {
@@ -65,7 +74,7 @@ function taggedRef(limits: string): number | null {
 
 async function readBootTime(link: GuestLink): Promise<number> {
   const seconds = /^btime (\d+)/m.exec((await readText(link, '/proc/stat')) ?? '')?.[1];
-  return Number(seconds ?? 0) * 1000;
+  return numberOf(seconds) * 1000;
 }
 
 /** Null: its process has ended, or does not show it. @throws why the link ended */

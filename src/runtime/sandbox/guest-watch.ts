@@ -50,10 +50,11 @@ class Watching {
   readonly #link: GuestLink;
   readonly #root: string;
   readonly #isRecursive: boolean;
-  /** Of each watch, and back. */
   readonly #paths = new Map<number, string>();
   /** What each change that waits has cost of the credit. */
   readonly #costs = new WeakMap<GuestChange, number>();
+  /** Directories that have come and whose contents are being read. */
+  readonly #followed = new Set<{ readonly path: string }>();
   #ref = 0;
   #credit: GuestCredit | null = null;
   #rest: Buffer = Buffer.alloc(0);
@@ -73,7 +74,7 @@ class Watching {
 
   async start(): Promise<void> {
     const attempt = { verb: 'watch', path: this.#root };
-    this.#paths.set(await this.#open(attempt), this.#root);
+    await this.#open(attempt);
     try {
       if (this.#isRecursive) await this.#watchBelow(this.#root, false);
     } catch (error) {
@@ -86,8 +87,7 @@ class Watching {
     this.#isReady = true;
   }
 
-  /** The watch of the root. */
-  #open(attempt: GuestAttempt): Promise<number> {
+  #open(attempt: GuestAttempt): Promise<void> {
     return new Promise((resolve, reject) => {
       let isOpen = false;
       const fields = [[4, ofRoot], [4, windowBytes], { text: encodePath(this.#root) }] as const;
@@ -96,7 +96,10 @@ class Watching {
           if (isOpen || (kind !== GuestAnswer.Ok && kind !== GuestAnswer.Error))
             throw guestBroke(`a ${kind} for a watch`);
           isOpen = true;
-          if (kind === GuestAnswer.Ok) return resolve(readWatch(body));
+          if (kind === GuestAnswer.Ok) {
+            this.#paths.set(readWatch(body), this.#root);
+            return resolve();
+          }
           this.#link.release(this.#ref);
           reject(guestError(attempt, body));
         },
@@ -123,13 +126,13 @@ class Watching {
   async #watchDirectory(path: string, isNew: boolean): Promise<void> {
     if (this.#paths.size >= maxDirectories) throw tooMany(this.#root);
     try {
-      const watch = await callGuest(this.#link, {
+      await callGuest(this.#link, {
         kind: GuestRequest.WatchMore,
         fields: [[4, this.#ref], [4, ofDirectory], { text: encodePath(path) }],
         attempt: { verb: 'watch', path },
-        read: readWatch,
+        // At once: its first changes may be right behind.
+        read: (body) => this.#paths.set(readWatch(body), path),
       });
-      this.#paths.set(watch, path);
       await this.#watchBelow(path, isNew);
     } catch (error) {
       if (!isGone(error)) throw error;
@@ -157,7 +160,7 @@ class Watching {
       this.#credit?.taken(bytes);
     } else if (flags & (InotifyFlag.create | InotifyFlag.movedTo)) {
       this.#emit({ type: 'create', path }, bytes);
-      if (isDirectory && this.#isRecursive) this.#follow(path);
+      if (isDirectory) this.#follow(path);
     } else if (flags & InotifyFlag.ignored) {
       this.#paths.delete(event.watch);
       this.#credit?.taken(bytes);
@@ -168,18 +171,25 @@ class Watching {
 
   /** A directory has come. */
   #follow(path: string): void {
-    this.#watchDirectory(path, true).catch((error: unknown) => {
-      this.#fail(error instanceof HoldfastError ? error : lostChanges(this.#root));
-    });
+    if (!this.#isRecursive) return;
+    const following = { path };
+    this.#followed.add(following);
+    this.#watchDirectory(path, true)
+      .catch((error: unknown) => this.#fail(error instanceof HoldfastError ? error : lostChanges(this.#root)))
+      .finally(() => this.#followed.delete(following));
   }
 
   #arrive(path: string, bytes: number): void {
-    const from = (this.#moving as { readonly path: string }).path;
+    const { path: from, isDirectory } = this.#moving as Move;
     this.#moving = null;
     for (const [watch, below] of this.#paths) {
       if (isBelow(below, from)) this.#paths.set(watch, path + below.slice(from.length));
     }
     this.#emit({ type: 'rename', path, from }, bytes);
+    // What was being read when it moved cannot be found there any more.
+    const isUnread =
+      !this.#isReady || [...this.#followed].some((each) => isBelow(each.path, from) || isBelow(from, each.path));
+    if (isDirectory && isUnread) this.#follow(path);
   }
 
   /** What moved has not arrived here: it has left. */

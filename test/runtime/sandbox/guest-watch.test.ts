@@ -106,6 +106,24 @@ test('no entry of a tree that grows fast is missed', async () => {
   }
 });
 
+test('no directory is lost, however soon it is moved', async () => {
+  mkdirSync(outside('/tmp/d'));
+  const changes = await started.guest.watch('/tmp/d', { recursive: true });
+  const script = `for (let i = 0; i < 60; i += 1) {
+    fs.mkdirSync('a' + i + '/b/c', { recursive: true });
+    fs.renameSync('a' + i, 'r' + i);
+    fs.mkdirSync('r' + i + '/d');
+    fs.renameSync('r' + i + '/b', 'r' + i + '/d/e');
+  }
+  for (let i = 0; i < 60; i += 1) fs.writeFileSync('r' + i + '/d/e/c/marker', '');`;
+  await run(started.guest, [process.execPath, '-e', script], { cwd: '/tmp/d' });
+  const missing = new Set(Array.from({ length: 60 }, (_, i) => `/tmp/d/r${i}/d/e/c/marker`));
+  while (missing.size > 0) {
+    const { value } = (await changes.next()) as { value: GuestChange };
+    missing.delete(value.path);
+  }
+});
+
 test('a file can be watched, up to its end', async () => {
   writeFileSync(outside('/tmp/file'), '1');
   const changes = await started.guest.watch('/tmp/file', { recursive: true });
