@@ -19,8 +19,9 @@ export interface Guest {
   processes(): Promise<GuestProcessInfo[]>;
 
   stat(path: string, options?: { readonly followLinks?: boolean }): Promise<GuestStat>;
-  /** In the order of the bytes of their names, `.` and `..` left out. @throws PayloadTooLarge where the names are more than `maxBytes` */
+  /** In the order of the bytes of their names, `.` and `..` left out. @throws PayloadTooLarge where the names are more than `maxBytes`, 64 MiB unless said */
   list(path: string, options?: { readonly maxBytes?: number; readonly signal?: AbortSignal }): Promise<GuestEntry[]>;
+  /** `existOk`: where it is a directory already; default: as `parents`. */
   mkdir(path: string, options?: { readonly parents?: boolean; readonly existOk?: boolean }): Promise<void>;
   /** A file, a link (never what it points to) or an empty directory; with `recursive` whatever is in it. */
   remove(path: string, options?: { readonly recursive?: boolean; readonly signal?: AbortSignal }): Promise<void>;
@@ -35,7 +36,7 @@ export interface Guest {
   writeFile(path: string, content: Uint8Array, options?: GuestWriteOptions): Promise<void>;
   /** Without links, `.` and `..`. With `directory` also checks that a command could run there. */
   realpath(path: string, options?: { readonly directory?: boolean }): Promise<string>;
-  /** Resolves when every change from then on will be reported. @throws StreamLost later, from the iterator, where changes came faster than they were read */
+  /** Resolves when every change from then on will be reported; below a directory that has just come a `create` can come twice. @throws StreamLost later, from the iterator, where changes came faster than they were read */
   watch(path: string, options?: { readonly recursive?: boolean }): Promise<AsyncIterableIterator<GuestChange>>;
 
   /** To a port on loopback inside, half-open on either side where the peer is. @throws Unavailable where nobody listens */
