@@ -1,0 +1,119 @@
+import type { Duplex } from 'node:stream';
+import type { ContainerExit } from './container.js';
+
+/**
+ * Runs programs that are not trusted: own namespaces, no capabilities, a seccomp filter, an own root, no network, own limits.
+ * The programs are guest agents of sandboxes, and Node for class containers with `isolation`.
+ */
+export interface IsolationBackend {
+  readonly kind: 'bubblewrap' | 'gvisor';
+  /**
+   * Whether this host can isolate, tried with a real process; a few milliseconds, so once at the start of a worker.
+   * @throws SandboxUnavailable, naming what is missing and the command that installs it
+   */
+  check(): Promise<void>;
+  /** A private folder on disk, bounded by `diskGb`. @throws SandboxUnavailable, Unavailable, AlreadyExists */
+  createScratch(options: ScratchOptions): Promise<Scratch>;
+  /**
+   * Resolves when the process has been started inside and the watchdog guards it; what it says comes on its socket.
+   * One process at a time for each scratch. Nothing of it is left where this rejects; the scratch stays.
+   * @throws SandboxUnavailable, Unavailable, InvalidArgument
+   */
+  start(spec: IsolatedSpec): Promise<IsolatedProcess>;
+}
+
+export interface ScratchOptions {
+  /** Unique on the host, of `[A-Za-z0-9_-]`, up to 64 characters. */
+  readonly id: string;
+  readonly diskGb: number;
+  /** Starts as a copy of this scratch's files, which no process changes meanwhile (kill or freeze it). */
+  readonly from?: Scratch;
+}
+
+/**
+ * What a sandbox writes: everything but its binds. It outlives the processes of a session that sleeps, and goes with its
+ * worker. Its files were named and written by hostile code: never follow a link below it.
+ */
+export interface Scratch {
+  readonly id: string;
+  /** On the host. Below it `files` is what was written: with a host root the whole root, with an image what differs from it. */
+  readonly folder: string;
+  /** Of the host's user that owns its files, and as which processes run that start with it. */
+  readonly uid: number;
+  usedBytes(): Promise<number>;
+  /** Bounds it anew, for a warm sandbox that got its owner. */
+  resize(diskGb: number): Promise<void>;
+  /** Idempotent; only after the process that used it was removed. */
+  remove(): Promise<void>;
+}
+
+export interface IsolatedSpec {
+  /** Of the container; unique on the host, of `[A-Za-z0-9_-]`, up to 64 characters. */
+  readonly id: string;
+  /** The program and its arguments, by paths of the inside. */
+  readonly argv: readonly [string, ...string[]];
+  /** Its whole environment. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Default `/`. */
+  readonly cwd?: string;
+  /** It is PID 1 itself and reaps; else it gets one. Default false. */
+  readonly isPid1?: boolean;
+  readonly root: IsolatedRoot;
+  readonly scratch: Scratch;
+  readonly binds?: readonly IsolatedBind[];
+  readonly limits: IsolationLimits;
+}
+
+/**
+ * `host`: the host's /usr, /bin, /lib* read-only, an own small /etc, all else private and writable.
+ * `image`: these folders, the first on top, below a private writable layer.
+ */
+export type IsolatedRoot =
+  | { readonly kind: 'host' }
+  | { readonly kind: 'image'; readonly layers: readonly [string, ...string[]] };
+
+/** A file or folder of the host that is seen inside. */
+export interface IsolatedBind {
+  readonly source: string;
+  /** Absolute; made where it is missing. */
+  readonly target: string;
+  /** Default false. */
+  readonly writable?: boolean;
+}
+
+export interface IsolationLimits {
+  readonly memoryMb: number;
+  /** Cores. */
+  readonly cpu: number;
+  /** Processes and threads together. */
+  readonly pids: number;
+}
+
+export interface IsolatedProcess {
+  readonly id: string;
+  /** On the host, of the outermost process; for the watchdog and for logs, not to be signalled. */
+  readonly pid: number;
+  /** The program's file descriptor 3. */
+  readonly socket: Duplex;
+  readonly exited: Promise<ContainerExit>;
+  /** The last lines of its stderr, for the error of one that does not come up. */
+  readonly lastWords: string;
+  /** Lines of stdout and stderr, from the moment of the call. */
+  onOutput(listener: (line: { readonly stream: 'stdout' | 'stderr'; readonly text: string }) => void): void;
+  /** @throws OutOfMemory where it takes more than that already, Unavailable */
+  limit(limits: IsolationLimits): void;
+  /** Of all its processes, now. */
+  memoryBytes(): number;
+  /**
+   * Processes of it that the kernel killed for want of memory. With cgroups v1 it kills one and the rest goes on: whoever sees
+   * a process inside end with SIGKILL asks this, and kills the rest.
+   */
+  outOfMemoryKills(): number;
+  /** All processes stand still, as for a copy of the scratch; they are killed as ever. */
+  freeze(): Promise<void>;
+  thaw(): Promise<void>;
+  /** SIGKILL of all its processes; `exited` follows. */
+  kill(): void;
+  /** Kills it, waits for its end, reaps mounts and cgroup. Idempotent. The scratch stays. */
+  remove(): Promise<void>;
+}
