@@ -12,7 +12,7 @@ export interface IsolationBackend {
    * @throws SandboxUnavailable, naming what is missing and the command that installs it
    */
   check(): Promise<void>;
-  /** A private folder on disk, bounded by `diskGb`. @throws SandboxUnavailable, Unavailable, AlreadyExists */
+  /** A private writable layer on disk, bounded by `diskGb`. @throws Unavailable, InvalidArgument */
   createScratch(options: ScratchOptions): Promise<Scratch>;
   /**
    * Resolves when the process has been started inside and the watchdog guards it; what it says comes on its socket.
@@ -25,24 +25,26 @@ export interface IsolationBackend {
 export interface ScratchOptions {
   /** Unique on the host, of `[A-Za-z0-9_-]`, up to 64 characters. */
   readonly id: string;
+  readonly root: IsolatedRoot;
   readonly diskGb: number;
-  /** Starts as a copy of this scratch's files, which no process changes meanwhile (kill or freeze it). */
-  readonly from?: Scratch;
+  /**
+   * Starts as a copy of another scratch, or of a file that `save` made; of the same root then, and its `diskGb` is kept. A
+   * process that uses it stands still meanwhile.
+   */
+  readonly from?: Scratch | string;
 }
 
 /**
- * What a sandbox writes: everything but its binds. It outlives the processes of a session that sleeps, and goes with its
- * worker. Its files were named and written by hostile code: never follow a link below it.
+ * What a sandbox writes: everything but its binds. A file system in a sparse file of the host: the host never looks into it.
+ * It outlives the processes of a session that sleeps, and goes with its worker.
  */
 export interface Scratch {
   readonly id: string;
-  /** On the host. Below it `files` is what was written: with a host root the whole root, with an image what differs from it. */
-  readonly folder: string;
-  /** Of the host's user that owns its files, and as which processes run that start with it. */
-  readonly uid: number;
+  readonly root: IsolatedRoot;
+  /** On the host's disk, now. */
   usedBytes(): Promise<number>;
-  /** Bounds it anew, for a warm sandbox that got its owner. */
-  resize(diskGb: number): Promise<void>;
+  /** A copy as a sparse file that `from` takes; a process that uses it stands still meanwhile. @throws Unavailable */
+  save(path: string): Promise<void>;
   /** Idempotent; only after the process that used it was removed. */
   remove(): Promise<void>;
 }
@@ -58,7 +60,6 @@ export interface IsolatedSpec {
   readonly cwd?: string;
   /** It is PID 1 itself and reaps; else it gets one. Default false. */
   readonly isPid1?: boolean;
-  readonly root: IsolatedRoot;
   readonly scratch: Scratch;
   readonly binds?: readonly IsolatedBind[];
   readonly limits: IsolationLimits;
@@ -109,9 +110,6 @@ export interface IsolatedProcess {
    * a process inside end with SIGKILL asks this, and kills the rest.
    */
   outOfMemoryKills(): number;
-  /** All processes stand still, as for a copy of the scratch; they are killed as ever. */
-  freeze(): Promise<void>;
-  thaw(): Promise<void>;
   /** SIGKILL of all its processes; `exited` follows. */
   kill(): void;
   /** Kills it, waits for its end, reaps mounts and cgroup. Idempotent. The scratch stays. */
