@@ -1,13 +1,14 @@
 /**
- * Compiles src to dist, and the guest agent with it. The compiler writes to a staging folder; then only files that differ are moved into place, one
- * atomic rename each, and files without a source disappear. So dist is never stale, and neither a running process nor a
- * second build at the same time ever sees half a file. Type errors fail the build, but what was emitted is still moved into place:
- * a mistake in one folder does not stop the tests of another.
+ * Compiles src to dist, and the programs in C with it. The compiler writes to a staging folder; then only files that
+ * differ are moved into place, one atomic rename each, and files without a source disappear. So dist is never stale, and
+ * neither a running process nor a second build at the same time ever sees half a file. Type errors fail the build, but what
+ * was emitted is still moved into place: a mistake in one folder does not stop the tests of another.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { buildGuest } from './build-guest.mjs';
+import { buildLauncher } from './build-launcher.mjs';
 
 const root = join(import.meta.dirname, '..');
 const source = join(root, 'src');
@@ -16,8 +17,8 @@ const output = join(root, 'dist');
 const staging = join(root, `.build-${process.pid}`);
 const assets = /\.lua$/;
 const executable = 'cli/main.js';
-/** Not of the compiler: the guest agent has a build of its own. */
-const kept = /^guest\//;
+/** Not of the compiler: programs in C have a build of their own. */
+const kept = /^(guest|launcher)\//;
 
 function filesOf(folder) {
   if (!existsSync(folder)) return [];
@@ -54,6 +55,7 @@ function build() {
 
 try {
   buildGuest();
+  buildLauncher();
   process.exitCode = build();
 } finally {
   rmSync(staging, { recursive: true, force: true });

@@ -20,6 +20,8 @@ export interface IsolationBackend {
    * @throws SandboxUnavailable, Unavailable, InvalidArgument
    */
   start(spec: IsolatedSpec): Promise<IsolatedProcess>;
+  /** Removes what it keeps on the host for itself, and every scratch; after the last process. */
+  close(): Promise<void>;
 }
 
 export interface ScratchOptions {
@@ -43,7 +45,7 @@ export interface Scratch {
   readonly root: IsolatedRoot;
   /** On the host's disk, now. */
   usedBytes(): Promise<number>;
-  /** A copy as a sparse file that `from` takes; a process that uses it stands still meanwhile. @throws Unavailable */
+  /** A copy as a sparse file that `from` takes; a process that uses it stands still meanwhile. @throws AlreadyExists, Unavailable */
   save(path: string): Promise<void>;
   /** Idempotent; only after the process that used it was removed. */
   remove(): Promise<void>;

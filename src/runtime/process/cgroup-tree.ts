@@ -71,7 +71,7 @@ function groupsBelow(folder: string): string[] {
 }
 
 /** False where the file is not there or cannot be written. */
-function tryWrite(file: string, value: number): boolean {
+export function tryWrite(file: string, value: number): boolean {
   try {
     // Without O_CREAT: a missing file must not be made.
     writeFileSync(file, String(value), { flag: 'r+' });

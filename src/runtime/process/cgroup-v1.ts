@@ -10,35 +10,42 @@ const bytesPerMb = 1_048_576;
  * One hierarchy per controller (memory, cpu, pids); on a hybrid host the v2 tree as well, which has no controllers there but
  * `cgroup.kill`. Hierarchies that are not there or not ours to write are left out.
  */
-export function createV1Hierarchies(root: string, own: ReadonlyMap<string, string>, bootId: string): Hierarchy[] {
+export function createV1Hierarchies(root: string, own: ReadonlyMap<string, string>, boot: string): Hierarchy[] {
   const hierarchies: Hierarchy[] = [];
   for (const [mount, controller, rules] of trees) {
-    const parent = makeParent(join(root, mount), own.get(controller) ?? '/', bootId);
-    if (parent !== null) hierarchies.push({ parent, limitsMemory: controller === 'memory', ...rules });
+    const parent = makeParent(join(root, mount), own.get(controller) ?? '/', boot);
+    if (parent !== null)
+      hierarchies.push({ parent, limitsMemory: controller === 'memory', limitsPids: controller === 'pids', ...rules });
   }
   return hierarchies;
 }
 
-type Rules = Pick<Hierarchy, 'limit' | 'oomKills'>;
+type Rules = Pick<Hierarchy, 'limit' | 'oomKills' | 'memoryBytes'>;
 
 const memory: Rules = {
   limit: limitMemory,
   oomKills: (folder) =>
     Number(/^oom_kill (\d+)$/m.exec(readCgroupFile(join(folder, 'memory.oom_control')) ?? '')?.[1] ?? 0),
+  memoryBytes: (folder) => {
+    const used = Number(readCgroupFile(join(folder, 'memory.usage_in_bytes')) ?? 0);
+    const inactive = /^total_inactive_file (\d+)$/m.exec(readCgroupFile(join(folder, 'memory.stat')) ?? '')?.[1] ?? 0;
+    return Math.max(0, used - Number(inactive));
+  },
 };
+const ignored = { oomKills: () => 0, memoryBytes: () => 0 };
 const cpu: Rules = {
   limit(folder, { cpu: cores }) {
     writeCgroupFile(join(folder, 'cpu.cfs_period_us'), cpuPeriodUs);
     // The kernel refuses less than 1 ms.
     writeCgroupFile(join(folder, 'cpu.cfs_quota_us'), Math.max(1_000, Math.round(cores * cpuPeriodUs)));
   },
-  oomKills: () => 0,
+  ...ignored,
 };
 const pids: Rules = {
   limit: (folder, limits) => writeCgroupFile(join(folder, 'pids.max'), limits.pids),
-  oomKills: () => 0,
+  ...ignored,
 };
-const unified: Rules = { limit: () => undefined, oomKills: () => 0 };
+const unified: Rules = { limit: () => undefined, ...ignored };
 
 /** Mount below the root, name in /proc/self/cgroup, what is done there. */
 const trees: readonly (readonly [mount: string, controller: string, rules: Rules])[] = [
@@ -49,10 +56,10 @@ const trees: readonly (readonly [mount: string, controller: string, rules: Rules
 ];
 
 /** Below the worker's own group, so that limits of the host's hold for us; at the root where a container hides that path. */
-function makeParent(mount: string, ownPath: string, bootId: string): string | null {
+function makeParent(mount: string, ownPath: string, boot: string): string | null {
   if (!existsSync(join(mount, 'cgroup.procs'))) return null;
   const base = existsSync(join(mount, ownPath)) ? join(mount, ownPath) : mount;
-  const parent = join(base, 'holdfast', bootId);
+  const parent = join(base, 'holdfast', boot);
   try {
     mkdirSync(parent, { recursive: true });
     return parent;

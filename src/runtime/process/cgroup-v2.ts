@@ -10,10 +10,10 @@ const wanted = ['memory', 'cpu', 'pids'];
 const workerLeaf = 'holdfast-worker';
 
 /** The one v2 tree, with those of memory, cpu and pids that could be had; null where it is not ours to write. */
-export function createV2Hierarchy(root: string, ownPath: string, bootId: string): Hierarchy | null {
+export function createV2Hierarchy(root: string, ownPath: string, boot: string): Hierarchy | null {
   const base = baseFolder(root, ownPath);
   const all = join(base, 'holdfast');
-  const parent = join(all, bootId);
+  const parent = join(all, boot);
   try {
     mkdirSync(parent, { recursive: true });
   } catch {
@@ -24,9 +24,15 @@ export function createV2Hierarchy(root: string, ownPath: string, bootId: string)
   return {
     parent,
     limitsMemory: enabled.includes('memory'),
+    limitsPids: enabled.includes('pids'),
     limit: (folder, limits) => setLimits(folder, limits, enabled),
     oomKills: (folder) =>
       Number(/^oom_kill (\d+)$/m.exec(readCgroupFile(join(folder, 'memory.events')) ?? '')?.[1] ?? 0),
+    memoryBytes: (folder) => {
+      const used = Number(readCgroupFile(join(folder, 'memory.current')) ?? 0);
+      const inactive = /^inactive_file (\d+)$/m.exec(readCgroupFile(join(folder, 'memory.stat')) ?? '')?.[1] ?? 0;
+      return Math.max(0, used - Number(inactive));
+    },
   };
 }
 

@@ -1,5 +1,8 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Clock } from '../../common/clock.js';
+import { bootFolderName } from './boot-folder.js';
+import { cannotFreeze, freezeCgroups, thawCgroups } from './cgroup-freeze.js';
 import { areCgroupsEmpty, killCgroups, removeCgroups, writeCgroupFile } from './cgroup-tree.js';
 import { createV1Hierarchies } from './cgroup-v1.js';
 import { createV2Hierarchy } from './cgroup-v2.js';
@@ -21,8 +24,13 @@ export interface Cgroup {
   limit(limits: CgroupLimits): void;
   /** Moves a process, with all its threads, into it. */
   add(pid: number): void;
-  /** True once the kernel has killed something in it for want of memory. */
-  oomKilled(): boolean;
+  /** How many processes in it the kernel has killed for want of memory. */
+  oomKills(): number;
+  /** What its processes use, without file pages that the kernel can drop at once. */
+  memoryBytes(): number;
+  /** They stand still until `thaw`, and can be killed. Resolves when all of them do. @throws Unavailable where the host cannot */
+  freeze(clock: Clock): Promise<void>;
+  thaw(): void;
   /** SIGKILL of everything in it, and of what it forks meanwhile. */
   kill(): void;
   isEmpty(): boolean;
@@ -30,11 +38,12 @@ export interface Cgroup {
   remove(): boolean;
 }
 
-/** The cgroups of one boot of a worker: `holdfast/<bootId>` in every hierarchy, containers below it. */
+/** The cgroups of one boot of a worker: `holdfast/<boot folder>` in every hierarchy, containers below it. */
 export interface Cgroups {
   readonly version: 'v1' | 'v2' | 'none';
   /** False: memory must be watched in another way. */
   readonly limitsMemory: boolean;
+  readonly limitsPids: boolean;
   /** The boot's own folders, to be removed after the last container. */
   readonly parents: readonly string[];
   create(name: string): Cgroup;
@@ -45,8 +54,10 @@ export interface Hierarchy {
   /** Folder of the boot. */
   readonly parent: string;
   readonly limitsMemory: boolean;
+  readonly limitsPids: boolean;
   limit(folder: string, limits: CgroupLimits): void;
   oomKills(folder: string): number;
+  memoryBytes(folder: string): number;
 }
 
 export interface CgroupsOptions {
@@ -61,11 +72,12 @@ export interface CgroupsOptions {
 export function openCgroups(options: CgroupsOptions): Cgroups {
   const root = options.root ?? '/sys/fs/cgroup';
   const own = readMembership(options.membership ?? '/proc/self/cgroup');
+  const folder = bootFolderName(options.bootId);
   if (existsSync(join(root, 'cgroup.controllers'))) {
-    const hierarchy = createV2Hierarchy(root, own.get('') ?? '/', options.bootId);
+    const hierarchy = createV2Hierarchy(root, own.get('') ?? '/', folder);
     return hierarchy === null ? noCgroups : cgroupsOf('v2', [hierarchy]);
   }
-  const hierarchies = createV1Hierarchies(root, own, options.bootId);
+  const hierarchies = createV1Hierarchies(root, own, folder);
   return hierarchies.length === 0 ? noCgroups : cgroupsOf('v1', hierarchies);
 }
 
@@ -73,12 +85,16 @@ export function openCgroups(options: CgroupsOptions): Cgroups {
 export const noCgroups: Cgroups = {
   version: 'none',
   limitsMemory: false,
+  limitsPids: false,
   parents: [],
   create: () => ({
     folders: [],
     limit: () => undefined,
     add: () => undefined,
-    oomKilled: () => false,
+    oomKills: () => 0,
+    memoryBytes: () => 0,
+    freeze: () => Promise.reject(cannotFreeze()),
+    thaw: () => undefined,
     kill: () => undefined,
     isEmpty: () => true,
     remove: () => true,
@@ -89,6 +105,7 @@ function cgroupsOf(version: 'v1' | 'v2', hierarchies: readonly Hierarchy[]): Cgr
   return {
     version,
     limitsMemory: hierarchies.some((hierarchy) => hierarchy.limitsMemory),
+    limitsPids: hierarchies.some((hierarchy) => hierarchy.limitsPids),
     parents: hierarchies.map((hierarchy) => hierarchy.parent),
     create: (name) => createCgroup(hierarchies, name),
   };
@@ -106,7 +123,10 @@ function createCgroup(hierarchies: readonly Hierarchy[], name: string): Cgroup {
     add(pid) {
       for (const folder of folders) writeCgroupFile(join(folder, 'cgroup.procs'), pid);
     },
-    oomKilled: () => members.some(({ hierarchy, folder }) => hierarchy.oomKills(folder) > 0),
+    oomKills: () => members.reduce((kills, { hierarchy, folder }) => kills + hierarchy.oomKills(folder), 0),
+    memoryBytes: () => members.reduce((bytes, { hierarchy, folder }) => bytes + hierarchy.memoryBytes(folder), 0),
+    freeze: (clock) => freezeCgroups(folders, clock),
+    thaw: () => thawCgroups(folders),
     kill: () => killCgroups(folders),
     isEmpty: () => areCgroupsEmpty(folders),
     remove: () => removeCgroups(folders),

@@ -3,12 +3,12 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import type { Clock, Random } from '../../common/clock.js';
-import { HoldfastError } from '../../common/errors.js';
 import type { ContainerProcess, ContainerStarter } from '../../common/ports/container.js';
 import type { Watchdog } from '../../common/ports/watchdog.js';
 import { SocketChannel } from '../../wire/socket-channel.js';
 import type { Cgroups } from './cgroups.js';
-import { ChildContainer } from './container-process.js';
+import { ConfinedProcess } from './confined-process.js';
+import { containerProcess, notStarted, readyInTime } from './container-process.js';
 import { receiveReady } from './ready-signal.js';
 
 export interface ContainerStarterOptions {
@@ -28,11 +28,7 @@ export interface ContainerStarterOptions {
 const inherited = ['PATH', 'TZ', 'LANG', 'NODE_ENV'];
 /** Of a container's memory; the rest is for code, stacks and buffers. V8 takes it at its start and never again. */
 const heapShare = 0.8;
-const startTimeoutMs = 30_000;
 const idBytes = 10;
-const firstRemovalMs = 1;
-const longestRemovalMs = 1_000;
-const removalTries = 60;
 
 /** Starts containers as processes of this host, each in its cgroup and guarded before it is handed over. */
 export function createContainerStarter(options: ContainerStarterOptions): ContainerStarter {
@@ -68,51 +64,26 @@ async function start(
     // Until the channel is opened nobody else listens; its exit tells.
   });
   const ready = receiveReady(socket);
-  const container = new ChildContainer({
-    id,
-    child,
-    channel: new SocketChannel(socket),
-    cgroup,
-    limitsMemory: options.cgroups.limitsMemory,
-    clock: options.clock,
-  });
-  void forgetWhenGone(container, options);
+  const { limitsMemory } = options.cgroups;
+  const confined = new ConfinedProcess({ id, child, cgroup, limitsMemory, clock: options.clock });
+  void forgetWhenGone(confined, options.watchdog);
   try {
-    cgroup.add(container.pid);
-    await options.watchdog.guard({ containerId: id, pid: container.pid, cgroups: cgroup.folders });
-    await readyInTime(container, ready, options.clock);
-    return container;
+    cgroup.add(confined.pid);
+    await options.watchdog.guard({ containerId: id, pid: confined.pid, cgroups: cgroup.folders });
+    await readyInTime(confined, ready, options.clock);
+    return containerProcess(confined, new SocketChannel(socket));
   } catch (error) {
-    container.kill();
-    await container.exited;
+    confined.kill();
+    await confined.exited;
     cgroup.remove();
     throw error;
   }
 }
 
-async function readyInTime(container: ChildContainer, ready: Promise<void>, clock: Clock): Promise<void> {
-  const enough = new AbortController();
-  const late = clock.sleep(startTimeoutMs, enough.signal).then(
-    () => `was not ready within ${startTimeoutMs} ms`,
-    () => null,
-  );
-  const died = container.exited.then(
-    ({ exitCode, signal }) => `ended with ${signal ?? `code ${exitCode}`}: ${container.lastWords}`,
-  );
-  const failure = await Promise.race([ready.then(() => null), late, died]);
-  enough.abort();
-  if (failure !== null) throw notStarted(container.id, failure);
-}
-
 /** The watchdog lets go of a container only when nothing of it is left. */
-async function forgetWhenGone(container: ChildContainer, { clock, watchdog }: ContainerStarterOptions): Promise<void> {
-  await container.exited;
-  let waitMs = firstRemovalMs;
-  for (let tries = 0; tries < removalTries && !container.isRemoved(); tries += 1) {
-    await clock.sleep(waitMs);
-    waitMs = Math.min(waitMs * 2, longestRemovalMs);
-  }
-  watchdog.release(container.id);
+async function forgetWhenGone(confined: ConfinedProcess, watchdog: Watchdog): Promise<void> {
+  await confined.removed();
+  watchdog.release(confined.id);
 }
 
 function containerEnv({ hostEnv, env }: ContainerStarterOptions): Record<string, string> {
@@ -126,8 +97,4 @@ function containerEnv({ hostEnv, env }: ContainerStarterOptions): Record<string,
 
 function hasStarted(child: ChildProcess): child is ChildProcess & { readonly pid: number } {
   return child.pid !== undefined;
-}
-
-function notStarted(id: string, why: string): HoldfastError {
-  return new HoldfastError('Unavailable', `container ${id} did not start: ${why}`, { details: { containerId: id } });
 }

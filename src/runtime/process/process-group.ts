@@ -49,8 +49,8 @@ function hasRunningMember(groupId: number): boolean {
   });
 }
 
-/** Of `/proc/<pid>/stat` (proc(5)): fields 3, 5 and 22, counted after the name, which may hold spaces and brackets. */
-function readStat(
+/** Null: it ended. Of `/proc/<pid>/stat` (proc(5)): fields 3, 5 and 22, counted after the name, which may hold spaces and brackets. */
+export function readStat(
   pid: number,
 ): { readonly state: string; readonly groupId: number; readonly startTime: string } | null {
   let text: string;

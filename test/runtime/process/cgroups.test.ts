@@ -64,10 +64,10 @@ describeV1('cgroups of this host (v1)', () => {
       `process.stdin.once('data', () => { const kept = []; for (;;) kept.push(Buffer.alloc(1 << 20, 1)); })`,
     );
     group.add(child.pid as number);
-    expect(group.oomKilled()).toBe(false);
+    expect(group.oomKills()).toBe(0);
     child.stdin?.write('go');
     expect(await ended(child)).toBe('SIGKILL');
-    expect(group.oomKilled()).toBe(true);
+    expect(group.oomKills()).toBeGreaterThan(0);
     expect(group.isEmpty()).toBe(true);
     expect(group.remove()).toBe(true);
     for (const folder of group.folders) expect(existsSync(folder)).toBe(false);
@@ -155,7 +155,7 @@ describe('a v2 host with all controllers (its files in a folder)', () => {
     expect(read('cpu.max')).toBe('150000 100000');
     expect(read('pids.max')).toBe('99');
     writeFileSync(join(folder, 'memory.events'), 'low 0\noom 1\noom_kill 1\n');
-    expect(group.oomKilled()).toBe(true);
+    expect(group.oomKills()).toBeGreaterThan(0);
   });
 
   test('a second worker of the same process finds the base above the leaf that the first one moved it to', () => {
@@ -173,7 +173,7 @@ test('a host without cgroups gives groups that do nothing', () => {
   const group = cgroups.create('c1');
   group.limit({ memoryMb: 1, cpu: 1, pids: 1 });
   group.kill();
-  expect([group.folders, group.isEmpty(), group.remove(), group.oomKilled()]).toEqual([[], true, true, false]);
+  expect([group.folders, group.isEmpty(), group.remove(), group.oomKills()]).toEqual([[], true, true, 0]);
 });
 
 function fakeV2Root(membership: string, own: string): string {

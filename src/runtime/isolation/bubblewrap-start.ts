@@ -1,0 +1,118 @@
+import { HoldfastError } from '../../common/errors.js';
+import type { IsolatedBind, IsolatedRoot, IsolatedSpec } from '../../common/ports/sandbox.js';
+import type { HostView } from './host-view.js';
+import type { LauncherStep } from './launcher.js';
+import { insideUser } from './scratch-template.js';
+
+/** Where roots are built, each process in a mount namespace of its own; on the host it stays empty. */
+export const stage = '/run/holdfast';
+/** The scratch, as everything in the namespace sees it once the stage is the root. */
+export const diskOnStage = '/disk';
+/** Of the program; 4 and 5 are bubblewrap's own and closed when the program starts. */
+export const descriptors = { socket: 3, filter: 4, args: 5 };
+
+/** Sandboxes are the first to go when the whole host is out of memory. */
+const oomScore = '500';
+
+export interface StartParts {
+  readonly spec: IsolatedSpec;
+  readonly host: HostView;
+  readonly bwrap: string;
+  readonly cgroupFolders: readonly string[];
+  readonly scratch: { readonly copying: LauncherStep; readonly file: string; readonly uid: number };
+}
+
+/** @returns `words` for the launcher, and `args` that bubblewrap reads from a descriptor: other users of the host see no environment */
+export function startWords(parts: StartParts): { readonly words: readonly string[]; readonly args: readonly string[] } {
+  const { spec, bwrap, host, scratch } = parts;
+  const binds = (spec.binds ?? []).map((bind, index) => ({ ...bind, name: `bind${index}` }));
+  const steps: LauncherStep[] = [
+    ...parts.cgroupFolders.map((folder) => ['cgroup', `${folder}/cgroup.procs`] as const),
+    ['oom-score', oomScore],
+    scratch.copying,
+    ['namespace', stage],
+    ...host.stage(stage),
+    ...binds.map(({ source, name }) => ['bind', source, `${stage}/${name}`] as const),
+    ['disk', scratch.file, `${stage}${diskOnStage}`],
+    ['own', `${stage}${diskOnStage}/files`, String(scratch.uid)],
+    ...overlay(spec.scratch.root),
+    ['pivot', stage],
+    ['user', String(scratch.uid)],
+  ];
+  const argsOption = ['--args', String(descriptors.args), '--'];
+  return {
+    words: [...steps.flat(), 'exec', bwrap, ...argsOption, ...spec.argv],
+    args: [...confinement, ...rootArgs(spec.scratch.root, host), ...mounts(binds), ...programArgs(spec)],
+  };
+}
+
+/** Layers are bound first, so that no path of the host needs quoting in the options. */
+function overlay(root: IsolatedRoot): LauncherStep[] {
+  if (root.kind === 'host') return [];
+  const layers = root.layers.map((_, index) => `${stage}/layer${index}`);
+  const files = `${stage}${diskOnStage}`;
+  const options = `lowerdir=${layers.join(':')},upperdir=${files}/files,workdir=${files}/work`;
+  return [
+    ...root.layers.map((layer, index) => ['bind', layer, layers[index] as string] as const),
+    ['overlay', `${stage}/root`, options],
+  ];
+}
+
+const confinement = [
+  '--unshare-all',
+  '--unshare-user',
+  '--disable-userns',
+  ...['--uid', String(insideUser.id), '--gid', String(insideUser.id)],
+  ...['--hostname', 'sandbox'],
+  ...['--cap-drop', 'ALL'],
+  ...['--seccomp', String(descriptors.filter)],
+  '--die-with-parent',
+  '--new-session',
+];
+
+function rootArgs(root: IsolatedRoot, host: HostView): string[] {
+  const files = root.kind === 'host' ? `${diskOnStage}/files` : '/root';
+  const shown = root.kind === 'host' ? host.binds : [];
+  return ['--bind', files, '/', ...shown, '--proc', '/proc', '--dev', '/dev'];
+}
+
+function mounts(binds: readonly (IsolatedBind & { readonly name: string })[]): string[] {
+  return binds.flatMap(({ name, target, writable }) => [
+    writable === true ? '--bind' : '--ro-bind',
+    `/${name}`,
+    target,
+  ]);
+}
+
+function programArgs({ env, cwd, isPid1 }: IsolatedSpec): string[] {
+  return [
+    '--clearenv',
+    ...Object.entries(env).flatMap(([name, value]) => ['--setenv', name, value]),
+    ...['--chdir', cwd ?? '/'],
+    ...(isPid1 === true ? ['--as-pid-1'] : []),
+  ];
+}
+
+const idPattern = /^[\w-]{1,64}$/;
+
+/** @throws InvalidArgument */
+export function checkSpec({ id, argv, env, cwd, binds = [] }: IsolatedSpec): void {
+  checkId(id);
+  const texts = [...argv, ...Object.entries(env).flat(), cwd ?? '/', ...binds.flatMap((b) => [b.source, b.target])];
+  if (texts.some((text) => text.includes('\0'))) throw wrong(id, 'a NUL character in its arguments');
+  const name = Object.keys(env).find((candidate) => candidate === '' || candidate.includes('='));
+  if (name !== undefined) throw wrong(id, `the variable name ${JSON.stringify(name)}`);
+  for (const path of [cwd ?? '/', ...binds.flatMap((bind) => [bind.source, bind.target])]) {
+    if (!path.startsWith('/') || path.split('/').includes('..'))
+      throw wrong(id, `the path ${JSON.stringify(path)}; absolute ones without .. are expected`);
+  }
+}
+
+/** It becomes a file name and the name of a cgroup. @throws InvalidArgument */
+export function checkId(id: string): void {
+  if (!idPattern.test(id)) throw wrong(id, 'that id; [A-Za-z0-9_-], 1 to 64 characters are expected');
+}
+
+function wrong(id: string, what: string): HoldfastError {
+  return new HoldfastError('InvalidArgument', `isolated process ${JSON.stringify(id)} cannot start with ${what}`);
+}

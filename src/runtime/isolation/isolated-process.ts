@@ -1,0 +1,102 @@
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../../common/clock.js';
+import type { ContainerExit } from '../../common/ports/container.js';
+import type { IsolatedProcess, IsolationLimits } from '../../common/ports/sandbox.js';
+import type { Cgroup } from '../process/cgroups.js';
+import type { ConfinedProcess } from '../process/confined-process.js';
+import { diskOnStage } from './bubblewrap-start.js';
+import { runLauncher } from './launcher.js';
+import type { DiskScratch } from './scratch.js';
+
+export interface BubblewrapProcessParts {
+  readonly confined: ConfinedProcess;
+  readonly socket: Duplex;
+  readonly cgroup: Cgroup;
+  readonly scratch: DiskScratch;
+  readonly launcher: string;
+  readonly clock: Clock;
+  /** The watchdog has nothing to guard any more. */
+  readonly onGone: () => void;
+}
+
+/** A program in bubblewrap: the worker's child is bubblewrap, the program and what it starts are in the same cgroup. */
+export class BubblewrapProcess implements IsolatedProcess {
+  readonly id: string;
+  readonly pid: number;
+  readonly socket: Duplex;
+  readonly exited: Promise<ContainerExit>;
+  readonly #parts: BubblewrapProcessParts;
+  readonly #gone: Promise<void>;
+  /** Two that need it to stand still come one after the other. */
+  #standing: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: BubblewrapProcessParts) {
+    const { confined, scratch } = parts;
+    this.id = confined.id;
+    this.pid = confined.pid;
+    this.socket = parts.socket;
+    this.exited = confined.exited;
+    this.#parts = parts;
+    scratch.usedBy({ still: (work) => this.#still(work) });
+    this.#gone = this.#whenGone();
+  }
+
+  /** For the watchdog. */
+  get cgroups(): readonly string[] {
+    return this.#parts.cgroup.folders;
+  }
+
+  get lastWords(): string {
+    return this.#parts.confined.lastWords;
+  }
+
+  onOutput(listener: Parameters<IsolatedProcess['onOutput']>[0]): void {
+    this.#parts.confined.onOutput(listener);
+  }
+
+  limit(limits: IsolationLimits): void {
+    this.#parts.confined.limit(limits);
+  }
+
+  memoryBytes(): number {
+    return this.#parts.cgroup.memoryBytes();
+  }
+
+  outOfMemoryKills(): number {
+    return this.#parts.cgroup.oomKills();
+  }
+
+  kill(): void {
+    this.#parts.confined.kill();
+  }
+
+  async remove(): Promise<void> {
+    this.kill();
+    await this.#gone;
+  }
+
+  async #whenGone(): Promise<void> {
+    const { confined, scratch, socket, onGone } = this.#parts;
+    await confined.removed();
+    socket.destroy();
+    scratch.usedBy(null);
+    onGone();
+  }
+
+  #still<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#standing.then(() => this.#stillNow(work));
+    this.#standing = result.catch(() => undefined); // told to the one who asked
+    return result;
+  }
+
+  async #stillNow<T>(work: () => Promise<T>): Promise<T> {
+    const { cgroup, clock, launcher } = this.#parts;
+    await cgroup.freeze(clock);
+    try {
+      await runLauncher(launcher, [['sync', String(this.pid), diskOnStage]]);
+      return await work();
+    } finally {
+      cgroup.thaw();
+    }
+  }
+}
