@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { access, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { access, chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HoldfastError } from '../common/errors.js';
 import type { ObjectStore } from '../common/ports/object-store.js';
@@ -58,6 +58,8 @@ export class BundleCache {
     partials += 1;
     const partial = `${path}.${process.pid}.${partials}.partial`;
     await writeFile(partial, bytes);
+    // Isolated containers read it as other users.
+    await chmod(partial, 0o644);
     await rename(partial, path);
   }
 }

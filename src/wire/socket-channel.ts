@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { HoldfastError } from '../common/errors.js';
 import type { Channel, ChannelHandlers } from '../common/ports/channel.js';
 import { decodeError, encodeError } from './errors.js';
@@ -16,7 +16,7 @@ const maxMessageBytes = 134_217_728;
  * broken: that of a process that was killed ends like any other.
  */
 export class SocketChannel implements Channel {
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
   #handlers: ChannelHandlers | null = null;
   #slab = Buffer.alloc(0);
   /** Bytes of a message that has not arrived as a whole. */
@@ -26,7 +26,7 @@ export class SocketChannel implements Channel {
   #isClosing = false;
   #isClosed = false;
 
-  constructor(socket: Socket) {
+  constructor(socket: Duplex) {
     this.#socket = socket;
   }
 
@@ -128,7 +128,8 @@ export class SocketChannel implements Channel {
   #fail(error: HoldfastError): void {
     this.close(error);
     // It may not read what it was told.
-    this.#socket.destroySoon();
+    if (this.#socket.writableFinished) this.#socket.destroy();
+    else this.#socket.once('finish', () => this.#socket.destroy());
     this.#onClosed(error);
   }
 

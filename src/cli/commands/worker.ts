@@ -1,7 +1,6 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { HoldfastError } from '../../common/errors.js';
 import type { WorkerId } from '../../common/ids.js';
 import type { Isolation } from '../../common/manifest.js';
 import { workerControlSubject } from '../../wire/subjects.js';
@@ -58,7 +57,6 @@ async function runWorker(options: WorkerOptions, { terminal, env, signal }: Comm
   const settings = checkServer(options, env);
   const dialCa = options.ca || env['HOLDFAST_CA'];
   if (dialCa) checkPem('--ca', dialCa);
-  checkIsolation(options.isolation);
   const workerId = options.id ?? defaultId(settings.listen);
   // Refused before it has taken anything.
   workerControlSubject(settings.account, workerId as WorkerId);
@@ -103,15 +101,6 @@ async function runWorker(options: WorkerOptions, { terminal, env, signal }: Comm
     await services.close();
     await telemetry.shutdown();
   }
-}
-
-/** A worker must not offer what it does not give. @throws SandboxUnavailable */
-function checkIsolation(isolation: Isolation): void {
-  if (isolation === 'process') return;
-  throw new HoldfastError(
-    'SandboxUnavailable',
-    `--isolation ${isolation} is not there in this version, which gives every container a process and a cgroup: use process`,
-  );
 }
 
 /** Several workers of one host differ by their ports; without a fixed one nothing is stable but the process. */

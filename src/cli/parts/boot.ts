@@ -3,13 +3,19 @@ import { join } from 'node:path';
 import { systemClock, systemRandom } from '../../adapters/system/clock.js';
 import type { BootId, WorkerId } from '../../common/ids.js';
 import type { Transport } from '../../common/ports/channel.js';
+import type { ContainerStarter } from '../../common/ports/container.js';
 import type { SigningKey } from '../../common/ports/store.js';
+import type { Watchdog } from '../../common/ports/watchdog.js';
+import { createIsolatedStarter } from '../../runtime/isolation/isolated-starter.js';
 import type { WorkerMetrics } from '../../runtime/metrics.js';
+import { bootFolderName } from '../../runtime/process/boot-folder.js';
 import { type Cgroups, openCgroups } from '../../runtime/process/cgroups.js';
+import { harmlessEnv } from '../../runtime/process/container-env.js';
 import { createContainerStarter } from '../../runtime/process/container-starter.js';
 import { startWatchdog } from '../../runtime/process/watchdog.js';
 import { Worker } from '../../runtime/worker.js';
 import { entryPath } from './entries.js';
+import { classBinds, createIsolation, sandboxesFolder } from './isolation.js';
 import type { Services } from './services.js';
 import type { WorkerPartConfig } from './worker-part.js';
 
@@ -36,7 +42,7 @@ export async function startBoot(
       isolation: config.isolation,
       maxContainers: config.maxContainers,
       warmContainers: config.warmContainers,
-      cacheFolder: join(config.dataFolder, 'bundles'),
+      cacheFolder: bundlesFolder(config),
       containerEnv: config.containerEnv,
       leaseTimes: config.leaseTimes,
     },
@@ -57,21 +63,38 @@ export async function startBoot(
           deadline,
           leaseTtlMs: config.leaseTimes.ttlMs,
           cgroupParents: cgroups(bootId).parents,
+          folders: [join(sandboxesFolder(config.dataFolder), bootFolderName(bootId))],
           env: watchdogEnv(),
           clock: systemClock,
         }),
-      starterOf: (bootId, watchdog) =>
-        createContainerStarter({
-          entry: entryPath('container-main'),
-          cgroups: cgroups(bootId),
-          watchdog,
-          clock: systemClock,
-          random: systemRandom,
-          hostEnv: process.env,
-          env: {},
-        }),
+      starterOf: (bootId, watchdog) => starterOf({ config, bootId, cgroups: cgroups(bootId), watchdog }),
     },
   );
+}
+
+/** Of class containers. */
+function starterOf(boot: {
+  readonly config: WorkerPartConfig;
+  readonly bootId: BootId;
+  readonly cgroups: Cgroups;
+  readonly watchdog: Watchdog;
+}): ContainerStarter {
+  const { config, bootId, cgroups, watchdog } = boot;
+  const shared = { entry: entryPath('container-main'), clock: systemClock, random: systemRandom };
+  if (config.isolation === 'process')
+    return createContainerStarter({ ...shared, cgroups, watchdog, hostEnv: process.env, env: {} });
+  const bundleFolder = bundlesFolder(config);
+  return createIsolatedStarter({
+    ...shared,
+    backend: createIsolation({ bootId, dataFolder: config.dataFolder, cgroups, watchdog }),
+    binds: classBinds(bundleFolder),
+    bundleFolder,
+    env: harmlessEnv(process.env),
+  });
+}
+
+function bundlesFolder({ dataFolder }: WorkerPartConfig): string {
+  return join(dataFolder, 'bundles');
 }
 
 /** It needs nothing but what TLS to a store may. */

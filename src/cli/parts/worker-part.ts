@@ -8,6 +8,7 @@ import { serveWorker } from '../../wire/grpc-server.js';
 import type { TlsTexts } from '../../wire/grpc-transport.js';
 import { startHealthServer } from '../../wire/health-server.js';
 import { startBoot } from './boot.js';
+import { checkIsolation } from './isolation.js';
 import { RouterFinder } from './router-finder.js';
 import type { Services, TlsFiles } from './services.js';
 import { readTls } from './tls.js';
@@ -55,7 +56,7 @@ const longestRetryMs = 5_000;
 
 /** @throws Unavailable, InvalidArgument, SandboxUnavailable */
 export async function startWorkerPart(services: Services, config: WorkerPartConfig): Promise<WorkerPart> {
-  checkIsolation(config.isolation);
+  await checkIsolation(config.isolation, config.dataFolder);
   const metrics = createWorkerMetrics();
   const tls = await readTls(config.tls);
   const routers = new RouterFinder(config.account, services.bus, await dialingTls(config));
@@ -116,16 +117,6 @@ async function checkReady(
   if (refusing !== null)
     throw new HoldfastError('Unavailable', `worker ${workerId} takes no placements: it is ${refusing}`);
   await store.ping();
-}
-
-/** Never a silent fallback to less than was asked for. @throws SandboxUnavailable */
-function checkIsolation(isolation: Isolation): void {
-  if (isolation === 'process') return;
-  throw new HoldfastError(
-    'SandboxUnavailable',
-    `this version cannot isolate class containers with '${isolation}'; start the worker with --isolation process`,
-    { details: { isolation } },
-  );
 }
 
 function ended(worker: Worker): Promise<string> {

@@ -8,7 +8,9 @@ import type { Watchdog } from '../../common/ports/watchdog.js';
 import { SocketChannel } from '../../wire/socket-channel.js';
 import type { Cgroups } from './cgroups.js';
 import { ConfinedProcess } from './confined-process.js';
+import { harmlessEnv } from './container-env.js';
 import { containerProcess, notStarted, readyInTime } from './container-process.js';
+import { nodeArguments } from './node-arguments.js';
 import { receiveReady } from './ready-signal.js';
 
 export interface ContainerStarterOptions {
@@ -24,15 +26,11 @@ export interface ContainerStarterOptions {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** What user code may know of its host; never the worker's own variables, nor NODE_OPTIONS and the like. */
-const inherited = ['PATH', 'TZ', 'LANG', 'NODE_ENV'];
-/** Of a container's memory; the rest is for code, stacks and buffers. V8 takes it at its start and never again. */
-const heapShare = 0.8;
 const idBytes = 10;
 
 /** Starts containers as processes of this host, each in its cgroup and guarded before it is handed over. */
 export function createContainerStarter(options: ContainerStarterOptions): ContainerStarter {
-  const env = containerEnv(options);
+  const env = { HOME: tmpdir(), ...harmlessEnv(options.hostEnv), ...options.env };
   return { start: (memoryMb) => start(options, env, memoryMb) };
 }
 
@@ -44,17 +42,13 @@ async function start(
 ): Promise<ContainerProcess> {
   const id = `c${Buffer.from(options.random.bytes(idBytes)).toString('hex')}`;
   const cgroup = options.cgroups.create(id);
-  const child = spawn(
-    process.execPath,
-    ['--enable-source-maps', `--max-old-space-size=${Math.floor(memoryMb * heapShare)}`, options.entry],
-    {
-      // A process group of its own, for hosts without cgroups and against Ctrl-C.
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-      env,
-      cwd: tmpdir(),
-    },
-  );
+  const child = spawn(process.execPath, [...nodeArguments(memoryMb), options.entry], {
+    // A process group of its own, for hosts without cgroups and against Ctrl-C.
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    env,
+    cwd: tmpdir(),
+  });
   if (!hasStarted(child)) {
     cgroup.remove();
     throw notStarted(id, String((await once(child, 'error'))[0]));
@@ -84,15 +78,6 @@ async function start(
 async function forgetWhenGone(confined: ConfinedProcess, watchdog: Watchdog): Promise<void> {
   await confined.removed();
   watchdog.release(confined.id);
-}
-
-function containerEnv({ hostEnv, env }: ContainerStarterOptions): Record<string, string> {
-  const scrubbed: Record<string, string> = { HOME: tmpdir() };
-  for (const name of inherited) {
-    const value = hostEnv[name];
-    if (value !== undefined) scrubbed[name] = value;
-  }
-  return { ...scrubbed, ...env };
 }
 
 function hasStarted(child: ChildProcess): child is ChildProcess & { readonly pid: number } {

@@ -15,6 +15,8 @@ export type WatchdogOrder =
       readonly store: unknown;
       /** Folders of the boot's cgroups, removed at the end. */
       readonly cgroupParents: readonly string[];
+      /** Of the boot's own, removed with all that is in them after the lease. */
+      readonly folders: readonly string[];
     }
   | { readonly type: 'guard'; readonly container: GuardedContainer }
   | { readonly type: 'release'; readonly containerId: string }

@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import type { Clock, Monotonic } from '../../common/clock.js';
 import type { BootId } from '../../common/ids.js';
@@ -43,6 +44,7 @@ export async function runWatchdog(options: WatchdogProcessOptions): Promise<void
   await killUntilGone(watch.guarded, options.clock);
   removeCgroups(end.start.cgroupParents);
   await releaseLease(end.start, options);
+  for (const folder of end.start.folders) await removeFolder(folder, options.log);
 }
 
 interface Guarded {
@@ -142,6 +144,13 @@ async function killUntilGone(guarded: ReadonlyMap<string, Guarded>, clock: Clock
 
 function isGone({ cgroups, group }: Guarded): boolean {
   return areCgroupsEmpty(cgroups) && isProcessGroupGone(group);
+}
+
+/** Nobody waits for it: disks of sandboxes can be large, and a worker's next start would remove them too. */
+async function removeFolder(folder: string, log: (line: string) => void): Promise<void> {
+  await rm(folder, { recursive: true, force: true }).catch((error: unknown) => {
+    log(`the watchdog could not remove ${folder}: ${String(error)}; holdfast doctor --fix removes it`);
+  });
 }
 
 /** Until it succeeds, or the lease has surely run out by itself. */

@@ -17,6 +17,8 @@ export interface WatchdogOptions {
   readonly leaseTtlMs: number;
   /** Folders of the boot's cgroups, which the watchdog removes at the end. */
   readonly cgroupParents: readonly string[];
+  /** Of the boot's own, which the watchdog removes after that with all that is in them. Default: none. */
+  readonly folders?: readonly string[];
   /** The whole environment of the process. */
   readonly env: Readonly<Record<string, string>>;
   readonly clock: Clock;
@@ -75,9 +77,9 @@ class WatchdogProcess implements Watchdog {
   }
 
   async ready(): Promise<void> {
-    const { bootId, deadline, leaseTtlMs, store, cgroupParents } = this.#options;
+    const { bootId, deadline, leaseTtlMs, store, cgroupParents, folders = [] } = this.#options;
     const ready = this.#answered('', startTimeoutMs);
-    this.#send({ type: 'start', bootId, deadline, leaseTtlMs, store, cgroupParents });
+    this.#send({ type: 'start', bootId, deadline, leaseTtlMs, store, cgroupParents, folders });
     try {
       await ready;
     } catch (error) {

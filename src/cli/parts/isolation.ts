@@ -1,0 +1,76 @@
+import { dirname, join, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { systemClock, systemRandom } from '../../adapters/system/clock.js';
+import { HoldfastError, isHoldfastError } from '../../common/errors.js';
+import type { Isolation } from '../../common/manifest.js';
+import type { IsolatedBind, IsolationBackend } from '../../common/ports/sandbox.js';
+import type { Watchdog } from '../../common/ports/watchdog.js';
+import { Bubblewrap } from '../../runtime/isolation/bubblewrap.js';
+import { removeCgroups } from '../../runtime/process/cgroup-tree.js';
+import { type Cgroups, openCgroups } from '../../runtime/process/cgroups.js';
+
+/** What isolates the processes of one boot. */
+export function createIsolation(options: {
+  readonly bootId: string;
+  readonly dataFolder: string;
+  readonly cgroups: Cgroups;
+  readonly watchdog: Pick<Watchdog, 'guard' | 'release'>;
+}): IsolationBackend {
+  const { bootId, cgroups, watchdog } = options;
+  const folder = sandboxesFolder(options.dataFolder);
+  return new Bubblewrap({ bootId, folder, launcher, cgroups, watchdog, clock: systemClock, random: systemRandom });
+}
+
+/** Where a worker keeps the disks of its sandboxes, a folder for each boot. */
+export function sandboxesFolder(dataFolder: string): string {
+  return join(dataFolder, 'sandboxes');
+}
+
+/** Tries it, so that a worker does not offer what it cannot give. @throws SandboxUnavailable */
+export async function checkIsolation(isolation: Isolation, dataFolder: string): Promise<void> {
+  if (isolation === 'process') return;
+  if (isolation === 'gvisor') throw noGvisor();
+  const bootId = `check-${Buffer.from(systemRandom.bytes(8)).toString('hex')}`;
+  const cgroups = openCgroups({ bootId });
+  const watchdog = { guard: () => Promise.resolve(), release: () => undefined };
+  const backend = createIsolation({ bootId, dataFolder, cgroups, watchdog });
+  try {
+    await backend.check();
+  } catch (error) {
+    if (!isHoldfastError(error, 'SandboxUnavailable')) throw error;
+    const message = `${error.message}; or start the worker with --isolation process, which isolates class containers less`;
+    throw new HoldfastError('SandboxUnavailable', message, { cause: error });
+  } finally {
+    await backend.close();
+    removeCgroups(cgroups.parents);
+  }
+}
+
+/** Node, the package with what it imports, and the bundles, each at its own place. */
+export function classBinds(bundleFolder: string): IsolatedBind[] {
+  const sources = [process.execPath, ...packageFolders(), bundleFolder];
+  return sources.filter((source) => !isProgramOfHost(source)).map((source) => ({ source, target: source }));
+}
+
+const launcher = fileURLToPath(new URL(`../../../dist/runtime/isolation/launcher-${process.arch}`, import.meta.url));
+
+/** Installed: the outermost node_modules, where its dependencies may be anywhere. In a checkout: what is built and installed in it. */
+function packageFolders(): string[] {
+  const root = dirname(dirname(dirname(launcher.slice(0, launcher.lastIndexOf(sep)))));
+  const parts = root.split(sep);
+  const outermost = parts.indexOf('node_modules');
+  if (outermost >= 0) return [parts.slice(0, outermost + 1).join(sep)];
+  return ['dist', 'node_modules', 'package.json'].map((name) => join(root, name));
+}
+
+/** Every isolated root has these. */
+function isProgramOfHost(path: string): boolean {
+  return ['/usr/', '/bin/', '/lib/', '/lib64/'].some((folder) => path.startsWith(folder));
+}
+
+function noGvisor(): HoldfastError {
+  return new HoldfastError(
+    'SandboxUnavailable',
+    'this version has no backend for gVisor; start the worker with --isolation bubblewrap',
+  );
+}

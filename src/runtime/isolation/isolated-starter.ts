@@ -1,0 +1,90 @@
+import { chmod, mkdir } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import type { Clock, Random } from '../../common/clock.js';
+import type { ContainerProcess, ContainerStarter } from '../../common/ports/container.js';
+import type { IsolatedBind, IsolatedProcess, IsolationBackend, Scratch } from '../../common/ports/sandbox.js';
+import { SocketChannel } from '../../wire/socket-channel.js';
+import { containerProcess, maxContainerPids, readyInTime } from '../process/container-process.js';
+import { nodeArguments } from '../process/node-arguments.js';
+import { receiveReady } from '../process/ready-signal.js';
+import { insideUser } from './scratch-template.js';
+
+export interface IsolatedStarterOptions {
+  readonly backend: IsolationBackend;
+  /** Path of cli/container-main.js. */
+  readonly entry: string;
+  /** What must be seen inside for it: Node, the package, the bundles. */
+  readonly binds: readonly IsolatedBind[];
+  /** Of the binds, made here: bundles come into it later. */
+  readonly bundleFolder: string;
+  /** The whole environment of a container. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** Node needs about that to come up; the class's own limit follows when it is known. */
+const startMemoryMb = 512;
+const diskGb = 10;
+const idBytes = 10;
+
+/** Starts class containers behind the same walls as sandboxes. */
+export function createIsolatedStarter(options: IsolatedStarterOptions): ContainerStarter {
+  let bundleFolder: Promise<void> | null = null;
+  return {
+    start: async (memoryMb) => {
+      bundleFolder ??= openForAll(options.bundleFolder);
+      await bundleFolder;
+      return await start(options, memoryMb);
+    },
+  };
+}
+
+/** @throws SandboxUnavailable, Unavailable */
+async function start(options: IsolatedStarterOptions, memoryMb: number): Promise<ContainerProcess> {
+  const { backend, random } = options;
+  const id = `c${Buffer.from(random.bytes(idBytes)).toString('hex')}`;
+  const scratch = await backend.createScratch({ id, root: { kind: 'host' }, diskGb });
+  const isolated = await startIn(scratch, options, { id, memoryMb }).catch(async (error: unknown) => {
+    await scratch.remove();
+    throw error;
+  });
+  const removed = removeWhenGone(isolated, scratch);
+  try {
+    await readyInTime(isolated, receiveReady(isolated.socket), options.clock);
+    return containerProcess(isolated, new SocketChannel(isolated.socket));
+  } catch (error) {
+    isolated.kill();
+    await removed;
+    throw error;
+  }
+}
+
+function startIn(
+  scratch: Scratch,
+  { backend, entry, binds, env }: IsolatedStarterOptions,
+  { id, memoryMb }: { readonly id: string; readonly memoryMb: number },
+): Promise<IsolatedProcess> {
+  return backend.start({
+    id,
+    argv: [process.execPath, ...nodeArguments(memoryMb), entry],
+    env: { HOME: insideUser.home, ...env },
+    cwd: '/tmp',
+    scratch,
+    binds,
+    limits: { memoryMb: Math.max(memoryMb, startMemoryMb), cpu: availableParallelism(), pids: maxContainerPids },
+  });
+}
+
+async function removeWhenGone(isolated: IsolatedProcess, scratch: Scratch): Promise<void> {
+  await isolated.exited;
+  await isolated.remove();
+  // What cannot be removed goes with the boot's folder.
+  await scratch.remove().catch(() => undefined);
+}
+
+/** The containers are other users of this host. */
+async function openForAll(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await chmod(folder, 0o755);
+}
