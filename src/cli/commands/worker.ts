@@ -89,6 +89,7 @@ async function runWorker(options: WorkerOptions, { terminal, env, signal }: Comm
       dataFolder: options.data ?? join(stateFolder(env), 'workers', workerId),
       containerEnv: options.env ?? {},
       leaseTimes: leaseTimes(settings.leaseTtlMs),
+      onSwept: (boots) => log.info('worker.swept', { boots: boots.map(({ bootId }) => bootId) }),
       onFenced: (why) => log.error('worker.fenced', { why, next: 'a new boot starts' }),
       onBooted: () => log.info('worker.ready', readyFields(worker)),
     });

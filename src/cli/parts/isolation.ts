@@ -1,3 +1,4 @@
+import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemClock, systemRandom } from '../../adapters/system/clock.js';
@@ -6,6 +7,7 @@ import type { Isolation } from '../../common/manifest.js';
 import type { IsolatedBind, IsolationBackend } from '../../common/ports/sandbox.js';
 import type { Watchdog } from '../../common/ports/watchdog.js';
 import { Bubblewrap } from '../../runtime/isolation/bubblewrap.js';
+import { findLeftovers, type Leftover, removeLeftover } from '../../runtime/isolation/leftovers.js';
 import { removeCgroups } from '../../runtime/process/cgroup-tree.js';
 import { type Cgroups, openCgroups } from '../../runtime/process/cgroups.js';
 
@@ -24,6 +26,28 @@ export function createIsolation(options: {
 /** Where a worker keeps the disks of its sandboxes, a folder for each boot. */
 export function sandboxesFolder(dataFolder: string): string {
   return join(dataFolder, 'sandboxes');
+}
+
+/** Those of the workers whose data is in a folder: its own, or one or two levels below it, as in the state folder. */
+export function sandboxesFolders(folder: string): string[] {
+  const below = (parent: string): string[] =>
+    existsSync(parent)
+      ? readdirSync(parent, { withFileTypes: true })
+          .filter((entry) => entry.isDirectory())
+          .map(({ name }) => join(parent, name))
+      : [];
+  const workers = below(folder);
+  return [folder, ...workers, ...workers.flatMap(below)].map(sandboxesFolder).filter((path) => existsSync(path));
+}
+
+/** Removes what boots that are dead left of this worker's, and of others in the same cgroup. */
+export async function sweepDeadBoots(dataFolder: string): Promise<Leftover[]> {
+  const own = openCgroups({ bootId: 'sweep' });
+  const cgroupFolders = own.parents.map((parent) => dirname(parent));
+  removeCgroups(own.parents);
+  const leftovers = findLeftovers({ cgroupFolders, sandboxFolders: [sandboxesFolder(dataFolder)] });
+  for (const leftover of leftovers) await removeLeftover(leftover, systemClock);
+  return leftovers;
 }
 
 /** Tries it, so that a worker does not offer what it cannot give. @throws SandboxUnavailable */

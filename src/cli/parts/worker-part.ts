@@ -2,13 +2,14 @@ import { systemClock } from '../../adapters/system/clock.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { LeaseTimes } from '../../common/lease.js';
 import type { Isolation } from '../../common/manifest.js';
+import type { Leftover } from '../../runtime/isolation/leftovers.js';
 import { createWorkerMetrics } from '../../runtime/metrics.js';
 import type { Worker } from '../../runtime/worker.js';
 import { serveWorker } from '../../wire/grpc-server.js';
 import type { TlsTexts } from '../../wire/grpc-transport.js';
 import { startHealthServer } from '../../wire/health-server.js';
 import { startBoot } from './boot.js';
-import { checkIsolation } from './isolation.js';
+import { checkIsolation, sweepDeadBoots } from './isolation.js';
 import { RouterFinder } from './router-finder.js';
 import type { Services, TlsFiles } from './services.js';
 import { readTls } from './tls.js';
@@ -32,6 +33,8 @@ export interface WorkerPartConfig {
   readonly dataFolder: string;
   readonly containerEnv: Readonly<Record<string, string>>;
   readonly leaseTimes: LeaseTimes;
+  /** Boots before this one had left something, which is removed now. */
+  readonly onSwept?: (leftovers: readonly Leftover[]) => void;
   /** A boot was fenced, or could not start after that; another one is tried. */
   readonly onFenced?: (why: string) => void;
   /** The boot after a fenced one takes placements. */
@@ -57,6 +60,8 @@ const longestRetryMs = 5_000;
 /** @throws Unavailable, InvalidArgument, SandboxUnavailable */
 export async function startWorkerPart(services: Services, config: WorkerPartConfig): Promise<WorkerPart> {
   await checkIsolation(config.isolation, config.dataFolder);
+  const swept = await sweepDeadBoots(config.dataFolder);
+  if (swept.length > 0) config.onSwept?.(swept);
   const metrics = createWorkerMetrics();
   const tls = await readTls(config.tls);
   const routers = new RouterFinder(config.account, services.bus, await dialingTls(config));

@@ -54,7 +54,7 @@ function killOneByOne(folder: string): void {
   }
 }
 
-function processesBelow(folder: string): number[] {
+export function processesBelow(folder: string): number[] {
   const own = (readCgroupFile(join(folder, 'cgroup.procs')) ?? '').split('\n').filter(Boolean).map(Number);
   return [...own, ...groupsBelow(folder).flatMap(processesBelow)];
 }

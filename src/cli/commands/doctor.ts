@@ -1,0 +1,89 @@
+import type { Command } from 'commander';
+import { isHoldfastError } from '../../common/errors.js';
+import type { Leftover } from '../../runtime/isolation/leftovers.js';
+import { stateFolder } from '../dev/state-file.js';
+import { toJson } from '../output/json-value.js';
+import type { CommandContext } from './command-context.js';
+import { type JsonOption, withJson } from './options.js';
+
+interface DoctorOptions extends JsonOption {
+  readonly fix?: boolean;
+  readonly data?: string;
+}
+
+interface Diagnosis {
+  /** Null: sandboxes can run here. */
+  readonly sandboxesUnavailable: string | null;
+  readonly leftovers: readonly (Leftover & { readonly removed: boolean })[];
+}
+
+const notes = `
+What a killed worker left is removed by its watchdog, and by its next start. This finds
+what remains where both were killed. It touches nothing of a worker that runs.`;
+
+/** `holdfast doctor` */
+export function registerDoctor(program: Command, context: CommandContext): void {
+  const command = program
+    .command('doctor')
+    .description('whether sandboxes can run here, and what killed workers left behind')
+    .option('--fix', 'remove it: processes, cgroups, disks')
+    .option('--data <dir>', 'data folder of the workers; default: all in the state folder')
+    .addHelpText('after', notes);
+  withJson(command).action(async (options: DoctorOptions) => {
+    const diagnosis = await examine(options, context);
+    if (options.json) context.terminal.print(toJson(diagnosis));
+    else await report(diagnosis, options, context);
+  });
+}
+
+async function examine(options: DoctorOptions, { env, clock }: CommandContext): Promise<Diagnosis> {
+  const [{ findBootCgroups, findLeftovers, removeLeftover }, { checkIsolation, sandboxesFolders }] = await Promise.all([
+    import('../../runtime/isolation/leftovers.js'),
+    import('../parts/isolation.js'),
+  ]);
+  const state = stateFolder(env);
+  const found = findLeftovers({
+    cgroupFolders: findBootCgroups(),
+    sandboxFolders: sandboxesFolders(options.data === undefined ? state : options.data),
+  });
+  const leftovers: (Leftover & { readonly removed: boolean })[] = [];
+  for (const leftover of found)
+    leftovers.push({ ...leftover, removed: options.fix === true && (await removeLeftover(leftover, clock)) });
+  const sandboxesUnavailable = await checkIsolation('bubblewrap', options.data ?? state).then(
+    () => null,
+    (error: unknown) => {
+      if (isHoldfastError(error, 'SandboxUnavailable')) return error.message;
+      throw error;
+    },
+  );
+  return { sandboxesUnavailable, leftovers };
+}
+
+async function report(
+  { sandboxesUnavailable, leftovers }: Diagnosis,
+  { fix }: DoctorOptions,
+  { terminal }: CommandContext,
+): Promise<void> {
+  terminal.note(sandboxesUnavailable ?? 'sandboxes can run here');
+  if (leftovers.length === 0) return terminal.note('nothing is left of killed workers');
+  const { tableLines } = await import('../output/table.js');
+  const columns = [
+    { title: 'BOOT' },
+    { title: 'PROCESSES', align: 'right' },
+    { title: 'DISK', align: 'right' },
+    { title: 'STATE' },
+    { title: 'WHERE', shrinksTo: 16 },
+  ] as const;
+  const rows = leftovers.map(({ bootId, processes, bytes, removed, cgroups, folders }) => {
+    const state = removed ? terminal.paint('green', 'removed') : terminal.paint('yellow', 'left');
+    return [bootId, String(processes), sizeText(bytes), state, [...folders, ...cgroups].join(' ')];
+  });
+  for (const line of tableLines(columns, rows, terminal)) terminal.print(line);
+  if (fix !== true) terminal.note('remove it with `holdfast doctor --fix`');
+}
+
+function sizeText(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const power = bytes === 0 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
+  return `${Number((bytes / 1024 ** power).toFixed(1))} ${units[power]}`;
+}

@@ -1,0 +1,106 @@
+import { type Dirent, readdirSync, statSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../../common/clock.js';
+import { type BootFolder, parseBootFolder } from '../process/boot-folder.js';
+import { areCgroupsEmpty, killCgroups, processesBelow, removeCgroups } from '../process/cgroup-tree.js';
+
+/** What a boot whose worker is gone left on this host: its watchdog was killed too, or could not finish. */
+export interface Leftover {
+  readonly bootId: string;
+  /** Folders of cgroups, one per hierarchy. */
+  readonly cgroups: readonly string[];
+  /** With the disks of its sandboxes. */
+  readonly folders: readonly string[];
+  readonly processes: number;
+  /** On disk. */
+  readonly bytes: number;
+}
+
+const bytesPerBlock = 512;
+const deepestCgroup = 12;
+const firstPollMs = 1;
+const longestPollMs = 100;
+const killTries = 100;
+
+/**
+ * Never anything of a worker that lives, nor of one that cannot be judged from here.
+ *
+ * @param places.cgroupFolders folders that hold cgroups of boots
+ * @param places.sandboxFolders folders that hold the disks of boots
+ */
+export function findLeftovers(places: {
+  readonly cgroupFolders: readonly string[];
+  readonly sandboxFolders: readonly string[];
+}): Leftover[] {
+  const cgroups = deadBoots(places.cgroupFolders);
+  const folders = deadBoots(places.sandboxFolders);
+  const boots = new Set([...cgroups.keys(), ...folders.keys()]);
+  return [...boots].sort().map((bootId) => {
+    const ofBoot = { cgroups: cgroups.get(bootId) ?? [], folders: folders.get(bootId) ?? [] };
+    // The same processes are in every hierarchy.
+    const processes = Math.max(0, ...ofBoot.cgroups.map((folder) => processesBelow(folder).length));
+    const bytes = ofBoot.folders.reduce((sum, folder) => sum + bytesBelow(folder), 0);
+    return { bootId, ...ofBoot, processes, bytes };
+  });
+}
+
+/** Kills, waits, removes. @returns whether nothing of it is left */
+export async function removeLeftover({ cgroups, folders }: Leftover, clock: Clock): Promise<boolean> {
+  let pollMs = firstPollMs;
+  for (let tries = 0; tries < killTries && !areCgroupsEmpty(cgroups); tries += 1) {
+    killCgroups(cgroups);
+    await clock.sleep(pollMs);
+    pollMs = Math.min(pollMs * 2, longestPollMs);
+  }
+  const areRemoved = removeCgroups(cgroups);
+  for (const folder of folders) await rm(folder, { recursive: true, force: true });
+  return areRemoved;
+}
+
+/** Everywhere on the host: whoever asks is in another cgroup than a worker under a supervisor. */
+export function findBootCgroups(root = '/sys/fs/cgroup'): string[] {
+  const found: string[] = [];
+  const look = (folder: string, depth: number): void => {
+    for (const name of foldersIn(folder)) {
+      const path = join(folder, name);
+      if (name === 'holdfast' && foldersIn(path).some((boot) => parseBootFolder(boot) !== null)) found.push(path);
+      else if (depth < deepestCgroup) look(path, depth + 1);
+    }
+  };
+  look(root, 0);
+  return found;
+}
+
+function deadBoots(parents: readonly string[]): Map<string, string[]> {
+  const dead = new Map<string, string[]>();
+  for (const parent of parents) {
+    const boots = foldersIn(parent).map(parseBootFolder);
+    for (const { bootId, name } of boots.filter((boot): boot is BootFolder => boot?.owner === 'dead'))
+      dead.set(bootId, [...(dead.get(bootId) ?? []), join(parent, name)]);
+  }
+  return dead;
+}
+
+function bytesBelow(folder: string): number {
+  return entriesIn(folder).reduce((sum, entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return sum + bytesBelow(path);
+    return sum + (statSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * bytesPerBlock;
+  }, 0);
+}
+
+function foldersIn(folder: string): string[] {
+  return entriesIn(folder)
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name);
+}
+
+function entriesIn(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true });
+  } catch {
+    // Not there, not ours to read, or removed meanwhile: nothing to find in it.
+    return [];
+  }
+}

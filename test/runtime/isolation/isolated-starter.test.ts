@@ -1,0 +1,89 @@
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { afterEach, beforeAll, expect, test } from 'vitest';
+import { systemClock, systemRandom } from '../../../src/adapters/system/clock.js';
+import { isHoldfastError } from '../../../src/common/errors.js';
+import type { ContainerProcess } from '../../../src/common/ports/container.js';
+import { createIsolatedStarter } from '../../../src/runtime/isolation/isolated-starter.js';
+import { ContainerDriver } from '../process/container-driver.js';
+import { openBench } from './harness.js';
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const bench = await openBench();
+const bundleFolder = join(bench.folder, 'bundles');
+const methods = ['add', 'environment', 'family', 'eat', 'print'];
+const bundle = { bundlePath: join(bundleFolder, 'thing.mjs'), bundleSha256: '' };
+const cleanups: (() => Promise<unknown>)[] = [];
+
+beforeAll(async () => {
+  await mkdir(bundleFolder);
+  const entryPoints = [here('../process/fixtures/thing-bundle.ts')];
+  const target = { bundle: true, platform: 'node', format: 'esm', target: 'node20' } as const;
+  await build({ entryPoints, outfile: bundle.bundlePath, ...target });
+  bundle.bundleSha256 = createHash('sha256')
+    .update(await readFile(bundle.bundlePath))
+    .digest('hex');
+});
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0)) await cleanup();
+});
+
+async function start(
+  memoryMb: number,
+  entry = here('../process/fixtures/container.mjs'),
+): Promise<{ container: ContainerProcess; driver: ContainerDriver }> {
+  const folders = [here('../../../dist'), here('../../../node_modules'), here('../process/fixtures'), bundleFolder];
+  const starter = createIsolatedStarter({
+    backend: bench.backend,
+    entry,
+    binds: folders.map((source) => ({ source, target: source })),
+    bundleFolder,
+    env: { PATH: '/usr/bin:/bin', GIVEN: 'yes' },
+    clock: systemClock,
+    random: systemRandom,
+  });
+  const container = await starter.start(memoryMb);
+  const driver = new ContainerDriver(container.channel);
+  cleanups.push(async () => {
+    container.kill();
+    await container.exited;
+  });
+  container.limit({ memoryMb, cpu: 1 });
+  await driver.load({ ...bundle, env: { LOADED: 'too' } });
+  await driver.activate(1, { className: 'Thing', methods });
+  return { container, driver };
+}
+
+test('a class runs behind the walls of a sandbox, with nothing of its worker around it', async () => {
+  const { container, driver } = await start(256);
+  expect(await driver.call('add', [2])).toBe(2);
+  const env = (await driver.call('environment', [])) as Record<string, string>;
+  expect(Object.keys(env).sort()).toEqual(['GIVEN', 'HOME', 'LOADED', 'PATH', 'PWD']);
+  const status = await readFile(`/proc/${container.pid}/status`, 'utf8');
+  expect(status).toMatch(/^NoNewPrivs:\t1$/m);
+});
+
+test('a class that takes more memory than it may is told apart from one that crashed', async () => {
+  const { container, driver } = await start(160);
+  driver.call('eat', [400]).catch(() => undefined); // its container dies
+  expect(await container.exited).toMatchObject({ signal: 'SIGKILL', outOfMemory: true });
+});
+
+test('killed, it leaves no process, no cgroup and no disk', async () => {
+  const { container } = await start(256);
+  const folders = bench.cgroups.parents.map((parent) => join(parent, container.id));
+  expect(folders.every(existsSync)).toBe(true);
+  container.kill();
+  await container.exited;
+  await expect.poll(() => folders.some(existsSync)).toBe(false);
+});
+
+test('one that does not come up says why, and leaves nothing', async () => {
+  await expect(start(256, '/no/such/entry.js')).rejects.toSatisfy(
+    (error) => isHoldfastError(error, 'Unavailable') && error.message.includes('/no/such/entry.js'),
+  );
+});
