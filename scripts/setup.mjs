@@ -1,18 +1,27 @@
 /**
- * Makes sure that the servers which the tests start, nats-server and redis-server, are installed: no npm package ships
- * them. On Debian and Ubuntu as root it installs them; elsewhere it says in one line what is missing. Without them the
- * tests that need them are skipped, so their absence fails here where CI=true, and only warns otherwise.
+ * Makes sure that what no npm package ships is installed: the servers that the tests start, nats-server and redis-server,
+ * and what sandboxes stand on, bubblewrap and mkfs.ext4. On Debian and Ubuntu as root it installs them; elsewhere it says
+ * in one line what is missing. Without them the tests that need them are skipped, so their absence fails here where
+ * CI=true, and only warns otherwise.
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-const servers = ['nats-server', 'redis-server'];
+/** Programs, and the packages of Debian and Ubuntu that have them. */
+const needed = new Map([
+  ['nats-server', 'nats-server'],
+  ['redis-server', 'redis-server'],
+  ['bwrap', 'bubblewrap'],
+  ['mkfs.ext4', 'e2fsprogs'],
+  // Tests put other hosts into network namespaces.
+  ['ip', 'iproute2'],
+]);
 const policy = '/usr/sbin/policy-rc.d';
 
 /** Debian puts servers in /usr/sbin, which is not on every user's PATH. */
 function isInstalled(program) {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin'];
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin'];
   return folders.some((folder) => {
     try {
       accessSync(join(folder, program), constants.X_OK);
@@ -55,8 +64,9 @@ function install(packages) {
   console.log(`setup: ${isDone ? 'installed' : 'could not install'} ${packages.join(' and ')} in ${seconds} s`);
 }
 
+/** Packages. */
 function missing() {
-  return servers.filter((program) => !isInstalled(program));
+  return [...needed].filter(([program]) => !isInstalled(program)).map(([, name]) => name);
 }
 
 const canInstall = process.getuid?.() === 0 && existsSync('/etc/debian_version') && isInstalled('apt-get');

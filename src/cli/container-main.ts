@@ -1,8 +1,11 @@
 /** A container process: see runtime/container. Its worker starts it, with the socket as file descriptor 3. */
+import { existsSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { pathToFileURL } from 'node:url';
 import { systemClock } from '../adapters/system/clock.js';
+import { outboundSocketPath, routeOutbound } from '../runtime/container/outbound-route.js';
 import { runContainer } from '../runtime/container/run-container.js';
+import { proxyVariables } from '../runtime/outbound/proxy-variables.js';
 import { sendReady } from '../runtime/process/ready-signal.js';
 import { findClass, useContainerTransport } from '../sdk/container-hooks.js';
 import * as sdk from '../sdk/index.js';
@@ -16,6 +19,9 @@ Object.defineProperty(globalThis, Symbol.for('holdfast.container'), { value: sdk
 // The first dynamic import sets up Node's loader: better now, while nobody waits, than with the bundle.
 const nothing: string = 'data:text/javascript,';
 await import(nothing);
+
+// Behind walls there is no network but this.
+if (existsSync(outboundSocketPath)) Object.assign(process.env, proxyVariables(await routeOutbound()));
 
 const socket = new Socket({ fd: 3, readable: true, writable: true });
 sendReady(socket);

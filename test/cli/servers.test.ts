@@ -114,7 +114,7 @@ describe('a server that cannot start', () => {
     const id = await home.run(['worker', '--listen', '127.0.0.1:0', '--id', 'a.b'], { env });
     expect(id).toMatchObject({ exitCode: 2, stdout: '' });
     expect(id.stderr).toMatch(/^error InvalidArgument: worker id "a\.b" .+\n$/);
-    const isolation = await home.run(['worker', '--listen', '127.0.0.1:0', '--isolation', 'bubblewrap'], { env });
+    const isolation = await home.run(['worker', '--listen', '127.0.0.1:0', '--isolation', 'gvisor'], { env });
     expect(isolation).toMatchObject({ exitCode: 7 });
     expect(isolation.stderr).toMatch(/^error SandboxUnavailable: /);
     const taken = await home.run(['router', '--listen', `127.0.0.1:${redis.port}`], { env });

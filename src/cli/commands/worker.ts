@@ -36,9 +36,9 @@ export function registerWorker(program: Command, context: CommandContext): void 
     .option('--label <key=value>', 'a field of its offer, for placement; repeatable', keyValue)
     .option('--max-containers <count>', 'default: by the memory of the host', positiveNumber)
     .addOption(
-      new Option('--isolation <kind>', 'at least this for every container')
+      new Option('--isolation <kind>', 'at least this for every container; process: a process and a cgroup only')
         .choices(['process', 'bubblewrap', 'gvisor'])
-        .default('process'),
+        .default('bubblewrap'),
     )
     .option('--warm <count>', 'containers kept started for new instances', wholeNumber, defaultWarmContainers)
     .option('--env <key=value>', 'a variable for every container; repeatable', keyValue)

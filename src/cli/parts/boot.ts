@@ -7,7 +7,9 @@ import type { ContainerStarter } from '../../common/ports/container.js';
 import type { SigningKey } from '../../common/ports/store.js';
 import type { Watchdog } from '../../common/ports/watchdog.js';
 import { createIsolatedStarter } from '../../runtime/isolation/isolated-starter.js';
+import { openOutboundSocket } from '../../runtime/isolation/outbound-socket.js';
 import type { WorkerMetrics } from '../../runtime/metrics.js';
+import type { OutboundProxies } from '../../runtime/outbound/outbound-proxy.js';
 import { bootFolderName } from '../../runtime/process/boot-folder.js';
 import { type Cgroups, openCgroups } from '../../runtime/process/cgroups.js';
 import { harmlessEnv } from '../../runtime/process/container-env.js';
@@ -25,7 +27,11 @@ const bytesPerMb = 1_048_576;
 export async function startBoot(
   services: Services,
   config: WorkerPartConfig & { readonly address: string },
-  shared: { readonly metrics: WorkerMetrics; readonly transport: (keys: readonly SigningKey[]) => Transport },
+  shared: {
+    readonly metrics: WorkerMetrics;
+    readonly transport: (keys: readonly SigningKey[]) => Transport;
+    readonly outbound: OutboundProxies;
+  },
 ): Promise<Worker> {
   const cgroupsOf = new Map<BootId, Cgroups>();
   const cgroups = (bootId: BootId): Cgroups => {
@@ -63,11 +69,12 @@ export async function startBoot(
           deadline,
           leaseTtlMs: config.leaseTimes.ttlMs,
           cgroupParents: cgroups(bootId).parents,
-          folders: [join(sandboxesFolder(config.dataFolder), bootFolderName(bootId))],
+          folders: [bootFolder(config, bootId)],
           env: watchdogEnv(),
           clock: systemClock,
         }),
-      starterOf: (bootId, watchdog) => starterOf({ config, bootId, cgroups: cgroups(bootId), watchdog }),
+      starterOf: (bootId, watchdog) =>
+        starterOf({ config, bootId, cgroups: cgroups(bootId), watchdog, outbound: shared.outbound }),
     },
   );
 }
@@ -78,19 +85,27 @@ function starterOf(boot: {
   readonly bootId: BootId;
   readonly cgroups: Cgroups;
   readonly watchdog: Watchdog;
+  readonly outbound: OutboundProxies;
 }): ContainerStarter {
-  const { config, bootId, cgroups, watchdog } = boot;
+  const { config, bootId, cgroups, watchdog, outbound } = boot;
   const shared = { entry: entryPath('container-main'), clock: systemClock, random: systemRandom };
   if (config.isolation === 'process')
     return createContainerStarter({ ...shared, cgroups, watchdog, hostEnv: process.env, env: {} });
   const bundleFolder = bundlesFolder(config);
+  const socketFolder = join(bootFolder(config, bootId), 'outbound');
   return createIsolatedStarter({
     ...shared,
     backend: createIsolation({ bootId, dataFolder: config.dataFolder, cgroups, watchdog }),
     binds: classBinds(bundleFolder),
     bundleFolder,
+    openOutbound: (id) => openOutboundSocket(outbound.open('all'), { folder: socketFolder, id }),
     env: harmlessEnv(process.env),
   });
+}
+
+/** Of one boot: the disks of its sandboxes, and the sockets of their proxies. */
+function bootFolder({ dataFolder }: WorkerPartConfig, bootId: BootId): string {
+  return join(sandboxesFolder(dataFolder), bootFolderName(bootId));
 }
 
 function bundlesFolder({ dataFolder }: WorkerPartConfig): string {

@@ -23,6 +23,8 @@ export function openEmbeddedServices(folder: string): EmbeddedServices {
     bus: hub.connect(),
     hub,
     objects: createDiskObjectStore({ folder: join(folder, 'objects') }),
+    // All of it is in this process.
+    hosts: [],
     close: () => store.close(),
   };
 }

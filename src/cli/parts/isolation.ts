@@ -76,15 +76,16 @@ export function classBinds(bundleFolder: string): IsolatedBind[] {
   return sources.filter((source) => !isProgramOfHost(source)).map((source) => ({ source, target: source }));
 }
 
-const launcher = fileURLToPath(new URL(`../../../dist/runtime/isolation/launcher-${process.arch}`, import.meta.url));
+/** Of the package, or of a checkout; the same from src and from dist. */
+const packageRoot = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
+const launcher = join(packageRoot, `dist/launcher/holdfast-launcher-${process.arch}`);
 
 /** Installed: the outermost node_modules, where its dependencies may be anywhere. In a checkout: what is built and installed in it. */
 function packageFolders(): string[] {
-  const root = dirname(dirname(dirname(launcher.slice(0, launcher.lastIndexOf(sep)))));
-  const parts = root.split(sep);
+  const parts = packageRoot.split(sep);
   const outermost = parts.indexOf('node_modules');
   if (outermost >= 0) return [parts.slice(0, outermost + 1).join(sep)];
-  return ['dist', 'node_modules', 'package.json'].map((name) => join(root, name));
+  return ['dist', 'node_modules', 'package.json'].map((name) => join(packageRoot, name));
 }
 
 /** Every isolated root has these. */

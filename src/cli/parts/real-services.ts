@@ -1,7 +1,10 @@
 import { createDiskObjectStore } from '../../adapters/disk/disk-object-store.js';
 import { createNatsBus } from '../../adapters/nats/nats-bus.js';
+import { parseNatsUrl } from '../../adapters/nats/url.js';
 import { createRedisStore } from '../../adapters/redis/redis-store.js';
+import { parseRedisUrl } from '../../adapters/redis/url.js';
 import { systemClock } from '../../adapters/system/clock.js';
+import { hostOf } from './host-of.js';
 import type { Services } from './services.js';
 
 /** NATS, Redis, and objects in a folder that all routers and workers share. @throws Unavailable, InvalidArgument */
@@ -21,6 +24,10 @@ export async function openRealServices(options: {
       storeConfig: { kind: 'redis', url: redisUrl },
       bus,
       objects: createDiskObjectStore({ folder: objectsFolder }),
+      hosts: [
+        ...[parseNatsUrl(natsUrl).servers ?? []].flat().map(hostOf),
+        ...parseRedisUrl(redisUrl).nodes.map(({ host }) => host),
+      ],
       close: async () => {
         await bus.close();
         await store.close();

@@ -7,6 +7,7 @@ import { RouterHeartbeat } from '../../wire/gen/holdfast/v1/bus.js';
 import { createGrpcTransport, type TlsTexts } from '../../wire/grpc-transport.js';
 import { allRouterHeartbeatsSubject } from '../../wire/subjects.js';
 import { mintWorkerToken } from '../../wire/token.js';
+import { hostOf } from './host-of.js';
 
 const silentAfterMs = 3_500;
 const tokenLifeMs = 30 * 86_400_000;
@@ -33,6 +34,11 @@ export class RouterFinder {
     this.#subscription = bus.subscribe(allRouterHeartbeatsSubject(account), ({ payload }) => {
       this.#heard.set(RouterHeartbeat.decode(payload).address, systemClock.monotonic());
     });
+  }
+
+  /** Of routers that were heard, without ports. */
+  get hosts(): string[] {
+    return [...this.#heard.keys()].map(hostOf);
   }
 
   /** @throws Unavailable while no router is heard */

@@ -10,6 +10,8 @@ export interface Services {
   readonly storeConfig: StoreConfig;
   readonly bus: Bus;
   readonly objects: ObjectStore;
+  /** Names and addresses of the servers behind them: no sandbox may reach those. */
+  readonly hosts: readonly string[];
 }
 
 /** Paths of PEM files, of a server. */

@@ -4,6 +4,8 @@ import type { LeaseTimes } from '../../common/lease.js';
 import type { Isolation } from '../../common/manifest.js';
 import type { Leftover } from '../../runtime/isolation/leftovers.js';
 import { createWorkerMetrics } from '../../runtime/metrics.js';
+import { OutboundProxies } from '../../runtime/outbound/outbound-proxy.js';
+import { RefusedAddresses } from '../../runtime/outbound/refused-addresses.js';
 import type { Worker } from '../../runtime/worker.js';
 import { serveWorker } from '../../wire/grpc-server.js';
 import type { TlsTexts } from '../../wire/grpc-transport.js';
@@ -72,7 +74,9 @@ export async function startWorkerPart(services: Services, config: WorkerPartConf
     tls,
   });
   const address = config.advertise ?? server.address;
-  const shared = { metrics, transport: routers.transport.bind(routers) };
+  const refused = new RefusedAddresses(systemClock, () => [...services.hosts, ...routers.hosts]);
+  const outbound = new OutboundProxies({ clock: systemClock, refused });
+  const shared = { metrics, transport: routers.transport.bind(routers), outbound };
   const boot = () => startBoot(services, { ...config, address }, shared);
   const ending = new AbortController();
   const health =

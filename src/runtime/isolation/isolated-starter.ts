@@ -7,6 +7,7 @@ import { SocketChannel } from '../../wire/socket-channel.js';
 import { containerProcess, maxContainerPids, readyInTime } from '../process/container-process.js';
 import { nodeArguments } from '../process/node-arguments.js';
 import { receiveReady } from '../process/ready-signal.js';
+import type { OutboundSocket } from './outbound-socket.js';
 import { insideUser } from './scratch-template.js';
 
 export interface IsolatedStarterOptions {
@@ -17,6 +18,8 @@ export interface IsolatedStarterOptions {
   readonly binds: readonly IsolatedBind[];
   /** Of the binds, made here: bundles come into it later. */
   readonly bundleFolder: string;
+  /** A way out for a container. */
+  readonly openOutbound: (id: string) => Promise<OutboundSocket>;
   /** The whole environment of a container. */
   readonly env: Readonly<Record<string, string>>;
   readonly clock: Clock;
@@ -45,11 +48,13 @@ async function start(options: IsolatedStarterOptions, memoryMb: number): Promise
   const { backend, random } = options;
   const id = `c${Buffer.from(random.bytes(idBytes)).toString('hex')}`;
   const scratch = await backend.createScratch({ id, root: { kind: 'host' }, diskGb });
-  const isolated = await startIn(scratch, options, { id, memoryMb }).catch(async (error: unknown) => {
-    await scratch.remove();
+  const outbound = await options.openOutbound(id);
+  const parts = { scratch, outbound };
+  const isolated = await startIn(parts, options, { id, memoryMb }).catch(async (error: unknown) => {
+    await removeParts(parts);
     throw error;
   });
-  const removed = removeWhenGone(isolated, scratch);
+  const removed = removeWhenGone(isolated, parts);
   try {
     await readyInTime(isolated, receiveReady(isolated.socket), options.clock);
     return containerProcess(isolated, new SocketChannel(isolated.socket));
@@ -60,8 +65,13 @@ async function start(options: IsolatedStarterOptions, memoryMb: number): Promise
   }
 }
 
+interface Parts {
+  readonly scratch: Scratch;
+  readonly outbound: OutboundSocket;
+}
+
 function startIn(
-  scratch: Scratch,
+  { scratch, outbound }: Parts,
   { backend, entry, binds, env }: IsolatedStarterOptions,
   { id, memoryMb }: { readonly id: string; readonly memoryMb: number },
 ): Promise<IsolatedProcess> {
@@ -71,16 +81,20 @@ function startIn(
     env: { HOME: insideUser.home, ...env },
     cwd: '/tmp',
     scratch,
-    binds,
+    binds: [...binds, outbound.bind],
     limits: { memoryMb: Math.max(memoryMb, startMemoryMb), cpu: availableParallelism(), pids: maxContainerPids },
   });
 }
 
-async function removeWhenGone(isolated: IsolatedProcess, scratch: Scratch): Promise<void> {
+async function removeWhenGone(isolated: IsolatedProcess, parts: Parts): Promise<void> {
   await isolated.exited;
   await isolated.remove();
-  // What cannot be removed goes with the boot's folder.
-  await scratch.remove().catch(() => undefined);
+  await removeParts(parts);
+}
+
+/** What cannot be removed goes with the boot's folder. */
+async function removeParts({ scratch, outbound }: Parts): Promise<void> {
+  await Promise.allSettled([scratch.remove(), outbound.close()]);
 }
 
 /** The containers are other users of this host. */

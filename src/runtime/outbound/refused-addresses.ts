@@ -31,19 +31,17 @@ const maxNames = 256;
 /** What no sandbox of a worker may reach. */
 export class RefusedAddresses {
   readonly #clock: Clock;
-  readonly #ranges: readonly Cidr[];
-  readonly #names: readonly string[];
+  readonly #infrastructure: () => readonly string[];
+  #ranges: readonly Cidr[] = [];
   #own: ReadonlySet<string> = new Set();
   #behindNames: ReadonlySet<string> = new Set();
   #freshUntil: Monotonic = Number.NEGATIVE_INFINITY;
   #refreshing: Promise<void> | null = null;
 
-  /** @param infrastructure host names, addresses and CIDR ranges: routers, NATS, Redis */
-  constructor(clock: Clock, infrastructure: readonly string[]) {
+  /** @param infrastructure host names, addresses and CIDR ranges of routers, NATS and Redis, as far as they are known now */
+  constructor(clock: Clock, infrastructure: () => readonly string[]) {
     this.#clock = clock;
-    const ranges = infrastructure.map((entry) => ({ entry, range: parseCidr(entry) }));
-    this.#ranges = ranges.flatMap(({ range }) => (range === null ? [] : [range]));
-    this.#names = ranges.flatMap(({ entry, range }) => (range === null ? [entry] : [])).slice(0, maxNames);
+    this.#infrastructure = infrastructure;
   }
 
   /** Before `has`, which then answers by what is known now. */
@@ -64,8 +62,11 @@ export class RefusedAddresses {
   async #look(): Promise<void> {
     const interfaces = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
     this.#own = keysOf(interfaces.map(({ address }) => address));
+    const infrastructure = this.#infrastructure();
+    this.#ranges = infrastructure.map(parseCidr).filter((range) => range !== null);
+    const names = infrastructure.filter((entry) => parseCidr(entry) === null).slice(0, maxNames);
     const found = await Promise.all(
-      this.#names.map((name) => lookup(name, { all: true, verbatim: true }).catch(() => null)), // cannot be reached now
+      names.map((name) => lookup(name, { all: true, verbatim: true }).catch(() => null)), // cannot be reached now
     );
     const known = keysOf(found.flatMap((addresses) => (addresses ?? []).map(({ address }) => address)));
     // A name that cannot be looked up now keeps what is known of it.

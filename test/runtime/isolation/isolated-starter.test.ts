@@ -9,14 +9,23 @@ import { systemClock, systemRandom } from '../../../src/adapters/system/clock.js
 import { isHoldfastError } from '../../../src/common/errors.js';
 import type { ContainerProcess } from '../../../src/common/ports/container.js';
 import { createIsolatedStarter } from '../../../src/runtime/isolation/isolated-starter.js';
+import { openOutboundSocket } from '../../../src/runtime/isolation/outbound-socket.js';
+import { OutboundProxies } from '../../../src/runtime/outbound/outbound-proxy.js';
+import { RefusedAddresses } from '../../../src/runtime/outbound/refused-addresses.js';
+import { ports, startNeighbour } from '../outbound/neighbour.js';
 import { ContainerDriver } from '../process/container-driver.js';
 import { openBench } from './harness.js';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const bench = await openBench();
+const neighbour = await startNeighbour();
 const bundleFolder = join(bench.folder, 'bundles');
-const methods = ['add', 'environment', 'family', 'eat', 'print'];
+const methods = ['get', 'echo', 'add', 'environment', 'family', 'eat', 'print'];
 const bundle = { bundlePath: join(bundleFolder, 'thing.mjs'), bundleSha256: '' };
+const proxies = new OutboundProxies({
+  clock: systemClock,
+  refused: new RefusedAddresses(systemClock, () => []),
+});
 const cleanups: (() => Promise<unknown>)[] = [];
 
 beforeAll(async () => {
@@ -42,6 +51,7 @@ async function start(
     entry,
     binds: folders.map((source) => ({ source, target: source })),
     bundleFolder,
+    openOutbound: (id) => openOutboundSocket(proxies.open('all'), { folder: join(bench.folder, 'sockets'), id }),
     env: { PATH: '/usr/bin:/bin', GIVEN: 'yes' },
     clock: systemClock,
     random: systemRandom,
@@ -65,6 +75,19 @@ test('a class runs behind the walls of a sandbox, with nothing of its worker aro
   expect(Object.keys(env).sort()).toEqual(['GIVEN', 'HOME', 'LOADED', 'PATH', 'PWD']);
   const status = await readFile(`/proc/${container.pid}/status`, 'utf8');
   expect(status).toMatch(/^NoNewPrivs:\t1$/m);
+});
+
+test('code of a class connects to other hosts as ever, and to none that it may not reach', async () => {
+  const { driver } = await start(256);
+  const { address, own } = neighbour;
+  const answer = JSON.parse((await driver.call('get', [`http://${address}:${ports.http}/path`])) as string);
+  expect(answer).toMatchObject({ method: 'GET', url: '/path', headers: { host: `${address}:${ports.http}` } });
+  const echoed = await Promise.all(Array.from({ length: 20 }, () => driver.call('echo', [address, ports.echo])));
+  expect(new Set(echoed)).toEqual(new Set(['to the other side']));
+  expect(await driver.call('echo', [own, ports.echo])).toBe('EACCES');
+  expect(await driver.call('echo', ['169.254.169.254', 80])).toBe('EACCES');
+  expect(await driver.call('echo', [address, 1])).toBe('EHOSTUNREACH');
+  expect(await driver.call('echo', ['127.0.0.1', 1])).toBe('ECONNREFUSED');
 });
 
 test('a class that takes more memory than it may is told apart from one that crashed', async () => {

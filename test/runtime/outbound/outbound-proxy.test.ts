@@ -39,7 +39,7 @@ async function open(
   const { infrastructure = [], ...limits } = options;
   const proxies = new OutboundProxies({
     clock: systemClock,
-    refused: new RefusedAddresses(systemClock, infrastructure),
+    refused: new RefusedAddresses(systemClock, () => infrastructure),
     resolve: async (name) => {
       lookups.push(name);
       const answers = names[name];
