@@ -18,6 +18,7 @@
  *   pivot STAGE           the stage becomes the root, the host's is gone
  *   user NUMBER           that user and group, no other groups, no new privileges
  *   exec PROGRAM ...      by path
+ *   unused IMAGE          waits until nobody has it mounted: a namespace that has ended is taken down a little later
  *   sync PID TARGET       writes out the file system at TARGET, as process PID sees it
  *
  * I1. Nothing is left of it when its processes are gone: mounts go with the namespace, the loop device with its last mount.
@@ -148,6 +149,8 @@ static void mount_disk(char **words) {
   close(image);
 }
 
+static void await_unused(char **words) { close(lock_image(words[0])); }
+
 /* The folder itself comes last: one that is the user's already says that all below it is. */
 static void own_below(int folder, uid_t user, int depth) {
   struct stat info;
@@ -248,9 +251,19 @@ static const struct {
   int words;
   void (*run)(char **words);
 } steps[] = {
-    {"cgroup", 1, join_cgroup}, {"oom-score", 1, set_oom_score}, {"copy", 2, copy},   {"namespace", 1, enter_namespace},
-    {"folder", 1, make_folder}, {"link", 2, make_link},          {"bind", 2, bind},   {"disk", 2, mount_disk},
-    {"own", 2, own},            {"overlay", 2, mount_overlay},   {"pivot", 1, pivot}, {"user", 1, become_user},
+    {"cgroup", 1, join_cgroup},
+    {"oom-score", 1, set_oom_score},
+    {"copy", 2, copy},
+    {"namespace", 1, enter_namespace},
+    {"folder", 1, make_folder},
+    {"link", 2, make_link},
+    {"bind", 2, bind},
+    {"disk", 2, mount_disk},
+    {"own", 2, own},
+    {"overlay", 2, mount_overlay},
+    {"pivot", 1, pivot},
+    {"user", 1, become_user},
+    {"unused", 1, await_unused},
     {"sync", 2, sync_as},
 };
 

@@ -16,6 +16,7 @@ export type LauncherStep =
   | readonly ['overlay', target: string, options: string]
   | readonly ['pivot', stage: string]
   | readonly ['user', id: string]
+  | readonly ['unused', image: string]
   | readonly ['sync', pid: string, target: string];
 
 const keptErrorChars = 2_000;

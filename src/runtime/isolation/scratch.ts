@@ -63,8 +63,9 @@ export class DiskScratch implements Scratch {
     const { launcher } = this.#parts;
     if ((await stat(path).catch(() => null)) !== null)
       throw new HoldfastError('AlreadyExists', `scratch ${this.id} cannot be saved to ${path}: it is there already`);
-    const copy = () => runLauncher(launcher, [this.copying, ['copy', this.file, path]]);
-    await (this.#user === null ? copy() : this.#user.still(copy));
+    const copy: LauncherStep = ['copy', this.file, path];
+    if (this.#user === null) await runLauncher(launcher, [this.copying, ['unused', this.file], copy]);
+    else await this.#user.still(() => runLauncher(launcher, [copy]));
   }
 
   async remove(): Promise<void> {
