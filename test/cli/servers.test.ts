@@ -1,10 +1,13 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { canIsolate } from '../isolated-test.js';
 import { freePort, startNats, startRedis, type TestServer } from '../servers.js';
 import { Home, type Running } from './holdfast.js';
 
 const module = fileURLToPath(new URL('./fixture-app.ts', import.meta.url));
+/** Workers that are about something else, on hosts that cannot isolate too. */
+const plain = ['--isolation', 'process'];
 const home = new Home();
 let nats: TestServer;
 let redis: TestServer;
@@ -32,7 +35,10 @@ async function readiness(http: string): Promise<string> {
 describe('a cluster of processes', () => {
   it('begins with a token made in Redis, runs calls, and drains a worker at SIGTERM without losing one', async () => {
     await using router = home.start(['router', '--listen', '127.0.0.1:0'], env);
-    await using first = home.start(['worker', '--listen', '127.0.0.1:0', '--id', 'first', '--label', 'zone=a'], env);
+    await using first = home.start(
+      ['worker', ...plain, '--listen', '127.0.0.1:0', '--id', 'first', '--label', 'zone=a'],
+      env,
+    );
     const { address } = await ready(router, 'router.ready');
     expect(await ready(first, 'worker.ready')).toMatchObject({ id: 'first', address: expect.stringMatching(/:\d+$/) });
     const { exitCode, stdout } = await home.run(['token', 'create', '--role', 'deploy', '--redis'], { env });
@@ -48,7 +54,11 @@ describe('a cluster of processes', () => {
     expect(await home.json('workers', ...to)).toMatchObject([{ id: 'first', offer: { zone: 'a' } }]);
 
     const health = ['--http', '127.0.0.1:0'];
-    await using second = home.start(['worker', '--listen', '127.0.0.1:0', '--id', 'second', ...health], env);
+    const isolation = canIsolate ? [] : plain;
+    await using second = home.start(
+      ['worker', ...isolation, '--listen', '127.0.0.1:0', '--id', 'second', ...health],
+      env,
+    );
     const { http } = await ready(second, 'worker.ready');
     expect(await readiness(http)).toBe('200 ok');
     const call = home.start(['call', 'shop/Counter', 'one', 'wait', '[1000]', ...to]);
@@ -67,7 +77,10 @@ describe('a cluster of processes', () => {
   });
 
   it('lets a fenced worker say so and begin again in the same process', async () => {
-    await using worker = home.start(['worker', '--listen', '127.0.0.1:0', '--id', 'slept', '--lease-ttl', '1500'], env);
+    await using worker = home.start(
+      ['worker', ...plain, '--listen', '127.0.0.1:0', '--id', 'slept', '--lease-ttl', '1500'],
+      env,
+    );
     await ready(worker, 'worker.ready');
     worker.signal('SIGSTOP');
     await worker.line(/watchdog of boot .*: /);
@@ -80,7 +93,7 @@ describe('a cluster of processes', () => {
 
   it('tells its probe that a fenced worker is not ready, and when the next boot is', async () => {
     const args = ['--listen', '127.0.0.1:0', '--http', '127.0.0.1:0', '--id', 'cut-off', '--lease-ttl', '1500'];
-    await using worker = home.start(['worker', ...args], env);
+    await using worker = home.start(['worker', ...plain, ...args], env);
     const { http } = await ready(worker, 'worker.ready');
     redis.signal('SIGSTOP');
     await worker.line(/worker\.fenced/);
@@ -99,7 +112,7 @@ describe('a server that cannot start', () => {
     });
     expect(noNats).toMatchObject({ exitCode: 4, stdout: '' });
     expect(noNats.stderr).toMatch(new RegExp(`^error Unavailable: NATS at \\S*127\\.0\\.0\\.1:${port} .+\\n$`));
-    const noRedis = await home.run(['worker', '--listen', '127.0.0.1:0'], {
+    const noRedis = await home.run(['worker', ...plain, '--listen', '127.0.0.1:0'], {
       env: { ...env, HOLDFAST_REDIS_URL: `redis://:pass-word@127.0.0.1:${port}` },
     });
     expect(noRedis).toMatchObject({ exitCode: 4, stdout: '' });
@@ -108,10 +121,10 @@ describe('a server that cannot start', () => {
   });
 
   it('refuses what it would not keep: plain text on a network, isolation that is not there, a port that is taken', async () => {
-    const plain = await home.run(['router', '--listen', '0.0.0.0:0'], { env });
-    expect(plain).toMatchObject({ exitCode: 2 });
-    expect(plain.stderr).toContain('--allow-plain');
-    const id = await home.run(['worker', '--listen', '127.0.0.1:0', '--id', 'a.b'], { env });
+    const plainText = await home.run(['router', '--listen', '0.0.0.0:0'], { env });
+    expect(plainText).toMatchObject({ exitCode: 2 });
+    expect(plainText.stderr).toContain('--allow-plain');
+    const id = await home.run(['worker', ...plain, '--listen', '127.0.0.1:0', '--id', 'a.b'], { env });
     expect(id).toMatchObject({ exitCode: 2, stdout: '' });
     expect(id.stderr).toMatch(/^error InvalidArgument: worker id "a\.b" .+\n$/);
     const isolation = await home.run(['worker', '--listen', '127.0.0.1:0', '--isolation', 'gvisor'], { env });

@@ -32,7 +32,10 @@ async function clientOf(router: Running): Promise<{ HOLDFAST_ENDPOINT: string; H
 describe('TLS', () => {
   it('by an authority of the operator: deploy, calls, and calls between instances', async () => {
     await using router = home.start(['router', ...own], env);
-    await using worker = home.start(['worker', ...own, '--id', 'private'], { ...env, HOLDFAST_CA: ca });
+    await using worker = home.start(['worker', '--isolation', 'process', ...own, '--id', 'private'], {
+      ...env,
+      HOLDFAST_CA: ca,
+    });
     const client = { ...(await clientOf(router)), HOLDFAST_CA: ca };
     await worker.line(/"worker\.ready"/);
     const run = (...args: string[]) => home.run(args, { env: client });
@@ -48,7 +51,7 @@ describe('TLS', () => {
   it('that asks clients for certificates lets in those who show one, nobody else', async () => {
     const mutual = [...own, '--tls-ca', ca];
     await using router = home.start(['router', ...mutual], env);
-    await using worker = home.start(['worker', ...mutual, '--id', 'mutual'], env);
+    await using worker = home.start(['worker', '--isolation', 'process', ...mutual, '--id', 'mutual'], env);
     const client = await clientOf(router);
     await worker.line(/"worker\.ready"/);
     const shown = { ...client, HOLDFAST_CA: ca, HOLDFAST_CERT: cert, HOLDFAST_KEY: key };

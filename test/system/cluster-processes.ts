@@ -54,7 +54,8 @@ export async function startClusterProcesses(
   };
   const lease = options.leaseTtlMs === undefined ? [] : ['--lease-ttl', String(options.leaseTtlMs)];
   const startRouter = (listen: string) => start('router', '--listen', listen, ...lease);
-  const startWorker = (id: string) => start('worker', '--listen', '127.0.0.1:0', '--id', id, ...lease);
+  const startWorker = (id: string) =>
+    start('worker', '--isolation', 'process', '--listen', '127.0.0.1:0', '--id', id, ...lease);
   const router = await startRouter('127.0.0.1:0');
   const worker = await startWorker('first');
   const made = await promisify(execFile)(

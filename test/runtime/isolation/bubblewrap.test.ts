@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { isHoldfastError } from '../../../src/common/errors.js';
 import type { Scratch } from '../../../src/common/ports/sandbox.js';
+import { isolatedTest } from '../../isolated-test.js';
 import { until } from '../until.js';
 import { environment, openBench, usualLimits } from './harness.js';
 
@@ -17,35 +18,41 @@ function loopFiles(): string[] {
     .filter(existsSync);
 }
 
-test('a host that can isolate passes the check', async () => {
+isolatedTest('a host that can isolate passes the check', async () => {
   await bench.backend.check();
 });
 
-test('a program has no capabilities, no way to new privileges, a filter, and a user of its own on the host', async () => {
-  const process = await bench.start(['/bin/sh', '-c', 'cat /proc/self/status; read line <&3'], {});
-  const lines: string[] = [];
-  process.onOutput(({ text }) => lines.push(text));
-  await until(() => lines.some((line) => line.startsWith('Seccomp_filters')));
-  const status = lines.join('\n');
-  expect(status.match(/^Cap\w+:\t0{16}$/gm)).toHaveLength(5);
-  expect(status).toMatch(/^NoNewPrivs:\t1$/m);
-  expect(status).toMatch(/^Seccomp:\t2$/m);
-  expect(status).toMatch(/^Uid:\t1000/m);
-  expect(statSync(`/proc/${process.pid}`).uid).toBeGreaterThanOrEqual(0x7000_0000);
-  await process.remove();
-});
+isolatedTest(
+  'a program has no capabilities, no way to new privileges, a filter, and a user of its own on the host',
+  async () => {
+    const process = await bench.start(['/bin/sh', '-c', 'cat /proc/self/status; read line <&3'], {});
+    const lines: string[] = [];
+    process.onOutput(({ text }) => lines.push(text));
+    await until(() => lines.some((line) => line.startsWith('Seccomp_filters')));
+    const status = lines.join('\n');
+    expect(status.match(/^Cap\w+:\t0{16}$/gm)).toHaveLength(5);
+    expect(status).toMatch(/^NoNewPrivs:\t1$/m);
+    expect(status).toMatch(/^Seccomp:\t2$/m);
+    expect(status).toMatch(/^Uid:\t1000/m);
+    expect(statSync(`/proc/${process.pid}`).uid).toBeGreaterThanOrEqual(0x7000_0000);
+    await process.remove();
+  },
+);
 
-test('its root is its own to write, the programs of the host are read-only, and other files of the host are not there', async () => {
-  const { out } = await bench.shell(`
+isolatedTest(
+  'its root is its own to write, the programs of the host are read-only, and other files of the host are not there',
+  async () => {
+    const { out } = await bench.shell(`
     touch /new /etc/new /home/user/new /tmp/new /opt/new && echo written
     touch /usr/new 2>/dev/null || echo usr is read-only
     ls -d /root/* /var/lib/* /work /mnt/* 2>/dev/null | wc -l
     cat /etc/passwd | cut -d: -f1 | tr '\\n' ' '
     id -un; hostname`);
-  expect(out).toEqual(['written', 'usr is read-only', '0', 'root user nobody user', 'sandbox']);
-});
+    expect(out).toEqual(['written', 'usr is read-only', '0', 'root user nobody user', 'sandbox']);
+  },
+);
 
-test('descriptor 3 carries bytes both ways, and no other descriptor of the worker is there', async () => {
+isolatedTest('descriptor 3 carries bytes both ways, and no other descriptor of the worker is there', async () => {
   const process = await bench.start(['/bin/sh', '-c', 'read line <&3; echo "got $line" >&3; ls /proc/self/fd >&3']);
   process.socket.write('hello\n');
   let heard = '';
@@ -59,18 +66,21 @@ test('descriptor 3 carries bytes both ways, and no other descriptor of the worke
   await process.remove();
 });
 
-test('the environment inside is what was given, and nothing of it is on a command line of the host', async () => {
-  const env = { ...environment, SECRET: 'do-not-show', LD_PRELOAD: '' };
-  const process = await bench.start(['/bin/sh', '-c', 'env | sort; read line <&3'], { env });
-  const lines: string[] = [];
-  process.onOutput(({ text }) => lines.push(text));
-  await until(() => lines.some((line) => line.startsWith('SECRET')));
-  expect(await readFile(`/proc/${process.pid}/cmdline`, 'utf8')).not.toContain('do-not-show');
-  expect(lines.filter((line) => !/^(HOME|LD_PRELOAD|PATH|PWD|SECRET)=/.test(line))).toEqual([]);
-  await process.remove();
-});
+isolatedTest(
+  'the environment inside is what was given, and nothing of it is on a command line of the host',
+  async () => {
+    const env = { ...environment, SECRET: 'do-not-show', LD_PRELOAD: '' };
+    const process = await bench.start(['/bin/sh', '-c', 'env | sort; read line <&3'], { env });
+    const lines: string[] = [];
+    process.onOutput(({ text }) => lines.push(text));
+    await until(() => lines.some((line) => line.startsWith('SECRET')));
+    expect(await readFile(`/proc/${process.pid}/cmdline`, 'utf8')).not.toContain('do-not-show');
+    expect(lines.filter((line) => !/^(HOME|LD_PRELOAD|PATH|PWD|SECRET)=/.test(line))).toEqual([]);
+    await process.remove();
+  },
+);
 
-test('binds are seen at their places, read-only unless they are asked to be writable', async () => {
+isolatedTest('binds are seen at their places, read-only unless they are asked to be writable', async () => {
   const [source, writable] = [join(bench.folder, 'with space'), join(bench.folder, 'writable')];
   for (const folder of [source, writable]) await mkdir(folder, { mode: 0o777 });
   await writeFile(join(source, 'file'), 'content');
@@ -85,7 +95,7 @@ test('binds are seen at their places, read-only unless they are asked to be writ
   expect(out).toEqual(['contentcontent', 'read-only']);
 });
 
-test('an image is the root, all of it writable to nobody but this sandbox', async () => {
+isolatedTest('an image is the root, all of it writable to nobody but this sandbox', async () => {
   const [base, top] = [join(bench.folder, 'base'), join(bench.folder, 'top:with,signs')];
   for (const folder of [join(base, 'srv'), join(top, 'srv')]) await mkdir(folder, { recursive: true });
   await writeFile(join(base, 'srv/both'), 'base');
@@ -105,7 +115,7 @@ test('an image is the root, all of it writable to nobody but this sandbox', asyn
   expect(readdirSync(base)).toEqual(['srv']);
 });
 
-test('what was written outlives the processes, and goes with its scratch', async () => {
+isolatedTest('what was written outlives the processes, and goes with its scratch', async () => {
   const scratch = await bench.scratch();
   await bench.shell('echo kept > /home/user/file; ln -s / /home/user/link', { scratch });
   const again = await bench.shell('cat /home/user/file', { scratch });
@@ -115,53 +125,59 @@ test('what was written outlives the processes, and goes with its scratch', async
   expect(await scratch.usedBytes()).toBe(0);
 });
 
-test('a scratch that runs is copied as it is at that moment, and the copies live on by themselves', async () => {
-  const process = await bench.start([
-    '/bin/sh',
-    '-c',
-    'echo before > /home/user/file; echo ready >&3; read line <&3; echo after > /home/user/file; echo done >&3; read line <&3',
-  ]);
-  await once(process.socket, 'data');
-  const original = bench.scratches.get(process.id) as Scratch;
-  const copy = await bench.scratch({ from: original });
-  const saved = join(bench.folder, 'saved.img');
-  await original.save(saved);
-  await expect(original.save(saved)).rejects.toSatisfy((e) => isHoldfastError(e, 'AlreadyExists'));
-  process.socket.write('go\n');
-  await once(process.socket, 'data');
-  for (const scratch of [copy, await bench.scratch({ from: saved })]) {
-    expect((await bench.shell('cat /home/user/file; touch /home/user/own && echo mine', { scratch })).out).toEqual([
-      'before',
-      'mine',
+isolatedTest(
+  'a scratch that runs is copied as it is at that moment, and the copies live on by themselves',
+  async () => {
+    const process = await bench.start([
+      '/bin/sh',
+      '-c',
+      'echo before > /home/user/file; echo ready >&3; read line <&3; echo after > /home/user/file; echo done >&3; read line <&3',
     ]);
-  }
-  await process.remove();
-  expect((await bench.shell('cat /home/user/file', { scratch: original })).out).toEqual(['after']);
-});
+    await once(process.socket, 'data');
+    const original = bench.scratches.get(process.id) as Scratch;
+    const copy = await bench.scratch({ from: original });
+    const saved = join(bench.folder, 'saved.img');
+    await original.save(saved);
+    await expect(original.save(saved)).rejects.toSatisfy((e) => isHoldfastError(e, 'AlreadyExists'));
+    process.socket.write('go\n');
+    await once(process.socket, 'data');
+    for (const scratch of [copy, await bench.scratch({ from: saved })]) {
+      expect((await bench.shell('cat /home/user/file; touch /home/user/own && echo mine', { scratch })).out).toEqual([
+        'before',
+        'mine',
+      ]);
+    }
+    await process.remove();
+    expect((await bench.shell('cat /home/user/file', { scratch: original })).out).toEqual(['after']);
+  },
+);
 
-test('a process that waits for ever is killed with all that it started, and nothing of it is left on the host', async () => {
-  const mounts = await readFile('/proc/self/mountinfo', 'utf8');
-  const before = loopFiles().length;
-  const process = await bench.start(['/bin/sh', '-c', 'setsid sleep 1000 & trap "" TERM; echo up >&3; sleep 1000']);
-  await once(process.socket, 'data');
-  const groups = bench.cgroups.parents.map((parent) => join(parent, process.id));
-  expect(groups.every(existsSync)).toBe(true);
-  process.kill();
-  expect(await process.exited).toMatchObject({ signal: 'SIGKILL', outOfMemory: false });
-  await process.remove();
-  expect(groups.some(existsSync)).toBe(false);
-  await until(() => loopFiles().length <= before);
-  expect(await readFile('/proc/self/mountinfo', 'utf8')).toBe(mounts);
-});
+isolatedTest(
+  'a process that waits for ever is killed with all that it started, and nothing of it is left on the host',
+  async () => {
+    const mounts = await readFile('/proc/self/mountinfo', 'utf8');
+    const before = loopFiles().length;
+    const process = await bench.start(['/bin/sh', '-c', 'setsid sleep 1000 & trap "" TERM; echo up >&3; sleep 1000']);
+    await once(process.socket, 'data');
+    const groups = bench.cgroups.parents.map((parent) => join(parent, process.id));
+    expect(groups.every(existsSync)).toBe(true);
+    process.kill();
+    expect(await process.exited).toMatchObject({ signal: 'SIGKILL', outOfMemory: false });
+    await process.remove();
+    expect(groups.some(existsSync)).toBe(false);
+    await until(() => loopFiles().length <= before);
+    expect(await readFile('/proc/self/mountinfo', 'utf8')).toBe(mounts);
+  },
+);
 
-test('a program that is not there ends at once, and says so', async () => {
+isolatedTest('a program that is not there ends at once, and says so', async () => {
   const process = await bench.start(['/bin/nothing']);
   expect((await process.exited).exitCode).toBe(1);
   expect(process.lastWords).toContain('/bin/nothing');
   await process.remove();
 });
 
-test('what cannot be is refused before anything starts', async () => {
+isolatedTest('what cannot be is refused before anything starts', async () => {
   const scratch = await bench.scratch();
   const spec = { id: 'x', argv: ['/bin/true'], env: {}, scratch, limits: usualLimits } as const;
   for (const wrong of [

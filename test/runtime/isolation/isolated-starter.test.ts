@@ -4,7 +4,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { afterEach, beforeAll, expect, test } from 'vitest';
+import { afterEach, beforeAll, expect } from 'vitest';
 import { systemClock, systemRandom } from '../../../src/adapters/system/clock.js';
 import { isHoldfastError } from '../../../src/common/errors.js';
 import type { ContainerProcess } from '../../../src/common/ports/container.js';
@@ -12,13 +12,14 @@ import { createIsolatedStarter } from '../../../src/runtime/isolation/isolated-s
 import { openOutboundSocket } from '../../../src/runtime/isolation/outbound-socket.js';
 import { OutboundProxies } from '../../../src/runtime/outbound/outbound-proxy.js';
 import { RefusedAddresses } from '../../../src/runtime/outbound/refused-addresses.js';
+import { canIsolate, isolatedTest } from '../../isolated-test.js';
 import { ports, startNeighbour } from '../outbound/neighbour.js';
 import { ContainerDriver } from '../process/container-driver.js';
 import { openBench } from './harness.js';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const bench = await openBench();
-const neighbour = await startNeighbour();
+const neighbour = canIsolate ? await startNeighbour() : { address: '', own: '' };
 const bundleFolder = join(bench.folder, 'bundles');
 const methods = ['get', 'echo', 'add', 'environment', 'family', 'eat', 'print'];
 const bundle = { bundlePath: join(bundleFolder, 'thing.mjs'), bundleSha256: '' };
@@ -68,7 +69,7 @@ async function start(
   return { container, driver };
 }
 
-test('a class runs behind the walls of a sandbox, with nothing of its worker around it', async () => {
+isolatedTest('a class runs behind the walls of a sandbox, with nothing of its worker around it', async () => {
   const { container, driver } = await start(256);
   expect(await driver.call('add', [2])).toBe(2);
   const env = (await driver.call('environment', [])) as Record<string, string>;
@@ -77,7 +78,7 @@ test('a class runs behind the walls of a sandbox, with nothing of its worker aro
   expect(status).toMatch(/^NoNewPrivs:\t1$/m);
 });
 
-test('code of a class connects to other hosts as ever, and to none that it may not reach', async () => {
+isolatedTest('code of a class connects to other hosts as ever, and to none that it may not reach', async () => {
   const { driver } = await start(256);
   const { address, own } = neighbour;
   const answer = JSON.parse((await driver.call('get', [`http://${address}:${ports.http}/path`])) as string);
@@ -90,13 +91,13 @@ test('code of a class connects to other hosts as ever, and to none that it may n
   expect(await driver.call('echo', ['127.0.0.1', 1])).toBe('ECONNREFUSED');
 });
 
-test('a class that takes more memory than it may is told apart from one that crashed', async () => {
+isolatedTest('a class that takes more memory than it may is told apart from one that crashed', async () => {
   const { container, driver } = await start(160);
   driver.call('eat', [400]).catch(() => undefined); // its container dies
   expect(await container.exited).toMatchObject({ signal: 'SIGKILL', outOfMemory: true });
 });
 
-test('killed, it leaves no process, no cgroup and no disk', async () => {
+isolatedTest('killed, it leaves no process, no cgroup and no disk', async () => {
   const { container } = await start(256);
   const folders = bench.cgroups.parents.map((parent) => join(parent, container.id));
   expect(folders.every(existsSync)).toBe(true);
@@ -105,7 +106,7 @@ test('killed, it leaves no process, no cgroup and no disk', async () => {
   await expect.poll(() => folders.some(existsSync)).toBe(false);
 });
 
-test('one that does not come up says why, and leaves nothing', async () => {
+isolatedTest('one that does not come up says why, and leaves nothing', async () => {
   await expect(start(256, '/no/such/entry.js')).rejects.toSatisfy(
     (error) => isHoldfastError(error, 'Unavailable') && error.message.includes('/no/such/entry.js'),
   );

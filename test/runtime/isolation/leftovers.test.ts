@@ -5,10 +5,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect } from 'vitest';
 import { systemClock } from '../../../src/adapters/system/clock.js';
 import { findBootCgroups, findLeftovers, removeLeftover } from '../../../src/runtime/isolation/leftovers.js';
 import { bootFolderName } from '../../../src/runtime/process/boot-folder.js';
+import { isolatedTest } from '../../isolated-test.js';
 import { isRunning } from '../process/foreign-process.js';
 import { launcher } from './harness.js';
 
@@ -57,48 +58,54 @@ function find() {
   return found.filter(({ bootId, folders }) => mine.has(bootId) || folders.some((path) => path.startsWith(data)));
 }
 
-test('what a worker that was killed together with its watchdog left is found and removed, and a living one keeps all', async () => {
-  const dead = await startBoot('alone');
-  const living = await startBoot('alone');
-  await killed(dead);
-  const [leftover, ...others] = find();
-  expect(others).toEqual([]);
-  expect(leftover).toMatchObject({ bootId: dead.bootId, folders: [join(folder, dead.bootFolder)] });
-  expect([...(leftover?.cgroups ?? [])].sort()).toEqual([...dead.cgroups].sort());
-  expect(leftover?.bytes).toBeGreaterThan(100_000);
-  expect(await removeLeftover(leftover as NonNullable<typeof leftover>, systemClock)).toBe(true);
-  expect(find()).toEqual([]);
-  expect([...dead.cgroups, join(folder, dead.bootFolder)].filter(existsSync)).toEqual([]);
-  expect(isRunning(dead.pid)).toBe(false);
-  expect([...living.cgroups, join(folder, living.bootFolder)].every(existsSync)).toBe(true);
-  expect(isRunning(living.pid)).toBe(true);
-});
+isolatedTest(
+  'what a worker that was killed together with its watchdog left is found and removed, and a living one keeps all',
+  async () => {
+    const dead = await startBoot('alone');
+    const living = await startBoot('alone');
+    await killed(dead);
+    const [leftover, ...others] = find();
+    expect(others).toEqual([]);
+    expect(leftover).toMatchObject({ bootId: dead.bootId, folders: [join(folder, dead.bootFolder)] });
+    expect([...(leftover?.cgroups ?? [])].sort()).toEqual([...dead.cgroups].sort());
+    expect(leftover?.bytes).toBeGreaterThan(100_000);
+    expect(await removeLeftover(leftover as NonNullable<typeof leftover>, systemClock)).toBe(true);
+    expect(find()).toEqual([]);
+    expect([...dead.cgroups, join(folder, dead.bootFolder)].filter(existsSync)).toEqual([]);
+    expect(isRunning(dead.pid)).toBe(false);
+    expect([...living.cgroups, join(folder, living.bootFolder)].every(existsSync)).toBe(true);
+    expect(isRunning(living.pid)).toBe(true);
+  },
+);
 
-test('the watchdog of a killed worker removes its processes, cgroups and disks', async () => {
+isolatedTest('the watchdog of a killed worker removes its processes, cgroups and disks', async () => {
   const boot = await startBoot('watched');
   await killed(boot);
   await expect.poll(() => [...boot.cgroups, join(folder, boot.bootFolder)].filter(existsSync)).toEqual([]);
   expect(isRunning(boot.pid)).toBe(false);
 });
 
-test('what belongs to a process of another pid namespace is left alone', () => {
+isolatedTest('what belongs to a process of another pid namespace is left alone', () => {
   const [, rest] = bootFolderName('boot').split('@');
   mkdirSync(join(folder, `boot@1${rest}`));
   mkdirSync(join(folder, 'no-boot-at-all'));
   expect(find()).toEqual([]);
 });
 
-test('holdfast doctor says whether sandboxes can run, lists what is left, and removes it when it is told to', async () => {
-  const boot = await startBoot('alone');
-  await killed(boot);
-  const doctor = (...args: string[]) =>
-    spawnSync(process.execPath, [cli, 'doctor', '--data', data, ...args], { encoding: 'utf8' });
-  const seen = doctor();
-  expect([seen.status, seen.stderr]).toEqual([0, 'sandboxes can run here\nremove it with `holdfast doctor --fix`\n']);
-  expect(seen.stdout).toMatch(new RegExp(`${boot.bootId} .*left`));
-  const fixed = JSON.parse(doctor('--fix', '--json').stdout);
-  const ofBoot = fixed.leftovers.find(({ bootId }: { bootId: string }) => bootId === boot.bootId);
-  expect([fixed.sandboxesUnavailable, ofBoot.removed]).toEqual([null, true]);
-  expect(existsSync(join(folder, boot.bootFolder))).toBe(false);
-  expect(boot.cgroups.map((path) => dirname(path)).every(existsSync)).toBe(true);
-});
+isolatedTest(
+  'holdfast doctor says whether sandboxes can run, lists what is left, and removes it when it is told to',
+  async () => {
+    const boot = await startBoot('alone');
+    await killed(boot);
+    const doctor = (...args: string[]) =>
+      spawnSync(process.execPath, [cli, 'doctor', '--data', data, ...args], { encoding: 'utf8' });
+    const seen = doctor();
+    expect([seen.status, seen.stderr]).toEqual([0, 'sandboxes can run here\nremove it with `holdfast doctor --fix`\n']);
+    expect(seen.stdout).toMatch(new RegExp(`${boot.bootId} .*left`));
+    const fixed = JSON.parse(doctor('--fix', '--json').stdout);
+    const ofBoot = fixed.leftovers.find(({ bootId }: { bootId: string }) => bootId === boot.bootId);
+    expect([fixed.sandboxesUnavailable, ofBoot.removed]).toEqual([null, true]);
+    expect(existsSync(join(folder, boot.bootFolder))).toBe(false);
+    expect(boot.cgroups.map((path) => dirname(path)).every(existsSync)).toBe(true);
+  },
+);

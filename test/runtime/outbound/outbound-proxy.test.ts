@@ -1,15 +1,16 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect } from 'vitest';
 import { systemClock } from '../../../src/adapters/system/clock.js';
 import type { Outbound } from '../../../src/runtime/outbound/outbound-policy.js';
 import { OutboundProxies, type OutboundProxy } from '../../../src/runtime/outbound/outbound-proxy.js';
 import { RefusedAddresses } from '../../../src/runtime/outbound/refused-addresses.js';
+import { canIsolate, isolatedTest } from '../../isolated-test.js';
 import { until } from '../until.js';
 import { ports, startNeighbour } from './neighbour.js';
 
-const neighbour = await startNeighbour();
+const neighbour = canIsolate ? await startNeighbour() : { address: '', own: '' };
 const servers: Server[] = [];
 afterAll(() => {
   for (const server of servers) server.close();
@@ -109,28 +110,31 @@ async function socks(
   return { code: heard[3], socket };
 }
 
-test('bytes go both ways through CONNECT and SOCKS5, by name and by address, and each direction ends by itself', async () => {
-  const way = await open('all');
-  const ways = [
-    (await tunnel(way, `api.example.org:${ports.echo}`)).socket,
-    (await tunnel(way, `${neighbour.address}:${ports.echo}`)).socket,
-    (await socks(way, 'api.example.org', ports.echo)).socket,
-    (await socks(way, neighbour.address.split('.').map(Number), ports.echo)).socket,
-  ];
-  for (const socket of ways) {
-    const sent = Buffer.alloc(3_000_000, 7);
-    let received = 0;
-    socket.on('data', (bytes: Buffer) => {
-      received += bytes.length;
-    });
-    socket.end(sent);
-    await once(socket, 'end');
-    expect(received).toBe(sent.length);
-  }
-  await until(() => way.proxy.connections === 0);
-});
+isolatedTest(
+  'bytes go both ways through CONNECT and SOCKS5, by name and by address, and each direction ends by itself',
+  async () => {
+    const way = await open('all');
+    const ways = [
+      (await tunnel(way, `api.example.org:${ports.echo}`)).socket,
+      (await tunnel(way, `${neighbour.address}:${ports.echo}`)).socket,
+      (await socks(way, 'api.example.org', ports.echo)).socket,
+      (await socks(way, neighbour.address.split('.').map(Number), ports.echo)).socket,
+    ];
+    for (const socket of ways) {
+      const sent = Buffer.alloc(3_000_000, 7);
+      let received = 0;
+      socket.on('data', (bytes: Buffer) => {
+        received += bytes.length;
+      });
+      socket.end(sent);
+      await once(socket, 'end');
+      expect(received).toBe(sent.length);
+    }
+    await until(() => way.proxy.connections === 0);
+  },
+);
 
-test('a request with an absolute URL arrives as its server expects it, with the Host of the URL', async () => {
+isolatedTest('a request with an absolute URL arrives as its server expects it, with the Host of the URL', async () => {
   const way = await open(['api.example.org']);
   const url = `http://api.example.org:${ports.http}/path?query=1`;
   const { status: code, body } = await ask(way, url, { method: 'POST', body: 'twelve bytes', host: 'other.test' });
@@ -140,7 +144,7 @@ test('a request with an absolute URL arrives as its server expects it, with the 
   expect(seen.headers).not.toHaveProperty('proxy-connection');
 });
 
-test('without a way out nothing is reached, and no name is looked up', async () => {
+isolatedTest('without a way out nothing is reached, and no name is looked up', async () => {
   const way = await open('none');
   lookups.length = 0;
   expect(await status(way, `api.example.org:${ports.echo}`)).toBe(403);
@@ -149,7 +153,7 @@ test('without a way out nothing is reached, and no name is looked up', async () 
   expect(lookups).toEqual([]);
 });
 
-test('a list allows its domains, those below where it says so, and its ranges', async () => {
+isolatedTest('a list allows its domains, those below where it says so, and its ranges', async () => {
   const way = await open(['*.example.org', 'other.test']);
   const to = (host: string): Promise<number> => status(way, `${host}:${ports.echo}`);
   expect(await Promise.all(['API.example.org', 'api.example.org.', 'other.test'].map(to))).toEqual([200, 200, 200]);
@@ -160,7 +164,7 @@ test('a list allows its domains, those below where it says so, and its ranges', 
   expect(await status(ranged, `[::ffff:${neighbour.address}]:${ports.echo}`)).toBe(200);
 });
 
-test('this host, its links and metadata are never reached, in whatever way they are written', async () => {
+isolatedTest('this host, its links and metadata are never reached, in whatever way they are written', async () => {
   const way = await open('all');
   const hosts = [
     ...['127.0.0.1', '127.9.9.9', 'localhost', '0.0.0.0', '169.254.169.254', neighbour.own, 'inside.test'],
@@ -185,21 +189,21 @@ test('this host, its links and metadata are never reached, in whatever way they 
   expect((await socks(way, [127, 0, 0, 1], way.port)).code).toBe(2);
 });
 
-test('infrastructure is never reached: by range, by address and by name', async () => {
+isolatedTest('infrastructure is never reached: by range, by address and by name', async () => {
   for (const infrastructure of [[`${neighbour.address}/32`], [neighbour.address], [`${neighbour.own}/24`]]) {
     const way = await open('all', { infrastructure });
     expect(await status(way, `api.example.org:${ports.echo}`)).toBe(403);
   }
 });
 
-test('a name with a forbidden address beside another is connected to the other', async () => {
+isolatedTest('a name with a forbidden address beside another is connected to the other', async () => {
   const way = await open('all');
   const { status: code, socket } = await tunnel(way, `mixed.test:${ports.echo}`);
   expect(code).toBe(200);
   socket.destroy();
 });
 
-test('a name that answers differently the second time is looked up once for each connection', async () => {
+isolatedTest('a name that answers differently the second time is looked up once for each connection', async () => {
   const way = await open(['rebinding.test']);
   lookups.length = 0;
   expect(await status(way, `rebinding.test:${ports.echo}`)).toBe(200);
@@ -207,7 +211,7 @@ test('a name that answers differently the second time is looked up once for each
   expect(await status(way, `rebinding.test:${ports.echo}`)).toBe(403);
 });
 
-test('garbage, endless heads and other commands end their own connection only', async () => {
+isolatedTest('garbage, endless heads and other commands end their own connection only', async () => {
   const way = await open('all');
   const garbage = [
     Buffer.from('\0\x01\x02 nonsense\r\n\r\n'),
@@ -230,14 +234,14 @@ test('garbage, endless heads and other commands end their own connection only', 
   await until(() => way.proxy.connections === 0);
 });
 
-test('a connection on which nothing happens ends', async () => {
+isolatedTest('a connection on which nothing happens ends', async () => {
   const way = await open('all', { idleMs: 100 });
   const { socket } = await tunnel(way, `api.example.org:${ports.echo}`);
   socket.resume();
   await once(socket, 'close');
 });
 
-test('connections are bounded, and end with the sandbox', async () => {
+isolatedTest('connections are bounded, and end with the sandbox', async () => {
   const way = await open('all', { maxConnections: 2 });
   const [first, second] = [
     await tunnel(way, `api.example.org:${ports.echo}`),
