@@ -9,6 +9,7 @@ import { proxyVariables } from '../runtime/outbound/proxy-variables.js';
 import { sendReady } from '../runtime/process/ready-signal.js';
 import { findClass, useContainerTransport } from '../sdk/container-hooks.js';
 import * as sdk from '../sdk/index.js';
+import { busyPolled } from '../wire/busy-poll.js';
 import { SocketChannel } from '../wire/socket-channel.js';
 
 // Only the worker ends a container: a supervisor that signals the whole service must not cut a drain short.
@@ -26,7 +27,7 @@ if (existsSync(outboundSocketPath)) Object.assign(process.env, proxyVariables(aw
 const socket = new Socket({ fd: 3, readable: true, writable: true });
 sendReady(socket);
 const container = runContainer({
-  channel: new SocketChannel(socket),
+  channel: busyPolled(new SocketChannel(socket), systemClock),
   resolveClass: findClass,
   loader: {
     setEnv: (env) => void Object.assign(process.env, env),
