@@ -22,6 +22,10 @@ export type Admission =
   | { readonly verdict: 'deadlock'; readonly chain: readonly string[] }
   | { readonly verdict: 'full'; readonly limit: number; readonly pending: number; readonly retryAfterMs: number };
 
+/** Slower ones gain nothing from being sent ahead. */
+const quickMs = 2;
+const stuckMs = 10;
+
 const run: Admission = { verdict: 'run' };
 const wait: Admission = { verdict: 'wait' };
 
@@ -31,6 +35,7 @@ const wait: Admission = { verdict: 'wait' };
  * I1. Calls that hold a slot never exceed `concurrentRequests`, those that wait never `maxPendingTasks`.
  * I2. A freed slot goes to the call that has waited longest before anyone new can have it.
  * I3. A call whose own chain holds every slot is refused, it could never run.
+ * I4. Those that were sent ahead wait like the others, and in front of them.
  */
 export class Mailbox<C extends MailboxCall> {
   readonly #limits: MailboxLimits;
@@ -41,8 +46,10 @@ export class Mailbox<C extends MailboxCall> {
   #readers: Set<C> | null = null;
   /** In the order of arrival; a Set because a cancelled call leaves from the middle. */
   #waiting: Set<C> | null = null;
-  /** Smoothed time for which a call holds its slot, for `retryAfterMs`. */
-  #serviceMs = 0;
+  /** They wait too, but their host has them already. */
+  #ahead: Set<C> | null = null;
+  /** Smoothed time for which a call holds its slot; null before the first has ended. */
+  #serviceMs: number | null = null;
   #lastReleasedAt: Monotonic;
 
   constructor(limits: MailboxLimits, clock: Clock) {
@@ -61,7 +68,12 @@ export class Mailbox<C extends MailboxCall> {
   }
 
   get pending(): number {
-    return this.#waiting?.size ?? 0;
+    return (this.#waiting?.size ?? 0) + this.ahead;
+  }
+
+  /** Of those that wait, how many were sent ahead. */
+  get ahead(): number {
+    return this.#ahead?.size ?? 0;
   }
 
   admit(call: C): Admission {
@@ -84,20 +96,47 @@ export class Mailbox<C extends MailboxCall> {
   release(call: C): C | undefined {
     this.#lastReleasedAt = this.#clock.monotonic();
     if (this.#readers?.delete(call) || !this.#running?.delete(call)) return undefined;
-    this.#serviceMs += (this.#lastReleasedAt - call.startedAt - this.#serviceMs) / 8;
-    const next = this.#waiting?.values().next().value;
+    const heldMs = this.#lastReleasedAt - call.startedAt;
+    this.#serviceMs = this.#serviceMs === null ? heldMs : this.#serviceMs + (heldMs - this.#serviceMs) / 8;
+    const next = this.#ahead?.values().next().value ?? this.#waiting?.values().next().value;
     if (next === undefined) return undefined;
-    this.#waiting?.delete(next);
+    this.withdraw(next);
     this.#start(this.#running, next);
     return next;
   }
 
   /** Takes a waiting call out; false where it does not wait (any more). */
   withdraw(call: C): boolean {
-    return this.#waiting?.delete(call) ?? false;
+    return (this.#ahead?.delete(call) ?? false) || (this.#waiting?.delete(call) ?? false);
   }
 
-  /** Takes out all that wait, oldest first. */
+  /** Calls have been quick lately, and the one that has run longest still may be. */
+  get isQuick(): boolean {
+    if (this.#serviceMs === null || this.#serviceMs > quickMs) return false;
+    const [oldest] = this.#running ?? [];
+    return oldest === undefined || this.#clock.monotonic() - oldest.startedAt < stuckMs;
+  }
+
+  /** The call that has waited longest and was not sent ahead. */
+  nextToSend(): C | undefined {
+    return this.#waiting?.values().next().value;
+  }
+
+  /** `nextToSend` is on its way: it gets its slot before all that wait here. */
+  sentAhead(call: C): void {
+    this.#ahead ??= new Set();
+    if (this.#waiting?.delete(call)) this.#ahead.add(call);
+  }
+
+  isAhead(call: C): boolean {
+    return this.#ahead?.has(call) ?? false;
+  }
+
+  callsAhead(): C[] {
+    return [...(this.#ahead ?? [])];
+  }
+
+  /** Takes out all that wait and were not sent ahead, oldest first. */
   withdrawAll(): C[] {
     const calls = [...(this.#waiting ?? [])];
     this.#waiting = null;
@@ -132,7 +171,7 @@ export class Mailbox<C extends MailboxCall> {
   #full(): Admission {
     const { maxPendingTasks, concurrentRequests } = this.#limits;
     const queue = Math.max(1, this.pending);
-    const retryAfterMs = Math.max(1, Math.ceil((this.#serviceMs * queue) / concurrentRequests));
+    const retryAfterMs = Math.max(1, Math.ceil(((this.#serviceMs ?? 0) * queue) / concurrentRequests));
     return { verdict: 'full', limit: maxPendingTasks, pending: this.pending, retryAfterMs };
   }
 }

@@ -142,6 +142,7 @@ export class Activator {
       enterHooks: manifest.enterHooks,
       exitHooks: manifest.exitHooks,
       methods: [...methods.keys()],
+      concurrentRequests: manifest.options.concurrentRequests,
     });
     instance.slot = activation.slot;
     await this.#bounded(activation.ready, instance, 'constructor and enter hooks');

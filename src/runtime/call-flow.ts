@@ -28,6 +28,7 @@ export function answerPart(kind: FrameKind, call: WorkerCall, frame: Buffer): An
   if (bodyBytes > inlinePayloadBytes + 4) refuse(`a frame of an answer carries ${bodyBytes} bytes`);
   switch (kind) {
     case FrameKind.Error:
+    case FrameKind.Moved:
     case FrameKind.End:
       return last;
     case FrameKind.Result:

@@ -32,6 +32,11 @@ export class CallTimers {
     call.deadline = this.#wheel.add(leftMs, () => this.#calls.onDeadline(call));
   }
 
+  /** What its caller still waits for, in whole ms; 0: no limit. */
+  callerMs({ deadlineAt }: WorkerCall): number {
+    return deadlineAt === null ? 0 : Math.max(1, Math.ceil(deadlineAt - this.#clock.monotonic()));
+  }
+
   /** Its code is about to run. Returns what is left of the nearer limit, in whole ms. */
   started(call: WorkerCall): number {
     const { timeoutMs } = this.#calls.options;

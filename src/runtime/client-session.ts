@@ -98,7 +98,7 @@ export class ClientSession implements Caller {
     const calls = [...this.#calls.values()];
     this.#calls.clear();
     for (const call of calls) {
-      if (call instanceof WorkerCall) call.instance.cancel(call, CancelReason.caller);
+      if (call instanceof WorkerCall) call.instance.calls.cancel(call, CancelReason.caller);
       else call.cancel(false);
     }
     this.#bindings.clear();
@@ -185,10 +185,10 @@ export class ClientSession implements Caller {
     }
     const trace =
       tracing.active === null ? null : CallTrace.start(instance.identity, method.name, meta?.traceparent ?? null);
-    const call = new WorkerCall({ caller: this, ref, instance, method, chain, deadlineAt, trace });
+    const call = new WorkerCall({ caller: this, ref, instance, method, chain, deadlineAt, trace, isKeyed: false });
     call.argumentBytesToCome = head.payloadLength - head.payload.length;
     this.#calls.set(ref, call);
-    instance.accept(call, frame);
+    instance.calls.accept(call, frame);
     this.#host.countCall(call.isAnswered ? 'refused' : 'admitted');
   }
 
@@ -201,10 +201,19 @@ export class ClientSession implements Caller {
       if (head.remainingMs > 0) follower.expireAfter(this.#host.wheel, head.remainingMs);
     }
     if (known !== null) return this.#host.countCall('admitted');
-    const call = new WorkerCall({ caller: keyed, ref: 0, instance, method, chain, deadlineAt: null, trace: null });
+    const call = new WorkerCall({
+      caller: keyed,
+      ref: 0,
+      instance,
+      method,
+      chain,
+      deadlineAt: null,
+      trace: null,
+      isKeyed: true,
+    });
     call.argumentBytesToCome = head.payloadLength - head.payload.length;
     keyed.begin(call, follower);
-    instance.accept(call, frame);
+    instance.calls.accept(call, frame);
     this.#host.countCall(call.isAnswered ? 'refused' : 'admitted');
   }
 
@@ -223,8 +232,8 @@ export class ClientSession implements Caller {
     const reason = readCancel(frame);
     const byDeadline = reason === CancelReason.deadline;
     if (!(call instanceof WorkerCall)) return call.cancel(byDeadline);
-    if (reason === CancelReason.abandoned) return call.instance.cancel(call, CancelReason.abandoned);
-    call.instance.cancel(call, byDeadline ? CancelReason.deadline : CancelReason.caller);
+    if (reason === CancelReason.abandoned) return call.instance.calls.cancel(call, CancelReason.abandoned);
+    call.instance.calls.cancel(call, byDeadline ? CancelReason.deadline : CancelReason.caller);
   }
 
   /** A binding outlives an instance that sleeps and comes back; its epoch then differs. */

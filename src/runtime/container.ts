@@ -19,7 +19,6 @@ import type { Instance } from './instance.js';
 import { diedStarting } from './instance-errors.js';
 import type { LoadedClass } from './loaded-class.js';
 import type { WorkerCall } from './worker-call.js';
-
 /** What a container says besides its answers. */
 export interface ContainerEvents {
   onLog(origin: LogOrigin, body: Uint8Array): void;
@@ -41,7 +40,7 @@ interface Waiter {
 }
 
 const dyingMs = 500;
-/** Of what an exit hook threw; it becomes part of an answer on the bus. */
+/** Of what an exit hook threw: part of an answer on the bus. */
 const longestExitError = 2_048;
 
 /**
@@ -154,6 +153,7 @@ export class Container {
     call.container = this;
     call.containerRef = ++this.#lastRef;
     this.#calls.set(call.containerRef, call);
+    frame[frameOffsets.body + callOffsets.flags] = call.flags;
     frame.writeUInt32LE(remainingMs, frameOffsets.body + callOffsets.remainingMs);
     this.#stream.writer.forward(frame, call.containerRef, call.instance.slot);
     if (wasIdle) this.#stream.flushThisTick();
@@ -224,6 +224,7 @@ export class Container {
       case FrameKind.Chunk:
       case FrameKind.Credit:
       case FrameKind.Error:
+      case FrameKind.Moved:
       case FrameKind.End: {
         const call = this.#calls.get(ref);
         if (call !== undefined) this.#onAnswer(kind, call, frame);
@@ -249,9 +250,11 @@ export class Container {
   /** The instance is told when the code has stopped and when the last frame has passed; both may be the same one. */
   #onAnswer(kind: FrameKind, call: WorkerCall, frame: Buffer): void {
     const { hasStopped, isLast } = answerPart(kind, call, frame);
-    if (!call.isAnswered) call.caller.forward(frame, call.ref);
+    if (kind === FrameKind.Moved) call.instance.calls.givenBack(call);
     if (isLast) this.#calls.delete(call.containerRef);
-    if (hasStopped) call.instance.callEnded(call, isLast);
+    if (kind === FrameKind.Moved) return;
+    if (!call.isAnswered) call.caller.forward(frame, call.ref);
+    if (hasStopped) call.instance.calls.ended(call, isLast);
   }
 
   #loaded(): Waiter | null {
@@ -283,12 +286,12 @@ export class Container {
     this.#calls.clear();
     this.#instances.clear();
     for (const instance of instances) instance.containerDied();
-    for (const call of calls) call.instance.callLost(call, exit);
+    for (const call of calls) call.instance.calls.lost(call, exit);
     this.#events?.onDied(exit);
   }
 }
 
-/** The report is the container's word: every field is checked. */
+/** The container's word: every field is checked. */
 function exitReport({ exitHook, error }: Record<string, unknown>): DeactivatedBody {
   const isKnown = exitHook === 'ran' || exitHook === 'failed' || exitHook === 'timed-out' || exitHook === 'none';
   return {

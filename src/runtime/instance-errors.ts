@@ -102,3 +102,8 @@ export function diedStarting(exit: ContainerExit): HoldfastError {
     details: { exitCode: exit.exitCode, signal: exit.signal },
   });
 }
+
+/** Of a container that breaks the protocol. */
+export function notRecalled(): HoldfastError {
+  return new HoldfastError('InvalidArgument', 'a container gave back a call that nobody had recalled');
+}

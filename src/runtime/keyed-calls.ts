@@ -123,7 +123,7 @@ export class KeyedCall implements Caller {
     if (!isCutOff && !isUnwanted) return false;
     // The others may have the arguments: they come again, as if it had never been here.
     this.moved();
-    call.instance.cancel(call, CancelReason.caller);
+    call.instance.calls.cancel(call, CancelReason.caller);
     return true;
   }
 

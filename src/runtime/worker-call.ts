@@ -3,7 +3,7 @@ import { isHoldfastError } from '../common/errors.js';
 import type { MailboxCall } from '../common/mailbox.js';
 import type { MethodManifest } from '../common/manifest.js';
 import type { WheelEntry } from '../common/timer-wheel.js';
-import { type ChainLink, initialYieldCreditBytes } from '../wire/frames.js';
+import { CallFlag, type CancelReason, type ChainLink, initialYieldCreditBytes } from '../wire/frames.js';
 import { argumentPart } from './call-flow.js';
 import type { CallTrace } from './call-trace.js';
 import type { Container } from './container.js';
@@ -29,6 +29,8 @@ export class WorkerCall implements MailboxCall {
   readonly method: MethodManifest;
   readonly chain: readonly ChainLink[] | null;
   readonly concurrent: boolean;
+  /** Others may follow it: whether it has begun must be known here. */
+  readonly isKeyed: boolean;
   /** Of the caller; null: none. */
   readonly deadlineAt: Monotonic | null;
   startedAt: Monotonic = 0;
@@ -49,6 +51,10 @@ export class WorkerCall implements MailboxCall {
   argumentCredit = 0;
   /** Bytes of its answer that the caller has asked for and the container has not sent. */
   answerCredit: number;
+  /** Sent before it had a slot. */
+  isQueued = false;
+  /** Why it shall not run, or not on; asked of the container, which has it but has not begun it. */
+  stopping: CancelReason | null = null;
   deadline: WheelEntry | null = null;
   /** Its time is over, by this much more its container is killed. */
   overrun: WheelEntry | null = null;
@@ -63,6 +69,7 @@ export class WorkerCall implements MailboxCall {
     readonly chain: readonly ChainLink[] | null;
     readonly deadlineAt: Monotonic | null;
     readonly trace: CallTrace | null;
+    readonly isKeyed: boolean;
   }) {
     this.caller = init.caller;
     this.ref = init.ref;
@@ -70,6 +77,7 @@ export class WorkerCall implements MailboxCall {
     this.method = init.method;
     this.chain = init.chain;
     this.concurrent = init.method.concurrent;
+    this.isKeyed = init.isKeyed;
     this.deadlineAt = init.deadlineAt;
     this.trace = init.trace;
     this.answerCredit = init.method.generator ? initialYieldCreditBytes : 0;
@@ -106,6 +114,14 @@ export class WorkerCall implements MailboxCall {
     if (this.container === null) return;
     argumentPart(this, frame);
     this.container.chunk(this, frame);
+  }
+
+  /** For its container. */
+  get flags(): number {
+    const { generator, concurrent } = this.method;
+    return (
+      (generator ? CallFlag.generator : 0) | (this.isQueued ? CallFlag.queued : 0) | (concurrent ? CallFlag.reader : 0)
+    );
   }
 
   /** As the container knows it too; empty before its start, when it cannot be in anybody's chain. */

@@ -81,7 +81,7 @@ export function readCredit(frame: Buffer): number {
 /** Of a `Cancel`. @throws InvalidArgument */
 export function readCancel(frame: Buffer): CancelReason {
   const reason = frame[frameOffsets.body];
-  if (reason === undefined || reason > CancelReason.abandoned) refuse('a cancel has no reason');
+  if (reason === undefined || reason > CancelReason.recalled) refuse('a cancel has no reason');
   return reason as CancelReason;
 }
 

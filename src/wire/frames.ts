@@ -27,7 +27,7 @@ export const FrameKind = {
   Yield: 8,
   /** The generator is done. */
   End: 9,
-  /** Not admitted: wrong epoch, or draining. The client resolves again. */
+  /** Not admitted: wrong epoch, or draining. The client resolves again. From a container: it was recalled before it began. */
   Moved: 10,
 
   // Between worker and container only.
@@ -73,10 +73,13 @@ export const callOffsets = {
   method: 12,
 } as const;
 
-/** `flags` of a `Call`. */
-export const CallFlag = { generator: 1 } as const;
+/**
+ * `flags` of a `Call`. The last two are a worker's to its container: `queued` begins when the instance has a slot free, `reader`
+ * takes none.
+ */
+export const CallFlag = { generator: 1, queued: 2, reader: 4 } as const;
 
-export const CancelReason = { caller: 0, deadline: 1, forceClose: 2, fenced: 3, abandoned: 4 } as const;
+export const CancelReason = { caller: 0, deadline: 1, forceClose: 2, fenced: 3, abandoned: 4, recalled: 5 } as const;
 export type CancelReason = (typeof CancelReason)[keyof typeof CancelReason];
 
 /** Bytes of a payload that travel without credit; also the most that a chunk carries. */
@@ -140,6 +143,8 @@ export interface ActivateBody {
   readonly enterHooks: readonly string[];
   readonly exitHooks: readonly string[];
   readonly methods: readonly string[];
+  /** Slots for calls. */
+  readonly concurrentRequests: number;
 }
 
 export interface DeactivateBody {

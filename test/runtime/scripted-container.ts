@@ -1,12 +1,13 @@
 import type { Channel } from '../../src/common/ports/channel.js';
 import type { ContainerExit, ContainerProcess, ContainerStarter } from '../../src/common/ports/container.js';
+import { cancelError } from '../../src/runtime/container/cancel-error.js';
 import { createChannelPair } from '../../src/wire/channel-pair.js';
 import { decodeArgs, encodeValue } from '../../src/wire/codec.js';
 import { encodeError } from '../../src/wire/errors.js';
 import { decodeBody, encodeBody } from '../../src/wire/frame-bodies.js';
 import { readBody, readCall, readCancel, readCredit, readFrames } from '../../src/wire/frame-reader.js';
 import { FrameStream } from '../../src/wire/frame-stream.js';
-import { type CancelReason, FrameKind, inlinePayloadBytes } from '../../src/wire/frames.js';
+import { CallFlag, CancelReason, FrameKind, inlinePayloadBytes } from '../../src/wire/frames.js';
 import { until } from './until.js';
 
 /** A call as it reached a container; it ends when the test says so. */
@@ -17,6 +18,10 @@ export class RunCall {
   readonly method: string;
   readonly remainingMs: number;
   readonly payloadLength: number;
+  /** Sent before it had a slot. */
+  readonly isQueued: boolean;
+  readonly isReader: boolean;
+  hasStopped = false;
   cancelled: CancelReason | null = null;
   /** Of a large result or a generator, given by the caller. */
   credit = 0;
@@ -31,6 +36,8 @@ export class RunCall {
     this.method = head.method;
     this.remainingMs = head.remainingMs;
     this.payloadLength = head.payloadLength;
+    this.isQueued = (head.flags & CallFlag.queued) !== 0;
+    this.isReader = (head.flags & CallFlag.reader) !== 0;
     this.payload = Buffer.from(head.payload);
   }
 
@@ -51,6 +58,7 @@ export class RunCall {
   part(total: number, bytes: Uint8Array): void {
     this.container.stream.writer.payload(FrameKind.Result, this.ref, 0, total, bytes);
     this.container.stream.flushNow();
+    this.container.stopped(this);
   }
 
   chunk(bytes: Uint8Array): void {
@@ -67,6 +75,12 @@ export class RunCall {
   }
 }
 
+/** An instance's calls that were sent ahead, and how many may run. */
+interface Turn {
+  readonly limit: number;
+  readonly queued: RunCall[];
+}
+
 /**
  * The inside of a container as a script: it loads and activates at once and lets calls run, unless a test replaces one of its
  * handlers. Its process is only this object.
@@ -78,7 +92,10 @@ export class ScriptedContainer implements ContainerProcess {
   readonly channel: Channel;
   readonly stream: FrameStream;
   readonly exited: Promise<ContainerExit>;
+  /** That have begun. */
   readonly calls: RunCall[] = [];
+  /** By slot; a call that was sent ahead becomes one of `calls` when it begins. */
+  readonly #turns = new Map<number, Turn>();
   /** Slots at which an instance is, or is coming, to life. */
   readonly slots = new Map<number, string>();
   /** What each instance was told when it had to leave; null: nothing, just forgotten. */
@@ -148,9 +165,24 @@ export class ScriptedContainer implements ContainerProcess {
   send(kind: FrameKind, { ref = 0, slot = 0, body }: { ref?: number; slot?: number; body?: Uint8Array }): void {
     this.stream.writer.frame(kind, ref, slot, body);
     this.stream.flushNow();
+    const ended = kind === FrameKind.Error || kind === FrameKind.End;
+    const call = ended ? this.calls.find((made) => made.ref === ref) : undefined;
+    if (call !== undefined) this.stopped(call);
   }
 
-  /** The n-th call that reached it, from 1. */
+  /** Its code has ended: the next one of its instance begins. */
+  stopped(call: RunCall): void {
+    if (call.hasStopped) return;
+    call.hasStopped = true;
+    this.#beginNext(call.slot);
+  }
+
+  /** How many wait in it for a slot. */
+  queued(slot: number): number {
+    return this.#turns.get(slot)?.queued.length ?? 0;
+  }
+
+  /** The n-th call that began in it, from 1. */
   async call(n: number): Promise<RunCall> {
     await until(() => this.calls.length >= n);
     return this.calls[n - 1] as RunCall;
@@ -169,6 +201,7 @@ export class ScriptedContainer implements ContainerProcess {
         return this.onLoad();
       case FrameKind.Activate:
         this.slots.set(slot, String(decodeBody(readBody(frame))['id']));
+        this.#turns.set(slot, { limit: Number(decodeBody(readBody(frame))['concurrentRequests']), queued: [] });
         return this.onActivate(slot);
       case FrameKind.Deactivate: {
         const reason = decodeBody(readBody(frame))['reason'] as string | null;
@@ -178,8 +211,10 @@ export class ScriptedContainer implements ContainerProcess {
       }
       case FrameKind.Call: {
         const made = new RunCall(this, from);
-        this.calls.push(made);
-        return this.onCall(made);
+        const turn = this.#turns.get(slot);
+        if (!made.isQueued || turn === undefined) return this.#begin(made);
+        turn.queued.push(made);
+        return this.#beginNext(slot);
       }
       case FrameKind.Chunk:
         if (call !== undefined) call.payload = Buffer.concat([call.payload, readBody(frame)]);
@@ -188,11 +223,36 @@ export class ScriptedContainer implements ContainerProcess {
         if (call !== undefined) call.credit += readCredit(frame);
         return;
       case FrameKind.Cancel:
-        if (call === undefined) return;
+        if (call === undefined) return this.#giveUp(ref, readCancel(frame));
+        if (readCancel(frame) === CancelReason.recalled) return;
         call.cancelled = readCancel(frame);
         return this.onCancel(call, call.cancelled);
       default:
         this.frames.push({ kind, ref, body: Buffer.from(readBody(frame)) });
+    }
+  }
+
+  #begin(call: RunCall): void {
+    this.calls.push(call);
+    this.onCall(call);
+  }
+
+  #beginNext(slot: number): void {
+    const turn = this.#turns.get(slot);
+    const holders = this.calls.filter((call) => call.slot === slot && !call.hasStopped && !call.isReader).length;
+    if (turn === undefined || holders >= turn.limit) return;
+    const next = turn.queued.shift();
+    if (next !== undefined) this.#begin(next);
+  }
+
+  /** A call that has not begun is cancelled, or asked back. */
+  #giveUp(ref: number, reason: CancelReason): void {
+    for (const { queued } of this.#turns.values()) {
+      const index = queued.findIndex((call) => call.ref === ref);
+      if (index < 0) continue;
+      queued.splice(index, 1);
+      if (reason === CancelReason.recalled) this.send(FrameKind.Moved, { ref });
+      else this.send(FrameKind.Error, { ref, body: encodeError(cancelError(`call ${ref}`, reason, 'not-run')) });
     }
   }
 }

@@ -7,6 +7,7 @@ const reasons: Readonly<Record<CancelReason, readonly [code: ErrorCode, why: str
   [CancelReason.forceClose]: ['InstanceClosed', 'was aborted because its instance is closed by force or moves away'],
   [CancelReason.fenced]: ['InstanceLost', 'was aborted because its worker has lost its lease'],
   [CancelReason.abandoned]: ['Cancelled', 'was left by its reader'],
+  [CancelReason.recalled]: ['Cancelled', 'was recalled by its worker'],
 };
 
 /** The reason of a call's abort signal, and the call's answer where its code ends by it. */

@@ -5,6 +5,7 @@ import { HoldfastError } from '../../common/errors.js';
 import type { FrameStream } from '../../wire/frame-stream.js';
 import type { ActivateBody, DeactivateBody, DeactivatedBody } from '../../wire/frames.js';
 import type { LogSink } from './log-sink.js';
+import type { RunningCall } from './running-call.js';
 
 /** What instances and calls need of the container that they are in. */
 export interface HostParts {
@@ -16,6 +17,9 @@ export interface HostParts {
   /** The call has written its last frame. */
   readonly callEnded: (ref: number) => void;
 }
+
+/** Less than a message to the worker costs. */
+const quickMs = 0.1;
 
 type State =
   | { readonly phase: 'activating'; readonly stop: AbortController }
@@ -30,6 +34,12 @@ export class HostedInstance {
   /** `app/Class/id`, for messages. */
   readonly label: string;
   #state: State = { phase: 'activating', stop: new AbortController() };
+  /** Calls that hold a slot. */
+  #holders = 0;
+  /** Sent before they had one, in their order. */
+  readonly #queued: RunningCall[] = [];
+  /** Methods whose last run took no time: what comes after one of them is not kept waiting by it. */
+  readonly #quick = new Set<string>();
 
   constructor(host: HostParts, slot: number, facts: ActivateBody) {
     this.host = host;
@@ -77,6 +87,35 @@ export class HostedInstance {
       state.stop.abort(new HoldfastError('Cancelled', `the activation of ${this.label} was given up`));
     if (state.phase !== 'active' || reason === null) return { exitHook: 'skipped' };
     return state.activation.exit(reason, timeoutMs);
+  }
+
+  /** A call came: begins it, or lets it wait for a slot where the worker said so. */
+  arrived(call: RunningCall): void {
+    if (call.isQueued && this.#holders >= this.facts.concurrentRequests) this.#queued.push(call);
+    else this.#begin(call);
+  }
+
+  /** The code of a call has stopped. */
+  stopped(call: RunningCall, tookMs: number): void {
+    if (tookMs < quickMs) this.#quick.add(call.method);
+    else this.#quick.delete(call.method);
+    if (call.isReader) return;
+    this.#holders -= 1;
+    const next = this.#queued.shift();
+    if (next === undefined) return;
+    // What is answered must not wait for code that may block.
+    if (!this.#quick.has(next.method)) this.host.stream.flushNow();
+    this.#begin(next);
+  }
+
+  /** It shall not begin. */
+  withdraw(call: RunningCall): void {
+    this.#queued.splice(this.#queued.indexOf(call), 1);
+  }
+
+  #begin(call: RunningCall): void {
+    if (!call.isReader) this.#holders += 1;
+    call.begin();
   }
 
   #hookContext(signal: AbortSignal, attempt: number): CallContext {

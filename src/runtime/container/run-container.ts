@@ -122,7 +122,7 @@ class ContainerHost {
     }
     const call = new RunningCall(instance, ref, head);
     this.#calls.set(ref, call);
-    call.begin(head.payload, head.payloadLength);
+    instance.arrived(call);
   }
 
   #onOther(

@@ -1,20 +1,21 @@
 import type { Activation } from '../../common/activation.js';
 import type { Monotonic } from '../../common/clock.js';
-import type { CallContext, CallLink, Logger } from '../../common/context.js';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { decodeArgs, encodeValue } from '../../wire/codec.js';
 import { encodeError, encodeUserError } from '../../wire/errors.js';
-import { readMeta } from '../../wire/frame-bodies.js';
 import type { IncomingCall } from '../../wire/frame-reader.js';
-import { CallFlag, type CallMeta, CancelReason, FrameKind, inlinePayloadBytes } from '../../wire/frames.js';
+import { CallFlag, CancelReason, FrameKind, inlinePayloadBytes } from '../../wire/frames.js';
 import { cancelError } from './cancel-error.js';
 import { GeneratorPump, type PumpEnd } from './generator-pump.js';
 import type { HostedInstance } from './hosted-instance.js';
 import { IncomingPayload } from './incoming-payload.js';
 import { OutgoingPayload } from './outgoing-payload.js';
+import { RunningContext } from './running-context.js';
 import { createYieldSink } from './yield-sink.js';
 
 type CallState =
+  /** Sent before it had a slot. */
+  | { readonly phase: 'queued' }
   | { readonly phase: 'receiving'; readonly payload: IncomingPayload }
   | { readonly phase: 'running' }
   | { readonly phase: 'streaming'; readonly pump: GeneratorPump }
@@ -22,97 +23,58 @@ type CallState =
   | { readonly phase: 'done' };
 
 // Shared, so that the common call allocates no state.
+const queued: CallState = { phase: 'queued' };
 const running: CallState = { phase: 'running' };
 const done: CallState = { phase: 'done' };
-const noChain: readonly CallLink[] = [];
+const nothing: Uint8Array = new Uint8Array(0);
 
 /**
- * One call in its container, and the context of its code: what the code may ask for is made when it asks.
+ * One call in its container.
  *
  * I1. It answers exactly once: Result, Error or End; the last frame is followed by `callEnded`.
  * I2. It holds a large payload only while it runs: arguments come, and results go, on credit.
  */
-export class RunningCall implements CallContext {
+export class RunningCall {
   readonly #instance: HostedInstance;
   readonly #ref: number;
-  readonly #method: string;
+  readonly method: string;
+  /** It waits for a slot where none is free. */
+  readonly isQueued: boolean;
+  /** It takes no slot. */
+  readonly isReader: boolean;
   readonly #isGenerator: boolean;
-  readonly #meta: CallMeta | null;
-  readonly deadline: Monotonic | null;
-  #state: CallState = running;
+  readonly #context: RunningContext;
+  #state: CallState = queued;
+  /** All of the payload, or its beginning; until it begins. */
+  #first: Uint8Array;
+  readonly #payloadBytes: number;
+  #begunAt: Monotonic = 0;
   #cancelled: HoldfastError | null = null;
   #wasAbandoned = false;
-  #controller: AbortController | null = null;
-  #log: Logger | null = null;
-  #chain: readonly CallLink[] | null = null;
 
   /** @throws InvalidArgument for a meta that is none */
   constructor(instance: HostedInstance, ref: number, head: IncomingCall) {
     this.#instance = instance;
     this.#ref = ref;
-    this.#method = head.method;
+    this.method = head.method;
+    this.isQueued = (head.flags & CallFlag.queued) !== 0;
+    this.isReader = (head.flags & CallFlag.reader) !== 0;
     this.#isGenerator = (head.flags & CallFlag.generator) !== 0;
-    this.#meta = head.meta === null ? null : readMeta(head.meta);
-    this.deadline = head.remainingMs === 0 ? null : instance.host.clock.monotonic() + head.remainingMs;
+    this.#first = head.payload;
+    this.#payloadBytes = head.payloadLength;
+    this.#context = new RunningContext(instance, ref, head);
   }
 
-  get appName(): string {
-    return this.#instance.host.appName;
-  }
-
-  get className(): string {
-    return this.#instance.facts.className;
-  }
-
-  get instanceId(): string {
-    return this.#instance.facts.id;
-  }
-
-  get epoch(): number {
-    return this.#instance.facts.epoch;
-  }
-
-  get restarted(): boolean {
-    return this.#instance.facts.restarted;
-  }
-
-  get callId(): string {
-    return `${this.#instance.host.containerId}.${this.#ref}`;
-  }
-
-  get attempt(): number {
-    return this.#meta?.attempt ?? 1;
-  }
-
-  get traceparent(): string | null {
-    return this.#meta?.traceparent ?? null;
-  }
-
-  get chain(): readonly CallLink[] {
-    this.#chain ??= [...(this.#meta?.chain ?? noChain), { callId: this.callId, label: this.#label }];
-    return this.#chain;
-  }
-
-  get log(): Logger {
-    this.#log ??= this.#instance.host.logs.logger({ slot: this.#instance.slot, callId: this.callId });
-    return this.#log;
-  }
-
-  get signal(): AbortSignal {
-    if (this.#controller === null) {
-      this.#controller = new AbortController();
-      if (this.#cancelled !== null) this.#controller.abort(this.#cancelled);
-    }
-    return this.#controller.signal;
-  }
-
-  /** @param first all of the payload, or its beginning */
-  begin(first: Uint8Array, payloadBytes: number): void {
-    if (first.length === payloadBytes) {
+  /** It has a slot: runs, once all of its arguments are here. */
+  begin(): void {
+    const first = this.#first;
+    this.#first = nothing;
+    this.#begunAt = this.#instance.host.clock.monotonic();
+    if (first.length === this.#payloadBytes) {
       this.#run(first);
       return;
     }
-    const payload = new IncomingPayload(payloadBytes, first);
+    const payload = new IncomingPayload(this.#payloadBytes, first);
     this.#state = { phase: 'receiving', payload };
     this.#giveCredit(payload);
   }
@@ -144,9 +106,13 @@ export class RunningCall implements CallContext {
 
   onCancel(reason: CancelReason): void {
     const state = this.#state;
+    // Recalled too late: it runs to its end.
+    if (reason === CancelReason.recalled && state.phase !== 'queued') return;
     switch (state.phase) {
+      case 'queued':
+        return this.#neverBegins(reason);
       case 'receiving':
-        this.#fail(encodeError(cancelError(this.#label, reason, 'not-run')));
+        this.#fail(encodeError(cancelError(this.#context.label, reason, 'not-run')));
         return;
       case 'running':
         this.#abort(reason);
@@ -156,7 +122,7 @@ export class RunningCall implements CallContext {
         state.pump.stop();
         return;
       case 'sending':
-        this.#fail(encodeError(cancelError(this.#label, reason, 'ran')));
+        this.#fail(encodeError(cancelError(this.#context.label, reason, 'ran')));
         return;
       case 'done':
         return;
@@ -165,15 +131,26 @@ export class RunningCall implements CallContext {
     }
   }
 
-  get #label(): string {
-    return `${this.#instance.label}.${this.#method}`;
+  #neverBegins(reason: CancelReason): void {
+    const { host } = this.#instance;
+    this.#instance.withdraw(this);
+    this.#state = done;
+    if (reason === CancelReason.recalled) host.stream.writer.frame(FrameKind.Moved, this.#ref, 0);
+    else
+      host.stream.writer.frame(
+        FrameKind.Error,
+        this.#ref,
+        0,
+        encodeError(cancelError(this.#context.label, reason, 'not-run')),
+      );
+    host.callEnded(this.#ref);
   }
 
   #abort(reason: CancelReason): void {
     if (this.#cancelled !== null) return;
-    this.#cancelled = cancelError(this.#label, reason, 'ran');
+    this.#cancelled = cancelError(this.#context.label, reason, 'ran');
     this.#wasAbandoned = reason === CancelReason.abandoned;
-    this.#controller?.abort(this.#cancelled);
+    this.#context.abort(this.#cancelled);
   }
 
   #giveCredit(payload: IncomingPayload): void {
@@ -189,9 +166,9 @@ export class RunningCall implements CallContext {
   #run(payload: Uint8Array): void {
     this.#state = running;
     const { activation } = this.#instance;
-    if (activation === null || !activation.hasMethod(this.#method)) {
+    if (activation === null || !activation.hasMethod(this.method)) {
       const why =
-        activation === null ? 'is not active in this container' : `has no method ${JSON.stringify(this.#method)}`;
+        activation === null ? 'is not active in this container' : `has no method ${JSON.stringify(this.method)}`;
       this.#fail(encodeError(new HoldfastError('NotFound', `${this.#instance.label} ${why}`)));
       return;
     }
@@ -209,7 +186,7 @@ export class RunningCall implements CallContext {
   #invoke(activation: Activation, args: unknown[]): void {
     let result: unknown;
     try {
-      result = activation.invoke(this.#method, args, this);
+      result = activation.invoke(this.method, args, this.#context);
     } catch (thrown) {
       this.#threw(thrown);
       return;
@@ -227,7 +204,7 @@ export class RunningCall implements CallContext {
   #generate(activation: Activation, args: unknown[]): void {
     let iterator: AsyncIterator<unknown, void, undefined>;
     try {
-      iterator = activation.generate(this.#method, args, this);
+      iterator = activation.generate(this.method, args, this.#context);
     } catch (thrown) {
       this.#threw(thrown);
       return;
@@ -267,6 +244,7 @@ export class RunningCall implements CallContext {
     }
     this.#state = { phase: 'sending', result: new OutgoingPayload(stream, this.#ref, bytes) };
     stream.flushNow();
+    this.#stopped();
   }
 
   #threw(thrown: unknown): void {
@@ -278,9 +256,17 @@ export class RunningCall implements CallContext {
     this.#end();
   }
 
+  /** Its slot is free. */
+  #stopped(): void {
+    this.#instance.stopped(this, this.#instance.host.clock.monotonic() - this.#begunAt);
+  }
+
   #end(): void {
+    const { host } = this.#instance;
+    const hasSent = this.#state.phase === 'sending';
     this.#state = done;
-    this.#instance.host.callEnded(this.#ref);
+    host.callEnded(this.#ref);
+    if (!hasSent) this.#stopped();
   }
 }
 

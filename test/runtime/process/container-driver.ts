@@ -27,6 +27,8 @@ export interface SeenFrame {
 interface CallOptions {
   readonly slot?: number;
   readonly generator?: boolean;
+  /** Begins when a slot is free. */
+  readonly queued?: boolean;
   readonly meta?: CallMeta;
   readonly remainingMs?: number;
   /** Credit for a large result, each time that bytes have come. Default: as much as is missing. */
@@ -97,6 +99,7 @@ export class ContainerDriver {
       enterHooks: [],
       exitHooks: [],
       methods: [],
+      concurrentRequests: 1_000,
       ...body,
     };
     this.send(FrameKind.Activate, { slot, body: encodeBody(whole) });
@@ -122,7 +125,7 @@ export class ContainerDriver {
       ref,
       slot: options.slot ?? 1,
       method,
-      flags: options.generator === true ? CallFlag.generator : 0,
+      flags: (options.generator === true ? CallFlag.generator : 0) | (options.queued === true ? CallFlag.queued : 0),
       remainingMs: options.remainingMs ?? 0,
       meta: options.meta === undefined ? null : encodeBody(options.meta),
       payload,

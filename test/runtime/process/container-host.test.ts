@@ -165,6 +165,46 @@ async function active(args: unknown[] = []): Promise<Started> {
   return started;
 }
 
+describe('calls that were sent ahead', () => {
+  test('begin in their order when the one before them has ended', async () => {
+    const { driver } = await active();
+    await driver.activate(2, { className: 'Thing', methods, concurrentRequests: 1 });
+    const first = driver.begin('slowEcho', ['first'], { slot: 2 });
+    const others = ['second', 'third'].map((value) => driver.begin('echo', [value], { slot: 2, queued: true }));
+    await driver.call('echo', ['through'], { slot: 1 });
+    expect(driver.seen.some(({ ref }) => others.includes(ref))).toBe(false);
+    release();
+    expect(await driver.result(first)).toBe('first');
+    expect(await Promise.all(others.map((ref) => driver.result(ref)))).toEqual(['second', 'third']);
+    const refs = driver.seen.filter(({ kind }) => kind === FrameKind.Result).map(({ ref }) => ref);
+    expect(refs.slice(-3)).toEqual([first, ...others]);
+  });
+
+  test('begin at once where the call before them has ended meanwhile', async () => {
+    const { driver } = await active();
+    await driver.activate(2, { className: 'Thing', methods, concurrentRequests: 1 });
+    expect(await driver.call('echo', ['first'], { slot: 2 })).toBe('first');
+    expect(await driver.call('echo', ['second'], { slot: 2, queued: true })).toBe('second');
+  });
+
+  test('never begin where they are cancelled, and are given back where they are recalled', async () => {
+    const { driver } = await active();
+    await driver.activate(2, { className: 'Thing', methods, concurrentRequests: 1 });
+    const first = driver.begin('slowEcho', ['first'], { slot: 2 });
+    const [cancelled, recalled, last] = ['a', 'b', 'c'].map((value) =>
+      driver.begin('echo', [value], { slot: 2, queued: true }),
+    ) as [number, number, number];
+    driver.cancel(cancelled, CancelReason.caller);
+    driver.cancel(recalled, CancelReason.recalled);
+    driver.cancel(first, CancelReason.recalled);
+    expect(await driver.errorOf(cancelled)).toMatchObject({ code: 'Cancelled', outcome: 'not-run' });
+    await driver.next(({ ref, kind }) => ref === recalled && kind === FrameKind.Moved);
+    release();
+    expect(await driver.result(first)).toBe('first');
+    expect(await driver.result(last)).toBe('c');
+  });
+});
+
 describe('loading', () => {
   test('the bundle is imported with its variables set', async () => {
     const { bundlePath, bundleSha256 } = bundle();
