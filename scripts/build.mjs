@@ -3,10 +3,14 @@
  * differ are moved into place, one atomic rename each, and files without a source disappear. So dist is never stale, and
  * neither a running process nor a second build at the same time ever sees half a file. Type errors fail the build, but what
  * was emitted is still moved into place: a mistake in one folder does not stop the tests of another.
+ *
+ * The program of containers becomes one file of what it needs at its start: a container is ready twice as soon, and more of
+ * them can be started with the same CPU.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { build as bundle } from 'esbuild';
 import { buildGuest } from './build-guest.mjs';
 import { buildLauncher } from './build-launcher.mjs';
 
@@ -19,6 +23,7 @@ const assets = /\.lua$/;
 const executable = 'cli/main.js';
 /** Not of the compiler: programs in C have a build of their own. */
 const kept = /^(guest|launcher)\//;
+const container = 'cli/container-main.js';
 
 function filesOf(folder) {
   if (!existsSync(folder)) return [];
@@ -31,13 +36,38 @@ function isSame(a, b) {
   return existsSync(b) && readFileSync(a).equals(readFileSync(b));
 }
 
-function build() {
+/** Packages that a container loads when it needs them, if ever, and the part of the SDK that never runs there. */
+const loadedLater = ['@grpc/grpc-js', '@opentelemetry/*', 'acorn', './deploy-module.js'];
+
+async function bundleContainer() {
+  const file = join(staging, container);
+  await bundle({
+    entryPoints: [file],
+    absWorkingDir: staging,
+    outfile: file,
+    allowOverwrite: true,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    external: loadedLater,
+    // Without its native part, which takes longer to find and load than all the rest.
+    alias: { msgpackr: join(root, 'node_modules/msgpackr/index.js') },
+    // With source maps on, Node would read the bundle's at every start.
+    sourcemap: false,
+    logLevel: 'warning',
+  });
+  rmSync(`${file}.map`, { force: true });
+}
+
+async function build() {
   const compiler = join(root, 'node_modules/typescript/bin/tsc');
   const project = join(root, 'tsconfig.build.json');
   const { status } = spawnSync(process.execPath, [compiler, '-p', project, '--outDir', staging], { stdio: 'inherit' });
   for (const file of filesOf(source).filter((file) => assets.test(file)))
     cpSync(join(source, file), join(staging, file));
 
+  if (existsSync(join(staging, container))) await bundleContainer();
   const built = filesOf(staging);
   if (built.length === 0) return status || 1;
   if (built.includes(executable)) chmodSync(join(staging, executable), 0o755);
@@ -56,7 +86,7 @@ function build() {
 try {
   buildGuest();
   buildLauncher();
-  process.exitCode = build();
+  process.exitCode = await build();
 } finally {
   rmSync(staging, { recursive: true, force: true });
 }

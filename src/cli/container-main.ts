@@ -11,15 +11,22 @@ import { findClass, useContainerTransport } from '../sdk/container-hooks.js';
 import * as sdk from '../sdk/index.js';
 import { busyPolled } from '../wire/busy-poll.js';
 import { SocketChannel } from '../wire/socket-channel.js';
+import { rehearse } from './rehearsal.js';
 
 // Only the worker ends a container: a supervisor that signals the whole service must not cut a drain short.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 
 Object.defineProperty(globalThis, Symbol.for('holdfast.container'), { value: sdk });
 
-// The first dynamic import sets up Node's loader: better now, while nobody waits, than with the bundle.
-const nothing: string = 'data:text/javascript,';
-await import(nothing);
+const parts = {
+  resolveClass: findClass,
+  loader: {
+    setEnv: (env: Readonly<Record<string, string>>) => void Object.assign(process.env, env),
+    importBundle: (path: string) => import(pathToFileURL(path).href),
+  },
+  clock: systemClock,
+};
+await rehearse(parts);
 
 // Behind walls there is no network but this.
 if (existsSync(outboundSocketPath)) Object.assign(process.env, proxyVariables(await routeOutbound()));
@@ -27,13 +34,8 @@ if (existsSync(outboundSocketPath)) Object.assign(process.env, proxyVariables(aw
 const socket = new Socket({ fd: 3, readable: true, writable: true });
 sendReady(socket);
 const container = runContainer({
+  ...parts,
   channel: busyPolled(new SocketChannel(socket), systemClock),
-  resolveClass: findClass,
-  loader: {
-    setEnv: (env) => void Object.assign(process.env, env),
-    importBundle: (path) => import(pathToFileURL(path).href),
-  },
-  clock: systemClock,
   onTransport: useContainerTransport,
 });
 process.on('uncaughtExceptionMonitor', (thrown) => container.reportCrash(thrown));

@@ -118,6 +118,7 @@ export class Activator {
       instances.delete(instance.key);
       instance.activationFailed(activationError(instance, cause));
     }
+    this.#deps.pool.fillSoon();
   }
 
   async #enter(instance: Instance, room: Room): Promise<void> {

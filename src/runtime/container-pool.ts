@@ -121,6 +121,11 @@ export class ContainerPool {
     this.#starts.fill();
   }
 
+  /** The same a moment later: a container was taken, and what it was taken for is done. */
+  fillSoon(): void {
+    this.#starts.fillSoon();
+  }
+
   /** The instance has left; the last one takes its container with it. Resolves when that is gone, else at once. */
   async leave(container: Container): Promise<void> {
     const used = this.#used.get(container);
@@ -261,6 +266,6 @@ export class ContainerPool {
     this.#used.delete(container);
     if (used === undefined) return;
     this.#setOpen(used, false);
-    this.fill();
+    this.fillSoon();
   }
 }

@@ -1,13 +1,20 @@
-import type { Clock } from '../common/clock.js';
+import type { Clock, Timer } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
 import type { ContainerStarter } from '../common/ports/container.js';
 import { Container, type ContainerEvents } from './container.js';
+import { RecentDemand } from './recent-demand.js';
 
 /** What warm containers are made for: a class that asks for more has its own started, with a larger heap. */
 const warmMemoryMb = 1_024;
+/** However many are asked for: an idle one costs some 15 MB. */
+const mostWarm = 8;
+/** A start takes a core for as long as a whole first call takes: the one who just took a container goes first. */
+const refillAfterMs = 20;
+const reviewEveryMs = 5_000;
 
 /**
- * Starts containers that have no class yet, and keeps some of them warm.
+ * Starts containers that have no class yet, and keeps some of them warm: as many as were asked for within a few seconds,
+ * within bounds.
  *
  * I1. After `close` none is handed out and none is left, also none that was just being started.
  */
@@ -18,9 +25,13 @@ export class ContainerStarts {
   readonly #eventsOf: (container: Container) => ContainerEvents;
   readonly #warm: Container[] = [];
   readonly #underway = new Set<Promise<Container>>();
-  #filling = 0;
+  readonly #demand: RecentDemand;
+  #isFilling = false;
+  #refill: Timer | null = null;
+  #review: Timer | null = null;
   #isClosed = false;
 
+  /** `warmSize`: the fewest that are kept; 0: there are no warm ones. */
   constructor(deps: {
     readonly starter: ContainerStarter;
     readonly clock: Clock;
@@ -31,6 +42,7 @@ export class ContainerStarts {
     this.#clock = deps.clock;
     this.#warmSize = deps.warmSize;
     this.#eventsOf = deps.eventsOf;
+    this.#demand = new RecentDemand(deps.clock);
   }
 
   /** @throws Unavailable after `close` */
@@ -39,25 +51,45 @@ export class ContainerStarts {
     throw new HoldfastError('Unavailable', 'the worker is ending and starts no containers any more');
   }
 
-  /** Fills up in the background; a start that fails is tried again when the next container is taken. */
+  /** Fills up in the background, one after the other; a start that fails is tried again at the next `fillSoon`. */
   fill(): void {
-    while (!this.#isClosed && this.#warm.length + this.#filling < this.#warmSize) {
-      this.#filling++;
-      void this.start(warmMemoryMb)
-        .then((container) => void this.#warm.push(container))
-        .catch(() => undefined) // the one who needs a container meets the same error and tells it
-        .finally(() => this.#filling--);
-    }
+    const wanted = this.#wanted();
+    for (const surplus of this.#warm.splice(wanted)) surplus.kill();
+    if (this.#isClosed) return;
+    if (this.#warm.length > this.#warmSize) this.#reviewLater();
+    if (this.#isFilling || this.#warm.length >= wanted) return;
+    this.#isFilling = true;
+    this.start(warmMemoryMb).then(
+      (container) => {
+        this.#isFilling = false;
+        this.#warm.push(container);
+        this.fill();
+      },
+      () => {
+        // The one who needs a container meets the same error and tells it.
+        this.#isFilling = false;
+      },
+    );
   }
 
-  /** A warm one, or null; the next one is on its way. The news of a death can be late: one that hung up is none. */
+  /** A moment later, so that nobody waits for it. */
+  fillSoon(): void {
+    if (this.#isClosed || this.#isFilling || this.#warm.length >= this.#wanted()) return;
+    this.#refill ??= this.#clock.after(refillAfterMs, () => {
+      this.#refill = null;
+      this.fill();
+    });
+  }
+
+  /** A warm one, or null. The news of a death can be late: one that hung up is none. */
   takeWarm(memoryMb: number): Container | null {
-    let warm = memoryMb <= warmMemoryMb ? this.#warm.shift() : undefined;
+    if (memoryMb > warmMemoryMb) return null;
+    this.#demand.add();
+    let warm = this.#warm.shift();
     while (warm !== undefined && !warm.isUsable) {
       warm.kill();
       warm = this.#warm.shift();
     }
-    this.fill();
     return warm ?? null;
   }
 
@@ -71,7 +103,23 @@ export class ContainerStarts {
   /** Resolves when all that were started and not taken are gone. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#refill?.cancel();
+    this.#review?.cancel();
     await Promise.allSettled([...this.#warm.map((container) => container.killed()), ...this.#underway]);
+  }
+
+  #wanted(): number {
+    if (this.#isClosed) return this.#warm.length;
+    if (this.#warmSize === 0) return 0;
+    return Math.max(this.#warmSize, Math.min(mostWarm, this.#demand.count));
+  }
+
+  /** Those that nobody asks for any more are let go. */
+  #reviewLater(): void {
+    this.#review ??= this.#clock.after(reviewEveryMs, () => {
+      this.#review = null;
+      this.fill();
+    });
   }
 
   async #start(memoryMb: number): Promise<Container> {

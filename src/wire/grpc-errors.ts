@@ -1,53 +1,56 @@
-import { Metadata, type StatusObject, status } from '@grpc/grpc-js';
+import type { StatusObject, status } from '@grpc/grpc-js';
 import { type ErrorCode, HoldfastError, isHoldfastError } from '../common/errors.js';
 import { decodeError, encodeError } from './errors.js';
+import { grpcJs } from './grpc-js.js';
 
 /** Trailing metadata that carries the error itself. */
 const errorKey = 'holdfast-error-bin';
 /** Trailers travel in one header block, which peers bound. */
 const maxTrailerBytes = 4_096;
 
-const statusOf: Readonly<Record<ErrorCode, status>> = {
-  InvalidArgument: status.INVALID_ARGUMENT,
-  Unauthenticated: status.UNAUTHENTICATED,
-  PermissionDenied: status.PERMISSION_DENIED,
-  NotFound: status.NOT_FOUND,
-  AlreadyExists: status.ALREADY_EXISTS,
-  InstanceConflict: status.ALREADY_EXISTS,
-  InstanceClosed: status.FAILED_PRECONDITION,
-  InstanceGone: status.NOT_FOUND,
-  InstanceLost: status.ABORTED,
-  ActivationFailed: status.FAILED_PRECONDITION,
-  PendingLimitExceeded: status.RESOURCE_EXHAUSTED,
-  NoCapacity: status.RESOURCE_EXHAUSTED,
-  DeadlineExceeded: status.DEADLINE_EXCEEDED,
-  Cancelled: status.CANCELLED,
-  Deadlock: status.ABORTED,
-  OutcomeUnknown: status.UNKNOWN,
-  StreamLost: status.ABORTED,
-  PayloadTooLarge: status.RESOURCE_EXHAUSTED,
-  NotSerializable: status.INVALID_ARGUMENT,
-  OutOfMemory: status.RESOURCE_EXHAUSTED,
-  VolumeUnavailable: status.FAILED_PRECONDITION,
-  CommitConflict: status.ABORTED,
-  CommandFailed: status.UNKNOWN,
-  FileNotFound: status.NOT_FOUND,
-  SandboxUnavailable: status.FAILED_PRECONDITION,
-  Unavailable: status.UNAVAILABLE,
-  StoreQuarantined: status.UNAVAILABLE,
-  UserError: status.UNKNOWN,
-  Internal: status.INTERNAL,
+type StatusName = keyof typeof status;
+
+const statusOf: Readonly<Record<ErrorCode, StatusName>> = {
+  InvalidArgument: 'INVALID_ARGUMENT',
+  Unauthenticated: 'UNAUTHENTICATED',
+  PermissionDenied: 'PERMISSION_DENIED',
+  NotFound: 'NOT_FOUND',
+  AlreadyExists: 'ALREADY_EXISTS',
+  InstanceConflict: 'ALREADY_EXISTS',
+  InstanceClosed: 'FAILED_PRECONDITION',
+  InstanceGone: 'NOT_FOUND',
+  InstanceLost: 'ABORTED',
+  ActivationFailed: 'FAILED_PRECONDITION',
+  PendingLimitExceeded: 'RESOURCE_EXHAUSTED',
+  NoCapacity: 'RESOURCE_EXHAUSTED',
+  DeadlineExceeded: 'DEADLINE_EXCEEDED',
+  Cancelled: 'CANCELLED',
+  Deadlock: 'ABORTED',
+  OutcomeUnknown: 'UNKNOWN',
+  StreamLost: 'ABORTED',
+  PayloadTooLarge: 'RESOURCE_EXHAUSTED',
+  NotSerializable: 'INVALID_ARGUMENT',
+  OutOfMemory: 'RESOURCE_EXHAUSTED',
+  VolumeUnavailable: 'FAILED_PRECONDITION',
+  CommitConflict: 'ABORTED',
+  CommandFailed: 'UNKNOWN',
+  FileNotFound: 'NOT_FOUND',
+  SandboxUnavailable: 'FAILED_PRECONDITION',
+  Unavailable: 'UNAVAILABLE',
+  StoreQuarantined: 'UNAVAILABLE',
+  UserError: 'UNKNOWN',
+  Internal: 'INTERNAL',
 };
 
 /** What grpc reports of itself, where no error of ours came along. */
-const codeOf: Readonly<Partial<Record<status, ErrorCode>>> = {
-  [status.INVALID_ARGUMENT]: 'InvalidArgument',
-  [status.UNAUTHENTICATED]: 'Unauthenticated',
-  [status.PERMISSION_DENIED]: 'PermissionDenied',
-  [status.NOT_FOUND]: 'NotFound',
-  [status.RESOURCE_EXHAUSTED]: 'PayloadTooLarge',
-  [status.DEADLINE_EXCEEDED]: 'DeadlineExceeded',
-  [status.UNAVAILABLE]: 'Unavailable',
+const codeOf: Readonly<Partial<Record<StatusName, ErrorCode>>> = {
+  INVALID_ARGUMENT: 'InvalidArgument',
+  UNAUTHENTICATED: 'Unauthenticated',
+  PERMISSION_DENIED: 'PermissionDenied',
+  NOT_FOUND: 'NotFound',
+  RESOURCE_EXHAUSTED: 'PayloadTooLarge',
+  DEADLINE_EXCEEDED: 'DeadlineExceeded',
+  UNAVAILABLE: 'Unavailable',
 };
 
 /** grpc-js fails a call with these words before it sends anything. */
@@ -59,9 +62,10 @@ export type GrpcFailure = Pick<StatusObject, 'code' | 'details' | 'metadata'> & 
 export function toGrpcError(error: unknown): GrpcFailure {
   const bytes = encodeError(error, maxTrailerBytes);
   const { code, message } = isHoldfastError(error) ? error : decodeError(bytes);
+  const { Metadata, status } = grpcJs();
   const metadata = new Metadata();
   metadata.set(errorKey, Buffer.from(bytes));
-  return Object.assign(new Error(message), { code: statusOf[code], details: headerText(message), metadata });
+  return Object.assign(new Error(message), { code: status[statusOf[code]], details: headerText(message), metadata });
 }
 
 /** @param endpoint for the message, where the error is grpc's own */
@@ -71,7 +75,7 @@ export function fromGrpcError(error: unknown, endpoint: string): HoldfastError {
   const [bytes] = metadata?.get(errorKey) ?? [];
   if (Buffer.isBuffer(bytes)) return decodeError(bytes);
   const text = details ?? String(error);
-  const known = code === undefined ? undefined : codeOf[code];
+  const known = code === undefined ? undefined : codeOf[grpcJs().status[code] as StatusName];
   if (known !== undefined && known !== 'Unavailable') {
     return new HoldfastError(known, `${endpoint}: ${text}`, {
       outcome: known === 'Unauthenticated' ? 'not-run' : 'unknown',

@@ -1,6 +1,7 @@
-import { type ChannelCredentials, Client, connectivityState } from '@grpc/grpc-js';
+import type { ChannelCredentials, Client } from '@grpc/grpc-js';
 import { isHoldfastError } from '../common/errors.js';
 import type { Channel } from '../common/ports/channel.js';
+import { grpcJs } from './grpc-js.js';
 import { clientOptions } from './grpc-options.js';
 
 /** A router, and the connection to it. */
@@ -20,6 +21,7 @@ export class GrpcRouters {
 
   /** @param addresses `host:port` each */
   constructor(addresses: readonly [string, ...string[]], credentials: ChannelCredentials) {
+    const { Client } = grpcJs();
     const dialed = (address: string) => ({ address, client: new Client(address, credentials, clientOptions) });
     const [first, ...others] = addresses;
     this.#routers = [dialed(first), ...others.map(dialed)];
@@ -72,6 +74,7 @@ export class GrpcRouters {
 
 /** Connects where that is not under way; false at the first failure, or when it takes too long. */
 function isConnected(client: Client, deadlineMs: number, signal: AbortSignal | undefined): Promise<boolean> {
+  const { connectivityState } = grpcJs();
   const channel = client.getChannel();
   // biome-ignore lint/plugin: grpc-js keeps its own timers by this clock, and no simulation runs over gRPC
   const until = Math.min(deadlineMs, Date.now() + connectWithinMs);

@@ -1,19 +1,11 @@
-import {
-  type CallOptions,
-  type ChannelCredentials,
-  Client,
-  type ClientWritableStream,
-  connectivityState,
-  credentials,
-  Metadata,
-  type ServiceError,
-} from '@grpc/grpc-js';
+import type { CallOptions, ChannelCredentials, Client, ClientWritableStream, ServiceError } from '@grpc/grpc-js';
 import { HoldfastError } from '../common/errors.js';
 import type { Channel, Transport } from '../common/ports/channel.js';
 import { RouterService } from './gen/holdfast/v1/router.js';
 import { WorkerService } from './gen/holdfast/v1/worker.js';
 import { GrpcChannel } from './grpc-channel.js';
 import { fromGrpcError } from './grpc-errors.js';
+import { grpcJs } from './grpc-js.js';
 import { type ChannelFormat, encodedFormat, linkBatchFormat } from './grpc-messages.js';
 import { clientOptions } from './grpc-options.js';
 import { type DialedRouter, GrpcRouters } from './grpc-routers.js';
@@ -82,7 +74,7 @@ type StartCall = (
 class RouterTransport implements GrpcTransport {
   readonly #endpoint: string;
   readonly #credentials: ChannelCredentials;
-  readonly #metadata = new Metadata();
+  readonly #metadata = new (grpcJs().Metadata)();
   readonly #routers: GrpcRouters;
   /** One per worker that has a channel open. */
   readonly #workers = new Map<string, Connection>();
@@ -184,7 +176,7 @@ class RouterTransport implements GrpcTransport {
   #workerConnection(address: string): Connection {
     const known = this.#workers.get(address);
     if (known !== undefined) return known;
-    const connection = { client: new Client(address, this.#credentials, clientOptions), users: 0 };
+    const connection = { client: new (grpcJs().Client)(address, this.#credentials, clientOptions), users: 0 };
     this.#workers.set(address, connection);
     return connection;
   }
@@ -212,7 +204,7 @@ class RouterTransport implements GrpcTransport {
     const { router, signal } = of;
     if (signal?.aborted) return signal.reason;
     const failure = fromGrpcError(error, router.address);
-    const isReady = router.client.getChannel().getConnectivityState(false) === connectivityState.READY;
+    const isReady = router.client.getChannel().getConnectivityState(false) === grpcJs().connectivityState.READY;
     const isUnconnected = failure.code === 'DeadlineExceeded' && !isReady;
     if (isUnconnected || failure.code === 'Unavailable') this.#routers.leave(router);
     if (!isUnconnected) return failure;
@@ -229,6 +221,7 @@ function callOptions(timeoutMs: number): CallOptions & { readonly deadline: numb
 }
 
 function credentialsOf(tls: TlsTexts | undefined): ChannelCredentials {
+  const { credentials } = grpcJs();
   if (tls === undefined) return credentials.createInsecure();
   const pem = (text: string | undefined) => (text === undefined ? null : Buffer.from(text, 'utf8'));
   if ((tls.cert === undefined) !== (tls.key === undefined)) {

@@ -2,7 +2,6 @@ import { HoldfastError } from '../../common/errors.js';
 import { chooseClient } from '../client-choice.js';
 import { currentPlace } from '../container-state.js';
 import type { Deployment, DeployOptions } from '../infos.js';
-import { deployModule } from './deploy-module.js';
 
 /** `app.deploy()`: by what it is told, or by the entry that the app was made with. */
 export async function deployApp(
@@ -21,6 +20,8 @@ export async function deployApp(
       `app '${name}' does not know its module: new App('${name}', { entry: import.meta.url }), or deploy({ entry })`,
     );
   }
+  // Not at import: most programs deploy nothing, and no container does.
+  const { deployModule } = await import('./deploy-module.js');
   const { app, version, bundleSha256, createdAt } = await deployModule(entry, { ...rest, app: name });
   return { app, version, bundleSha256, createdAt };
 }

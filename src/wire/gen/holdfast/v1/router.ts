@@ -6,23 +6,12 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import {
-  type CallOptions,
-  type ChannelCredentials,
-  Client,
-  type ClientDuplexStream,
-  type ClientOptions,
-  type ClientReadableStream,
-  type ClientUnaryCall,
-  type ClientWritableStream,
-  type handleBidiStreamingCall,
-  type handleClientStreamingCall,
-  type handleServerStreamingCall,
-  type handleUnaryCall,
-  makeGenericClientConstructor,
-  type Metadata,
-  type ServiceError,
-  type UntypedServiceImplementation,
+import type {
+  handleBidiStreamingCall,
+  handleClientStreamingCall,
+  handleServerStreamingCall,
+  handleUnaryCall,
+  UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 
 export const protobufPackage = "holdfast.v1";
@@ -4119,168 +4108,6 @@ export interface RouterServer extends UntypedServiceImplementation {
   listTokens: handleUnaryCall<ListTokensRequest, ListTokensReply>;
   revokeToken: handleUnaryCall<RevokeTokenRequest, RevokeTokenReply>;
 }
-
-export interface RouterClient extends Client {
-  /** Resolve, create, attach and close: many operations a message, answers in any order. */
-  control(): ClientDuplexStream<ControlBatch, ControlReplyBatch>;
-  control(options: Partial<CallOptions>): ClientDuplexStream<ControlBatch, ControlReplyBatch>;
-  control(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<ControlBatch, ControlReplyBatch>;
-  /** The bundle in pieces after its manifest. Needs role deploy. */
-  deploy(callback: (error: ServiceError | null, response: Deployment) => void): ClientWritableStream<DeployPart>;
-  deploy(
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: Deployment) => void,
-  ): ClientWritableStream<DeployPart>;
-  deploy(
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: Deployment) => void,
-  ): ClientWritableStream<DeployPart>;
-  deploy(
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: Deployment) => void,
-  ): ClientWritableStream<DeployPart>;
-  lookup(request: LookupRequest, callback: (error: ServiceError | null, response: Deployment) => void): ClientUnaryCall;
-  lookup(
-    request: LookupRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: Deployment) => void,
-  ): ClientUnaryCall;
-  lookup(
-    request: LookupRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: Deployment) => void,
-  ): ClientUnaryCall;
-  inspect(
-    request: InspectRequest,
-    callback: (error: ServiceError | null, response: InspectReply) => void,
-  ): ClientUnaryCall;
-  inspect(
-    request: InspectRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: InspectReply) => void,
-  ): ClientUnaryCall;
-  inspect(
-    request: InspectRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: InspectReply) => void,
-  ): ClientUnaryCall;
-  listInstances(
-    request: ListInstancesRequest,
-    callback: (error: ServiceError | null, response: ListInstancesReply) => void,
-  ): ClientUnaryCall;
-  listInstances(
-    request: ListInstancesRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ListInstancesReply) => void,
-  ): ClientUnaryCall;
-  listInstances(
-    request: ListInstancesRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ListInstancesReply) => void,
-  ): ClientUnaryCall;
-  listWorkers(
-    request: ListWorkersRequest,
-    callback: (error: ServiceError | null, response: ListWorkersReply) => void,
-  ): ClientUnaryCall;
-  listWorkers(
-    request: ListWorkersRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ListWorkersReply) => void,
-  ): ClientUnaryCall;
-  listWorkers(
-    request: ListWorkersRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ListWorkersReply) => void,
-  ): ClientUnaryCall;
-  listApps(
-    request: ListAppsRequest,
-    callback: (error: ServiceError | null, response: ListAppsReply) => void,
-  ): ClientUnaryCall;
-  listApps(
-    request: ListAppsRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ListAppsReply) => void,
-  ): ClientUnaryCall;
-  listApps(
-    request: ListAppsRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ListAppsReply) => void,
-  ): ClientUnaryCall;
-  drainWorker(
-    request: DrainWorkerRequest,
-    callback: (error: ServiceError | null, response: DrainWorkerReply) => void,
-  ): ClientUnaryCall;
-  drainWorker(
-    request: DrainWorkerRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: DrainWorkerReply) => void,
-  ): ClientUnaryCall;
-  drainWorker(
-    request: DrainWorkerRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: DrainWorkerReply) => void,
-  ): ClientUnaryCall;
-  logs(request: LogsRequest, options?: Partial<CallOptions>): ClientReadableStream<LogLine>;
-  logs(request: LogsRequest, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<LogLine>;
-  createToken(
-    request: CreateTokenRequest,
-    callback: (error: ServiceError | null, response: CreateTokenReply) => void,
-  ): ClientUnaryCall;
-  createToken(
-    request: CreateTokenRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: CreateTokenReply) => void,
-  ): ClientUnaryCall;
-  createToken(
-    request: CreateTokenRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: CreateTokenReply) => void,
-  ): ClientUnaryCall;
-  listTokens(
-    request: ListTokensRequest,
-    callback: (error: ServiceError | null, response: ListTokensReply) => void,
-  ): ClientUnaryCall;
-  listTokens(
-    request: ListTokensRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ListTokensReply) => void,
-  ): ClientUnaryCall;
-  listTokens(
-    request: ListTokensRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ListTokensReply) => void,
-  ): ClientUnaryCall;
-  revokeToken(
-    request: RevokeTokenRequest,
-    callback: (error: ServiceError | null, response: RevokeTokenReply) => void,
-  ): ClientUnaryCall;
-  revokeToken(
-    request: RevokeTokenRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: RevokeTokenReply) => void,
-  ): ClientUnaryCall;
-  revokeToken(
-    request: RevokeTokenRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: RevokeTokenReply) => void,
-  ): ClientUnaryCall;
-}
-
-export const RouterClient = makeGenericClientConstructor(RouterService, "holdfast.v1.Router") as unknown as {
-  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): RouterClient;
-  service: typeof RouterService;
-  serviceName: string;
-};
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | undefined;
 

@@ -6,17 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import {
-  type CallOptions,
-  type ChannelCredentials,
-  Client,
-  type ClientDuplexStream,
-  type ClientOptions,
-  type handleBidiStreamingCall,
-  makeGenericClientConstructor,
-  type Metadata,
-  type UntypedServiceImplementation,
-} from "@grpc/grpc-js";
+import type { handleBidiStreamingCall, UntypedServiceImplementation } from "@grpc/grpc-js";
 
 export const protobufPackage = "holdfast.v1";
 
@@ -115,18 +105,6 @@ export const WorkerService = {
 export interface WorkerServer extends UntypedServiceImplementation {
   calls: handleBidiStreamingCall<LinkBatch, LinkBatch>;
 }
-
-export interface WorkerClient extends Client {
-  calls(): ClientDuplexStream<LinkBatch, LinkBatch>;
-  calls(options: Partial<CallOptions>): ClientDuplexStream<LinkBatch, LinkBatch>;
-  calls(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<LinkBatch, LinkBatch>;
-}
-
-export const WorkerClient = makeGenericClientConstructor(WorkerService, "holdfast.v1.Worker") as unknown as {
-  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): WorkerClient;
-  service: typeof WorkerService;
-  serviceName: string;
-};
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | undefined;
 
