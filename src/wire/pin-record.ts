@@ -31,8 +31,10 @@ interface PinBody {
   readonly s?: readonly (readonly [number, string, string])[];
 }
 
-/** Everything of a pin that is not in the header. */
-export type PinBodyFields = Omit<Pin, 'generation' | 'epoch' | 'state' | 'opId'>;
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** Everything of a pin that is not in the header, but for its transitions. */
+export type PinBodyFields = Omit<Pin, 'generation' | 'epoch' | 'state' | 'opId' | 'transitions'>;
 
 type TransitionState = PinTransition['from'];
 
@@ -51,27 +53,27 @@ const states = new Map(Object.entries(letters).map(([state, letter]) => [letter,
 /** @throws InvalidArgument when the opId has a space or is empty */
 export function encodePin(pin: Pin): Buffer {
   const header = `${pin.generation} ${pin.epoch} ${pin.state} ${checkedOpId(pin.opId)}`;
-  return Buffer.from(`${header}\n${encodePinBody(pin)}`, 'utf8');
+  return Buffer.from(`${header}\n${encodePinBody(pin, pin.transitions)}`, 'utf8');
 }
 
 /** The JSON after the header, for stores that assemble the header themselves. */
-export function encodePinBody(pin: PinBodyFields): string {
-  const { identity, createdAtMs, args, placement, transitions } = pin;
-  const body: PinBody = {
+export function encodePinBody(pin: PinBodyFields, transitions: readonly PinTransition[]): string {
+  const { identity, createdAtMs, args, placement } = pin;
+  const body: Mutable<PinBody> = {
     i: [identity.account, identity.app, identity.className, identity.id],
-    ...(pin.workerId === null ? {} : { w: pin.workerId }),
-    ...(pin.bootId === null ? {} : { b: pin.bootId }),
-    ...(pin.address === null ? {} : { a: pin.address }),
-    ...(pin.deployment === 0 ? {} : { d: pin.deployment }),
-    ...(args.length === 0 ? {} : { g: base64(args) }),
-    ...(pin.argsHash === '' ? {} : { h: pin.argsHash }),
-    ...(pin.onLoss === 'fail' ? { l: 1 } : {}),
     t: createdAtMs,
-    ...(pin.restarts === 0 ? {} : { r: pin.restarts }),
-    ...(pin.restarted ? { x: 1 } : {}),
-    ...(placement === null ? {} : { n: encodePlacement(placement) }),
-    ...(transitions.length === 0 ? {} : { s: transitions.map((made) => encodeTransition(made, createdAtMs)) }),
   };
+  if (pin.workerId !== null) body.w = pin.workerId;
+  if (pin.bootId !== null) body.b = pin.bootId;
+  if (pin.address !== null) body.a = pin.address;
+  if (pin.deployment !== 0) body.d = pin.deployment;
+  if (args.length > 0) body.g = base64(args);
+  if (pin.argsHash !== '') body.h = pin.argsHash;
+  if (pin.onLoss === 'fail') body.l = 1;
+  if (pin.restarts !== 0) body.r = pin.restarts;
+  if (pin.restarted) body.x = 1;
+  if (placement !== null) body.n = encodePlacement(placement);
+  if (transitions.length > 0) body.s = transitions.map((made) => encodeTransition(made, createdAtMs));
   return JSON.stringify(body);
 }
 

@@ -102,6 +102,22 @@ describe('a Redis that fails', () => {
     admin.disconnect();
   });
 
+  test('a change that cannot be made harms none of those that are made with it', async () => {
+    const store = await open();
+    const admin = new Redis(server.url);
+    const keys = ['before', 'odd', 'strange', 'after'].map((id) => [id, instanceKey(who(id))] as const);
+    await admin.lpush(`hf:pin:{${instanceKey(who('odd'))}}`, 'x');
+    await admin.set(`hf:pin:{${instanceKey(who('strange'))}}`, 'not a pin');
+    await admin.config('RESETSTAT');
+    const changes = await Promise.allSettled(keys.map(([id, key]) => store.pins.change(key, creation(who(id)))));
+    expect(changes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected', 'fulfilled']);
+    for (const id of ['before', 'after'])
+      expect(await store.pins.get(instanceKey(who(id)))).toMatchObject({ state: 'placing' });
+    expect(await admin.info('commandstats')).toMatch(/cmdstat_evalsha:calls=1,/);
+    admin.disconnect();
+    await store.close();
+  });
+
   test('a key of another program, of another type, is named as such', async () => {
     const store = await open();
     const admin = new Redis(server.url);

@@ -82,6 +82,11 @@ export class RedisConnection {
     });
   }
 
+  /** An error of the server's that came as a part of an answer, as `run` would have thrown it. */
+  errorOf(what: string, error: unknown): HoldfastError {
+    return storeError(error, { what, server: this.#shown });
+  }
+
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;

@@ -16,6 +16,8 @@ const entryWithoutPinMs = 60_000;
 const mostRounds = 20;
 
 export interface PinIndex {
+  /** The sorted set that has the id. */
+  nameOf(key: InstanceKey, pin: Made): string;
   /** Enters an id that is made or remade. */
   add(key: InstanceKey, pin: Made): Promise<void>;
   remove(key: InstanceKey, pin: Made): Promise<void>;
@@ -59,12 +61,13 @@ export function createPinIndex(parts: {
     return { pins, next: position === null ? null : encodePosition(position) };
   }
 
+  const nameOf: PinIndex['nameOf'] = (key, { identity }) => redisKeys.index(identity, shardOf(key));
   return {
-    add: async (key, { identity, createdAtMs }) => {
-      const name = redisKeys.index(identity, shardOf(key));
-      await redis.run(`entering ${key} in its index`, (client) => client.zadd(name, createdAtMs, key));
+    nameOf,
+    add: async (key, pin) => {
+      await redis.run(`entering ${key} in its index`, (client) => client.zadd(nameOf(key, pin), pin.createdAtMs, key));
     },
-    remove: (key, { identity, createdAtMs }) => drop(redisKeys.index(identity, shardOf(key)), { key, createdAtMs }),
+    remove: (key, pin) => drop(nameOf(key, pin), { key, createdAtMs: pin.createdAtMs }),
     list,
   };
 }

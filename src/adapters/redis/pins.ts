@@ -3,28 +3,33 @@ import { HoldfastError } from '../../common/errors.js';
 import type { InstanceKey } from '../../common/ids.js';
 import type { Pin, PinChange, PinChangeResult } from '../../common/pin.js';
 import type { HandleRecord, PinStore } from '../../common/ports/store.js';
-import { decodePin, encodePinBody } from '../../wire/pin-record.js';
-import { checkChange, pinAfter } from '../pin-change.js';
+import { decodePin } from '../../wire/pin-record.js';
+import { checkChange } from '../pin-change.js';
 import type { RedisConnection } from './connection.js';
 import { redisKeys } from './keys.js';
+import { PinChanges } from './pin-changes.js';
 import { createPinIndex } from './pin-index.js';
 
 /** Pins, their handles and the index of them (S3, S4). */
 export function createPins(redis: RedisConnection, clock: Clock): PinStore {
   const getMany = (keys: readonly InstanceKey[]) => readPins(redis, keys);
   const index = createPinIndex({ redis, clock, readPins: getMany });
+  const changes = new PinChanges(redis);
 
   async function change(key: InstanceKey, wanted: PinChange): Promise<PinChangeResult> {
     checkChange(key, wanted);
-    if (wanted.generation === 'epoch') {
-      // Sent together: should this process die after the first, the second is on its way. A loser's entry is right too,
-      // and one that stays without a pin is removed by a listing.
-      const [result] = await Promise.all([applyChange(redis, key, wanted), index.add(key, wanted.fields)]);
-      return result;
-    }
-    const result = await applyChange(redis, key, wanted);
+    if (wanted.generation === 'epoch') return enter(key, wanted);
+    const result = await changes.make(key, wanted, null);
     // The close has happened, whatever becomes of its entry: a listing removes it as well.
     if (result.applied && result.pin.state === 'closed') await index.remove(key, result.pin).catch(() => undefined);
+    return result;
+  }
+
+  /** An id that is made or remade. A loser's entry is right too, and one that stays without a pin is removed by a listing. */
+  async function enter(key: InstanceKey, wanted: PinChange): Promise<PinChangeResult> {
+    if (!redis.isCluster) return changes.make(key, wanted, index.nameOf(key, wanted.fields));
+    // Sent together: should this process die after the first, the second is on its way.
+    const [result] = await Promise.all([changes.make(key, wanted, null), index.add(key, wanted.fields)]);
     return result;
   }
 
@@ -51,29 +56,6 @@ async function readPins(redis: RedisConnection, keys: readonly InstanceKey[]): P
     redis.isCluster ? Promise.all(names.map((name) => client.get(name))) : client.mget(...names),
   );
   return records.map(decodeRecord);
-}
-
-async function applyChange(redis: RedisConnection, key: InstanceKey, change: PinChange): Promise<PinChangeResult> {
-  const { expect, fields, opId, transitions, ttlMs } = change;
-  const expected = expect === 'none' ? (['', '', ''] as const) : [expect.generation, expect.epoch, expect.state];
-  const reply = await redis.script('pinChange', `changing pin ${key} to ${fields.state}`, {
-    keys: [redisKeys.pin(key), redisKeys.handle(key)],
-    args: [
-      ...expected,
-      opId,
-      change.epoch,
-      change.generation,
-      fields.state,
-      encodePinBody({ ...fields, transitions }),
-      ttlMs ?? 0,
-      fields.createdAtMs,
-    ],
-  });
-  const [verdict, first, second] = reply as [string, string | null, string?];
-  if (verdict === 'applied')
-    return { applied: true, pin: pinAfter(change, { generation: Number(first), epoch: Number(second) }) };
-  if (verdict === 'before' && first !== null) return { applied: true, pin: decodePin(first) };
-  return { applied: false, pin: decodeRecord(first) };
 }
 
 function decodeRecord(record: string | null | undefined): Pin | null {

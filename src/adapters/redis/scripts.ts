@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
 const files = {
-  pinChange: 'pin-change.lua',
+  pinChanges: 'pin-changes.lua',
   indexRemove: 'index-remove.lua',
   leaseCreate: 'lease-create.lua',
   leaseRenew: 'lease-renew.lua',

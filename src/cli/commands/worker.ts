@@ -40,7 +40,12 @@ export function registerWorker(program: Command, context: CommandContext): void 
         .choices(['process', 'bubblewrap', 'gvisor'])
         .default('bubblewrap'),
     )
-    .option('--warm <count>', 'fewest containers kept started for new instances; more on demand, 0: none', wholeNumber, defaultWarmContainers)
+    .option(
+      '--warm <count>',
+      'fewest containers kept started for new instances; more on demand, 0: none',
+      wholeNumber,
+      defaultWarmContainers,
+    )
     .option('--env <key=value>', 'a variable for every container; repeatable', keyValue)
     .option('--data <dir>', 'for bundles; default: in the state folder')
     .option(

@@ -1,0 +1,91 @@
+-- Compare-and-sets of pins (S4): one, or those of one moment together. Each is judged by itself.
+--
+-- KEYS     of each change: its pin, its handle; then, where it enters an id, the index of its class
+--          pin: `generation epoch state opId\n` and a body that this script never looks into
+--          handle: `generation issuedAtMs`
+-- ARGV     of each change, ten:
+--   1  expected `generation epoch state`; empty: expects no record
+--   2  generation that it keeps; empty: the id is made or remade, its epoch is its generation
+--   3  epoch that it keeps; empty: the next one
+--   4  the epoch that the next one is to exceed
+--   5  opId
+--   6  new state
+--   7  new body
+--   8  life of the record in ms; `0`: for ever
+--   9  when the handle was issued, ms
+--   10 what to enter in the index, with 9 as its score; empty: nothing, and KEYS has no index
+--
+-- Returns for each change its generation and epoch, { 'before', record } when this opId made the record that stands,
+-- { 'refused', record or nil }, or an error.
+--
+-- Numbers of 16 digits stay strings: tostring and cjson round them (S2).
+
+local clock
+
+-- At least one more than the last, or the clock of this server in microseconds.
+local function epochAfter(last)
+  if not clock then
+    local time = redis.call('TIME')
+    clock = tonumber(time[1]) * 1000000 + tonumber(time[2])
+  end
+  return string.format('%.0f', math.max(tonumber(last) + 1, clock))
+end
+
+-- What an error of one change must not do is end the script: the others would be made or not, and nobody told.
+local function set(key, value, life)
+  local result
+  if life == '0' then
+    result = redis.pcall('SET', key, value)
+  else
+    result = redis.pcall('SET', key, value, 'PX', life)
+  end
+  return result.err and result
+end
+
+local function change(pin, handle, index, at)
+  local record = redis.pcall('GET', pin)
+  if type(record) == 'table' then
+    return record
+  end
+  if record then
+    local header, opId = string.match(record, '^(%d+ %d+ %l+) (%S+)\n')
+    if not header then
+      return { err = 'ERR ' .. pin .. ' is not a pin record' }
+    end
+    if opId == ARGV[at + 5] then
+      return { 'before', record }
+    end
+    if header ~= ARGV[at + 1] then
+      return { 'refused', record }
+    end
+  elseif ARGV[at + 1] ~= '' then
+    return { 'refused', false }
+  end
+
+  local epoch = ARGV[at + 3]
+  if epoch == '' then
+    epoch = epochAfter(ARGV[at + 4])
+  end
+  local isMade = ARGV[at + 2] == ''
+  local generation = isMade and epoch or ARGV[at + 2]
+  local life = ARGV[at + 8]
+  local header = generation .. ' ' .. epoch .. ' ' .. ARGV[at + 6] .. ' ' .. ARGV[at + 5]
+  local failure = set(pin, header .. '\n' .. ARGV[at + 7], life)
+  if not failure and (isMade or life ~= '0') then
+    failure = set(handle, generation .. ' ' .. ARGV[at + 9], life)
+  end
+  if not failure and index then
+    local added = redis.pcall('ZADD', index, ARGV[at + 9], ARGV[at + 10])
+    failure = type(added) == 'table' and added
+  end
+  return failure or generation .. ' ' .. epoch
+end
+
+local results = {}
+local key = 1
+for at = 0, #ARGV - 10, 10 do
+  local isIndexed = ARGV[at + 10] ~= ''
+  results[#results + 1] = change(KEYS[key], KEYS[key + 1], isIndexed and KEYS[key + 2], at)
+  key = key + (isIndexed and 3 or 2)
+end
+return results

@@ -1,0 +1,109 @@
+import { HoldfastError } from '../../common/errors.js';
+import type { InstanceKey } from '../../common/ids.js';
+import type { PinChange, PinChangeResult } from '../../common/pin.js';
+import { decodePin, encodePinBody } from '../../wire/pin-record.js';
+import { pinAfter } from '../pin-change.js';
+import type { RedisConnection } from './connection.js';
+import { redisKeys } from './keys.js';
+
+/** What one change of a script came to: see lua/pin-changes.lua. */
+type Verdict = string | readonly ['before', string] | readonly ['refused', string | null] | Error;
+
+interface Wanted {
+  readonly key: InstanceKey;
+  readonly change: PinChange;
+  /** The sorted set that the id is entered in; null: it is there, or in another slot. */
+  readonly index: string | null;
+  readonly resolve: (result: PinChangeResult) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Nobody else is served while a script runs: about 1 ms. */
+const maxBatch = 128;
+
+/**
+ * Changes of pins, those of one turn of the event loop in one script: most of what a change costs, here and there, is the
+ * message. In a Cluster each goes by itself, to its slot.
+ */
+export class PinChanges {
+  readonly #redis: RedisConnection;
+  #wanted: Wanted[] = [];
+
+  constructor(redis: RedisConnection) {
+    this.#redis = redis;
+  }
+
+  /** @throws Unavailable, Internal */
+  make(key: InstanceKey, change: PinChange, index: string | null): Promise<PinChangeResult> {
+    return new Promise((resolve, reject) => {
+      this.#wanted.push({ key, change, index, resolve, reject });
+      if (this.#wanted.length === 1) setImmediate(() => this.#flush());
+    });
+  }
+
+  #flush(): void {
+    const wanted = this.#wanted;
+    this.#wanted = [];
+    const size = this.#redis.isCluster ? 1 : maxBatch;
+    for (let from = 0; from < wanted.length; from += size) void this.#run(wanted.slice(from, from + size));
+  }
+
+  async #run(batch: readonly Wanted[]): Promise<void> {
+    const what = whatOf(batch);
+    try {
+      const verdicts = (await this.#redis.script('pinChanges', what, callOf(batch))) as readonly Verdict[];
+      batch.forEach((wanted, i) => {
+        try {
+          wanted.resolve(resultOf(wanted, verdicts[i]));
+        } catch (error) {
+          wanted.reject(this.#redis.errorOf(whatOf([wanted]), error));
+        }
+      });
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    }
+  }
+}
+
+function whatOf(batch: readonly Pick<Wanted, 'key' | 'change'>[]): string {
+  const [first] = batch;
+  if (first === undefined || batch.length > 1) return `changing ${batch.length} pins`;
+  return `changing pin ${first.key} to ${first.change.fields.state}`;
+}
+
+function callOf(batch: readonly Wanted[]): { readonly keys: string[]; readonly args: (string | number)[] } {
+  const keys: string[] = [];
+  const args: (string | number)[] = [];
+  for (const { key, change, index } of batch) {
+    const { expect, fields, opId, transitions, ttlMs } = change;
+    const old = expect === 'none' ? null : expect;
+    keys.push(redisKeys.pin(key), redisKeys.handle(key));
+    if (index !== null) keys.push(index);
+    args.push(
+      old === null ? '' : `${old.generation} ${old.epoch} ${old.state}`,
+      change.generation === 'keep' ? (old?.generation ?? '') : '',
+      change.epoch === 'keep' ? (old?.epoch ?? '') : '',
+      old?.epoch ?? 0,
+      opId,
+      fields.state,
+      encodePinBody(fields, transitions),
+      ttlMs ?? 0,
+      fields.createdAtMs,
+      index === null ? '' : key,
+    );
+  }
+  return { keys, args };
+}
+
+/** @throws what the server said of this change alone */
+function resultOf({ change }: Wanted, verdict: Verdict | undefined): PinChangeResult {
+  if (typeof verdict === 'string') {
+    const [generation, epoch] = verdict.split(' ');
+    return { applied: true, pin: pinAfter(change, { generation: Number(generation), epoch: Number(epoch) }) };
+  }
+  if (verdict instanceof Error) throw verdict;
+  if (verdict === undefined) throw new HoldfastError('Internal', 'the script of pin changes answered too few of them');
+  const [what, record] = verdict;
+  if (what === 'before') return { applied: true, pin: decodePin(record) };
+  return { applied: false, pin: record === null ? null : decodePin(record) };
+}
