@@ -6,12 +6,13 @@ import { connectTcpEcho } from './floors/tcp-echo.js';
 import { checkTarget } from './load/check.js';
 import { runClosedLoop } from './load/closed-loop.js';
 import type { Destination, JobRequest } from './load/jobs.js';
-import type { Target } from './load/target.js';
+import type { ColdTarget, Target } from './load/target.js';
 import { followParent, tellParent } from './processes/parent.js';
 import type { ProductTarget } from './product/target.js';
 
 /** A load generator: does the jobs that its parent sends, one after the other. */
 let target: Target | null = null;
+let cold: ColdTarget | null = null;
 let product: ProductTarget | null = null;
 
 async function doJob(job: JobRequest): Promise<unknown> {
@@ -26,7 +27,7 @@ async function doJob(job: JobRequest): Promise<unknown> {
     case 'items':
       return opened(product).items(job.plan);
     case 'coldNames':
-      return opened(product).coldNames(job.plan);
+      return opened(cold).coldNames(job.plan);
     case 'firstCalls':
       return opened(product).firstCalls(job.plan);
     default:
@@ -48,7 +49,13 @@ async function open(destination: Destination): Promise<Target> {
       // The floors' processes do without the SDK.
       const { connectProduct } = await import('./product/target.js');
       product = await connectProduct(destination);
+      cold = product;
       return product;
+    }
+    case 'peer': {
+      const { connectPeer } = await import('./peers/connect-peer.js');
+      cold = await connectPeer(destination);
+      return cold;
     }
     default:
       return destination satisfies never;

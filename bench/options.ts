@@ -48,7 +48,8 @@ export function parseOptions(args: readonly string[]): BenchOptions | null {
   };
 }
 
-function positive(name: string, text: string | undefined, otherwise: number): number {
+/** @throws for what is no number above 0 */
+export function positive(name: string, text: string | undefined, otherwise: number): number {
   const value = text === undefined ? otherwise : Number(text);
   if (Number.isFinite(value) && value > 0) return value;
   throw new Error(`--${name} must be a number above 0, got '${text}'`);

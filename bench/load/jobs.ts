@@ -5,7 +5,8 @@ import type { LoadResult } from './latencies.js';
 /** What a load generator can talk to. */
 export type Destination =
   | { readonly kind: 'tcp-echo' | 'tcp-container' | 'grpc-unary' | 'grpc-stream'; readonly port: number }
-  | { readonly kind: 'holdfast'; readonly endpoint: string; readonly token: string; readonly className: string };
+  | { readonly kind: 'holdfast'; readonly endpoint: string; readonly token: string; readonly className: string }
+  | { readonly kind: 'peer'; readonly module: string; readonly address: string };
 
 export interface ItemsPlan {
   /** Generators that are read at the same time. */

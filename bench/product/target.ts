@@ -1,22 +1,19 @@
 import { Client, Cls } from 'holdfast';
 import type { Echo } from '../app.js';
-import type { ColdPlan, Destination, FirstCallsPlan, ItemsPlan } from '../load/jobs.js';
+import { coldPayload, runColdNames } from '../load/cold-names.js';
+import type { Destination, FirstCallsPlan, ItemsPlan } from '../load/jobs.js';
 import { Latencies, type LoadResult } from '../load/latencies.js';
-import { makePayload } from '../load/payload.js';
-import type { Target } from '../load/target.js';
+import type { ColdTarget } from '../load/target.js';
 
 /** A program of the user's, with the SDK. */
-export interface ProductTarget extends Target {
+export interface ProductTarget extends ColdTarget {
   /** Reads generators to their end. A latency is the time between two items. */
   items(plan: ItemsPlan): Promise<LoadResult>;
-  /** Names that nobody has used, each with its first call. */
-  coldNames(plan: ColdPlan): Promise<LoadResult>;
   /** One new name after the other, with pauses in which the pool of warm containers fills again. */
   firstCalls(plan: FirstCallsPlan): Promise<LoadResult>;
 }
 
 type ProductDestination = Destination & { readonly kind: 'holdfast' };
-const coldPayload = makePayload({ bytes: 100, as: 'text' }, 'cold');
 
 export async function connectProduct({ endpoint, token, className }: ProductDestination): Promise<ProductTarget> {
   const client = new Client({ endpoint, token });
@@ -51,19 +48,10 @@ export async function connectProduct({ endpoint, token, className }: ProductDest
         await Promise.all(Array.from({ length: readers }, read));
       }),
 
-    coldNames: ({ className: name, callers, names, prefix }) =>
-      timed(async (latencies) => {
-        const cls = await classNamed(name);
-        let next = 0;
-        const caller = async (): Promise<void> => {
-          while (next < names) {
-            const start = performance.now();
-            await firstCall(cls, `${prefix}-${next++}`);
-            latencies.record((performance.now() - start) * 1_000);
-          }
-        };
-        await Promise.all(Array.from({ length: callers }, caller));
-      }),
+    coldNames: async (plan) => {
+      const cls = await classNamed(plan.className);
+      return runColdNames(plan, (name) => firstCall(cls, name));
+    },
 
     firstCalls: ({ className: name, calls, pauseMs, prefix }) =>
       timed(async (latencies) => {

@@ -86,7 +86,8 @@ function ratio(a: Spread, b: Spread): string {
   return `${(a.median / b.median).toFixed(2)}x`;
 }
 
-function spreadText({ median, min, max }: Spread): string {
+/** Half the distance between the worst and the best repetition. */
+export function spreadText({ median, min, max }: Spread): string {
   return `±${Math.round(((max - min) / 2 / median) * 100)} %`;
 }
 
