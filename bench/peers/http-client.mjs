@@ -1,6 +1,6 @@
 import { Pool } from 'undici';
 
-/** More connections than this make no peer faster here, fewer make some slower; neither does pipelining help. */
+/** More make no peer faster, a quarter of them makes some slower; pipelining does not help either. */
 const connections = 64;
 
 /** The fastest HTTP client that Node has, for peers that are called by HTTP and have no client of their own that is faster. */

@@ -50,7 +50,7 @@ export async function serve(folder) {
   return { address, processes };
 }
 
-/** A connection for the instance that is warm, single actions for names that are new: connections to these fail more often. */
+/** A connection for the instance that is warm, single actions for names that are new: connections to these timed out. */
 export async function connect(address) {
   const { createClient } = await import('rivetkit/client');
   const client = createClient({ endpoint: address });
