@@ -62,5 +62,6 @@ function activateBody(): ActivateBody {
     enterHooks: [],
     exitHooks: [],
     methods: ['echo'],
+    concurrentRequests: 1,
   };
 }

@@ -101,7 +101,7 @@ describe('calls that are sent ahead of their slot', () => {
   it('stay at the worker while the call that runs may be stuck, and where calls are slow', async () => {
     const stuck = call('stuck');
     const run = await container.call(2);
-    await world.pass(50);
+    world.clock.advance(50);
     call('waits');
     await world.waits(alive.pin, 1);
     expect(container.queued(1)).toBe(0);
