@@ -1,4 +1,3 @@
-import { lookup } from 'node:dns/promises';
 import { connect, type Socket } from 'node:net';
 import type { Clock } from '../../common/clock.js';
 import { type AddressBytes, formatAddress, parseAddress } from './address.js';
@@ -20,8 +19,8 @@ export interface DialerParts {
   readonly clock: Clock;
   /** Without a byte in any direction a connection is destroyed. */
   readonly idleMs: number;
-  /** Addresses of a name, those that are preferred first. Default: as the host resolves names. */
-  readonly resolve?: (name: string) => Promise<readonly string[]>;
+  /** Addresses of a name, those that are preferred first. */
+  readonly resolve: (name: string) => Promise<readonly string[]>;
 }
 
 const connectTimeoutMs = 10_000;
@@ -35,11 +34,9 @@ const mostAddresses = 4;
  */
 export class OutboundDialer {
   readonly #parts: DialerParts;
-  readonly #resolve: (name: string) => Promise<readonly string[]>;
 
   constructor(parts: DialerParts) {
     this.#parts = parts;
-    this.#resolve = parts.resolve ?? hostAddresses;
   }
 
   /** Never rejects. @param host a name or an address, as the program inside wrote it */
@@ -74,7 +71,7 @@ export class OutboundDialer {
 
   async #lookUp(host: string): Promise<Found> {
     try {
-      const texts = await this.#resolve(normalName(host));
+      const texts = await this.#parts.resolve(normalName(host));
       const addresses = texts.map(parseAddress).filter((address) => address !== null);
       if (addresses.length > 0) return { addresses };
       return { failure: { why: 'unknown-host', message: `${host} has no address` } };
@@ -109,8 +106,4 @@ export class OutboundDialer {
 
 function refusal(message: string): { readonly failure: DialFailure } {
   return { failure: { why: 'refused', message } };
-}
-
-async function hostAddresses(name: string): Promise<string[]> {
-  return (await lookup(name, { all: true, verbatim: true })).map(({ address }) => address);
 }

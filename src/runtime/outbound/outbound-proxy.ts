@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../common/clock.js';
+import { HostNames } from './host-names.js';
 import { HttpProxy, type HttpTunnel } from './http-proxy.js';
 import { OutboundDialer } from './outbound-dialer.js';
 import { type Outbound, parseOutbound } from './outbound-policy.js';
@@ -10,7 +11,7 @@ import { splice } from './splice.js';
 export interface OutboundProxiesOptions {
   readonly clock: Clock;
   readonly refused: RefusedAddresses;
-  /** Addresses of a name. Default: as the host resolves names. */
+  /** Addresses of a name. Default: by /etc/hosts and DNS. */
   readonly resolve?: (name: string) => Promise<readonly string[]>;
   /** Of one sandbox. Default 256. */
   readonly maxConnections?: number;
@@ -27,22 +28,19 @@ const setupTimeoutMs = 60_000;
 export class OutboundProxies {
   readonly #options: OutboundProxiesOptions;
   readonly #http = new HttpProxy();
+  readonly #resolve: (name: string) => Promise<readonly string[]>;
 
   constructor(options: OutboundProxiesOptions) {
     this.#options = options;
+    const names = new HostNames(options.clock);
+    this.#resolve = options.resolve ?? ((name) => names.addresses(name));
   }
 
   /** For one sandbox. @throws InvalidArgument */
   open(outbound: Outbound): OutboundProxy {
-    const { clock, refused, resolve, maxConnections = defaultMaxConnections, idleMs = defaultIdleMs } = this.#options;
+    const { clock, refused, maxConnections = defaultMaxConnections, idleMs = defaultIdleMs } = this.#options;
     const policy = parseOutbound(outbound);
-    const dialer = new OutboundDialer({
-      policy,
-      refused,
-      clock,
-      idleMs,
-      ...(resolve === undefined ? {} : { resolve }),
-    });
+    const dialer = new OutboundDialer({ policy, refused, clock, idleMs, resolve: this.#resolve });
     return new OutboundProxy({ http: this.#http, dialer, clock, maxConnections });
   }
 }
