@@ -205,8 +205,7 @@ export class Container {
   }
 
   #receive(message: Uint8Array): void {
-    // What a dead process had still said is too late for everybody.
-    if (this.#exit !== null) return;
+    if (this.#exit !== null) return; // what a dead process had still said is too late for everybody
     try {
       // biome-ignore lint/complexity/useMaxParams: no object per frame
       readFrames(message, (kind, ref, slot, frame) => this.#onFrame(kind, ref, slot, frame));

@@ -40,6 +40,7 @@ export class Counter {
   @method()
   async wait(ms: number): Promise<string> {
     const { signal } = currentContext();
+    console.log('counter waits');
     await new Promise((resolve) => {
       setTimeout(resolve, ms);
       signal.addEventListener('abort', resolve);
