@@ -15,6 +15,7 @@ import { registerInspect } from './commands/inspect.js';
 import { registerLogs } from './commands/logs.js';
 import { registerPs } from './commands/ps.js';
 import { registerRouter } from './commands/router.js';
+import { registerSecret } from './commands/secret.js';
 import { registerToken } from './commands/token.js';
 import { registerVersion } from './commands/version.js';
 import { registerWorker } from './commands/worker.js';
@@ -29,6 +30,7 @@ const groups: readonly (readonly [
     'Instances:',
     [registerCall, registerPs, registerInspect, registerLogs, registerHandle, registerAttach, registerClose],
   ],
+  ['Data:', [registerSecret]],
   ['Cluster:', [registerRouter, registerWorker, registerWorkers, registerApps, registerDrain, registerToken]],
   ['Other:', [registerDoctor, registerVersion, registerExitCodes]],
 ];

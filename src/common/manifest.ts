@@ -1,3 +1,5 @@
+import type { SecretReference } from './secret.js';
+
 /** What a deployment says about an app: plain data, written by the SDK at deploy and read by everybody else. */
 export interface AppManifest {
   readonly app: string;
@@ -63,6 +65,8 @@ export interface ClassOptions {
   /** Null: `recreate` for `named` and `bind`, `fail` for `new`. */
   readonly onLoss: OnLoss | null;
   readonly placement: PlacementConstraints;
+  /** In the environment of its containers; a later one wins where two have the same variable. */
+  readonly secrets: readonly SecretReference[];
   readonly tags: readonly string[];
   readonly metadata: Readonly<Record<string, unknown>>;
 }

@@ -1,3 +1,5 @@
+import { isSecretName, isVariableName, maxSecretsPerClass, type SecretReference } from './secret.js';
+
 /** Says what an option must be, or null where the value is that. */
 export type Check = (value: unknown) => string | null;
 
@@ -43,6 +45,10 @@ export const expected = {
     isPlainObject(value) && Object.values(value).every(isOfferFilter)
       ? null
       : 'an object of offer fields, each a string, number, boolean, list of choices or { min, max }',
+  secrets: (value: unknown) =>
+    Array.isArray(value) && value.length <= maxSecretsPerClass && value.every(isSecret)
+      ? null
+      : `a list of at most ${maxSecretsPerClass} secrets, as Secret.fromName makes them`,
   retries: (value: unknown) =>
     isCount(value) || isRetries(value)
       ? null
@@ -63,6 +69,12 @@ function isRetries(value: unknown): boolean {
   return Object.entries(value).every(
     ([field, given]) => given === undefined || (Object.hasOwn(retryFields, field) && retryFields[field]?.(given)),
   );
+}
+
+function isSecret(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { name, requiredKeys = [] } = value as Partial<SecretReference>;
+  return isSecretName(name) && Array.isArray(requiredKeys) && requiredKeys.every(isVariableName);
 }
 
 function isOfferFilter(value: unknown): boolean {

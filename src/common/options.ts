@@ -1,6 +1,7 @@
 import { HoldfastError } from './errors.js';
 import type { ClassOptions, Isolation, OnLoss, PlacementConstraints, RetryPolicy } from './manifest.js';
 import { type Check, expected } from './option-checks.js';
+import type { SecretReference } from './secret.js';
 
 /** Any field of a worker's offer, by name: equality, a list of choices, or a range. */
 export type OfferFilters = Readonly<
@@ -60,6 +61,8 @@ export interface ResourceOptions extends PlacementOptions {
   readonly maxContainers?: number;
   /** Live instances that one container may hold, default 1. */
   readonly tasksPerContainer?: number;
+  /** In the environment of its containers, from their start. */
+  readonly secrets?: readonly SecretReference[];
   readonly tags?: Iterable<string>;
   readonly metadata?: Readonly<Record<string, unknown>>;
   /** Time for `enter` hooks. Default 60 000. */
@@ -139,6 +142,7 @@ const classChecks: Readonly<Record<keyof ClsOptions, Check>> = {
   idleTimeoutMs: ms,
   isolation: expected.oneOf('process', 'bubblewrap', 'gvisor'),
   onLoss: expected.oneOf('fail', 'recreate'),
+  secrets: expected.secrets,
 };
 
 const methodChecks: Readonly<Record<keyof MethodOptions, Check>> = {
@@ -178,6 +182,7 @@ export function resolveClassOptions(where: string, given: ClsOptions = {}): Clas
     isolation: options.isolation ?? null,
     onLoss: options.onLoss ?? null,
     placement: placementOf(options),
+    secrets: (options.secrets ?? []).map(referenceOf),
     tags: [...(options.tags ?? [])],
     metadata: options.metadata ?? {},
   };
@@ -234,6 +239,11 @@ function retryPolicy(retries: number | Retries): RetryPolicy {
     backoffCoefficient: given.backoffCoefficient ?? 2,
     maxDelayMs: given.maxDelayMs ?? 60_000,
   };
+}
+
+/** What a manifest says of it: only that. */
+function referenceOf({ name, requiredKeys = [] }: SecretReference): SecretReference {
+  return requiredKeys.length === 0 ? { name } : { name, requiredKeys: [...requiredKeys] };
 }
 
 function placementOf(options: ClsOptions): PlacementConstraints {

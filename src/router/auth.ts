@@ -23,6 +23,11 @@ export function requireRole({ role }: Principal, needed: Role, what: string): vo
   );
 }
 
+/** For what a worker asks on its own behalf; what its containers ask passes another door (runtime/tunnels). @throws PermissionDenied */
+export function requireWorker({ kind }: Principal, what: string): void {
+  if (kind !== 'worker') throw new HoldfastError('PermissionDenied', `${what} is for workers only`);
+}
+
 /** Who a token speaks for. */
 export class Authenticator {
   readonly #store: KeyStore;
@@ -55,12 +60,12 @@ export class Authenticator {
     if (!this.#accounts.has(account)) throw notValid(`this router does not serve account ${account}`);
     if (parsed.kind === 'worker') {
       await this.#keys.verify(account, (keys) => verifyWorkerToken(keys, parsed, this.#clock.now()));
-      return { account, role: parsed.role };
+      return { kind: 'worker', account, role: parsed.role };
     }
     const record = await this.#record(account, parsed.id);
     // The same words whether the id or the secret is wrong.
     if (record === null || !secretMatches(record, parsed.secret)) throw notValid('it is unknown or was revoked');
-    return { account, role: record.role };
+    return { kind: 'client', account, role: record.role };
   }
 
   /** The token was revoked here: it is refused from now on, by other routers a few seconds later. */

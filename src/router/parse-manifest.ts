@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { HoldfastError } from '../common/errors.js';
 import type { AppManifest } from '../common/manifest.js';
+import { isSecretName, isVariableName, maxSecretsPerClass } from '../common/secret.js';
 
 const maxManifestBytes = 1_048_576;
 
@@ -45,6 +46,11 @@ const retries = z.object({
   maxDelayMs: z.number().min(0),
 });
 
+const secret = z.object({
+  name: z.string().refine(isSecretName, 'is not the name of a secret'),
+  requiredKeys: z.array(z.string().refine(isVariableName, 'is not the name of a variable')).max(256).optional(),
+});
+
 const options = z.object({
   cpu: positive,
   memoryMb: positive,
@@ -59,6 +65,7 @@ const options = z.object({
   isolation: z.enum(['process', 'bubblewrap', 'gvisor']).nullable(),
   onLoss: z.enum(['fail', 'recreate']).nullable(),
   placement,
+  secrets: z.array(secret).max(maxSecretsPerClass).default([]),
   tags: z.array(z.string()),
   metadata,
 });

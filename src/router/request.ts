@@ -5,6 +5,7 @@ import type { TimerWheel } from '../common/timer-wheel.js';
 
 /** Who asks, as its token says. */
 export interface Principal {
+  readonly kind: 'client' | 'worker';
   readonly account: string;
   readonly role: Role;
 }
@@ -31,6 +32,7 @@ const maxDeadlineMs = 3_600_000;
 
 /** A request that ends at its deadline; `end` frees its timer. */
 export class OpenRequest implements Request {
+  readonly kind: Principal['kind'];
   readonly account: string;
   readonly role: Role;
   readonly deadline: Monotonic;
@@ -45,6 +47,7 @@ export class OpenRequest implements Request {
     parts: { readonly clock: Clock; readonly wheel: TimerWheel },
   ) {
     const { clock, wheel } = parts;
+    this.kind = principal.kind;
     this.account = principal.account;
     this.role = principal.role;
     if (remainingMs === null) {

@@ -4,6 +4,7 @@ import type { Logger } from '../common/context.js';
 import type { LeaseTimes } from '../common/lease.js';
 import type { Pin } from '../common/pin.js';
 import type { Bus } from '../common/ports/bus.js';
+import type { Kms } from '../common/ports/kms.js';
 import type { ObjectStore } from '../common/ports/object-store.js';
 import type { Store } from '../common/ports/store.js';
 import { TimerWheel } from '../common/timer-wheel.js';
@@ -18,6 +19,7 @@ import { PinViews } from './pin-views.js';
 import { Pins } from './pins.js';
 import { PlaceSender } from './place-sender.js';
 import { Redeploys } from './redeploy.js';
+import { Secrets } from './secrets/secrets.js';
 import { Settler } from './settle.js';
 import { SigningKeys } from './signing-keys.js';
 import { Workers } from './workers.js';
@@ -30,6 +32,8 @@ export interface RouterDeps {
   readonly store: Store;
   readonly bus: Bus;
   readonly objects: ObjectStore;
+  /** Null: secrets cannot be used. */
+  readonly kms: Kms | null;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -61,6 +65,7 @@ export function createRouterParts(deps: RouterDeps) {
   const settler = new Settler({ clock, log, pins, events, leases, workers, activator, sender });
   const flights = new Flights<Pin | null>(clock);
   const views = new PinViews({ keys, clock });
+  const secrets = new Secrets({ store: store.secrets, kms: deps.kms, clock, random });
   const redeploys = new Redeploys({ pins: store.pins, bus, clock, log, closed });
   const close = (): void => {
     ending.abort();
@@ -77,6 +82,7 @@ export function createRouterParts(deps: RouterDeps) {
     leases,
     pins,
     redeploys,
+    secrets,
     sender,
     settler,
     views,

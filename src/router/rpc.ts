@@ -9,7 +9,7 @@ import { HoldfastError, isHoldfastError } from '../common/errors.js';
 import type { Role } from '../common/ports/store.js';
 import { toGrpcError } from '../wire/grpc-errors.js';
 import { type GrpcPeer, peerOf } from '../wire/grpc-server.js';
-import { requireRole } from './auth.js';
+import { requireRole, requireWorker } from './auth.js';
 import { beforeAbort } from './flights.js';
 import { OpenRequest, type Request } from './request.js';
 import type { RouterParts } from './router-parts.js';
@@ -17,7 +17,7 @@ import type { RouterParts } from './router-parts.js';
 /** A method of the service beside `Control`: who may call it, and what it does. */
 export interface Rpc<Run> {
   readonly name: string;
-  readonly role: Role;
+  readonly role: Role | 'worker';
   readonly run: Run;
 }
 
@@ -87,7 +87,8 @@ async function serve<Result>(
   call.on('cancelled', () => gone.abort());
   const peer: GrpcPeer = peerOf(call);
   const principal = await parts.auth.authenticate(peer.token);
-  requireRole(principal, rpc.role, rpc.name);
+  if (rpc.role === 'worker') requireWorker(principal, rpc.name);
+  else requireRole(principal, rpc.role, rpc.name);
   const remainingMs = isEndless ? null : remainingOf(call, parts.clock.now());
   const request = new OpenRequest(principal, remainingMs, parts);
   const abandon = () => request.abort(new HoldfastError('Cancelled', `the caller of ${rpc.name} went away`));

@@ -2,13 +2,16 @@ import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import { HoldfastError } from '../common/errors.js';
 import type {
   CreateTokenRequest,
+  DeleteSecretRequest,
   DeployPart,
   DrainWorkerRequest,
+  FetchSecretsRequest,
   InspectRequest,
   ListInstancesRequest,
   LogsRequest,
   LookupRequest,
   RevokeTokenRequest,
+  SetSecretRequest,
 } from '../wire/gen/holdfast/v1/router.js';
 import { channelHandler } from '../wire/grpc-server.js';
 import { ControlStream } from './control-stream.js';
@@ -21,6 +24,7 @@ import { readLogs } from './logs.js';
 import type { Request } from './request.js';
 import type { RouterParts } from './router-parts.js';
 import { downloadHandler, unaryHandler, uploadHandler } from './rpc.js';
+import { fetchSecrets } from './secrets/fetch-secrets.js';
 import { issueToken, listTokens, revokeToken } from './tokens.js';
 
 /** Each may hold a whole bundle in memory. */
@@ -28,7 +32,12 @@ const maxDeploysAtOnce = 4;
 
 /** The gRPC service of a router. @param streams the control streams that are open, kept up to date */
 export function routerHandlers(parts: RouterParts, streams: Set<ControlStream>): UntypedServiceImplementation {
-  return { ...instanceHandlers(parts, streams), ...appHandlers(parts), ...tokenHandlers(parts) };
+  return {
+    ...instanceHandlers(parts, streams),
+    ...appHandlers(parts),
+    ...tokenHandlers(parts),
+    ...secretHandlers(parts),
+  };
 }
 
 function instanceHandlers(parts: RouterParts, streams: Set<ControlStream>): UntypedServiceImplementation {
@@ -108,6 +117,37 @@ function tokenHandlers(parts: RouterParts): UntypedServiceImplementation {
       name: 'RevokeToken',
       role: 'deploy',
       run: (ask: RevokeTokenRequest, request) => revokeToken({ keys, auth }, ask, request),
+    }),
+  };
+}
+
+function secretHandlers(parts: RouterParts): UntypedServiceImplementation {
+  const { secrets } = parts;
+  return {
+    setSecret: unaryHandler(parts, {
+      name: 'SetSecret',
+      role: 'deploy',
+      run: (ask: SetSecretRequest, request) => secrets.set(ask, request),
+    }),
+    listSecrets: unaryHandler(parts, {
+      name: 'ListSecrets',
+      role: 'read',
+      run: (_ask: unknown, request) => secrets.list(request),
+    }),
+    deleteSecret: unaryHandler(parts, {
+      name: 'DeleteSecret',
+      role: 'deploy',
+      run: ({ name }: DeleteSecretRequest, request) => secrets.delete(name, request),
+    }),
+    rotateSecretKey: unaryHandler(parts, {
+      name: 'RotateSecretKey',
+      role: 'deploy',
+      run: (_ask: unknown, request) => secrets.rotate(request),
+    }),
+    fetchSecrets: unaryHandler(parts, {
+      name: 'FetchSecrets',
+      role: 'worker',
+      run: (ask: FetchSecretsRequest, request) => fetchSecrets(parts, ask, request),
     }),
   };
 }

@@ -9,6 +9,7 @@ import { Instance, type InstanceDeps } from './instance.js';
 import type { Leaving } from './leaving.js';
 import type { ClassLoader, LoadedClass } from './loaded-class.js';
 import type { PinKeeper } from './pin-keeper.js';
+import type { SecretSource } from './secret-source.js';
 
 export interface ActivatorDeps {
   readonly clock: Clock;
@@ -19,8 +20,15 @@ export interface ActivatorDeps {
   readonly instances: Map<InstanceKey, Instance>;
   readonly leaving: Leaving;
   readonly isolation: Isolation;
+  readonly secretsOf: (pin: Pin, klass: LoadedClass) => SecretSource;
   /** False: fenced or draining. */
   readonly mayPlace: () => boolean;
+}
+
+interface Placed {
+  readonly pin: Pin;
+  readonly klass: LoadedClass;
+  readonly secrets: SecretSource;
 }
 
 const strength: Readonly<Record<Isolation, number>> = { process: 0, bubblewrap: 1, gvisor: 2 };
@@ -65,10 +73,13 @@ export class Activator {
   }
 
   async #activate(key: InstanceKey, pin: Pin): Promise<void> {
-    const { classes, instances, clock } = this.#deps;
+    const { classes, instances, clock, pool } = this.#deps;
     const startedAt = clock.monotonic();
     const klass = await classes.load(pin.identity, pin.deployment);
-    const room = this.#roomFor(pin, klass);
+    const secrets = this.#deps.secretsOf(pin, klass);
+    // Before the pin says that it is here: one that is missing is a refusal (I2). A container that runs has its own.
+    if (!pool.hasOpenPlace(klass)) await secrets();
+    const room = this.#roomFor({ pin, klass, secrets });
     const active = await this.#makeActive(key, pin).catch((e: unknown) => {
       room.release();
       throw e;
@@ -87,7 +98,7 @@ export class Activator {
   }
 
   /** A place for it, before its pin says that it is here (I2). */
-  #roomFor(pin: Pin, klass: LoadedClass): Room {
+  #roomFor({ pin, klass, secrets }: Placed): Room {
     if (!this.#deps.mayPlace()) throw refused(pin, 'the worker is draining or fenced');
     const asked = klass.options.isolation ?? 'process';
     if (strength[asked] > strength[this.#deps.isolation]) {
@@ -97,7 +108,7 @@ export class Activator {
         { details: { asked, given: this.#deps.isolation } },
       );
     }
-    const room = this.#deps.pool.reserve(klass);
+    const room = this.#deps.pool.reserve(klass, secrets);
     if (room === null) throw refused(pin, 'the worker runs its limit of containers');
     return room;
   }

@@ -5,6 +5,7 @@ import type { BundleCache } from './bundle-cache.js';
 import type { Container, ContainerEvents } from './container.js';
 import { ContainerStarts } from './container-starts.js';
 import type { LoadedClass } from './loaded-class.js';
+import type { SecretSource } from './secret-source.js';
 
 export interface PoolLimits {
   /** Containers that run a class at once; warm ones are not counted. */
@@ -19,6 +20,12 @@ interface ClassContainer {
   readonly klass: LoadedClass;
   places: number;
   readonly ready: Promise<void>;
+}
+
+/** What a container is loaded with. */
+interface Wanted {
+  readonly klass: LoadedClass;
+  readonly secrets: SecretSource;
 }
 
 /** A place for one instance in a container that has its class. */
@@ -96,8 +103,13 @@ export class ContainerPool {
     return Object.fromEntries(labels.map((label) => [label, this.#openPlaces(label)]));
   }
 
-  /** Null: there is none. */
-  reserve(klass: LoadedClass): Room | null {
+  /** A running container of the class takes another instance. */
+  hasOpenPlace({ label }: LoadedClass): boolean {
+    return this.#openPlaces(label) > 0;
+  }
+
+  /** Null: there is none. @param secrets of the class, where a container has to be loaded for it */
+  reserve(klass: LoadedClass, secrets: SecretSource): Room | null {
     const { label, options } = klass;
     const promised = this.#promised.get(label) ?? { places: 0, perContainer: options.tasksPerContainer };
     promised.places++;
@@ -110,7 +122,7 @@ export class ContainerPool {
       if (promised.places === 0) this.#promised.delete(label);
     };
     if (this.#containersNeeded() <= this.#maxContainers) {
-      return { release, take: () => this.#take(klass, release).finally(release) };
+      return { release, take: () => this.#take({ klass, secrets }, release).finally(release) };
     }
     release();
     return null;
@@ -143,7 +155,8 @@ export class ContainerPool {
   }
 
   /** @param claimed called in the moment in which the place is taken */
-  async #take(klass: LoadedClass, claimed: () => void): Promise<Place> {
+  async #take(wanted: Wanted, claimed: () => void): Promise<Place> {
+    const { klass } = wanted;
     for (;;) {
       this.#starts.checkOpen();
       const [open] = this.#open.get(klass.label) ?? [];
@@ -153,21 +166,21 @@ export class ContainerPool {
       }
       const [starting] = this.#starting.get(klass.label) ?? [];
       // A burst of names of a packed class waits for one container.
-      if (starting === undefined || klass.options.tasksPerContainer === 1) return this.#takeNew(klass, claimed);
+      if (starting === undefined || klass.options.tasksPerContainer === 1) return this.#takeNew(wanted, claimed);
       await starting;
     }
   }
 
-  async #takeNew(klass: LoadedClass, claimed: () => void): Promise<Place> {
-    const warm = this.#starts.takeWarm(klass.options.memoryMb);
-    if (warm === null) return this.#startFor(klass, claimed);
+  async #takeNew(wanted: Wanted, claimed: () => void): Promise<Place> {
+    const warm = this.#starts.takeWarm(wanted.klass.options.memoryMb);
+    if (warm === null) return this.#startFor(wanted, claimed);
     claimed();
-    return this.#occupy(this.#assign(warm, klass));
+    return this.#occupy(this.#assign(warm, wanted));
   }
 
   /** The one who has it started has the first place in it, before those wake up who wait for it (I2). */
-  #startFor(klass: LoadedClass, claimed: () => void): Promise<Place> {
-    const { label, options } = klass;
+  #startFor(wanted: Wanted, claimed: () => void): Promise<Place> {
+    const { label, options } = wanted.klass;
     const ofLabel = this.#starting.get(label) ?? new Set();
     this.#starting.set(label, ofLabel);
     const isOver = (): void => {
@@ -178,7 +191,7 @@ export class ContainerPool {
       (container) => {
         isOver();
         claimed();
-        return this.#occupy(this.#assign(container, klass));
+        return this.#occupy(this.#assign(container, wanted));
       },
       (e: unknown) => {
         isOver();
@@ -189,8 +202,9 @@ export class ContainerPool {
     return starting;
   }
 
-  #assign(container: Container, klass: LoadedClass): ClassContainer {
-    const ready = this.#loadInTime(container, klass);
+  #assign(container: Container, wanted: Wanted): ClassContainer {
+    const { klass } = wanted;
+    const ready = this.#loadInTime(container, wanted);
     const used: ClassContainer = { container, klass, places: klass.options.tasksPerContainer, ready };
     this.#used.set(container, used);
     // Reported by every activation that waits for it; nobody else may come to it.
@@ -202,21 +216,22 @@ export class ContainerPool {
   }
 
   /** Code at the top of a bundle can run for ever. */
-  #loadInTime(container: Container, klass: LoadedClass): Promise<void> {
+  #loadInTime(container: Container, wanted: Wanted): Promise<void> {
+    const { klass } = wanted;
     const { startupTimeoutMs } = klass.options;
     return new Promise((resolve, reject) => {
       const timer = this.#clock.after(startupTimeoutMs, () => {
         const message = `${klass.label}: loading the bundle took longer than startupTimeoutMs of ${startupTimeoutMs}`;
         reject(new HoldfastError('ActivationFailed', message, { outcome: 'ran', details: { startupTimeoutMs } }));
       });
-      void this.#load(container, klass)
+      void this.#load(container, wanted)
         .then(resolve, reject)
         .finally(() => timer.cancel());
     });
   }
 
-  async #load(container: Container, klass: LoadedClass): Promise<void> {
-    const bundlePath = await this.#bundles.path(klass.bundleSha256);
+  async #load(container: Container, { klass, secrets }: Wanted): Promise<void> {
+    const [bundlePath, variables] = await Promise.all([this.#bundles.path(klass.bundleSha256), secrets()]);
     await container.load(klass, {
       containerId: container.id,
       account: klass.account,
@@ -225,7 +240,7 @@ export class ContainerPool {
       bundlePath,
       bundleSha256: klass.bundleSha256,
       memoryMb: klass.options.memoryMb,
-      env: this.#env,
+      env: { ...this.#env, ...variables },
     });
   }
 

@@ -26,6 +26,7 @@ import { LogBook } from './log-book.js';
 import { LogGate } from './log-gate.js';
 import type { WorkerGauges } from './metrics.js';
 import { PinKeeper } from './pin-keeper.js';
+import { secretSource } from './secret-source.js';
 import { Tunnels } from './tunnels.js';
 import type { WorkerConfig, WorkerDeps } from './worker-options.js';
 
@@ -126,6 +127,7 @@ export class Worker {
       instances: this.#instances,
       leaving: this.#leaving,
       isolation: config.isolation,
+      secretsOf: (pin, klass) => secretSource({ pin, klass }, bootId, () => deps.transport(this.#capabilities.keys)),
       mayPlace: () => this.refusing === null,
     });
     const control = new Control({

@@ -45,6 +45,13 @@ interface MessageType<T> {
   decode(bytes: Uint8Array): T;
 }
 
+/** A request with the types of its messages. */
+interface Unary<Q, R> {
+  readonly request: Q;
+  readonly of: MessageType<Q>;
+  readonly reply: MessageType<R>;
+}
+
 const wheelTickMs = 10;
 const unaryTimeoutMs = 30_000;
 /** Questions are asked again while no router answers: one may just be restarting. */
@@ -160,15 +167,30 @@ export class ClientCore implements TargetHost {
    *
    * @throws what the router answers, Unavailable naming the endpoint
    */
-  async ask<Q, R>(
-    method: string,
-    { request, of, reply }: { readonly request: Q; readonly of: MessageType<Q>; readonly reply: MessageType<R> },
-  ): Promise<R> {
+  async ask<Q, R>(method: string, { request, of, reply }: Unary<Q, R>): Promise<R> {
     await this.#tracing;
     this.checkOpen();
     const bytes = of.encode(request).finish();
     const signal = callContextOrNull()?.signal;
     return reply.decode(await this.keepAlive.during(this.#askUntilAnswered(method, bytes, signal)));
+  }
+
+  /**
+   * One unary request that changes something: sent once.
+   *
+   * @throws what the router answers, Unavailable naming the endpoint
+   */
+  async change<Q, R>(method: string, { request, of, reply }: Unary<Q, R>, limits?: StreamLimits): Promise<R> {
+    await this.#tracing;
+    this.checkOpen();
+    try {
+      const { timeoutMs = unaryTimeoutMs, signal = callContextOrNull()?.signal } = limits ?? {};
+      const options = { timeoutMs, ...(signal === undefined ? {} : { signal }) };
+      return reply.decode(await this.transport.unary(method, of.encode(request).finish(), options));
+    } catch (e) {
+      // The words of gRPC for that say nothing to people.
+      throw isHoldfastError(e, 'Unavailable') && e.outcome === 'not-run' ? unreachable(this.endpoint, e) : e;
+    }
   }
 
   /** @throws Cancelled */

@@ -5,6 +5,7 @@ export const exportedNames = [
   'Client',
   'Cls',
   'HoldfastError',
+  'Secret',
   'currentContext',
   'enter',
   'exit',

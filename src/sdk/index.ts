@@ -43,3 +43,4 @@ export type {
   ParameterInfo,
   WorkerInfo,
 } from './infos.js';
+export { Secret } from './secret.js';

@@ -7,6 +7,7 @@ import { leaseTests } from './store/leases.js';
 import { listTests } from './store/lists.js';
 import { identity } from './store/pin-changes.js';
 import { pinTests } from './store/pins.js';
+import { secretTests } from './store/secrets.js';
 
 export interface StoreUnderTest extends AsyncDisposable {
   readonly store: Store;
@@ -31,6 +32,7 @@ export function describeStore(name: string, make: () => Promise<StoreUnderTest>)
     describe('leases', () => leaseTests(context));
     describe('apps', () => appTests(context));
     describe('keys and tokens', () => keyTests(context));
+    describe('secrets', () => secretTests(context));
     describe('the store', () => storeTests(context));
   });
 }

@@ -266,6 +266,7 @@ export function classManifest(name: string, options: Partial<ClassManifest['opti
       isolation: null,
       onLoss: null,
       placement: {},
+      secrets: [],
       tags: [],
       metadata: {},
       ...options,

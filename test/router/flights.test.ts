@@ -9,7 +9,7 @@ import { account } from './harness.js';
 function parts() {
   const clock = new ManualClock();
   const wheel = new TimerWheel(clock, 10);
-  const request = (ms: number) => new OpenRequest({ account, role: 'call' }, ms, { clock, wheel });
+  const request = (ms: number) => new OpenRequest({ kind: 'client', account, role: 'call' }, ms, { clock, wheel });
   return { clock, flights: new Flights<string>(clock), request };
 }
 

@@ -9,6 +9,7 @@ import type { Logger } from '../../src/common/context.js';
 import type { HoldfastError } from '../../src/common/errors.js';
 import type { ClassManifest } from '../../src/common/manifest.js';
 import type { Channel } from '../../src/common/ports/channel.js';
+import type { Kms } from '../../src/common/ports/kms.js';
 import type { ObjectStore } from '../../src/common/ports/object-store.js';
 import type { Role, Store } from '../../src/common/ports/store.js';
 import { ControlStream } from '../../src/router/control-stream.js';
@@ -75,13 +76,14 @@ export class Harness implements AsyncDisposable {
     });
   }
 
-  addRouter(overrides: { store?: Store; accounts?: readonly string[] } = {}): RouterParts {
+  addRouter(overrides: { store?: Store; accounts?: readonly string[]; kms?: Kms } = {}): RouterParts {
     const router = createRouterParts({
       routerId: `router-${this.routers.length}`,
       accounts: [account],
       store: this.store,
       bus: this.connect(),
       objects: this.objects,
+      kms: null,
       clock: systemClock,
       random: systemRandom,
       log: quietLog,
@@ -164,7 +166,11 @@ export class ControlClient {
   static of(router: RouterParts, role: Role): ControlClient {
     const { left, right } = createChannelPair();
     const client = new ControlClient(left);
-    const end = { principal: { account, role }, authenticate: async () => undefined, onEnded: () => undefined };
+    const end = {
+      principal: { kind: 'client' as const, account, role },
+      authenticate: async () => undefined,
+      onEnded: () => undefined,
+    };
     new ControlStream({ ...router, operations: router }, end, right);
     return client;
   }

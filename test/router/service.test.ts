@@ -12,6 +12,7 @@ import { allRouterHeartbeatsSubject, logSubject } from '../../src/wire/subjects.
 import { createToken, mintWorkerToken } from '../../src/wire/token.js';
 import { type BusWorker, classManifest } from './bus-worker.js';
 import { account, ControlClient, Harness, quietLog, refusal, shortLeases } from './harness.js';
+import { testKms } from './test-kms.js';
 
 let cluster: Harness;
 let router: Router;
@@ -36,6 +37,7 @@ async function start(): Promise<Router> {
     store: cluster.store,
     bus: cluster.connect(),
     objects: cluster.objects,
+    kms: await testKms(),
     clock: systemClock,
     random: systemRandom,
     log: quietLog,
@@ -163,6 +165,42 @@ describe('tokens', () => {
     expect(await refusal(deployer.unary('CreateToken', unknownRole, limits))).toMatchObject({
       code: 'InvalidArgument',
     });
+  });
+});
+
+describe('secrets', () => {
+  const setToken = (transport: GrpcTransport): Promise<Uint8Array> => {
+    const ask = { name: 'TOKEN', variables: { TOKEN: 'plain-4711' }, mustBeNew: false, opId: 'operation' };
+    return transport.unary('SetSecret', proto.SetSecretRequest.encode(ask).finish(), limits);
+  };
+
+  it('go in by role deploy, are listed by name for all, and come out for workers alone', async () => {
+    const [deployer, caller] = [connect(await tokenOf('deploy')), connect(await tokenOf('call'))];
+    await setToken(deployer);
+    expect(await refusal(setToken(caller))).toMatchObject({ code: 'PermissionDenied' });
+    const list = await connect(await tokenOf('read')).unary('ListSecrets', new Uint8Array(), limits);
+    expect(proto.ListSecretsReply.decode(list).secrets).toMatchObject([{ name: 'TOKEN' }]);
+    expect(Buffer.from(list).includes('plain-4711')).toBe(false);
+    for (const method of ['DeleteSecret', 'RotateSecretKey'])
+      expect(await refusal(caller.unary(method, new Uint8Array(), limits))).toMatchObject({ code: 'PermissionDenied' });
+    for (const client of [deployer, caller])
+      expect(await refusal(client.unary('FetchSecrets', new Uint8Array(), limits))).toMatchObject({
+        code: 'PermissionDenied',
+        message: expect.stringContaining('workers only'),
+      });
+  });
+
+  it('come to the worker that has the instance, by its own token', async () => {
+    await cluster.publish([classManifest('Counter', { secrets: [{ name: 'TOKEN' }] })]);
+    await setToken(connect(await tokenOf('deploy')));
+    const made = await new ControlClient(connect(await tokenOf('deploy')).openRouter()).create('a', []);
+    const fresh = { id: 'unused', secret: new Uint8Array(32), createdAtMs: 0 };
+    const [key = fresh] = await cluster.store.keys.signingKeys(account, fresh);
+    const worker = connect(mintWorkerToken(key, { account, role: 'call', expiresAtMs: Date.now() + 60_000 }));
+    const { bootId = '' } = cluster.workers[0] ?? {};
+    const ask = { key: made.key, epoch: made.epoch, bootId };
+    const reply = await worker.unary('FetchSecrets', proto.FetchSecretsRequest.encode(ask).finish(), limits);
+    expect(proto.FetchSecretsReply.decode(reply).variables).toEqual({ TOKEN: 'plain-4711' });
   });
 });
 

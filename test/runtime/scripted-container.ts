@@ -103,6 +103,8 @@ export class ScriptedContainer implements ContainerProcess {
   /** TunnelOpen, TunnelData and the like that the worker sent here. */
   readonly frames: { readonly kind: FrameKind; readonly ref: number; readonly body: Buffer }[] = [];
   kills = 0;
+  /** What it was loaded with; null before. */
+  env: Readonly<Record<string, string>> | null = null;
   hasExited = false;
   onLoad: () => void = () => this.send(FrameKind.Loaded, {});
   onActivate: (slot: number) => void = (slot) => this.send(FrameKind.Activated, { slot });
@@ -198,6 +200,7 @@ export class ScriptedContainer implements ContainerProcess {
     const call = this.calls.find((made) => made.ref === ref);
     switch (kind) {
       case FrameKind.Load:
+        this.env = decodeBody(readBody(frame))['env'] as Record<string, string>;
         return this.onLoad();
       case FrameKind.Activate:
         this.slots.set(slot, String(decodeBody(readBody(frame))['id']));

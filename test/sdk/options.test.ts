@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { isHoldfastError } from '../../src/common/errors.js';
 import { resolveClassOptions, resolveMethodOptions } from '../../src/common/options.js';
+import { Secret } from '../../src/sdk/secret.js';
 
 function refusal(options: object): string {
   try {
@@ -28,6 +29,7 @@ describe('options of a class', () => {
       isolation: null,
       onLoss: null,
       placement: {},
+      secrets: [],
       tags: [],
       metadata: {},
     });
@@ -52,6 +54,18 @@ describe('options of a class', () => {
     });
     expect(resolved.tags).toEqual(['a', 'b']);
     expect(resolved.idleTimeoutMs).toBe(5_000);
+  });
+
+  test('of a secret only its name and the variables that it must have are kept', () => {
+    const secrets = [
+      Secret.fromName('HF_TOKEN'),
+      Secret.fromName('database', { requiredKeys: ['USER'] }),
+      { name: 'plain', value: 'never kept' } as { name: string },
+    ];
+    const kept = [{ name: 'HF_TOKEN' }, { name: 'database', requiredKeys: ['USER'] }, { name: 'plain' }];
+    expect(resolveClassOptions("class 'Model'", { secrets }).secrets).toEqual(kept);
+    for (const wrong of [[{ name: 'a b' }], [{ name: 'a', requiredKeys: ['b-c'] }], ['HF_TOKEN'], {}])
+      expect(refusal({ secrets: wrong })).toContain("'secrets'");
   });
 
   test('an option that is undefined counts as absent', () => {

@@ -38,6 +38,7 @@ import {
   type RemoteMethod,
   type ResourceOptions,
   type Retries,
+  Secret,
   type WorkerInfo,
 } from 'holdfast';
 
@@ -48,7 +49,13 @@ function check<_T extends true>(): void {
 
 const app = new App('types', { entry: import.meta.url, tags: ['a'], metadata: { any: [1, null] } });
 
-@app.cls({ cpu: 0.5, gpu: ['a100', 'h100'], retries: { maxRetries: 3 }, offerFilters: { price: { max: 2 } } })
+@app.cls({
+  secrets: [Secret.fromName('HF_TOKEN', { requiredKeys: ['HF_TOKEN'] })],
+  cpu: 0.5,
+  gpu: ['a100', 'h100'],
+  retries: { maxRetries: 3 },
+  offerFilters: { price: { max: 2 } },
+})
 export class Model {
   readonly #calls: string[] = [];
   readonly notMethod = 1;
@@ -275,3 +282,14 @@ export const methodOptions: MethodOptions = { concurrent: true };
 export const callOptions: CallOptions = { idempotencyKey: 'k' };
 const anyClass: Class = Model;
 void anyClass;
+
+async function _secrets(client: Client): Promise<void> {
+  const made: Secret = await Secret.create('HF_TOKEN', 'value', { client });
+  await Secret.set('database', { USER: 'u', PASSWORD: 'p' }, { baseUrl: 'localhost:7070' });
+  check<Equal<Secret['createdAt'], Date | null>>();
+  const all: Secret[] = await Secret.list({ client });
+  const { deleted } = await (all[0] ?? made).delete({ client });
+  check<Equal<typeof deleted, boolean>>();
+  // @ts-expect-error made by its static methods alone
+  new Secret('HF_TOKEN');
+}

@@ -6,6 +6,7 @@ import { createLmdbApps } from './lmdb-apps.js';
 import { LmdbDatabase } from './lmdb-database.js';
 import { createLmdbLeases } from './lmdb-leases.js';
 import { createLmdbPins } from './lmdb-pins.js';
+import { createLmdbSecrets } from './lmdb-secrets.js';
 
 /**
  * A store in a folder of this host, for one machine: all its processes may open it at once, each with the host's clock.
@@ -24,6 +25,7 @@ export function createLmdbStore(options: {
     leases: createLmdbLeases(database),
     apps: createLmdbApps(database),
     keys: createLmdbAccountKeys(database),
+    secrets: createLmdbSecrets(database),
     ping: () => database.read('ping', () => undefined),
     close: () => database.close(),
   };

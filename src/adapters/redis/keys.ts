@@ -13,6 +13,7 @@ export const redisKeys = {
   apps: (account: string) => `hf:apps:${escaped(account)}`,
   signingKeys: (account: string) => `hf:keys:${escaped(account)}`,
   tokens: (account: string) => `hf:keys:${escaped(account)}:tokens`,
+  secrets: (account: string) => `hf:sec:${escaped(account)}`,
 };
 
 function escaped(name: string): string {

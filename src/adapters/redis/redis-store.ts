@@ -6,6 +6,7 @@ import { createApps } from './apps.js';
 import { RedisConnection } from './connection.js';
 import { createLeases } from './leases.js';
 import { createPins } from './pins.js';
+import { createSecrets } from './secrets.js';
 
 /**
  * A store in Redis: one server, a Cluster, or behind Sentinels, as the url says.
@@ -24,6 +25,7 @@ export async function createRedisStore(options: {
     leases: createLeases(redis),
     apps: createApps(redis),
     keys: createAccountKeys(redis),
+    secrets: createSecrets(redis),
     ping: async () => {
       await redis.run('ping', (client) => client.ping());
     },

@@ -10,6 +10,7 @@ const files = {
   appPublish: 'app-publish.lua',
   appGet: 'app-get.lua',
   signingKeys: 'signing-keys.lua',
+  secretPut: 'secret-put.lua',
 } as const;
 
 export type ScriptName = keyof typeof files;

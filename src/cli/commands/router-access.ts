@@ -1,7 +1,5 @@
-import { HoldfastError, isHoldfastError } from '../../common/errors.js';
+import { HoldfastError } from '../../common/errors.js';
 import { coreOf } from '../../sdk/client.js';
-import type { ClientCore } from '../../sdk/client-core.js';
-import { unreachable } from '../../sdk/router-errors.js';
 import * as proto from '../../wire/gen/holdfast/v1/router.js';
 import { withClient } from './client-access.js';
 import type { CommandContext } from './command-context.js';
@@ -23,6 +21,11 @@ export const routerMethods = {
   drainWorker: { name: 'DrainWorker', request: proto.DrainWorkerRequest, reply: proto.DrainWorkerReply },
   createToken: { name: 'CreateToken', request: proto.CreateTokenRequest, reply: proto.CreateTokenReply },
   listTokens: { name: 'ListTokens', request: proto.ListTokensRequest, reply: proto.ListTokensReply },
+  rotateSecretKey: {
+    name: 'RotateSecretKey',
+    request: proto.RotateSecretKeyRequest,
+    reply: proto.RotateSecretKeyReply,
+  },
   revokeToken: { name: 'RevokeToken', request: proto.RevokeTokenRequest, reply: proto.RevokeTokenReply },
 } as const;
 
@@ -52,7 +55,8 @@ export async function withRouter<T>(
   return withClient(connection, (client) => {
     const core = coreOf(client);
     return work({
-      ask: (method, message, { timeoutMs = answerWithinMs } = {}) => ask(core, { method, message, timeoutMs, signal }),
+      ask: ({ name, request: of, reply }, request, { timeoutMs = answerWithinMs } = {}) =>
+        core.change(name, { request, of, reply }, { timeoutMs, signal }),
       close: (value, { force, timeoutMs }) =>
         core.close(
           { $case: 'close', value: { target: { $case: 'instance', value }, force } },
@@ -60,26 +64,6 @@ export async function withRouter<T>(
         ),
     });
   });
-}
-
-/** Once: what is asked here may change something. */
-async function ask<Request, Reply>(
-  core: ClientCore,
-  call: {
-    readonly method: RouterMethod<Request, Reply>;
-    readonly message: Request;
-    readonly timeoutMs: number;
-    readonly signal: AbortSignal;
-  },
-): Promise<Reply> {
-  const { method, message, timeoutMs, signal } = call;
-  const bytes = method.request.encode(message).finish();
-  try {
-    return method.reply.decode(await core.transport.unary(method.name, bytes, { timeoutMs, signal }));
-  } catch (e) {
-    // The words of gRPC for that say nothing to people.
-    throw isHoldfastError(e, 'Unavailable') && e.outcome === 'not-run' ? unreachable(core.endpoint, e) : e;
-  }
 }
 
 /** A field that the router always fills in. @throws Internal */

@@ -3,6 +3,7 @@ import type { Store } from '../../common/ports/store.js';
 import { openEmbeddedServices } from '../parts/embedded-services.js';
 import { defaultMaxContainers, hostOffer } from '../parts/host-offer.js';
 import { startRouterPart } from '../parts/router-part.js';
+import { openEmbeddedKms } from '../parts/secrets-kms.js';
 import { createToken } from '../parts/tokens.js';
 import { startWorkerPart } from '../parts/worker-part.js';
 
@@ -35,7 +36,8 @@ export async function startDevCluster(options: {
   try {
     const token = await freshToken(services.store);
     const leaseTimes = defaultLeaseTimes;
-    const router = await startRouterPart(services, { account, listen: options.listen, leaseTimes });
+    const kms = await openEmbeddedKms(options.folder);
+    const router = await startRouterPart(services, { account, listen: options.listen, leaseTimes, kms });
     closing.push(() => router.close());
     const worker = await startWorkerPart(services, {
       workerId: 'dev',

@@ -2,6 +2,7 @@ import { ulid } from 'ulid';
 import { systemClock, systemRandom } from '../../adapters/system/clock.js';
 import type { Logger } from '../../common/context.js';
 import type { LeaseTimes } from '../../common/lease.js';
+import type { Kms } from '../../common/ports/kms.js';
 import { createRouterMetrics } from '../../router/metrics.js';
 import { startRouter } from '../../router/router.js';
 import type { Services, TlsFiles } from './services.js';
@@ -19,6 +20,8 @@ export interface RouterPartConfig {
   readonly http?: string;
   readonly tls?: TlsFiles;
   readonly leaseTimes: LeaseTimes;
+  /** Of the account's secrets; null: they cannot be used. */
+  readonly kms: Kms | null;
   /** Default: nowhere. */
   readonly log?: Logger;
 }
@@ -42,6 +45,7 @@ export async function startRouterPart(services: Services, config: RouterPartConf
     store: services.store,
     bus: services.bus,
     objects: services.objects,
+    kms: config.kms,
     clock: systemClock,
     random: systemRandom,
     log: config.log ?? silent,

@@ -5,6 +5,7 @@ import { defaultLeaseTimes } from '../../common/lease.js';
 import { openEmbeddedServices } from '../parts/embedded-services.js';
 import { defaultMaxContainers, hostOffer } from '../parts/host-offer.js';
 import { startRouterPart } from '../parts/router-part.js';
+import { openEmbeddedKms } from '../parts/secrets-kms.js';
 import { createToken } from '../parts/tokens.js';
 import { startWorkerPart } from '../parts/worker-part.js';
 import { type ClusterBackend, testAccount } from './cluster-backend.js';
@@ -24,6 +25,7 @@ export async function openEmbeddedBackend(plan: ClusterPlan): Promise<ClusterBac
   };
   try {
     const services = openEmbeddedServices(folder);
+    const kms = await openEmbeddedKms(folder);
     const own = () => ({ ...services, bus: services.hub.connect() });
     return {
       natsUrl: null,
@@ -31,7 +33,7 @@ export async function openEmbeddedBackend(plan: ClusterPlan): Promise<ClusterBac
       createToken: async () =>
         (await createToken(services.store, { account: testAccount, role: 'deploy', label: 'testing' })).token,
       startRouter: async (id) => {
-        const config = { routerId: id, account: testAccount, listen, leaseTimes: defaultLeaseTimes };
+        const config = { routerId: id, account: testAccount, listen, leaseTimes: defaultLeaseTimes, kms };
         const router = await startRouterPart(own(), config);
         return embeddedPart(id, router.address, { stop: () => router.close(), abandon: () => router.close() });
       },

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../adapters/system/clock.js';
 import { HoldfastError } from '../../common/errors.js';
 import { openStore } from '../open-store.js';
+import { makeMasterKeyFile } from '../parts/secrets-kms.js';
 import { createToken } from '../parts/tokens.js';
 import { type Child, startChild } from './child.js';
 import { type ClusterBackend, testAccount } from './cluster-backend.js';
@@ -74,8 +75,8 @@ class RealBackend implements ClusterBackend {
     }
   }
 
-  startRouter(id: string): Promise<ClusterPart> {
-    return this.#start('router', id, []);
+  async startRouter(id: string): Promise<ClusterPart> {
+    return this.#start('router', id, ['--master-key-file', await makeMasterKeyFile(this.#folder)]);
   }
 
   async startWorker({ id, offer = {}, maxContainers }: WorkerSetting & { readonly id: string }): Promise<ClusterPart> {

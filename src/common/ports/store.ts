@@ -2,6 +2,7 @@ import type { BootId, InstanceKey } from '../ids.js';
 import type { LeaseRecord, LeaseState } from '../lease.js';
 import type { DeploymentRecord } from '../manifest.js';
 import type { Pin, PinChange, PinChangeResult } from '../pin.js';
+import type { WrappedKey } from './kms.js';
 
 /**
  * What must outlive every process. Each operation has a deadline of its own and then rejects with `Unavailable`, outcome
@@ -12,6 +13,7 @@ export interface Store {
   readonly leases: LeaseStore;
   readonly apps: AppStore;
   readonly keys: KeyStore;
+  readonly secrets: SecretStore;
   /** Resolves when the store answers. @throws Unavailable */
   ping(): Promise<void>;
   close(): Promise<void>;
@@ -92,4 +94,31 @@ export interface KeyStore {
   listTokens(account: string): Promise<TokenRecord[]>;
   /** False where there was none. */
   deleteToken(account: string, id: string): Promise<boolean>;
+}
+
+/** A secret as it is kept: nothing in it can be read without the master key. */
+export interface SecretRecord {
+  readonly account: string;
+  readonly name: string;
+  /** Of the change that made this record. */
+  readonly revision: string;
+  readonly createdAtMs: number;
+  readonly updatedAtMs: number;
+  readonly wrappedKey: WrappedKey;
+  readonly sealed: Uint8Array;
+}
+
+/** `applied`: now or, by its revision, before. Otherwise what stands instead. */
+export type SecretChangeResult =
+  | { readonly applied: true }
+  | { readonly applied: false; readonly record: SecretRecord | null };
+
+export interface SecretStore {
+  get(account: string, name: string): Promise<SecretRecord | null>;
+  /** One compare-and-set. @param expected revision that stands; null: there is none */
+  put(record: SecretRecord, expected: string | null): Promise<SecretChangeResult>;
+  /** By name. */
+  list(account: string): Promise<SecretRecord[]>;
+  /** False where there was none. */
+  delete(account: string, name: string): Promise<boolean>;
 }

@@ -318,6 +318,68 @@ export interface RevokeTokenReply {
   revoked: boolean;
 }
 
+export interface SetSecretRequest {
+  name: string;
+  /** Environment variables by name. */
+  variables: { [key: string]: string };
+  /** AlreadyExists where the name is taken. */
+  mustBeNew: boolean;
+  /** Chosen by the client, the same when it asks again. */
+  opId: string;
+}
+
+export interface SetSecretRequest_VariablesEntry {
+  key: string;
+  value: string;
+}
+
+export interface SecretView {
+  name: string;
+  createdAtMs: number;
+  updatedAtMs: number;
+}
+
+export interface ListSecretsRequest {
+}
+
+export interface ListSecretsReply {
+  secrets: SecretView[];
+}
+
+export interface DeleteSecretRequest {
+  name: string;
+}
+
+export interface DeleteSecretReply {
+  deleted: boolean;
+}
+
+export interface RotateSecretKeyRequest {
+}
+
+export interface RotateSecretKeyReply {
+  /** Of the master key that wraps all of them now. */
+  keyId: string;
+  rewrapped: number;
+  secrets: number;
+}
+
+/** All secrets that the class of an instance names, for the container that will run it. */
+export interface FetchSecretsRequest {
+  key: string;
+  epoch: number;
+  bootId: string;
+}
+
+export interface FetchSecretsReply {
+  variables: { [key: string]: string };
+}
+
+export interface FetchSecretsReply_VariablesEntry {
+  key: string;
+  value: string;
+}
+
 function createBaseControlBatch(): ControlBatch {
   return { requests: [], closeError: Buffer.alloc(0) };
 }
@@ -3974,6 +4036,802 @@ export const RevokeTokenReply: MessageFns<RevokeTokenReply> = {
   },
 };
 
+function createBaseSetSecretRequest(): SetSecretRequest {
+  return { name: "", variables: {}, mustBeNew: false, opId: "" };
+}
+
+export const SetSecretRequest: MessageFns<SetSecretRequest> = {
+  encode(message: SetSecretRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    globalThis.Object.entries(message.variables).forEach(([key, value]: [string, string]) => {
+      SetSecretRequest_VariablesEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
+    });
+    if (message.mustBeNew !== false) {
+      writer.uint32(24).bool(message.mustBeNew);
+    }
+    if (message.opId !== "") {
+      writer.uint32(34).string(message.opId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetSecretRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetSecretRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = SetSecretRequest_VariablesEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.variables[entry2.key] = entry2.value;
+            }
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.mustBeNew = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.opId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SetSecretRequest>, I>>(base?: I): SetSecretRequest {
+    return SetSecretRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetSecretRequest>, I>>(object: I): SetSecretRequest {
+    const message = createBaseSetSecretRequest();
+    message.name = object.name ?? "";
+    message.variables = (globalThis.Object.entries(object.variables ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.mustBeNew = object.mustBeNew ?? false;
+    message.opId = object.opId ?? "";
+    return message;
+  },
+};
+
+function createBaseSetSecretRequest_VariablesEntry(): SetSecretRequest_VariablesEntry {
+  return { key: "", value: "" };
+}
+
+export const SetSecretRequest_VariablesEntry: MessageFns<SetSecretRequest_VariablesEntry> = {
+  encode(message: SetSecretRequest_VariablesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetSecretRequest_VariablesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetSecretRequest_VariablesEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SetSecretRequest_VariablesEntry>, I>>(base?: I): SetSecretRequest_VariablesEntry {
+    return SetSecretRequest_VariablesEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetSecretRequest_VariablesEntry>, I>>(
+    object: I,
+  ): SetSecretRequest_VariablesEntry {
+    const message = createBaseSetSecretRequest_VariablesEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseSecretView(): SecretView {
+  return { name: "", createdAtMs: 0, updatedAtMs: 0 };
+}
+
+export const SecretView: MessageFns<SecretView> = {
+  encode(message: SecretView, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.createdAtMs !== 0) {
+      writer.uint32(16).int64(message.createdAtMs);
+    }
+    if (message.updatedAtMs !== 0) {
+      writer.uint32(24).int64(message.updatedAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SecretView {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSecretView();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.createdAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.updatedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SecretView>, I>>(base?: I): SecretView {
+    return SecretView.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SecretView>, I>>(object: I): SecretView {
+    const message = createBaseSecretView();
+    message.name = object.name ?? "";
+    message.createdAtMs = object.createdAtMs ?? 0;
+    message.updatedAtMs = object.updatedAtMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseListSecretsRequest(): ListSecretsRequest {
+  return {};
+}
+
+export const ListSecretsRequest: MessageFns<ListSecretsRequest> = {
+  encode(_: ListSecretsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSecretsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSecretsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListSecretsRequest>, I>>(base?: I): ListSecretsRequest {
+    return ListSecretsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListSecretsRequest>, I>>(_: I): ListSecretsRequest {
+    const message = createBaseListSecretsRequest();
+    return message;
+  },
+};
+
+function createBaseListSecretsReply(): ListSecretsReply {
+  return { secrets: [] };
+}
+
+export const ListSecretsReply: MessageFns<ListSecretsReply> = {
+  encode(message: ListSecretsReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.secrets) {
+      SecretView.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSecretsReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSecretsReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.secrets.push(SecretView.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListSecretsReply>, I>>(base?: I): ListSecretsReply {
+    return ListSecretsReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListSecretsReply>, I>>(object: I): ListSecretsReply {
+    const message = createBaseListSecretsReply();
+    message.secrets = object.secrets?.map((e) => SecretView.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDeleteSecretRequest(): DeleteSecretRequest {
+  return { name: "" };
+}
+
+export const DeleteSecretRequest: MessageFns<DeleteSecretRequest> = {
+  encode(message: DeleteSecretRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteSecretRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteSecretRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<DeleteSecretRequest>, I>>(base?: I): DeleteSecretRequest {
+    return DeleteSecretRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DeleteSecretRequest>, I>>(object: I): DeleteSecretRequest {
+    const message = createBaseDeleteSecretRequest();
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseDeleteSecretReply(): DeleteSecretReply {
+  return { deleted: false };
+}
+
+export const DeleteSecretReply: MessageFns<DeleteSecretReply> = {
+  encode(message: DeleteSecretReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.deleted !== false) {
+      writer.uint32(8).bool(message.deleted);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteSecretReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteSecretReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.deleted = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<DeleteSecretReply>, I>>(base?: I): DeleteSecretReply {
+    return DeleteSecretReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DeleteSecretReply>, I>>(object: I): DeleteSecretReply {
+    const message = createBaseDeleteSecretReply();
+    message.deleted = object.deleted ?? false;
+    return message;
+  },
+};
+
+function createBaseRotateSecretKeyRequest(): RotateSecretKeyRequest {
+  return {};
+}
+
+export const RotateSecretKeyRequest: MessageFns<RotateSecretKeyRequest> = {
+  encode(_: RotateSecretKeyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateSecretKeyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateSecretKeyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RotateSecretKeyRequest>, I>>(base?: I): RotateSecretKeyRequest {
+    return RotateSecretKeyRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RotateSecretKeyRequest>, I>>(_: I): RotateSecretKeyRequest {
+    const message = createBaseRotateSecretKeyRequest();
+    return message;
+  },
+};
+
+function createBaseRotateSecretKeyReply(): RotateSecretKeyReply {
+  return { keyId: "", rewrapped: 0, secrets: 0 };
+}
+
+export const RotateSecretKeyReply: MessageFns<RotateSecretKeyReply> = {
+  encode(message: RotateSecretKeyReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.keyId !== "") {
+      writer.uint32(10).string(message.keyId);
+    }
+    if (message.rewrapped !== 0) {
+      writer.uint32(16).int32(message.rewrapped);
+    }
+    if (message.secrets !== 0) {
+      writer.uint32(24).int32(message.secrets);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateSecretKeyReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateSecretKeyReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.keyId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.rewrapped = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.secrets = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RotateSecretKeyReply>, I>>(base?: I): RotateSecretKeyReply {
+    return RotateSecretKeyReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RotateSecretKeyReply>, I>>(object: I): RotateSecretKeyReply {
+    const message = createBaseRotateSecretKeyReply();
+    message.keyId = object.keyId ?? "";
+    message.rewrapped = object.rewrapped ?? 0;
+    message.secrets = object.secrets ?? 0;
+    return message;
+  },
+};
+
+function createBaseFetchSecretsRequest(): FetchSecretsRequest {
+  return { key: "", epoch: 0, bootId: "" };
+}
+
+export const FetchSecretsRequest: MessageFns<FetchSecretsRequest> = {
+  encode(message: FetchSecretsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(16).int64(message.epoch);
+    }
+    if (message.bootId !== "") {
+      writer.uint32(26).string(message.bootId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FetchSecretsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFetchSecretsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.bootId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FetchSecretsRequest>, I>>(base?: I): FetchSecretsRequest {
+    return FetchSecretsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FetchSecretsRequest>, I>>(object: I): FetchSecretsRequest {
+    const message = createBaseFetchSecretsRequest();
+    message.key = object.key ?? "";
+    message.epoch = object.epoch ?? 0;
+    message.bootId = object.bootId ?? "";
+    return message;
+  },
+};
+
+function createBaseFetchSecretsReply(): FetchSecretsReply {
+  return { variables: {} };
+}
+
+export const FetchSecretsReply: MessageFns<FetchSecretsReply> = {
+  encode(message: FetchSecretsReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    globalThis.Object.entries(message.variables).forEach(([key, value]: [string, string]) => {
+      FetchSecretsReply_VariablesEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FetchSecretsReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFetchSecretsReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            const entry1 = FetchSecretsReply_VariablesEntry.decode(reader, reader.uint32());
+            if (entry1.value !== undefined) {
+              message.variables[entry1.key] = entry1.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FetchSecretsReply>, I>>(base?: I): FetchSecretsReply {
+    return FetchSecretsReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FetchSecretsReply>, I>>(object: I): FetchSecretsReply {
+    const message = createBaseFetchSecretsReply();
+    message.variables = (globalThis.Object.entries(object.variables ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseFetchSecretsReply_VariablesEntry(): FetchSecretsReply_VariablesEntry {
+  return { key: "", value: "" };
+}
+
+export const FetchSecretsReply_VariablesEntry: MessageFns<FetchSecretsReply_VariablesEntry> = {
+  encode(message: FetchSecretsReply_VariablesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FetchSecretsReply_VariablesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFetchSecretsReply_VariablesEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FetchSecretsReply_VariablesEntry>, I>>(
+    base?: I,
+  ): FetchSecretsReply_VariablesEntry {
+    return FetchSecretsReply_VariablesEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FetchSecretsReply_VariablesEntry>, I>>(
+    object: I,
+  ): FetchSecretsReply_VariablesEntry {
+    const message = createBaseFetchSecretsReply_VariablesEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
 /**
  * The control plane as SDKs and the CLI see it. Metadata of every call: `authorization: Bearer <token>`.
  * A failed call has gRPC status and, in trailing metadata `holdfast-error-bin`, a WireError in msgpack.
@@ -4090,6 +4948,55 @@ export const RouterService = {
     responseSerialize: (value: RevokeTokenReply): Buffer => Buffer.from(RevokeTokenReply.encode(value).finish()),
     responseDeserialize: (value: Buffer): RevokeTokenReply => RevokeTokenReply.decode(value),
   },
+  /** Secrets: values go in, and come out to workers only. */
+  setSecret: {
+    path: "/holdfast.v1.Router/SetSecret" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SetSecretRequest): Buffer => Buffer.from(SetSecretRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SetSecretRequest => SetSecretRequest.decode(value),
+    responseSerialize: (value: SecretView): Buffer => Buffer.from(SecretView.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SecretView => SecretView.decode(value),
+  },
+  listSecrets: {
+    path: "/holdfast.v1.Router/ListSecrets" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListSecretsRequest): Buffer => Buffer.from(ListSecretsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListSecretsRequest => ListSecretsRequest.decode(value),
+    responseSerialize: (value: ListSecretsReply): Buffer => Buffer.from(ListSecretsReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListSecretsReply => ListSecretsReply.decode(value),
+  },
+  deleteSecret: {
+    path: "/holdfast.v1.Router/DeleteSecret" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DeleteSecretRequest): Buffer => Buffer.from(DeleteSecretRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DeleteSecretRequest => DeleteSecretRequest.decode(value),
+    responseSerialize: (value: DeleteSecretReply): Buffer => Buffer.from(DeleteSecretReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DeleteSecretReply => DeleteSecretReply.decode(value),
+  },
+  rotateSecretKey: {
+    path: "/holdfast.v1.Router/RotateSecretKey" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RotateSecretKeyRequest): Buffer =>
+      Buffer.from(RotateSecretKeyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RotateSecretKeyRequest => RotateSecretKeyRequest.decode(value),
+    responseSerialize: (value: RotateSecretKeyReply): Buffer =>
+      Buffer.from(RotateSecretKeyReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RotateSecretKeyReply => RotateSecretKeyReply.decode(value),
+  },
+  /** Needs the token of a worker, to which this instance is placed. */
+  fetchSecrets: {
+    path: "/holdfast.v1.Router/FetchSecrets" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: FetchSecretsRequest): Buffer => Buffer.from(FetchSecretsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FetchSecretsRequest => FetchSecretsRequest.decode(value),
+    responseSerialize: (value: FetchSecretsReply): Buffer => Buffer.from(FetchSecretsReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): FetchSecretsReply => FetchSecretsReply.decode(value),
+  },
 } as const;
 
 export interface RouterServer extends UntypedServiceImplementation {
@@ -4107,6 +5014,13 @@ export interface RouterServer extends UntypedServiceImplementation {
   createToken: handleUnaryCall<CreateTokenRequest, CreateTokenReply>;
   listTokens: handleUnaryCall<ListTokensRequest, ListTokensReply>;
   revokeToken: handleUnaryCall<RevokeTokenRequest, RevokeTokenReply>;
+  /** Secrets: values go in, and come out to workers only. */
+  setSecret: handleUnaryCall<SetSecretRequest, SecretView>;
+  listSecrets: handleUnaryCall<ListSecretsRequest, ListSecretsReply>;
+  deleteSecret: handleUnaryCall<DeleteSecretRequest, DeleteSecretReply>;
+  rotateSecretKey: handleUnaryCall<RotateSecretKeyRequest, RotateSecretKeyReply>;
+  /** Needs the token of a worker, to which this instance is placed. */
+  fetchSecrets: handleUnaryCall<FetchSecretsRequest, FetchSecretsReply>;
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | undefined;

@@ -1,0 +1,35 @@
+import { HoldfastError } from '../../common/errors.js';
+import { describeIdentity, type InstanceKey } from '../../common/ids.js';
+import type { FetchSecretsReply, FetchSecretsRequest } from '../../wire/gen/holdfast/v1/router.js';
+import type { Deployments } from '../deployments.js';
+import type { Pins } from '../pins.js';
+import type { Request } from '../request.js';
+import type { Secrets } from './secrets.js';
+
+/**
+ * What the class of an instance names, for the worker to which its pin gives it: no worker learns secrets of what runs
+ * elsewhere. @throws NotFound naming what is missing, PermissionDenied
+ */
+export async function fetchSecrets(
+  parts: { readonly pins: Pins; readonly deployments: Deployments; readonly secrets: Secrets },
+  { key, epoch, bootId }: FetchSecretsRequest,
+  request: Request,
+): Promise<FetchSecretsReply> {
+  const pin = await parts.pins.read(key as InstanceKey, request);
+  const isHere =
+    pin !== null &&
+    pin.identity.account === request.account &&
+    (pin.state === 'placing' || pin.state === 'active') &&
+    pin.bootId === bootId &&
+    pin.epoch === epoch;
+  if (!isHere) {
+    throw new HoldfastError(
+      'PermissionDenied',
+      `boot ${bootId} asks for secrets of an instance that is not placed on it`,
+    );
+  }
+  const { app, className } = pin.identity;
+  const { manifest } = await parts.deployments.lookup(request.account, app, pin.deployment);
+  const references = manifest.classes[className]?.options.secrets ?? [];
+  return { variables: { ...(await parts.secrets.variables(describeIdentity(pin.identity), references, request)) } };
+}
