@@ -7,6 +7,7 @@ import { systemRandom } from '../../adapters/system/clock.js';
 import type { Kms } from '../../common/ports/kms.js';
 
 const variable = 'HOLDFAST_MASTER_KEY';
+const draftBytes = 8;
 
 /** Where the operator keeps the master keys; null: nowhere, so that this router keeps no secrets. */
 export function masterKeySource(file: string | undefined, env: NodeJS.ProcessEnv): MasterKeySource | null {
@@ -30,7 +31,7 @@ export async function openEmbeddedKms(folder: string): Promise<Kms> {
 export async function makeMasterKeyFile(folder: string): Promise<string> {
   const path = join(folder, 'master-key');
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const draft = `${path}.${process.pid}`;
+  const draft = `${path}.${randomBytes(draftBytes).toString('hex')}`;
   await writeFile(draft, `${randomBytes(masterKeyBytes).toString('base64')}\n`, { mode: 0o600 });
   try {
     await link(draft, path);
