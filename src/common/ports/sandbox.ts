@@ -8,7 +8,7 @@ import type { ContainerExit } from './container.js';
 export interface IsolationBackend {
   readonly kind: 'bubblewrap' | 'gvisor';
   /**
-   * Whether this host can isolate, tried with a real process; a few milliseconds, so once at the start of a worker.
+   * Whether this host can isolate, tried with a real process; some 100 milliseconds, so once at the start of a worker.
    * @throws SandboxUnavailable, naming what is missing and the command that installs it
    */
   check(): Promise<void>;

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
@@ -192,10 +192,11 @@ export class Bubblewrap implements IsolationBackend {
     if (arch === null) return;
     this.#host = readHostView();
     await mkdir(join(this.#folder, 'scratch'), { recursive: true, mode: 0o700 });
-    await mkdir(join(this.#folder, 'templates'), { recursive: true, mode: 0o700 });
     await mkdir(stage, { recursive: true, mode: 0o755 });
     await writeFile(this.#filterFile, seccompFilter(arch));
-    this.#templates = new ScratchTemplates(join(this.#folder, 'templates'), this.#host);
+    // Its own: sandboxes and class containers of a boot may have a backend each.
+    const templates = await mkdtemp(join(this.#folder, 'templates-'));
+    this.#templates = new ScratchTemplates(templates, this.#host);
   }
 
   #randomNumber(): number {
