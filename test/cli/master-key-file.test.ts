@@ -5,18 +5,23 @@ import { expect, it } from 'vitest';
 import { makeMasterKeyFile } from '../../src/cli/parts/secrets-kms.js';
 
 it('a master key file is made once, however many routers of one program want it at the same time', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'holdfast-keys-'));
+  const home = await mkdtemp(join(tmpdir(), 'holdfast-keys-'));
   try {
-    const paths = await Promise.all(Array.from({ length: 8 }, () => makeMasterKeyFile(folder)));
-    const [path] = paths;
-    if (path === undefined) throw new Error('there is a path');
+    for (let round = 0; round < 30; round += 1) {
+      const folder = join(home, String(round));
+      const made = Array.from({ length: 8 }, async (_, i) => {
+        for (let turn = 0; turn < i; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+        return makeMasterKeyFile(folder);
+      });
+      expect(new Set(await Promise.all(made))).toEqual(new Set([join(folder, 'master-key')]));
+      expect(await readdir(folder)).toEqual(['master-key']);
+    }
+    const path = join(home, '0', 'master-key');
     const key = await readFile(path, 'utf8');
-    expect(new Set(paths).size).toBe(1);
-    expect(await readdir(folder)).toEqual(['master-key']);
     expect((await stat(path)).mode & 0o777).toBe(0o600);
-    await makeMasterKeyFile(folder);
+    await makeMasterKeyFile(join(home, '0'));
     expect(await readFile(path, 'utf8')).toBe(key);
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await rm(home, { recursive: true, force: true });
   }
 });
