@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import type { Guest, GuestProcess } from '../../../src/common/ports/guest.js';
+import { isolatedTest as test } from '../../isolated-test.js';
 import { environment, run, type StartedGuest, startGuest } from './start-guest.js';
 
 let started: StartedGuest;

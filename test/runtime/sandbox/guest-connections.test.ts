@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect } from 'vitest';
+import { isolatedTest as test } from '../../isolated-test.js';
 import { environment, run, type StartedGuest, startGuest } from './start-guest.js';
 
 let started: StartedGuest;

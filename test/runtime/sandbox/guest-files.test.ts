@@ -4,8 +4,9 @@ import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSyn
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect } from 'vitest';
 import type { Guest } from '../../../src/common/ports/guest.js';
+import { isolatedTest as test } from '../../isolated-test.js';
 import { run, type StartedGuest, startGuest } from './start-guest.js';
 
 let started: StartedGuest;

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { expect, test } from 'vitest';
+import { expect } from 'vitest';
+import { isolatedTest as test } from '../../isolated-test.js';
 
 test('seconds of the fuzzer find nothing in the guest agent', () => {
   const seed = String(Math.floor(Math.random() * 1e9));

@@ -10,6 +10,7 @@ import { isHoldfastError } from '../../../src/common/errors.js';
 import type { Guest } from '../../../src/common/ports/guest.js';
 import { openGuest } from '../../../src/runtime/sandbox/guest-client.js';
 import { GuestAnswer, type GuestRequest } from '../../../src/runtime/sandbox/guest-frames.js';
+import { isolatedTest } from '../../isolated-test.js';
 import { environment, run, startIsolated } from './start-guest.js';
 
 let folder: string;
@@ -218,7 +219,7 @@ const sameUser = [0xff, 0xff, 0xff, 0xff];
 const sleep = Buffer.from(['/bin/sleep', '600', ''].join('\0'));
 
 describe('an agent whose worker sends what it should not', () => {
-  test.each<[string, Buffer]>([
+  isolatedTest.each<[string, Buffer]>([
     ['bytes that are no frame', Buffer.alloc(100, 'garbage')],
     ['a gigantic length', Buffer.from([0xff, 0xff, 0xff, 0x7f, 1, 1, 0, 0, 0])],
     ['a length below the least', Buffer.from([0, 0, 0, 0, 1, 1, 0, 0, 0])],
@@ -257,7 +258,7 @@ describe('an agent whose worker sends what it should not', () => {
     expect((await exited)[0]).not.toBe(0);
   });
 
-  test('waits for the other half of a frame, and ends with its link', async () => {
+  isolatedTest('waits for the other half of a frame, and ends with its link', async () => {
     await using isolated = await startIsolated(['/run/holdfast-guest']);
     const exited = once(isolated.bubblewrap, 'exit');
     const guest = await openGuest(isolated.link);
@@ -267,7 +268,7 @@ describe('an agent whose worker sends what it should not', () => {
     expect(await guest.closed).toMatchObject({ code: 'Unavailable' });
   });
 
-  test('goes on with follow-ups of what is over', async () => {
+  isolatedTest('goes on with follow-ups of what is over', async () => {
     await using isolated = await startIsolated(['/run/holdfast-guest']);
     const guest = await openGuest(isolated.link);
     for (const kind of [2, 3, 4, 5, 6]) {

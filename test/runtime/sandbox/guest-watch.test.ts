@@ -1,7 +1,8 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect } from 'vitest';
 import type { GuestChange } from '../../../src/common/ports/guest.js';
+import { isolatedTest as test } from '../../isolated-test.js';
 import { run, type StartedGuest, startGuest } from './start-guest.js';
 
 let started: StartedGuest;
