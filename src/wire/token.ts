@@ -29,7 +29,8 @@ export function createToken(
   const { account, role, label, createdAtMs } = token;
   if (!part.test(account))
     throw new HoldfastError('InvalidArgument', `'${account}' is no account: use letters, digits, - and _`);
-  const id = Buffer.from(random.bytes(9)).toString('base64url');
+  // Hex: people type it on command lines, where a leading dash would begin an option.
+  const id = Buffer.from(random.bytes(8)).toString('hex');
   const secret = Buffer.from(random.bytes(32)).toString('base64url');
   const record = { id, account, role, secretSha256: sha256(secret).toString('hex'), createdAtMs, label };
   return { text: `hft.${account}.${id}.${secret}`, record };

@@ -155,6 +155,14 @@ describe('a token', () => {
     );
   });
 
+  it('of a client has an id that no command line takes for an option, whatever its bytes', () => {
+    const same = (byte: number) => ({ next: () => 0.5, bytes: (count: number) => new Uint8Array(count).fill(byte) });
+    for (let byte = 0; byte < 256; byte++) {
+      const { record } = createToken(same(byte), { account: 'main', role: 'call', label: '', createdAtMs: 5 });
+      expect(record.id).toMatch(/^[a-z0-9]{16}$/);
+    }
+  });
+
   it('of a worker holds until its time, for its account and role alone', () => {
     const text = mintWorkerToken(current, { account: 'main', role: 'call', expiresAtMs: 100 });
     const verifyText = (altered: string, nowMs = 99) => {
