@@ -1,5 +1,5 @@
 import { systemClock } from '../../src/adapters/system/clock.js';
-import type { HoldfastError } from '../../src/common/errors.js';
+import { type HoldfastError, isHoldfastError } from '../../src/common/errors.js';
 import { type BootId, type InstanceKey, instanceKey, type WorkerId } from '../../src/common/ids.js';
 import type { ClassManifest } from '../../src/common/manifest.js';
 import { type Pin, type PinState, pinChange } from '../../src/common/pin.js';
@@ -78,7 +78,10 @@ export class BusWorker {
     worker.#subscriptions.push(bus.subscribe(heartbeatRequestSubject(account), () => worker.beat()));
     worker.#loops = [
       worker.#every(leaseTtlMs / 4, worker.#ended.signal, async () => {
-        await store.leases.renew(bootId, leaseTtlMs);
+        await store.leases.renew(bootId, leaseTtlMs).catch((error: unknown) => {
+          // The next renewal is soon, as a worker's is.
+          if (!isHoldfastError(error) || !error.retryable) throw error;
+        });
       }),
       worker.#every(250, worker.#beats.signal, async () => worker.beat()),
     ];
