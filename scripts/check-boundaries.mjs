@@ -19,8 +19,12 @@ const directions = {
   cli: ['common', 'wire', 'adapters', 'sdk', 'router', 'runtime', 'cli'],
 };
 
-/** A file that composes real parts -> the one folder that it may import besides. */
-const compositions = { 'src/sdk/default-client.ts': 'src/adapters/system/' };
+/** A file that composes real parts -> the one folder or file that it may import besides. */
+const compositions = {
+  'src/sdk/default-client.ts': 'src/adapters/system/',
+  // `sandbox.local()` is a worker's half of a session without a worker.
+  'src/sdk/local/local-session.ts': 'src/cli/parts/local-sandbox.js',
+};
 
 /** Package or module -> the only folder of src that may import it. */
 const clients = [

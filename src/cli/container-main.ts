@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { pathToFileURL } from 'node:url';
 import { systemClock } from '../adapters/system/clock.js';
+import { loadBundle } from '../runtime/container/load-bundle.js';
 import { outboundSocketPath, routeOutbound } from '../runtime/container/outbound-route.js';
 import { runContainer } from '../runtime/container/run-container.js';
 import { proxyVariables } from '../runtime/outbound/proxy-variables.js';
@@ -10,6 +11,7 @@ import { sendReady } from '../runtime/process/ready-signal.js';
 import { findClass, useContainerTransport } from '../sdk/container-hooks.js';
 import * as sdk from '../sdk/index.js';
 import { busyPolled } from '../wire/busy-poll.js';
+import type { LoadBody } from '../wire/frames.js';
 import { SocketChannel } from '../wire/socket-channel.js';
 import { rehearse } from './rehearsal.js';
 
@@ -20,10 +22,11 @@ Object.defineProperty(globalThis, Symbol.for('holdfast.container'), { value: sdk
 
 const parts = {
   resolveClass: findClass,
-  loader: {
-    setEnv: (env: Readonly<Record<string, string>>) => void Object.assign(process.env, env),
-    importBundle: (path: string) => import(pathToFileURL(path).href),
-  },
+  load: (body: LoadBody) =>
+    loadBundle(body, {
+      setEnv: (env) => void Object.assign(process.env, env),
+      importBundle: (path) => import(pathToFileURL(path).href),
+    }),
   clock: systemClock,
 };
 await rehearse(parts);

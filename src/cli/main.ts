@@ -2,6 +2,7 @@
 import { type Command, CommanderError } from 'commander';
 import { systemClock } from '../adapters/system/clock.js';
 import { HoldfastError } from '../common/errors.js';
+import { CommandExit } from './commands/sandbox/command-exit.js';
 import { reportError } from './output/errors.js';
 import { exitCodeOf, exitCodes } from './output/exit-codes.js';
 import { createTerminal, type Terminal } from './output/terminal.js';
@@ -34,6 +35,7 @@ async function run(program: Command, terminal: Terminal): Promise<number> {
   } catch (e) {
     const error = e instanceof CommanderError ? usageError(e, program) : e;
     if (error === null) return e instanceof CommanderError && e.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    if (e instanceof CommandExit) return e.exitCode;
     reportError(error, terminal, { json: process.argv.includes('--json') });
     return exitCodeOf(error);
   }

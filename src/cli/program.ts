@@ -15,6 +15,7 @@ import { registerInspect } from './commands/inspect.js';
 import { registerLogs } from './commands/logs.js';
 import { registerPs } from './commands/ps.js';
 import { registerRouter } from './commands/router.js';
+import { registerSandbox } from './commands/sandbox/sandbox.js';
 import { registerSecret } from './commands/secret.js';
 import { registerToken } from './commands/token.js';
 import { registerVersion } from './commands/version.js';
@@ -30,6 +31,7 @@ const groups: readonly (readonly [
     'Instances:',
     [registerCall, registerPs, registerInspect, registerLogs, registerHandle, registerAttach, registerClose],
   ],
+  ['Sandboxes:', [registerSandbox]],
   ['Data:', [registerSecret]],
   ['Cluster:', [registerRouter, registerWorker, registerWorkers, registerApps, registerDrain, registerToken]],
   ['Other:', [registerDoctor, registerVersion, registerExitCodes]],
@@ -48,7 +50,7 @@ const always = { validateStream: false } as const;
 /** The command line; nothing heavy is loaded before a command runs. It throws what goes wrong and never exits. */
 export function createProgram(context: CommandContext): Command {
   const program = new Command('holdfast')
-    .description('Stateful TypeScript classes as distributed actors.')
+    .description('Stateful TypeScript classes as distributed actors, and sandboxes.')
     .addHelpCommand(
       new Command('help').argument('[command]').description('show help for a command').helpGroup('Other:'),
     )

@@ -47,7 +47,7 @@ async function loadBody(): Promise<LoadBody> {
     .update(await readFile(bundlePath))
     .digest('hex');
   const names = { containerId: 'rehearsal', account: 'rehearsal', app: 'rehearsal', deployment: 1 };
-  return { ...names, bundlePath, bundleSha256, memoryMb: 0, env: {} };
+  return { ...names, bundlePath, bundleSha256, memoryMb: 0, timeoutMs: 0, env: {} };
 }
 
 function activateBody(): ActivateBody {

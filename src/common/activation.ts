@@ -27,6 +27,8 @@ export interface ActivationPlan {
   readonly label: string;
   /** The context of the constructor (attempt 1 and up) and of hooks. */
   hookContext(signal: AbortSignal, attempt: number): CallContext;
+  /** What the constructor or a hook threw is what the caller gets: no attempt would mend it. Default: nothing is. */
+  readonly isFinal?: (thrown: unknown) => boolean;
   readonly clock: Clock;
 }
 
@@ -59,6 +61,7 @@ export async function activate(plan: ActivationPlan, signal: AbortSignal): Promi
       return new Activation(plan, object);
     } catch (thrown) {
       signal.throwIfAborted();
+      if (plan.isFinal?.(thrown)) throw thrown;
       failure = { hook, thrown };
     }
   }

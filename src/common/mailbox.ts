@@ -14,6 +14,8 @@ export interface MailboxCall {
 export interface MailboxLimits {
   readonly concurrentRequests: number;
   readonly maxPendingTasks: number;
+  /** Readers at once; default: as many as calls can run and wait. */
+  readonly maxReaders?: number;
 }
 
 export type Admission =
@@ -74,6 +76,11 @@ export class Mailbox<C extends MailboxCall> {
   /** Of those that wait, how many were sent ahead. */
   get ahead(): number {
     return this.#ahead?.size ?? 0;
+  }
+
+  /** An idle timeout counts from now. */
+  touch(): void {
+    this.#lastReleasedAt = this.#clock.monotonic();
   }
 
   admit(call: C): Admission {
@@ -151,7 +158,8 @@ export class Mailbox<C extends MailboxCall> {
   /** Readers take no slot, but what is unbounded ends in an outage: together they stay below what the mailbox could hold. */
   #admitReader(call: C): Admission {
     this.#readers ??= new Set();
-    if (this.#readers.size >= this.#limits.concurrentRequests + this.#limits.maxPendingTasks) return this.#full();
+    const { concurrentRequests, maxPendingTasks, maxReaders = concurrentRequests + maxPendingTasks } = this.#limits;
+    if (this.#readers.size >= maxReaders) return this.#full();
     this.#start(this.#readers, call);
     return run;
   }

@@ -8,11 +8,16 @@ export interface AppManifest {
   readonly classes: Readonly<Record<string, ClassManifest>>;
 }
 
+/** A sandbox is a class whose methods are the runtime's own (common/sandbox-methods). */
+export type ResourceKind = 'class' | 'sandbox';
+
 export interface ClassManifest {
+  readonly kind: ResourceKind;
   readonly name: string;
-  /** Export of the bundle that is the class. */
+  /** Export of the bundle that is the class or sandbox. */
   readonly exportName: string;
   readonly options: ClassOptions;
+  /** Empty for a sandbox. */
   readonly methods: Readonly<Record<string, MethodManifest>>;
   readonly parameters: readonly ParameterManifest[];
   /** Text of the constructor's parameter list, `(prefix = 'hi: ')`; null where the class has no constructor. */
@@ -20,6 +25,11 @@ export interface ClassManifest {
   /** In the order in which they run: base class first. */
   readonly enterHooks: readonly string[];
   readonly exitHooks: readonly string[];
+}
+
+/** Deployments of a version that had no sandboxes do not say it. */
+export function kindOf({ kind }: ClassManifest): ResourceKind {
+  return kind === 'sandbox' ? 'sandbox' : 'class';
 }
 
 export interface MethodManifest {

@@ -1,5 +1,5 @@
 import type { BootId, Epoch, Generation, Identity, WorkerId } from './ids.js';
-import type { OnLoss } from './manifest.js';
+import type { OnLoss, ResourceKind } from './manifest.js';
 
 /**
  * `idle`: known, nowhere (asleep, drained, or lost with `recreate`). `closed`: a tombstone of 10 min. `lost`: its worker
@@ -10,6 +10,8 @@ export type PinState = 'idle' | 'placing' | 'active' | 'draining' | 'closing' | 
 /** Which worker has an instance, at which epoch (S3). Plain data; every change is one compare-and-set (S4). */
 export interface Pin {
   readonly identity: Identity;
+  /** A sandbox's session that sleeps has its files at the boot that had it last, and nowhere else. */
+  readonly kind: ResourceKind;
   readonly generation: Generation;
   readonly epoch: Epoch;
   readonly state: PinState;
@@ -22,6 +24,8 @@ export interface Pin {
   /** The constructor's arguments as encoded by the first caller, and their hash (S1). */
   readonly args: Uint8Array;
   readonly argsHash: string;
+  /** Of a session, for `list`. */
+  readonly tags: readonly string[];
   readonly onLoss: OnLoss;
   /** The change that made this record, for reading back one that timed out (S4). */
   readonly opId: string;

@@ -1,13 +1,13 @@
 import type { Clock, Monotonic, Random } from '../common/clock.js';
 import { type BootId, type Identity, instanceKey } from '../common/ids.js';
-import type { OnLoss } from '../common/manifest.js';
+import { kindOf, type OnLoss } from '../common/manifest.js';
 import { type Pin, type PinChange, type PinChangeResult, type PinFields, pinChange } from '../common/pin.js';
 import type { DeployedClass, Deployments } from './deployments.js';
 import type { Flight } from './flights.js';
-import { noCapacity } from './instance-errors.js';
+import { noCapacity, sandboxUnavailable } from './instance-errors.js';
 import { patiently } from './patience.js';
 import type { Pins } from './pins.js';
-import { choosePlacement, type Placement, type Rejection } from './placement.js';
+import { choosePlacement, isolationLack, type Placement, type Rejection } from './placement.js';
 import type { Workers } from './workers.js';
 
 /** What a new instance is made of (S1). */
@@ -18,6 +18,7 @@ export interface Making {
   readonly argsHash: string;
   /** By `named` or `bind`, so that others can find it again; false for `new`. */
   readonly byName: boolean;
+  readonly tags: readonly string[];
 }
 
 /** A flight on its way to an active instance. */
@@ -47,6 +48,12 @@ type Allocation =
   | { readonly placement: null; readonly rejected: readonly Rejection[] };
 type Allocated = Extract<Allocation, { readonly code: DeployedClass }>;
 
+/** The deployment that it ran on last, and the one boot that can have it, or null. */
+interface Where {
+  readonly pinned: number | null;
+  readonly home: BootId | null;
+}
+
 /** Capacity may come back without a heartbeat that says so, as when another router's placement fails. */
 const lookAgainMs = 1_000;
 
@@ -68,10 +75,12 @@ export class Activator {
 
   /** Makes or remakes the id: its epoch is its generation (S2). Gives who has the pin after the attempt. */
   async make(making: Making, closed: Pin | null, attempt: Attempt): Promise<Pin | null> {
-    const { identity, argsHash, byName } = making;
+    const { identity, argsHash, byName, tags } = making;
     const { clock, pins } = this.#parts;
     const allocated = await this.#allocate(identity, null, attempt);
-    const onLoss: OnLoss = allocated.code.manifest.options.onLoss ?? (byName ? 'recreate' : 'fail');
+    const { manifest } = allocated.code;
+    const kind = kindOf(manifest);
+    const onLoss: OnLoss = manifest.options.onLoss ?? (byName ? 'recreate' : 'fail');
     const atMs = clock.now();
     const write = async () => {
       const args = await making.storeArgs();
@@ -82,7 +91,8 @@ export class Activator {
         generation: 'epoch',
         fields: {
           ...placedOn(allocated),
-          ...{ identity, state: 'placing', args, argsHash, onLoss, createdAtMs: atMs, restarts: 0, restarted: false },
+          ...{ identity, kind, state: 'placing', args, argsHash, tags, onLoss, createdAtMs: atMs },
+          ...{ restarts: 0, restarted: false },
         },
         transitions: [{ atMs, from: closed === null ? 'none' : 'closed', to: 'placing', why: 'made' }],
         ttlMs: null,
@@ -94,8 +104,24 @@ export class Activator {
 
   /** Another activation of what exists, at the next epoch. Gives who has the pin after the attempt. */
   async activate(pin: Pin, to: { why: string; set?: Partial<PinFields> }, attempt: Attempt): Promise<Pin | null> {
+    return this.#move(pin, to, { attempt, allocated: await this.#allocate(pin.identity, pin.deployment, attempt) });
+  }
+
+  /**
+   * The next activation of what sleeps at one boot with its files. Gives the pin as it was where that boot has no room now: it
+   * may be at its end, so who asks looks at its lease before the next try.
+   */
+  async wake(pin: Pin, attempt: Attempt): Promise<Pin | null> {
+    const allocated = await this.#allocateOnce(pin.identity, { pinned: pin.deployment, home: pin.bootId }, attempt);
+    return allocated === null ? pin : this.#move(pin, { why: 'woken' }, { attempt, allocated });
+  }
+
+  #move(
+    pin: Pin,
+    to: { why: string; set?: Partial<PinFields> },
+    { attempt, allocated }: { readonly attempt: Attempt; readonly allocated: Allocated },
+  ): Promise<Pin | null> {
     const { clock, pins } = this.#parts;
-    const allocated = await this.#allocate(pin.identity, pin.deployment, attempt);
     const change = pinChange(pin, 'placing', {
       opId: pins.newOpId(),
       why: to.why,
@@ -108,28 +134,50 @@ export class Activator {
 
   /** Waits for a worker that fits, until the flight ends. */
   async #allocate(identity: Identity, pinned: number | null, attempt: Attempt): Promise<Allocated> {
-    const { clock, workers, deployments } = this.#parts;
     for (;;) {
-      const code = await patiently(clock, attempt, () => deployments.forActivation(identity, pinned));
-      const allocation = this.#tryAllocate(identity.account, code, attempt);
-      if (allocation.placement !== null) {
-        attempt.waiting.instead = null;
-        return allocation;
-      }
-      attempt.waiting.what = 'a worker with room';
-      attempt.waiting.instead = noCapacity(identity, allocation.rejected);
-      await workers.changes.pass(lookAgainMs, attempt.signal);
+      const allocated = await this.#allocateOnce(identity, { pinned, home: null }, attempt);
+      if (allocated !== null) return allocated;
     }
   }
 
-  #tryAllocate(account: string, code: DeployedClass, attempt: Attempt): Allocation {
+  /** Null, after a while, where no worker fits. @throws SandboxUnavailable where none can isolate it */
+  async #allocateOnce(identity: Identity, where: Where, attempt: Attempt): Promise<Allocated | null> {
+    const { clock, workers, deployments } = this.#parts;
+    const code = await patiently(clock, attempt, () => deployments.forActivation(identity, where.pinned));
+    const allocation = this.#tryAllocate(identity.account, { code, home: where.home }, attempt);
+    if (allocation.placement !== null) {
+      attempt.waiting.instead = null;
+      return allocation;
+    }
+    this.#refuseWithoutIsolation(identity, code);
+    attempt.waiting.what = 'a worker with room';
+    attempt.waiting.instead = noCapacity(identity, allocation.rejected);
+    await workers.changes.pass(lookAgainMs, attempt.signal);
+    return null;
+  }
+
+  /** Waiting for room is of no use where none of those that are there can isolate it. @throws SandboxUnavailable */
+  #refuseWithoutIsolation(identity: Identity, { manifest }: DeployedClass): void {
+    const demand = { kind: kindOf(manifest), options: manifest.options };
+    if (demand.kind === 'class') return;
+    const fresh = [...this.#parts.workers.candidates(identity.account)].filter(({ isFresh }) => isFresh);
+    const lacks = fresh.map((candidate) => ({ workerId: candidate.workerId, why: isolationLack(demand, candidate) }));
+    if (lacks.length > 0 && lacks.every(({ why }) => why !== null)) throw sandboxUnavailable(identity, lacks);
+  }
+
+  #tryAllocate(
+    account: string,
+    { code, home }: { readonly code: DeployedClass; readonly home: BootId | null },
+    attempt: Attempt,
+  ): Allocation {
     const { random, workers } = this.#parts;
     const { options } = code.manifest;
-    const demand = { options, label: code.label, refused: attempt.refusals.standing(workers) };
+    const kind = kindOf(code.manifest);
+    const demand = { kind, options, label: code.label, home, refused: attempt.refusals.standing(workers) };
     const placement = choosePlacement(demand, workers.candidates(account), random);
     if (placement.chosen === null) return { placement: null, rejected: placement.rejected };
     const { chosen, usesRoom } = placement;
-    const reservation = workers.reserve({ bootId: chosen.bootId, label: code.label, options, usesRoom });
+    const reservation = workers.reserve({ bootId: chosen.bootId, label: code.label, kind, options, usesRoom });
     return { code, placement, reservation };
   }
 }

@@ -33,3 +33,12 @@ export async function storeArguments(objects: ObjectStore, args: Uint8Array): Pr
   if (!(await objects.has(key))) await objects.put(key, args);
   return Buffer.concat([Uint8Array.of(referenceFlag), Buffer.from(key, 'utf8')]);
 }
+
+const mostTags = 64;
+const longestTag = 256;
+
+/** A pin carries them. @throws InvalidArgument */
+export function checkedTags(tags: readonly string[]): readonly string[] {
+  if (tags.length <= mostTags && tags.every((tag) => tag.length > 0 && tag.length <= longestTag)) return tags;
+  throw new HoldfastError('InvalidArgument', `a session has at most ${mostTags} tags of 1 to ${longestTag} characters`);
+}

@@ -95,6 +95,7 @@ async function targetOf(parts: CloseParts, op: CloseOp, request: Request): Promi
 function closeStep(on: OnClose, pin: Pin, request: Request): Promise<Pin | null> {
   switch (pin.state) {
     case 'idle':
+      return closeAsleep(on, pin, request);
     case 'lost':
       return closeDirectly(on, pin, { request, why: 'closed', exitHook: 'none' });
     case 'placing':
@@ -122,6 +123,20 @@ async function closeDirectly(
   // Where a drain ran the hooks and only the pin was left to close, they did run.
   if (result.applied) on.ending.exit ??= { closed: true, alreadyClosed: false, exitHook: how.exitHook };
   return result.pin;
+}
+
+const forgetWithinMs = 1_000;
+
+/** A session has left its files where it sleeps; a boot that does not hear of its end removes them at its own. */
+async function closeAsleep(on: OnClose, pin: Pin, request: Request): Promise<Pin | null> {
+  const left = await closeDirectly(on, pin, { request, why: 'closed', exitHook: 'none' });
+  const { kind, workerId, bootId, identity, generation } = pin;
+  if (kind === 'class' || workerId === null || bootId === null) return left;
+  const value = { key: instanceKey(identity), generation };
+  const ask = { op: { $case: 'forget' as const, value }, timeoutMs: forgetWithinMs, signal: request.signal };
+  // The pin is closed whoever answers.
+  await askWorker(on.bus, { account: identity.account, workerId, bootId }, ask).catch(() => undefined);
+  return left;
 }
 
 /** It goes on to active first, where its worker takes it: only then can anyone say that it ended (S5). */

@@ -6,7 +6,7 @@ import type { ObjectStore } from '../common/ports/object-store.js';
 import { encodeArgs, hashArgs } from '../wire/codec.js';
 import type { CreateOp, PinView } from '../wire/gen/holdfast/v1/router.js';
 import type { Making } from './activator.js';
-import { checkArguments, storeArguments } from './arguments.js';
+import { checkArguments, checkedTags, storeArguments } from './arguments.js';
 import { instanceConflict, instanceLost } from './instance-errors.js';
 import { checkedIdentity } from './names.js';
 import type { Request } from './request.js';
@@ -32,7 +32,13 @@ export async function create(parts: CreateParts, op: CreateOp, request: Request)
   const given = op.args === undefined ? null : checkArguments(op.args);
   const args = given ?? encodeArgs([]);
   const argsHash = hashArgs(args);
-  const making: Making = { identity, argsHash, byName, storeArgs: () => storeArguments(parts.objects, args) };
+  const making: Making = {
+    identity,
+    argsHash,
+    byName,
+    tags: checkedTags(op.session?.tags ?? []),
+    storeArgs: () => storeArguments(parts.objects, args),
+  };
   const judge = given === null ? refuseLost : (pin: Pin | null) => refuseConflict(pin, argsHash);
   const pin = await reach(parts, { identity, making, failedEpoch: null, judge, isFresh: !byName }, request);
   return parts.views.of(pin, request);

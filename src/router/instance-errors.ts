@@ -48,6 +48,18 @@ export function noCapacity(identity: Identity, rejected: readonly Rejection[]): 
   );
 }
 
+export function sandboxUnavailable(
+  identity: Identity,
+  lacks: readonly { readonly workerId: string; readonly why: string | null }[],
+): HoldfastError {
+  const reasons = lacks.slice(0, shownRejections).map(({ workerId, why }) => `${workerId} (${why})`);
+  return new HoldfastError(
+    'SandboxUnavailable',
+    `no worker can isolate ${describeIdentity(identity)}: ${reasons.join(', ')}`,
+    { details: nameOf(identity) },
+  );
+}
+
 const shownRejections = 8;
 const maxDetails = 1_000;
 

@@ -75,5 +75,8 @@ export function instanceView(pin: Pin, load: InstanceLoad | undefined): Instance
     createdAtMs: pin.createdAtMs,
     lastCallAtMs: now?.lastCallAtMs || undefined,
     restarts: pin.restarts,
+    kind: pin.kind,
+    tags: [...pin.tags],
+    session: now?.session,
   };
 }

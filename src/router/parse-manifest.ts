@@ -89,6 +89,8 @@ const manifest = z.object({
   classes: z.record(
     name,
     z.object({
+      // A manifest of a version that had no sandboxes.
+      kind: z.enum(['class', 'sandbox']).default('class'),
       name,
       exportName: z.string().max(256),
       options,

@@ -30,7 +30,7 @@ export class PinViews {
     const instance = instanceKey(pin.identity);
     const expiresAtMs = this.#clock.now() + capabilityForMs;
     return {
-      handle: signHandle(key, { v: 1, kind: 'class', account, app, name: className, id, generation }),
+      handle: signHandle(key, { v: 1, kind: pin.kind, account, app, name: className, id, generation }),
       key: instance,
       epoch,
       address: pin.address ?? '',

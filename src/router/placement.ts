@@ -1,6 +1,6 @@
 import type { Random } from '../common/clock.js';
 import type { BootId, WorkerId } from '../common/ids.js';
-import type { ClassOptions, Isolation } from '../common/manifest.js';
+import type { ClassOptions, Isolation, ResourceKind } from '../common/manifest.js';
 import type { PlacementNote } from '../common/pin.js';
 import { type Offer, offerMismatches } from './offer.js';
 
@@ -13,8 +13,13 @@ export interface Candidate {
   /** Its heartbeats come. */
   readonly isFresh: boolean;
   readonly isolation: Isolation;
+  /** Of sandboxes, and why there are none; empty where it has them. */
+  readonly sandboxIsolation: Isolation;
+  readonly sandboxLack: string;
   readonly containers: number;
   readonly maxContainers: number;
+  readonly sandboxes: number;
+  readonly maxSandboxes: number;
   readonly cpuCores: number;
   readonly freeMemoryMb: number;
   /** Instances that its running containers can still take, by container label. */
@@ -24,9 +29,12 @@ export interface Candidate {
 
 /** What an instance needs of a worker. */
 export interface Demand {
+  readonly kind: ResourceKind;
   readonly options: ClassOptions;
   /** `app/class@deployment`, the label of containers that can hold it. */
   readonly label: string;
+  /** The one boot that has its files; null: any. */
+  readonly home: BootId | null;
   /** Boots that refused it in this attempt, and why. */
   readonly refused: ReadonlyMap<BootId, string>;
 }
@@ -73,32 +81,47 @@ export function choosePlacement(
 
 function rejections(demand: Demand, candidate: Candidate): string[] {
   const reasons: string[] = [];
+  if (demand.home !== null && demand.home !== candidate.bootId) reasons.push('does not have its files');
   const refused = demand.refused.get(candidate.bootId);
   if (refused !== undefined) reasons.push(`refused: ${refused}`);
   if (!candidate.isFresh) reasons.push('silent: no heartbeat for 3 s');
   else if (candidate.state !== 'ready') reasons.push(`is ${candidate.state}`);
-  const isolation = demand.options.isolation;
-  if (isolation !== null && strength[isolation] > strength[candidate.isolation]) {
-    reasons.push(`isolation: gives ${candidate.isolation}, needs ${isolation}`);
-  }
+  const lack = isolationLack(demand, candidate);
+  if (lack !== null) reasons.push(lack);
   reasons.push(...offerMismatches(demand.options.placement, candidate.offer));
-  if (!hasRoom(demand, candidate)) reasons.push(...shortages(demand.options, candidate));
+  if (!hasRoom(demand, candidate)) reasons.push(...shortages(demand, candidate));
   return reasons;
+}
+
+/** Why it cannot isolate as is asked for, or null. */
+export function isolationLack(
+  { kind, options }: Pick<Demand, 'kind' | 'options'>,
+  candidate: Candidate,
+): string | null {
+  const { isolation } = options;
+  const given = kind === 'sandbox' ? candidate.sandboxIsolation : candidate.isolation;
+  if (isolation === null || strength[isolation] <= strength[given]) return null;
+  const why = kind === 'sandbox' && candidate.sandboxLack !== '' ? `: ${candidate.sandboxLack}` : '';
+  return `isolation: gives ${given}, needs ${isolation}${why}`;
 }
 
 /** Ordered: a stronger isolation serves where a weaker one is asked for. */
 const strength: Readonly<Record<Isolation, number>> = { process: 0, bubblewrap: 1, gvisor: 2 };
 
-function shortages(options: ClassOptions, candidate: Candidate): string[] {
+function shortages({ kind, options }: Demand, candidate: Candidate): string[] {
   const reasons: string[] = [];
-  if (candidate.containers >= candidate.maxContainers) {
-    reasons.push(`full: ${candidate.containers} of ${candidate.maxContainers} containers`);
-  }
+  const { used, most } = places(kind, candidate);
+  if (used >= most) reasons.push(`full: ${used} of ${most} ${kind === 'sandbox' ? 'sandboxes' : 'containers'}`);
   if (candidate.cpuCores < options.cpu) reasons.push(`cpu: has ${candidate.cpuCores} cores, needs ${options.cpu}`);
   if (candidate.freeMemoryMb < options.memoryMb) {
     reasons.push(`memory: ${round(candidate.freeMemoryMb)} MB free, needs ${options.memoryMb}`);
   }
   return reasons;
+}
+
+function places(kind: ResourceKind, candidate: Candidate): { readonly used: number; readonly most: number } {
+  if (kind === 'sandbox') return { used: candidate.sandboxes, most: candidate.maxSandboxes };
+  return { used: candidate.containers, most: candidate.maxContainers };
 }
 
 function hasRoom(demand: Demand, candidate: Candidate): boolean {
@@ -107,7 +130,8 @@ function hasRoom(demand: Demand, candidate: Candidate): boolean {
 
 /** 2 for room in a container that runs (nothing to start), and up to 1 more for the share of the worker that is free. */
 function scoreOf(demand: Demand, candidate: Candidate): number {
-  const load = candidate.maxContainers > 0 ? candidate.containers / candidate.maxContainers : 1;
+  const { used, most } = places(demand.kind, candidate);
+  const load = most > 0 ? used / most : 1;
   return (hasRoom(demand, candidate) ? 2 : 0) + (1 - Math.min(1, Math.max(0, load)));
 }
 

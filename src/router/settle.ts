@@ -92,8 +92,13 @@ export class Settler {
     return { next: await this.#parts.activator.make(goal.making, pin, attempt) };
   }
 
+  /** A session's files are where it fell asleep: without that boot it is lost. */
   async #idle(pin: Pin, attempt: Attempt): Promise<Step> {
-    return { next: await this.#parts.activator.activate(pin, { why: 'activated' }, attempt) };
+    const { activator } = this.#parts;
+    if (pin.kind === 'class') return { next: await activator.activate(pin, { why: 'activated' }, attempt) };
+    const boot = await this.#look(pin, attempt);
+    if (boot.phase === 'over') return this.#lost(pin, attempt);
+    return { next: await activator.wake(pin, attempt) };
   }
 
   async #placing(goal: Goal, pin: Pin, on: { attempt: Attempt; pace: Pace }): Promise<Step> {
@@ -109,6 +114,7 @@ export class Settler {
         const pinNow = await this.#parts.pins.read(goal.key, on.attempt);
         if (!isSame(pinNow, pin)) return { next: pinNow };
         const boot = await this.#look(pin, on.attempt);
+        if (boot.phase === 'over' && hasFiles(pin)) return this.#lost(pin, on.attempt);
         // P1. It never ran, so whatever onLoss says, nothing was lost.
         if (boot.phase === 'over') {
           return { next: await activator.activate(pin, { why: 'worker lost while placing' }, on.attempt) };
@@ -199,6 +205,11 @@ export class Settler {
     const change = pinChange(pin, to, { opId: pins.newOpId(), why, atMs: clock.now(), set });
     return pins.change(instanceKey(pin.identity), change, on.attempt);
   }
+}
+
+/** A session that slept is being woken where they are. */
+function hasFiles(pin: Pin): boolean {
+  return pin.kind === 'sandbox' && pin.generation !== pin.epoch;
 }
 
 /** The next activation is one after a loss, until its worker says otherwise. */

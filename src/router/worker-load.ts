@@ -1,9 +1,10 @@
 import type { Monotonic } from '../common/clock.js';
-import type { ClassOptions } from '../common/manifest.js';
+import type { ClassOptions, ResourceKind } from '../common/manifest.js';
 
 /** Room that a heartbeat speaks of. */
 export interface Capacity {
   readonly containers: number;
+  readonly sandboxes: number;
   readonly cpuCores: number;
   readonly freeMemoryMb: number;
   /** By container label: how many more instances they take. */
@@ -14,6 +15,7 @@ export interface Capacity {
 export interface Reservation {
   readonly at: Monotonic;
   readonly label: string;
+  readonly kind: ResourceKind;
   readonly options: ClassOptions;
   /** Of a container that runs already, or that another reservation starts. */
   readonly usesRoom: boolean;
@@ -29,6 +31,7 @@ const heartbeatLagMs = 250;
  */
 export class WorkerLoad {
   containers = 0;
+  sandboxes = 0;
   cpuCores = 0;
   freeMemoryMb = 0;
   readonly rooms = new Map<string, number>();
@@ -37,6 +40,7 @@ export class WorkerLoad {
   /** A heartbeat arrived at `now`. */
   report(capacity: Capacity, now: Monotonic): void {
     this.containers = capacity.containers;
+    this.sandboxes = capacity.sandboxes;
     this.cpuCores = capacity.cpuCores;
     this.freeMemoryMb = capacity.freeMemoryMb;
     this.rooms.clear();
@@ -57,12 +61,13 @@ export class WorkerLoad {
     if (this.#reserved.delete(reservation)) this.#apply(reservation, -1);
   }
 
-  #apply({ label, options, usesRoom }: Reservation, sign: 1 | -1): void {
+  #apply({ label, kind, options, usesRoom }: Reservation, sign: 1 | -1): void {
     if (usesRoom) {
       this.#addRooms(label, -sign);
       return;
     }
-    this.containers += sign;
+    if (kind === 'sandbox') this.sandboxes += sign;
+    else this.containers += sign;
     if (options.tasksPerContainer > 1) this.#addRooms(label, sign * (options.tasksPerContainer - 1));
   }
 

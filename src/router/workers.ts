@@ -1,7 +1,7 @@
 import type { Clock, Monotonic } from '../common/clock.js';
 import type { Logger } from '../common/context.js';
 import type { BootId, WorkerId } from '../common/ids.js';
-import type { ClassOptions, Isolation } from '../common/manifest.js';
+import type { Isolation } from '../common/manifest.js';
 import type { Bus, BusSubscription } from '../common/ports/bus.js';
 import { WorkerHeartbeat } from '../wire/gen/holdfast/v1/bus.js';
 import { allHeartbeatsSubject, heartbeatRequestSubject } from '../wire/subjects.js';
@@ -78,7 +78,7 @@ export class Workers {
   }
 
   /** Takes the room of a placement until a heartbeat shows it; `release` gives it back after a refusal. */
-  reserve(placed: { bootId: BootId; label: string; options: ClassOptions; usesRoom: boolean }): { release(): void } {
+  reserve(placed: Omit<Reservation, 'at'> & { readonly bootId: BootId }): { release(): void } {
     const { bootId, ...rest } = placed;
     const load = this.#boots.get(bootId)?.load;
     const reservation: Reservation = { ...rest, at: this.#clock.monotonic() };
@@ -166,8 +166,12 @@ function candidateOf(boot: KnownWorker, isFresh: boolean): Candidate {
     state: heartbeat.state,
     isFresh,
     isolation: isolationOf(heartbeat.isolation),
+    sandboxIsolation: isolationOf(heartbeat.sandboxIsolation),
+    sandboxLack: heartbeat.sandboxLack,
     containers: load.containers,
     maxContainers: heartbeat.maxContainers,
+    sandboxes: load.sandboxes,
+    maxSandboxes: heartbeat.maxSandboxes,
     cpuCores: load.cpuCores,
     freeMemoryMb: load.freeMemoryMb,
     rooms: load.rooms,

@@ -4,23 +4,27 @@ import { describeIdentity, type InstanceKey, instanceKey } from '../common/ids.j
 import type { Isolation } from '../common/manifest.js';
 import type { Pin } from '../common/pin.js';
 import type { TimerWheel } from '../common/timer-wheel.js';
-import type { ContainerPool, Room } from './container-pool.js';
+import type { Room } from './container-place.js';
+import type { ContainerPools } from './container-pools.js';
 import { Instance, type InstanceDeps } from './instance.js';
 import type { Leaving } from './leaving.js';
 import type { ClassLoader, LoadedClass } from './loaded-class.js';
 import type { PinKeeper } from './pin-keeper.js';
+import type { Sessions } from './sandbox/sessions.js';
 import type { SecretSource } from './secret-source.js';
 
 export interface ActivatorDeps {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly classes: ClassLoader;
-  readonly pool: ContainerPool;
+  readonly pools: ContainerPools;
   readonly pins: PinKeeper;
   readonly instances: Map<InstanceKey, Instance>;
   readonly leaving: Leaving;
   readonly isolation: Isolation;
   readonly secretsOf: (pin: Pin, klass: LoadedClass) => SecretSource;
+  /** Null: this host cannot isolate. */
+  readonly sessions: Sessions | null;
   /** False: fenced or draining. */
   readonly mayPlace: () => boolean;
 }
@@ -73,12 +77,12 @@ export class Activator {
   }
 
   async #activate(key: InstanceKey, pin: Pin): Promise<void> {
-    const { classes, instances, clock, pool } = this.#deps;
+    const { classes, instances, clock, pools } = this.#deps;
     const startedAt = clock.monotonic();
     const klass = await classes.load(pin.identity, pin.deployment);
     const secrets = this.#deps.secretsOf(pin, klass);
     // Before the pin says that it is here: one that is missing is a refusal (I2). A container that runs has its own.
-    if (!pool.hasOpenPlace(klass)) await secrets();
+    if (!pools.of(klass).hasOpenPlace(klass)) await secrets();
     const room = this.#roomFor({ pin, klass, secrets });
     const active = await this.#makeActive(key, pin).catch((e: unknown) => {
       room.release();
@@ -101,14 +105,16 @@ export class Activator {
   #roomFor({ pin, klass, secrets }: Placed): Room {
     if (!this.#deps.mayPlace()) throw refused(pin, 'the worker is draining or fenced');
     const asked = klass.options.isolation ?? 'process';
-    if (strength[asked] > strength[this.#deps.isolation]) {
+    const { isolation, sessions, pools } = this.#deps;
+    const given = klass.kind === 'sandbox' ? (sessions?.isolation ?? 'process') : isolation;
+    if (strength[asked] > strength[given]) {
       throw new HoldfastError(
         'SandboxUnavailable',
-        `${describeIdentity(pin.identity)} asks for isolation '${asked}', this worker gives '${this.#deps.isolation}'; start a worker that gives more, or ask for less`,
-        { details: { asked, given: this.#deps.isolation } },
+        `${describeIdentity(pin.identity)} asks for isolation '${asked}', this worker gives '${given}'; start a worker that gives more, or ask for less`,
+        { details: { asked, given } },
       );
     }
-    const room = this.#deps.pool.reserve(klass, secrets);
+    const room = pools.of(klass).reserve(klass, secrets);
     if (room === null) throw refused(pin, 'the worker runs its limit of containers');
     return room;
   }
@@ -129,20 +135,21 @@ export class Activator {
       instances.delete(instance.key);
       instance.activationFailed(activationError(instance, cause));
     }
-    this.#deps.pool.fillSoon();
+    this.#deps.pools.of(instance.klass).fillSoon();
   }
 
   async #enter(instance: Instance, room: Room): Promise<void> {
     const { clock } = this.#deps;
     const startedAt = clock.monotonic();
-    const { container, ready } = await room.take();
+    const { container, ready } = await room.take(instance.key);
     instance.container = container;
     await ready;
     const loadedAt = clock.monotonic();
     instance.phasesMs['container'] = loadedAt - startedAt;
-    const { manifest, methods } = instance.klass;
+    const { kind, manifest, methods, enterHooks, exitHooks } = instance.klass;
     const { pin } = instance;
     const args = await this.#bounded(this.#deps.leaving.argumentsOf(pin), instance, 'fetching the arguments');
+    if (kind === 'sandbox') this.#deps.sessions?.entering(instance, { containerId: container.id, args });
     const activation = container.activate(instance, {
       id: pin.identity.id,
       className: manifest.name,
@@ -151,8 +158,8 @@ export class Activator {
       generation: pin.generation,
       restarted: pin.restarted,
       args,
-      enterHooks: manifest.enterHooks,
-      exitHooks: manifest.exitHooks,
+      enterHooks,
+      exitHooks,
       methods: [...methods.keys()],
       concurrentRequests: manifest.options.concurrentRequests,
     });
@@ -181,7 +188,7 @@ export class Activator {
 
   #watchIdle(instance: Instance): void {
     const { clock, wheel, leaving } = this.#deps;
-    const { idleTimeoutMs } = instance.klass.options;
+    const { idleTimeoutMs } = instance;
     if (idleTimeoutMs === null) return;
     const look = (): void => {
       if (instance.phase !== 'active') return;

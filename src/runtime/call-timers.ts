@@ -1,17 +1,19 @@
 import type { Clock } from '../common/clock.js';
-import type { ClassOptions } from '../common/manifest.js';
 import type { TimerWheel, WheelEntry } from '../common/timer-wheel.js';
+import type { LoadedClass } from './loaded-class.js';
 import type { WorkerCall } from './worker-call.js';
 
 /** Whose calls are timed. */
 export interface TimedCalls {
-  readonly options: ClassOptions;
+  readonly klass: Pick<LoadedClass, 'attemptMs' | 'options'>;
   runningCalls(): Iterable<WorkerCall>;
   /** The caller's time is over, whether the call waits or runs. */
   onDeadline(call: WorkerCall): void;
   /** It ran longer than the class's `timeoutMs`. */
   onTimeout(call: WorkerCall): void;
 }
+
+const longestMs = 0xffff_ffff;
 
 /** The times of one instance's calls (C4): the callers' deadlines, and the class's limit of one attempt. */
 export class CallTimers {
@@ -39,10 +41,11 @@ export class CallTimers {
 
   /** Its code is about to run. Returns what is left of the nearer limit, in whole ms. */
   started(call: WorkerCall): number {
-    const { timeoutMs } = this.#calls.options;
+    const { attemptMs } = this.#calls.klass;
+    const timeoutMs = attemptMs ?? longestMs;
     call.startedAt = this.#clock.monotonic();
     // One entry for all running calls, not one each: they all have the same limit.
-    this.#check ??= this.#wheel.add(timeoutMs, () => this.#checkRunning());
+    if (attemptMs !== null) this.#check ??= this.#wheel.add(timeoutMs, () => this.#checkRunning());
     const callerMs = call.deadlineAt === null ? timeoutMs : call.deadlineAt - call.startedAt;
     return Math.max(1, Math.ceil(Math.min(timeoutMs, callerMs)));
   }
@@ -64,7 +67,7 @@ export class CallTimers {
   }
 
   #checkRunning(): void {
-    const { timeoutMs, exitTimeoutMs } = this.#calls.options;
+    const { timeoutMs, exitTimeoutMs } = this.#calls.klass.options;
     this.#check = null;
     const now = this.#clock.monotonic();
     let nextInMs = Number.POSITIVE_INFINITY;

@@ -1,8 +1,9 @@
 import type { Clock } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
-import type { ContainerExit, ContainerStarter } from '../common/ports/container.js';
-import type { BundleCache } from './bundle-cache.js';
+import type { InstanceKey } from '../common/ids.js';
+import type { ContainerExit, ContainerStarter, OwnContainer } from '../common/ports/container.js';
 import type { Container, ContainerEvents } from './container.js';
+import type { Place, Room } from './container-place.js';
 import { ContainerStarts } from './container-starts.js';
 import type { LoadedClass } from './loaded-class.js';
 import type { SecretSource } from './secret-source.js';
@@ -12,6 +13,15 @@ export interface PoolLimits {
   readonly maxContainers: number;
   /** Generic containers that wait for a class. */
   readonly warm: number;
+  /** What those are made for, and whether they can be given more. */
+  readonly warmMemoryMb: number;
+  readonly canGrow: boolean;
+}
+
+/** Who needs a place. */
+export interface Wish {
+  readonly klass: LoadedClass;
+  readonly key: InstanceKey;
 }
 
 /** A container with the bundle of one class, and its places. */
@@ -22,24 +32,9 @@ interface ClassContainer {
   readonly ready: Promise<void>;
 }
 
-/** What a container is loaded with. */
-interface Wanted {
-  readonly klass: LoadedClass;
+/** The same, with what a container is loaded with. */
+interface Wanted extends Wish {
   readonly secrets: SecretSource;
-}
-
-/** A place for one instance in a container that has its class. */
-export interface Place {
-  readonly container: Container;
-  /** Resolves when the bundle is loaded. @throws ActivationFailed, also after `startupTimeoutMs` */
-  readonly ready: Promise<void>;
-}
-
-/** A place that is promised: nobody else can have it. Taken once, or given back. */
-export interface Room {
-  /** @throws Unavailable */
-  take(): Promise<Place>;
-  release(): void;
 }
 
 /**
@@ -51,7 +46,8 @@ export interface Room {
  */
 export class ContainerPool {
   readonly #clock: Clock;
-  readonly #bundles: BundleCache;
+  readonly #bundlePath: (klass: LoadedClass) => Promise<string>;
+  readonly #ownFor: (wish: Wish) => OwnContainer | null;
   readonly #maxContainers: number;
   readonly #env: Readonly<Record<string, string>>;
   readonly #starts: ContainerStarts;
@@ -66,20 +62,26 @@ export class ContainerPool {
   constructor(deps: {
     readonly starter: ContainerStarter;
     readonly clock: Clock;
-    readonly bundles: BundleCache;
+    /** Of the class's bundle on this host; empty where it needs none. */
+    readonly bundlePath: (klass: LoadedClass) => Promise<string>;
+    /** For an instance that needs more than a warm container has; null: a warm one will do. */
+    readonly ownFor?: (wish: Wish) => OwnContainer | null;
     readonly limits: PoolLimits;
     readonly env: Readonly<Record<string, string>>;
     readonly eventsOf: (container: Container) => ContainerEvents;
   }) {
     const { starter, clock, limits, eventsOf } = deps;
     this.#clock = clock;
-    this.#bundles = deps.bundles;
+    this.#bundlePath = deps.bundlePath;
+    this.#ownFor = deps.ownFor ?? (() => null);
     this.#maxContainers = limits.maxContainers;
     this.#env = deps.env;
     this.#starts = new ContainerStarts({
       starter,
       clock,
       warmSize: limits.warm,
+      warmMemoryMb: limits.warmMemoryMb,
+      canGrow: limits.canGrow,
       eventsOf: (container) => {
         const events = eventsOf(container);
         const onDied = (exit: ContainerExit): void => {
@@ -122,7 +124,7 @@ export class ContainerPool {
       if (promised.places === 0) this.#promised.delete(label);
     };
     if (this.#containersNeeded() <= this.#maxContainers) {
-      return { release, take: () => this.#take({ klass, secrets }, release).finally(release) };
+      return { release, take: (key) => this.#take({ klass, secrets, key }, release).finally(release) };
     }
     release();
     return null;
@@ -172,6 +174,8 @@ export class ContainerPool {
   }
 
   async #takeNew(wanted: Wanted, claimed: () => void): Promise<Place> {
+    const own = this.#ownFor(wanted);
+    if (own !== null) return this.#startFor({ ...wanted, own }, claimed);
     const warm = this.#starts.takeWarm(wanted.klass.options.memoryMb);
     if (warm === null) return this.#startFor(wanted, claimed);
     claimed();
@@ -179,15 +183,16 @@ export class ContainerPool {
   }
 
   /** The one who has it started has the first place in it, before those wake up who wait for it (I2). */
-  #startFor(wanted: Wanted, claimed: () => void): Promise<Place> {
-    const { label, options } = wanted.klass;
+  #startFor(wanted: Wanted & { readonly own?: OwnContainer }, claimed: () => void): Promise<Place> {
+    const { klass, own } = wanted;
+    const { label, options } = klass;
     const ofLabel = this.#starting.get(label) ?? new Set();
     this.#starting.set(label, ofLabel);
     const isOver = (): void => {
       ofLabel.delete(starting);
       if (ofLabel.size === 0 && this.#starting.get(label) === ofLabel) this.#starting.delete(label);
     };
-    const starting = this.#starts.start(options.memoryMb).then(
+    const starting = this.#starts.start(options.memoryMb, own).then(
       (container) => {
         isOver();
         claimed();
@@ -231,7 +236,7 @@ export class ContainerPool {
   }
 
   async #load(container: Container, { klass, secrets }: Wanted): Promise<void> {
-    const [bundlePath, variables] = await Promise.all([this.#bundles.path(klass.bundleSha256), secrets()]);
+    const [bundlePath, variables] = await Promise.all([this.#bundlePath(klass), secrets()]);
     await container.load(klass, {
       containerId: container.id,
       account: klass.account,
@@ -240,6 +245,7 @@ export class ContainerPool {
       bundlePath,
       bundleSha256: klass.bundleSha256,
       memoryMb: klass.options.memoryMb,
+      timeoutMs: klass.options.timeoutMs,
       env: { ...this.#env, ...variables },
     });
   }

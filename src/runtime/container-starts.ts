@@ -1,11 +1,9 @@
 import type { Clock, Timer } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
-import type { ContainerStarter } from '../common/ports/container.js';
+import type { ContainerStarter, OwnContainer } from '../common/ports/container.js';
 import { Container, type ContainerEvents } from './container.js';
 import { RecentDemand } from './recent-demand.js';
 
-/** What warm containers are made for: a class that asks for more has its own started, with a larger heap. */
-const warmMemoryMb = 1_024;
 /** However many are asked for: an idle one costs some 15 MB. */
 const mostWarm = 8;
 /** A start takes a core for as long as a whole first call takes: the one who just took a container goes first. */
@@ -22,6 +20,8 @@ export class ContainerStarts {
   readonly #starter: ContainerStarter;
   readonly #clock: Clock;
   readonly #warmSize: number;
+  readonly #warmMemoryMb: number;
+  readonly #canGrow: boolean;
   readonly #eventsOf: (container: Container) => ContainerEvents;
   readonly #warm: Container[] = [];
   readonly #underway = new Set<Promise<Container>>();
@@ -36,11 +36,16 @@ export class ContainerStarts {
     readonly starter: ContainerStarter;
     readonly clock: Clock;
     readonly warmSize: number;
+    readonly warmMemoryMb: number;
+    /** Who asks for more than warm ones are made for has its own started. */
+    readonly canGrow: boolean;
     readonly eventsOf: (container: Container) => ContainerEvents;
   }) {
     this.#starter = deps.starter;
     this.#clock = deps.clock;
     this.#warmSize = deps.warmSize;
+    this.#warmMemoryMb = deps.warmMemoryMb;
+    this.#canGrow = deps.canGrow;
     this.#eventsOf = deps.eventsOf;
     this.#demand = new RecentDemand(deps.clock);
   }
@@ -59,7 +64,7 @@ export class ContainerStarts {
     if (this.#warm.length > this.#warmSize) this.#reviewLater();
     if (this.#isFilling || this.#warm.length >= wanted) return;
     this.#isFilling = true;
-    this.start(warmMemoryMb).then(
+    this.start(this.#warmMemoryMb).then(
       (container) => {
         this.#isFilling = false;
         this.#warm.push(container);
@@ -83,7 +88,7 @@ export class ContainerStarts {
 
   /** A warm one, or null. The news of a death can be late: one that hung up is none. */
   takeWarm(memoryMb: number): Container | null {
-    if (memoryMb > warmMemoryMb) return null;
+    if (memoryMb > this.#warmMemoryMb && !this.#canGrow) return null;
     this.#demand.add();
     let warm = this.#warm.shift();
     while (warm !== undefined && !warm.isUsable) {
@@ -94,8 +99,8 @@ export class ContainerStarts {
   }
 
   /** @throws Unavailable */
-  start(memoryMb: number): Promise<Container> {
-    const starting = this.#start(memoryMb).finally(() => this.#underway.delete(starting));
+  start(memoryMb: number, own?: OwnContainer): Promise<Container> {
+    const starting = this.#start(memoryMb, own).finally(() => this.#underway.delete(starting));
     this.#underway.add(starting);
     return starting;
   }
@@ -122,9 +127,9 @@ export class ContainerStarts {
     });
   }
 
-  async #start(memoryMb: number): Promise<Container> {
+  async #start(memoryMb: number, own: OwnContainer | undefined): Promise<Container> {
     this.checkOpen();
-    const container = new Container(await this.#starter.start(memoryMb), this.#clock);
+    const container = new Container(await this.#starter.start(memoryMb, own), this.#clock);
     const events = this.#eventsOf(container);
     container.listen({
       ...events,

@@ -1,7 +1,7 @@
 import type { Clock } from '../common/clock.js';
 import type { ContainerExit, ContainerProcess } from '../common/ports/container.js';
 import { decodeError } from '../wire/errors.js';
-import { decodeBody, encodeBody } from '../wire/frame-bodies.js';
+import { creditBody, decodeBody, encodeBody } from '../wire/frame-bodies.js';
 import { readBody, readFrames } from '../wire/frame-reader.js';
 import { FrameStream } from '../wire/frame-stream.js';
 import {
@@ -15,10 +15,12 @@ import {
   type LoadBody,
 } from '../wire/frames.js';
 import { answerPart } from './call-flow.js';
+import { exitReport } from './exit-report.js';
 import type { Instance } from './instance.js';
 import { diedStarting } from './instance-errors.js';
 import type { LoadedClass } from './loaded-class.js';
 import type { WorkerCall } from './worker-call.js';
+
 /** What a container says besides its answers. */
 export interface ContainerEvents {
   onLog(origin: LogOrigin, body: Uint8Array): void;
@@ -40,8 +42,6 @@ interface Waiter {
 }
 
 const dyingMs = 500;
-/** Of what an exit hook threw: part of an answer on the bus. */
-const longestExitError = 2_048;
 
 /**
  * A worker's end of one container: numbers its calls and instances, and forwards frames without looking at payloads.
@@ -112,9 +112,9 @@ export class Container {
   load(klass: LoadedClass, body: LoadBody): Promise<void> {
     const { memoryMb, cpu } = klass.options;
     this.#class = { app: klass.app, className: klass.manifest.name };
-    this.#process.limit({ memoryMb, cpu });
     return new Promise((resolve, reject) => {
       if (this.#exit !== null) return reject(diedStarting(this.#exit));
+      this.#process.limit({ memoryMb, cpu });
       this.#loading = { resolve, reject };
       this.#control(FrameKind.Load, 0, encodeBody(body));
     });
@@ -171,9 +171,7 @@ export class Container {
   credit(call: WorkerCall, bytes: number): void {
     if (!this.#calls.has(call.containerRef)) return;
     call.answerCredit += bytes;
-    const body = Buffer.allocUnsafe(4);
-    body.writeUInt32LE(bytes);
-    this.#stream.writer.urgent(FrameKind.Credit, call.containerRef, body);
+    this.#stream.writer.urgent(FrameKind.Credit, call.containerRef, creditBody(bytes));
     this.#stream.flushSoon();
   }
 
@@ -229,6 +227,16 @@ export class Container {
         if (call !== undefined) this.#onAnswer(kind, call, frame);
         return;
       }
+      case FrameKind.Detach: {
+        const call = this.#calls.get(ref);
+        return call?.instance.calls.detached(call);
+      }
+      case FrameKind.Detached: {
+        const call = this.#calls.get(ref);
+        call?.instance.calls.detachedEnded(call);
+        this.#calls.delete(ref);
+        return;
+      }
       case FrameKind.Loaded:
         return this.#loaded()?.resolve();
       case FrameKind.LoadFailed:
@@ -250,7 +258,7 @@ export class Container {
   #onAnswer(kind: FrameKind, call: WorkerCall, frame: Buffer): void {
     const { hasStopped, isLast } = answerPart(kind, call, frame);
     if (kind === FrameKind.Moved) call.instance.calls.givenBack(call);
-    if (isLast) this.#calls.delete(call.containerRef);
+    if (isLast && !call.isDetached) this.#calls.delete(call.containerRef);
     if (kind === FrameKind.Moved) return;
     if (!call.isAnswered) call.caller.forward(frame, call.ref);
     if (hasStopped) call.instance.calls.ended(call, isLast);
@@ -288,13 +296,4 @@ export class Container {
     for (const call of calls) call.instance.calls.lost(call, exit);
     this.#events?.onDied(exit);
   }
-}
-
-/** The container's word: every field is checked. */
-function exitReport({ exitHook, error }: Record<string, unknown>): DeactivatedBody {
-  const isKnown = exitHook === 'ran' || exitHook === 'failed' || exitHook === 'timed-out' || exitHook === 'none';
-  return {
-    exitHook: isKnown ? exitHook : 'skipped',
-    ...(typeof error === 'string' ? { error: error.slice(0, longestExitError) } : {}),
-  };
 }

@@ -2,10 +2,12 @@ import type { Clock } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
 import type { BootId, InstanceKey } from '../common/ids.js';
 import type { BusMessage } from '../common/ports/bus.js';
+import type { SessionView } from '../common/sandbox-methods.js';
 import { encodeError } from '../wire/errors.js';
 import {
   type CloseInstance,
   type DescribeReply,
+  type InstanceLoad,
   type PlaceBatch,
   type PlaceReply,
   type ReleaseInstance,
@@ -18,6 +20,12 @@ import type { Activator } from './activator.js';
 import type { Instance } from './instance.js';
 import type { Leaving } from './leaving.js';
 import type { LogBook } from './log-book.js';
+import type { Sessions } from './sandbox/sessions.js';
+
+/** Of one session: what user code chose must fit into a message with others. */
+const describedProcesses = 64;
+const describedWords = 32;
+const describedCharacters = 256;
 
 type Result = NonNullable<WorkerControlReply['result']>;
 
@@ -28,6 +36,7 @@ export interface ControlDeps {
   readonly activator: Activator;
   readonly leaving: Leaving;
   readonly logs: LogBook;
+  readonly sessions: Sessions | null;
   /** Resolves when every instance has left, with how many did. */
   readonly drain: () => Promise<number>;
 }
@@ -66,7 +75,10 @@ export class Control {
       case 'drain':
         return { $case: 'drain', value: { drained: await this.#deps.drain() } };
       case 'describe':
-        return { $case: 'describe', value: this.#describe(op.value.keys) };
+        return { $case: 'describe', value: await this.#describe(op.value.keys) };
+      case 'forget':
+        this.#deps.sessions?.forget(op.value.key as InstanceKey, op.value.generation);
+        return { $case: 'forget', value: {} };
       case 'tailLogs':
         return { $case: 'tailLogs', value: { lines: op.value.request ? this.#deps.logs.tail(op.value.request) : [] } };
       case undefined:
@@ -102,26 +114,37 @@ export class Control {
     return true;
   }
 
-  #describe(keys: readonly string[]): DescribeReply {
-    const { clock, instances } = this.#deps;
+  async #describe(keys: readonly string[]): Promise<DescribeReply> {
+    const { clock, instances, sessions } = this.#deps;
     const described = keys.map((key) => instances.get(key as InstanceKey)).filter((instance) => instance !== undefined);
     const monotonic = clock.monotonic();
-    return {
-      instances: described.map((instance) => ({
-        key: instance.key,
-        epoch: instance.pin.epoch,
-        running: instance.running,
-        pending: instance.pending,
-        lastCallAtMs: Math.round(clock.now() - (monotonic - instance.lastCallEndedAt)),
-        phasesMs: instance.phasesMs,
-      })),
-    };
+    const describe = async (instance: Instance): Promise<InstanceLoad> => ({
+      key: instance.key,
+      epoch: instance.pin.epoch,
+      running: instance.running,
+      pending: instance.pending,
+      lastCallAtMs: Math.round(clock.now() - (monotonic - instance.lastCallEndedAt)),
+      phasesMs: instance.phasesMs,
+      session: instance.klass.kind === 'sandbox' ? sessionOf(await sessions?.describe(instance)) : undefined,
+    });
+    return { instances: await Promise.all(described.map(describe)) };
   }
 
   #at(key: string, epoch: number): Instance | undefined {
     const instance = this.#deps.instances.get(key as InstanceKey);
     return instance?.pin.epoch === epoch ? instance : undefined;
   }
+}
+
+function sessionOf(view: SessionView | null | undefined): InstanceLoad['session'] {
+  if (view === null || view === undefined) return undefined;
+  const { cwd, memoryBytes } = view;
+  const processes = view.processes.slice(0, describedProcesses).map(({ pid, command, startedAtMs }) => ({
+    pid,
+    command: command.slice(0, describedWords).map((word) => word.slice(0, describedCharacters)),
+    startedAtMs: Math.round(startedAtMs),
+  }));
+  return { cwd, memoryBytes, processes };
 }
 
 function answerInstead(message: BusMessage, error: unknown): void {

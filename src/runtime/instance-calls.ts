@@ -1,6 +1,5 @@
 import type { Clock, Monotonic } from '../common/clock.js';
 import { Mailbox } from '../common/mailbox.js';
-import type { ClassOptions } from '../common/manifest.js';
 import type { ContainerExit } from '../common/ports/container.js';
 import type { TimerWheel } from '../common/timer-wheel.js';
 import { CancelReason } from '../wire/frames.js';
@@ -8,6 +7,7 @@ import { CallTimers, type TimedCalls } from './call-timers.js';
 import { type AheadParts, recallAhead, sendAhead, sendMoreAhead } from './calls-ahead.js';
 import type { Instance } from './instance.js';
 import * as errors from './instance-errors.js';
+import { type LoadedClass, mailboxLimits } from './loaded-class.js';
 import type { WorkerCall } from './worker-call.js';
 
 /**
@@ -15,7 +15,7 @@ import type { WorkerCall } from './worker-call.js';
  *
  * I1. No frame of a call reaches the container before `enter` has ended (C3); admitted calls wait in `#early`.
  * I2. A slot frees when the code has really stopped, whatever the caller was told (C4).
- * I3. Nothing is left of them when no code of a call runs or can begin, and no result of one is still on its way.
+ * I3. Nothing is left of them when no code that a caller waits for runs or can begin, and no result is still on its way.
  */
 export class InstanceCalls implements TimedCalls {
   readonly #instance: Instance;
@@ -25,15 +25,17 @@ export class InstanceCalls implements TimedCalls {
   #early: WorkerCall[] = [];
   /** Their code has stopped, their result has not left the container yet. */
   readonly #sending = new Set<WorkerCall>();
+  /** Calls that hold a slot and are answered: nobody waits for their code any more. */
+  #detached = 0;
 
   constructor(instance: Instance, deps: { readonly clock: Clock; readonly wheel: TimerWheel }) {
     this.#instance = instance;
-    this.#mailbox = new Mailbox(instance.options, deps.clock);
+    this.#mailbox = new Mailbox(mailboxLimits(instance.klass), deps.clock);
     this.#timers = new CallTimers(deps, this);
   }
 
-  get options(): ClassOptions {
-    return this.#instance.options;
+  get klass(): LoadedClass {
+    return this.#instance.klass;
   }
 
   get running(): number {
@@ -45,7 +47,7 @@ export class InstanceCalls implements TimedCalls {
   }
 
   get isQuiet(): boolean {
-    return this.#mailbox.running + this.#mailbox.ahead === 0 && this.#sending.size === 0;
+    return this.#mailbox.running + this.#mailbox.ahead === this.#detached && this.#sending.size === 0;
   }
 
   get lastEndedAt(): Monotonic {
@@ -112,8 +114,8 @@ export class InstanceCalls implements TimedCalls {
   }
 
   /** Aborts what still runs or is sent; the callers are answered now, the slots free when the code stops. */
-  abort(reason: CancelReason): void {
-    for (const call of [...this.#mailbox.runningCalls(), ...this.#sending]) {
+  abort(reason: CancelReason, which = (_call: WorkerCall): boolean => true): void {
+    for (const call of [...this.#mailbox.runningCalls(), ...this.#sending].filter(which)) {
       this.#answer(call, errors.forceClosed(this.#instance.identity, call.method.name, call.hasReleased));
       call.container?.cancel(call, reason);
     }
@@ -139,18 +141,34 @@ export class InstanceCalls implements TimedCalls {
 
   onTimeout(call: WorkerCall): void {
     call.container?.cancel(call, CancelReason.deadline);
-    this.#answer(call, errors.attemptTimeout(this.#instance.identity, call.method.name, this.options.timeoutMs));
+    this.#answer(call, errors.attemptTimeout(this.#instance.identity, call.method.name, this.klass.options.timeoutMs));
   }
 
-  /** From the container: the code has stopped, and with `isLast` no frame will follow. */
+  /** From the container: the code has stopped, unless the call is detached; with `isLast` no part of its answer will follow. */
   ended(call: WorkerCall, isLast: boolean): void {
     if (this.#mailbox.isAhead(call)) return this.#endedAhead(call);
     if (isLast) call.answered();
+    if (call.isDetached) return;
     if (call.hasReleased) {
       if (isLast) this.#sending.delete(call);
       return this.#tellQuiet();
     }
     if (!isLast) this.#sending.add(call);
+    this.#codeStopped(call);
+  }
+
+  /** From the container: the code goes on after the answer, with its slot. @throws InvalidArgument where it cannot */
+  detached(call: WorkerCall): void {
+    if (call.isDetached || call.hasReleased || this.#mailbox.isAhead(call)) throw errors.notDetachable();
+    call.isDetached = true;
+    this.#detached += 1;
+    this.#mailbox.touch();
+    this.#tellQuiet();
+  }
+
+  /** From the container: that code has stopped. @throws InvalidArgument before the answer */
+  detachedEnded(call: WorkerCall): void {
+    if (!call.isDetached || !call.isAnswered) throw errors.notDetachable();
     this.#codeStopped(call);
   }
 
@@ -168,7 +186,7 @@ export class InstanceCalls implements TimedCalls {
     const { identity } = this.#instance;
     this.#answer(
       call,
-      errors.containerDied(exit, { identity, method: call.method.name, memoryMb: this.options.memoryMb }),
+      errors.containerDied(exit, { identity, method: call.method.name, memoryMb: this.klass.options.memoryMb }),
     );
     this.#sending.delete(call);
     if (call.hasReleased || this.#mailbox.withdraw(call)) this.#tellQuiet();
@@ -200,6 +218,7 @@ export class InstanceCalls implements TimedCalls {
   }
 
   #codeStopped(call: WorkerCall): void {
+    if (call.isDetached) this.#detached -= 1;
     call.hasReleased = true;
     call.trace?.stopped();
     this.#timers.forget(call);
@@ -234,7 +253,8 @@ export class InstanceCalls implements TimedCalls {
 
   #aheadParts(): AheadParts | null {
     const { container, phase } = this.#instance;
-    if (container === null || phase !== 'active') return null;
+    // Commands of a session are not quick, and what they start outlives their answers.
+    if (container === null || phase !== 'active' || this.klass.kind === 'sandbox') return null;
     return { mailbox: this.#mailbox, timers: this.#timers, container };
   }
 

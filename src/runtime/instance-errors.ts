@@ -107,3 +107,11 @@ export function diedStarting(exit: ContainerExit): HoldfastError {
 export function notRecalled(): HoldfastError {
   return new HoldfastError('InvalidArgument', 'a container gave back a call that nobody had recalled');
 }
+
+/** Of a container that breaks the protocol. */
+export function notDetachable(): HoldfastError {
+  return new HoldfastError(
+    'InvalidArgument',
+    'a container said out of turn that the code of a call goes on, or has stopped',
+  );
+}

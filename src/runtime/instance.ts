@@ -31,6 +31,8 @@ export class Instance {
   readonly phasesMs: Record<string, number> = {};
   pin: Pin;
   container: Container | null = null;
+  /** After this long without a call it sleeps; null: never. */
+  idleTimeoutMs: number | null;
   /** Its number in the container. */
   slot = 0;
   /** The next look whether it may sleep. */
@@ -46,6 +48,7 @@ export class Instance {
     this.key = key;
     this.pin = init.pin;
     this.klass = init.klass;
+    this.idleTimeoutMs = init.klass.options.idleTimeoutMs;
     this.#deps = deps;
     this.activatedAt = deps.clock.monotonic();
   }
@@ -152,8 +155,8 @@ export class Instance {
   }
 
   /** Aborts what still runs or is sent. */
-  abortRunning(reason: CancelReason): void {
-    this.#calls?.abort(reason);
+  abortRunning(reason: CancelReason, which?: (call: WorkerCall) => boolean): void {
+    this.#calls?.abort(reason, which);
   }
 
   /** One that was still activating learns it from its activation, one that was leaving needs no telling. */

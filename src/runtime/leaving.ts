@@ -6,14 +6,14 @@ import type { ObjectStore } from '../common/ports/object-store.js';
 import { readReference } from '../wire/codec.js';
 import { CancelReason, type DeactivateBody, type DeactivatedBody } from '../wire/frames.js';
 import type { Container } from './container.js';
-import type { ContainerPool } from './container-pool.js';
+import type { ContainerPools } from './container-pools.js';
 import type { Instance } from './instance.js';
 import type { PinKeeper } from './pin-keeper.js';
 import type { WorkerCall } from './worker-call.js';
 
 export interface LeavingDeps {
   readonly clock: Clock;
-  readonly pool: ContainerPool;
+  readonly pools: ContainerPools;
   readonly pins: PinKeeper;
   readonly objects: ObjectStore;
   readonly instances: Map<InstanceKey, Instance>;
@@ -73,7 +73,7 @@ export class Leaving {
     instance.container = null;
     const isShared = klass.options.tasksPerContainer > 1;
     if (isShared) await this.#deactivate(container, slot, { reason: null, timeoutMs: klass.options.exitTimeoutMs });
-    await this.#deps.pool.leave(container);
+    await this.#deps.pools.of(klass).leave(container);
   }
 
   /** The death of a container is a loss of its instances (S3): the pin says so before those who waited look for it. */
@@ -132,10 +132,12 @@ export class Leaving {
     const { container } = instance;
     if (container === null) return { exitHook: 'skipped' };
     const { exitTimeoutMs } = instance.klass.options;
+    // What a session streams has no end of its own: who reads it is told now.
+    if (instance.klass.kind === 'sandbox') instance.abortRunning(CancelReason.forceClose, isStream);
     await this.#finishRunning(instance, container, force ? 0 : Math.min(timeoutMs, exitTimeoutMs));
     const exit = await this.#deactivate(container, instance.slot, { reason, timeoutMs: exitTimeoutMs });
     // Nothing of it runs any more, so nobody has to wait for the end of the process.
-    void this.#deps.pool.leave(container);
+    void this.#deps.pools.of(instance.klass).leave(container);
     return exit;
   }
 
@@ -185,4 +187,8 @@ export class Leaving {
     this.#deps.instances.delete(instance.key);
     instance.gone();
   }
+}
+
+function isStream({ concurrent, method }: WorkerCall): boolean {
+  return concurrent && method.generator;
 }

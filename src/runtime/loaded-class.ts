@@ -1,23 +1,43 @@
 import { LRUCache } from 'lru-cache';
 import { HoldfastError } from '../common/errors.js';
 import type { Identity } from '../common/ids.js';
-import type { ClassManifest, ClassOptions, DeploymentRecord, MethodManifest } from '../common/manifest.js';
+import type { MailboxLimits } from '../common/mailbox.js';
+import {
+  type ClassManifest,
+  type ClassOptions,
+  type DeploymentRecord,
+  kindOf,
+  type MethodManifest,
+  type ResourceKind,
+} from '../common/manifest.js';
 import type { Store } from '../common/ports/store.js';
+import { sandboxLaneWidth, sandboxMethods } from '../common/sandbox-methods.js';
 
 /** A class of one deployment as a worker uses it: what calls need is looked up once, here. */
 export interface LoadedClass {
+  readonly kind: ResourceKind;
   readonly account: string;
   readonly app: string;
   readonly deployment: number;
   readonly bundleSha256: string;
   readonly manifest: ClassManifest;
   readonly options: ClassOptions;
+  /** What can be called; a sandbox's manifest has no say in it (C9). */
   readonly methods: ReadonlyMap<string, MethodManifest>;
+  /** Of one attempt of one call; null: a session limits its commands itself and keeps what they printed, its streams may last. */
+  readonly attemptMs: number | null;
+  readonly enterHooks: readonly string[];
+  readonly exitHooks: readonly string[];
   /** `app/Class@deployment`: instances of one label can share a container. */
   readonly label: string;
 }
 
 const keptDeployments = 256;
+
+/** A session's files and streams have a lane of their own, however few commands it may run. */
+export function mailboxLimits({ kind, options }: LoadedClass): MailboxLimits {
+  return kind === 'sandbox' ? { ...options, maxReaders: sandboxLaneWidth } : options;
+}
 
 /** Deployments never change, so each is read from the store once. */
 export class ClassLoader {
@@ -47,14 +67,20 @@ export class ClassLoader {
 }
 
 function loadedClass(deployment: DeploymentRecord, manifest: ClassManifest, label: string): LoadedClass {
+  const kind = kindOf(manifest);
+  const isSandbox = kind === 'sandbox';
   return {
+    kind,
     account: deployment.account,
     app: deployment.app,
     deployment: deployment.version,
     bundleSha256: deployment.bundleSha256,
     manifest,
     options: manifest.options,
-    methods: new Map(Object.entries(manifest.methods)),
+    methods: isSandbox ? sandboxMethods : new Map(Object.entries(manifest.methods)),
+    attemptMs: isSandbox ? null : manifest.options.timeoutMs,
+    enterHooks: isSandbox ? ['enter'] : manifest.enterHooks,
+    exitHooks: isSandbox ? ['exit'] : manifest.exitHooks,
     label,
   };
 }

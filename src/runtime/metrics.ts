@@ -12,6 +12,7 @@ export interface WorkerMetrics {
 export interface WorkerGauges {
   readonly instances: number;
   readonly containers: number;
+  readonly sandboxes: number;
   readonly clients: number;
   readonly leaseAgeMs: number;
 }
@@ -37,6 +38,7 @@ export function createWorkerMetrics(): WorkerMetrics {
     observe: (read) => {
       gauge('holdfast_worker_instances', 'Instances that are activated here', () => read().instances);
       gauge('holdfast_worker_containers', 'Containers that run a class', () => read().containers);
+      gauge('holdfast_worker_sandboxes', 'Sandboxes that run a session', () => read().sandboxes);
       gauge('holdfast_worker_clients', 'Clients with a session', () => read().clients);
       gauge('holdfast_worker_lease_age_ms', 'Time since the last good renewal was sent', () => read().leaseAgeMs);
     },

@@ -41,6 +41,8 @@ export class WorkerCall implements MailboxCall {
   containerRef = 0;
   /** The caller has its last answer; what the container still says is dropped. */
   isAnswered = false;
+  /** Its code goes on after its answer. */
+  isDetached = false;
   /** Its code has stopped; only bytes of its result are still on the way. */
   hasReleased = false;
   /** Of a result or value that came in part. */

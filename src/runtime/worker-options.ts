@@ -9,6 +9,7 @@ import type { ObjectStore } from '../common/ports/object-store.js';
 import type { SigningKey, Store } from '../common/ports/store.js';
 import type { Watchdog } from '../common/ports/watchdog.js';
 import type { WorkerMetrics } from './metrics.js';
+import type { SandboxPlatform } from './sandbox/sandbox-factory.js';
 
 /** Who a worker is and what it may use. */
 export interface WorkerConfig {
@@ -20,6 +21,12 @@ export interface WorkerConfig {
   readonly isolation: Isolation;
   readonly maxContainers: number;
   readonly warmContainers: number;
+  /** Sandboxes that run a session at once. */
+  readonly maxSandboxes: number;
+  /** Kept started for new sessions, once there was a first one. */
+  readonly warmSandboxes: number;
+  /** Why there are none here; null: this host can isolate. */
+  readonly sandboxLack: string | null;
   /** Folder for bundles, of this host. */
   readonly cacheFolder: string;
   /** Variables that every class container gets. */
@@ -38,6 +45,8 @@ export interface WorkerDeps {
   /** Starts the watchdog of a boot; the container starter needs it. */
   readonly startWatchdog: (bootId: BootId, deadline: Monotonic) => Promise<Watchdog>;
   readonly starterOf: (bootId: BootId, watchdog: Watchdog) => ContainerStarter;
+  /** How this host runs sandboxes; null: it cannot isolate. */
+  readonly sandboxPlatform: (bootId: BootId, watchdog: Watchdog) => SandboxPlatform | null;
   /** How containers reach the cluster. @throws Unavailable while no router is known */
   readonly transport: (keys: readonly SigningKey[]) => Transport;
   /** Of the host, now. */

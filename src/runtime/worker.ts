@@ -14,7 +14,7 @@ import { BundleCache } from './bundle-cache.js';
 import { Capabilities } from './capabilities.js';
 import { ClientSession, type SessionHost } from './client-session.js';
 import type { Container, ContainerEvents } from './container.js';
-import { ContainerPool } from './container-pool.js';
+import { type ContainerPools, makePools } from './container-pools.js';
 import { Control } from './control.js';
 import { Heartbeat } from './heartbeat.js';
 import { publishHint } from './hints.js';
@@ -26,11 +26,15 @@ import { LogBook } from './log-book.js';
 import { LogGate } from './log-gate.js';
 import type { WorkerGauges } from './metrics.js';
 import { PinKeeper } from './pin-keeper.js';
+import { Sandboxes } from './sandbox/sandboxes.js';
+import { Sessions } from './sandbox/sessions.js';
 import { secretSource } from './secret-source.js';
 import { Tunnels } from './tunnels.js';
 import type { WorkerConfig, WorkerDeps } from './worker-options.js';
 
 const wheelTickMs = 10;
+/** It is said every second. */
+const longestLack = 512;
 
 /** One boot of a worker: from its lease to its last container. */
 export class Worker {
@@ -42,7 +46,10 @@ export class Worker {
   readonly #wheel: TimerWheel;
   readonly #instances = new Map<InstanceKey, Instance>();
   readonly #links: LinkHost;
-  readonly #pool: ContainerPool;
+  readonly #pools: ContainerPools;
+  /** Null: this host cannot isolate. */
+  readonly #sandboxes: Sandboxes | null;
+  readonly #sessions: Sessions | null;
   readonly #activator: Activator;
   readonly #leaving: Leaving;
   readonly #logs: LogBook;
@@ -102,12 +109,14 @@ export class Worker {
       onSession: (link) => new ClientSession(this.#sessionHost(), link),
       beforeFlush: () => lease.mayRun(),
     });
-    this.#pool = new ContainerPool({
-      starter: deps.starterOf(bootId, watchdog),
+    const platform = deps.sandboxPlatform(bootId, watchdog);
+    this.#sandboxes = platform && new Sandboxes({ platform, clock, random, wheel: this.#wheel });
+    this.#pools = makePools({
+      config,
       clock,
       bundles: new BundleCache(config.cacheFolder, objects),
-      limits: { maxContainers: config.maxContainers, warm: config.warmContainers },
-      env: config.containerEnv,
+      starter: deps.starterOf(bootId, watchdog),
+      sandboxes: this.#sandboxes,
       eventsOf: (container) => this.#eventsOf(container),
     });
     const pins = new PinKeeper({
@@ -117,34 +126,23 @@ export class Worker {
       over: lease.over,
       changed: (key, pin) => this.#announce(key, pin),
     });
-    this.#leaving = new Leaving({ clock, pool: this.#pool, pins, objects, instances: this.#instances });
+    const instances = this.#instances;
+    this.#leaving = new Leaving({ clock, pools: this.#pools, pins, objects, instances });
+    const shared = { clock, wheel: this.#wheel, pins, instances, leaving: this.#leaving };
+    const sandboxes = this.#sandboxes;
+    this.#sessions = sandboxes && new Sessions({ ...shared, store: store.pins, sandboxes });
     this.#activator = new Activator({
-      clock,
-      wheel: this.#wheel,
+      ...shared,
       classes: new ClassLoader(store),
-      pool: this.#pool,
-      pins,
-      instances: this.#instances,
-      leaving: this.#leaving,
+      pools: this.#pools,
+      sessions: this.#sessions,
       isolation: config.isolation,
       secretsOf: (pin, klass) => secretSource({ pin, klass }, bootId, () => deps.transport(this.#capabilities.keys)),
       mayPlace: () => this.refusing === null,
     });
-    const control = new Control({
-      bootId,
-      clock,
-      instances: this.#instances,
-      activator: this.#activator,
-      leaving: this.#leaving,
-      logs: this.#logs,
-      drain: () => this.drain(),
-    });
-    this.#control = bus.subscribe(
-      workerControlSubject(account, workerId),
-      (message) => void control.onMessage(message),
-    );
+    this.#control = this.#listen();
     this.#heartbeat = new Heartbeat(config, { bus, clock, state: () => this.#state() });
-    this.#pool.fill();
+    this.#pools.classes.fill();
     void this.#capabilities.keepFresh(lease.over);
     lease.over.addEventListener('abort', () => void this.#end('expired'), { once: true });
     // A watchdog that took too long to start: nobody is told any more.
@@ -165,7 +163,8 @@ export class Worker {
   get gauges(): WorkerGauges {
     return {
       instances: this.#instances.size,
-      containers: this.#pool.containers,
+      containers: this.#pools.classes.containers,
+      sandboxes: this.#pools.sandboxes?.containers ?? 0,
       clients: this.#links.sessionCount,
       leaseAgeMs: this.#lease.ageMs,
     };
@@ -219,7 +218,8 @@ export class Worker {
     this.#control.unsubscribe();
     this.#links.close();
     this.#wheel.clear();
-    await Promise.all([this.#heartbeat.stop(), this.#lease.ended(), this.#pool.close()]);
+    await Promise.all([this.#heartbeat.stop(), this.#lease.ended(), this.#pools.close()]);
+    await this.#sandboxes?.close();
     await this.#watchdog.stop().catch(() => undefined); // dead already: the lease ends by itself
   }
 
@@ -244,6 +244,22 @@ export class Worker {
     };
   }
 
+  #listen(): BusSubscription {
+    const control = new Control({
+      bootId: this.bootId,
+      clock: this.#deps.clock,
+      instances: this.#instances,
+      activator: this.#activator,
+      leaving: this.#leaving,
+      logs: this.#logs,
+      sessions: this.#sessions,
+      drain: () => this.drain(),
+    });
+    const { account, workerId } = this.#config;
+    const subject = workerControlSubject(account, workerId);
+    return this.#deps.bus.subscribe(subject, (message) => void control.onMessage(message));
+  }
+
   #announce(key: InstanceKey, pin: Pin): void {
     publishHint(
       this.#deps.bus,
@@ -254,21 +270,25 @@ export class Worker {
 
   #state(): WorkerHeartbeat {
     const host = this.#deps.hostResources();
-    const { workerId, address, maxContainers, offer, isolation } = this.#config;
+    const { workerId, address, maxContainers, maxSandboxes, sandboxLack, offer, isolation } = this.#config;
     return {
       workerId,
       bootId: this.bootId,
       address,
       state: this.refusing === null ? 'ready' : 'draining',
       instances: this.#instances.size,
-      containers: this.#pool.containers,
+      containers: this.#pools.classes.containers,
       maxContainers,
+      sandboxes: this.#pools.sandboxes?.containers ?? 0,
+      maxSandboxes: this.#pools.sandboxes === null ? 0 : maxSandboxes,
       offerJson: JSON.stringify(offer),
       cpuCores: host.cpuCores,
       freeMemoryMb: host.freeMemoryMb,
       leaseAgeMs: this.#lease.ageMs,
-      openPlaces: this.#pool.openPlaces(),
+      openPlaces: this.#pools.openPlaces(),
       isolation,
+      sandboxIsolation: this.#sandboxes?.isolation ?? '',
+      sandboxLack: sandboxLack?.slice(0, longestLack) ?? '',
     };
   }
 }

@@ -1,12 +1,15 @@
 import { HoldfastError } from '../common/errors.js';
 import { expected } from '../common/option-checks.js';
 import { type ClsOptions, checkAppOptions, resolveClassOptions } from '../common/options.js';
+import { resolveSandboxOptions, type SandboxOptions } from '../common/sandbox-options.js';
 import type { Class, RemoteApp } from './class-types.js';
 import { chooseClient } from './client-choice.js';
 import { deployApp } from './deploy/deploy-app.js';
 import type { ClientChoice, Deployment, DeployOptions } from './infos.js';
-import { registerApp, registerClass } from './registry.js';
+import { registerApp, registerClass, registerSandbox } from './registry.js';
 import { remoteApp } from './remote-app.js';
+import { makeSandbox, type Sandbox } from './sandbox/sandbox.js';
+import { sandboxManifest } from './sandbox/sandbox-manifest.js';
 
 /** Options of an app. */
 export interface AppOptions {
@@ -16,11 +19,11 @@ export interface AppOptions {
   readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
-/** A named set of classes that are deployed together. */
+/** A named set of classes and sandboxes that are deployed together. */
 export class App {
   readonly name: string;
   readonly #entry: string | URL | null;
-  readonly #classNames = new Set<string>();
+  readonly #names = new Set<string>();
 
   /** @throws InvalidArgument */
   constructor(name: string, options: AppOptions = {}) {
@@ -64,6 +67,21 @@ export class App {
   }
 
   /**
+   * Declares a sandbox, under the name `default` where none is given: `export const shell = app.sandbox({ name: 'shell' })`.
+   *
+   * @throws InvalidArgument naming the option
+   */
+  sandbox(options: SandboxOptions = {}): Sandbox {
+    const name = options.name ?? 'default';
+    const where = `sandbox ${JSON.stringify(name)}`;
+    const manifest = sandboxManifest(name, resolveSandboxOptions(where, options));
+    this.#take(name);
+    const sandbox = makeSandbox({ appName: this.name, name, local: { manifest }, deployment: null, choice: {} });
+    registerSandbox({ sandbox, appName: this.name, name, manifest });
+    return sandbox;
+  }
+
+  /**
    * Bundles the entry module, stores it by content hash, publishes the app's manifest; instances that run keep their
    * deployment. Inside a container it does nothing and returns the deployment that runs.
    *
@@ -83,12 +101,13 @@ export class App {
     return remoteApp<M>(client, await client.deployments.current(name));
   }
 
-  #take(className: string): void {
-    if (this.#classNames.has(className)) {
-      throw new HoldfastError('InvalidArgument', `app '${this.name}' has two classes named '${className}'`, {
-        details: { class: className },
+  /** Classes and sandboxes share the ids of their instances' keys, so they share their names too. */
+  #take(name: string): void {
+    if (this.#names.has(name)) {
+      throw new HoldfastError('InvalidArgument', `app '${this.name}' has two classes or sandboxes named '${name}'`, {
+        details: { class: name },
       });
     }
-    this.#classNames.add(className);
+    this.#names.add(name);
   }
 }

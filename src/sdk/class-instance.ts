@@ -1,13 +1,12 @@
 import { inspect } from 'node:util';
 import { HoldfastError } from '../common/errors.js';
 import type { ClassManifest } from '../common/manifest.js';
-import { InspectReply, InspectRequest } from '../wire/gen/holdfast/v1/router.js';
-import { checkCloseOptions } from './call-options.js';
 import type { Class, ClassInstance, InstanceControls, RemoteMethod } from './class-types.js';
 import type { ClientCore } from './client-core.js';
 import type { Cls } from './cls.js';
 import type { ClassInstanceHandle, CloseOptions, CloseResult, Explanation, InstanceInfo } from './infos.js';
-import { closeResult, explanation, instanceInfo } from './instance-infos.js';
+import { explanation, instanceInfo } from './instance-infos.js';
+import { closeInstance, inspectInstance } from './instance-requests.js';
 import { construct, refusingStub, type Shaped } from './instance-shape.js';
 import type { InstanceTarget } from './instance-target.js';
 import { methodPlans } from './method-plan.js';
@@ -80,28 +79,17 @@ class RemoteInstance implements InstanceControls<Class>, Shaped {
   }
 
   async inspect(): Promise<InstanceInfo> {
-    const { instance } = await this.#ask(false);
-    return instance;
+    return instanceInfo((await inspectInstance(this.#init)).instance);
   }
 
   async explain(): Promise<Explanation> {
-    const { instance, explain } = await this.#ask(true);
+    const { instance, explain } = await inspectInstance(this.#init, true);
     if (explain === undefined) throw new HoldfastError('Internal', `the router did not explain ${this.label}`);
-    return explanation(instance, explain);
+    return explanation(instanceInfo(instance), explain);
   }
 
   async close(options: CloseOptions = {}): Promise<CloseResult> {
-    checkCloseOptions(options);
-    const { client, target } = this.#init;
-    const op = { handle: this.handle, force: options.force ?? false };
-    const reply = await client.close(
-      { $case: 'close', value: { target: { $case: 'handle', value: op.handle }, force: op.force } },
-      { remainingMs: options.timeoutMs ?? 0, signal: options.signal },
-    );
-    if (reply.closed || reply.alreadyClosed) {
-      target.end(new HoldfastError('InstanceGone', `${this.label} was closed`, { details: { id: this.id } }));
-    }
-    return closeResult(reply);
+    return await closeInstance(this.#init, options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -110,13 +98,5 @@ class RemoteInstance implements InstanceControls<Class>, Shaped {
 
   [inspect.custom](): string {
     return `ClassInstance ${this.label}${this.closed ? ' (closed)' : ''}`;
-  }
-
-  async #ask(explain: boolean) {
-    const { app, name, id, generation } = this.handle;
-    const request = { instance: { app, className: name, id }, explain, generation };
-    const reply = await this.#init.client.ask('Inspect', { request, of: InspectRequest, reply: InspectReply });
-    if (reply.instance === undefined) throw new HoldfastError('Internal', `the router did not describe ${this.label}`);
-    return { instance: instanceInfo(reply.instance), explain: reply.explain };
   }
 }

@@ -21,7 +21,7 @@ export function describeClass(described: DescribedClass, hint?: OptionalHint): C
   const methods = Object.fromEntries(
     [...described.methods].map(([method, of]) => [method, describeMethod({ ctor, name: method, hint }, of)]),
   );
-  return { name, exportName: '', options, methods, parameters, signature, enterHooks, exitHooks };
+  return { kind: 'class', name, exportName: '', options, methods, parameters, signature, enterHooks, exitHooks };
 }
 
 /**

@@ -1,21 +1,26 @@
 import { HoldfastError } from '../common/errors.js';
-import type { ClassManifest } from '../common/manifest.js';
+import type { ClassManifest, ResourceKind } from '../common/manifest.js';
 import { encodeArgs, hashArgs } from '../wire/codec.js';
 import { type InstanceView, ListInstancesReply, ListInstancesRequest } from '../wire/gen/holdfast/v1/router.js';
 import { arityProblem, withoutTrailingUndefined, wrongArguments } from './arguments.js';
 import { checkInstanceId } from './call-options.js';
 import { chooseClient } from './client-choice.js';
 import type { ClientCore } from './client-core.js';
-import { classOf, type KnownDeployment } from './deployments.js';
+import { type KnownDeployment, resourceOf } from './deployments.js';
 import type { ClientChoice } from './infos.js';
 import type { InstanceTarget } from './instance-target.js';
-import type { RegisteredClass } from './registry.js';
 
-/** Where a class is known from: this program's decorators, a deployment, or both. */
-export interface ClassOrigin {
+/** What this program declared itself. */
+export interface Declared {
+  readonly manifest: ClassManifest;
+}
+
+/** Where a class or sandbox is known from: this program's declaration, a deployment, or both. */
+export interface ClassOrigin<Local extends Declared = Declared> {
+  readonly kind: ResourceKind;
   readonly appName: string;
   readonly name: string;
-  readonly local: RegisteredClass | null;
+  readonly local: Local | null;
   readonly deployment: KnownDeployment | null;
   /** Chosen when it is first needed: a class can be described without a cluster. */
   readonly choice: ClientChoice | ClientCore;
@@ -23,13 +28,13 @@ export interface ClassOrigin {
 
 const pageSize = 500;
 
-/** What `Cls` and `BoundCls` do against the cluster. */
-export class ClassSource {
-  readonly origin: ClassOrigin;
+/** What `Cls`, `BoundCls` and `Sandbox` do against the cluster. */
+export class ClassSource<Local extends Declared = Declared> {
+  readonly origin: ClassOrigin<Local>;
   #deployment: KnownDeployment | null;
   #client: ClientCore | null = null;
 
-  constructor(origin: ClassOrigin) {
+  constructor(origin: ClassOrigin<Local>) {
     this.origin = origin;
     this.#deployment = origin.deployment;
   }
@@ -41,22 +46,22 @@ export class ClassSource {
   }
 
   get manifest(): ClassManifest {
-    const { local, name } = this.origin;
-    if (this.#deployment !== null) return classOf(this.#deployment, name);
-    if (local === null) throw new HoldfastError('Internal', `class '${name}' is known from nowhere`);
+    const { kind, local, name } = this.origin;
+    if (this.#deployment !== null) return resourceOf(this.#deployment, kind, name);
+    if (local === null) throw new HoldfastError('Internal', `${kind} '${name}' is known from nowhere`);
     return local.manifest;
   }
 
   /** The current deployment, asked for now. @throws NotFound, Unavailable */
   async refresh(): Promise<{ readonly deployment: KnownDeployment; readonly manifest: ClassManifest }> {
     const deployment = await this.client.deployments.current(this.origin.appName);
-    const manifest = classOf(deployment, this.origin.name);
+    const manifest = resourceOf(deployment, this.origin.kind, this.origin.name);
     if (this.origin.local === null) this.#deployment = deployment;
     return { deployment, manifest };
   }
 
   /** @param id empty: a fresh one; null: the one of these arguments (`bind`) */
-  async create(id: string | null, given: readonly unknown[]): Promise<InstanceTarget> {
+  async create(id: string | null, given: readonly unknown[], tags: readonly string[] = []): Promise<InstanceTarget> {
     const args = withoutTrailingUndefined(given);
     const joins = id !== null && id !== '' && args.length === 0;
     if (id !== null && id !== '') checkInstanceId(id);
@@ -67,6 +72,7 @@ export class ClassSource {
       className: this.origin.name,
       id: id ?? `bind-${hashArgs(encoded)}`,
       sharedByArgs: id === null,
+      ...(tags.length === 0 ? {} : { session: { tags: [...tags] } }),
       ...(joins ? {} : { args: Buffer.from(encoded) }),
     };
     return await this.client.place({ $case: 'create', value });

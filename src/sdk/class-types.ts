@@ -1,5 +1,6 @@
 import type { Cls } from './cls.js';
 import type { ClassInstanceHandle, CloseOptions, CloseResult, Explanation, InstanceInfo } from './infos.js';
+import type { Sandbox } from './sandbox/sandbox.js';
 
 /** Any class. */
 // biome-ignore lint/suspicious/noExplicitAny: `unknown` would refuse every class whose constructor has parameters
@@ -98,10 +99,11 @@ export interface CallOptions {
   readonly idempotencyKey?: string;
 }
 
-/** Exports of the app's module, seen from a client: classes become `Cls`. */
+/** Exports of the app's module, seen from a client: classes become `Cls`, sandboxes stay themselves. */
 export type RemoteApp<M> = {
-  readonly [K in keyof M as M[K] extends Class ? K : never]: M[K] extends Class ? Cls<M[K]> : never;
+  readonly [K in keyof M as M[K] extends Class | Sandbox ? K : never]: M[K] extends Class ? Cls<M[K]> : M[K];
 } & {
   readonly appName: string;
   cls<C extends Class = Class>(name: string): Cls<C>;
+  sandbox(name: string): Sandbox;
 };

@@ -24,16 +24,16 @@ import type {
 import { closeResult, instanceInfo } from './instance-infos.js';
 import type { InstanceTarget } from './instance-target.js';
 import { localInstance } from './local/local-instance.js';
-import { registeredClass } from './registry.js';
+import { type RegisteredClass, registeredClass } from './registry.js';
 
 // Only this package makes one.
-let construct: (source: ClassSource) => Cls<never>;
+let construct: (source: ClassSource<RegisteredClass>) => Cls<never>;
 
 /** A class of an app: what it looks like, and its instances. */
 export class Cls<C extends Class = Class> {
-  readonly #source: ClassSource;
+  readonly #source: ClassSource<RegisteredClass>;
 
-  private constructor(source: ClassSource) {
+  private constructor(source: ClassSource<RegisteredClass>) {
     this.#source = source;
   }
 
@@ -44,7 +44,7 @@ export class Cls<C extends Class = Class> {
       const shown = typeof ctor === 'function' ? `class '${ctor.name}'` : `a value of type ${typeof ctor}`;
       throw new HoldfastError('InvalidArgument', `${shown} is not decorated with @app.cls()`);
     }
-    return makeCls({ appName: local.appName, name: local.name, local, deployment: null, choice: {} });
+    return makeCls({ kind: 'class', appName: local.appName, name: local.name, local, deployment: null, choice: {} });
   }
 
   /** A class by name, as it is deployed now. @throws NotFound, Unavailable */
@@ -56,7 +56,7 @@ export class Cls<C extends Class = Class> {
     const client = chooseClient(options);
     const deployment = await client.deployments.current(appName);
     classOf(deployment, className);
-    return makeCls({ appName, name: className, local: null, deployment, choice: client });
+    return makeCls({ kind: 'class', appName, name: className, local: null, deployment, choice: client });
   }
 
   /** The instance of a serialized handle, its class looked up by the handle. @throws InstanceGone, PermissionDenied */
@@ -261,6 +261,6 @@ async function* infos(views: AsyncIterable<InstanceView>): AsyncGenerator<Instan
 }
 
 /** A class from wherever it is known. */
-export function makeCls<C extends Class>(origin: ClassOrigin): Cls<C> {
+export function makeCls<C extends Class>(origin: ClassOrigin<RegisteredClass>): Cls<C> {
   return construct(new ClassSource(origin)) as unknown as Cls<C>;
 }

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { HoldfastError } from '../common/errors.js';
-import type { AppManifest, ClassManifest } from '../common/manifest.js';
+import { type AppManifest, type ClassManifest, kindOf, type ResourceKind } from '../common/manifest.js';
 import type { Deployment as WireDeployment } from '../wire/gen/holdfast/v1/router.js';
 
 /** A published version of an app, as clients need it. */
@@ -50,13 +50,25 @@ export function readDeployment(wire: WireDeployment): KnownDeployment {
 }
 
 /** @throws NotFound naming the classes that there are */
-export function classOf({ app, version, manifest }: KnownDeployment, className: string): ClassManifest {
-  const found = Object.hasOwn(manifest.classes, className) ? manifest.classes[className] : undefined;
-  if (found !== undefined) return found;
-  const known = Object.keys(manifest.classes).join(', ') || 'none';
+export function classOf(deployment: KnownDeployment, className: string): ClassManifest {
+  return resourceOf(deployment, 'class', className);
+}
+
+/** @throws NotFound naming the classes or sandboxes that there are */
+export function resourceOf(
+  { app, version, manifest }: KnownDeployment,
+  kind: ResourceKind,
+  name: string,
+): ClassManifest {
+  const found = Object.hasOwn(manifest.classes, name) ? manifest.classes[name] : undefined;
+  if (found !== undefined && kindOf(found) === kind) return found;
+  const known = Object.values(manifest.classes).filter((each) => kindOf(each) === kind);
+  const other = found === undefined ? '' : ` (it is a ${kindOf(found)})`;
   throw new HoldfastError(
     'NotFound',
-    `app '${app}' has no class '${className}' in its deployment ${version}; it has: ${known}`,
-    { details: { app, className, deployment: version } },
+    `app '${app}' has no ${kind} '${name}' in its deployment ${version}${other}; it has: ${
+      known.map((each) => each.name).join(', ') || 'none'
+    }`,
+    { details: { app, className: name, deployment: version } },
   );
 }

@@ -1,4 +1,5 @@
 import { HoldfastError } from '../common/errors.js';
+import type { ResourceKind } from '../common/manifest.js';
 import type { ClassInstanceHandle, HandleInput } from './infos.js';
 
 const textFields = ['kind', 'account', 'app', 'name', 'id', 'signature'] as const;
@@ -8,9 +9,9 @@ export const localAccount = 'local';
 /**
  * A handle as plain data; whether it is genuine is for the router to say.
  *
- * @throws InvalidArgument for what is no handle, or one of a local instance
+ * @throws InvalidArgument for what is no handle, one of another kind, or one of a local instance
  */
-export function readHandle(input: HandleInput): ClassInstanceHandle {
+export function readHandle(input: HandleInput, kind: ResourceKind = 'class'): ClassInstanceHandle {
   const value: unknown = typeof input === 'string' ? parse(input) : input;
   if (typeof value !== 'object' || value === null) throw invalid(`it is ${value === null ? 'null' : typeof value}`);
   const fields = value as Record<string, unknown>;
@@ -18,12 +19,12 @@ export function readHandle(input: HandleInput): ClassInstanceHandle {
   for (const name of textFields)
     if (typeof fields[name] !== 'string') throw invalid(`its field '${name}' is no string`);
   if (!Number.isSafeInteger(fields['generation'])) throw invalid("its field 'generation' is no whole number");
-  if (fields['kind'] !== 'class') throw invalid(`it is of a ${String(fields['kind'])}, not of a class`);
+  if (fields['kind'] !== kind) throw invalid(`it is of a ${String(fields['kind'])}, not of a ${kind}`);
   if (fields['account'] === localAccount) {
     throw invalid('it is of a local instance, which lives in the process that made it and cannot be attached');
   }
   const { account, app, name, id, generation, signature } = value as ClassInstanceHandle;
-  return { v: 1, kind: 'class', account, app, name, id, generation, signature };
+  return { v: 1, kind, account, app, name, id, generation, signature };
 }
 
 function parse(text: string): unknown {
@@ -37,5 +38,5 @@ function parse(text: string): unknown {
 }
 
 function invalid(why: string): HoldfastError {
-  return new HoldfastError('InvalidArgument', `this is no handle of a class's instance: ${why}`);
+  return new HoldfastError('InvalidArgument', `this is no handle that can be used here: ${why}`);
 }

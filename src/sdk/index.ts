@@ -12,6 +12,8 @@ export type {
   ResourceOptions,
   Retries,
 } from '../common/options.js';
+export type { SandboxOptions } from '../common/sandbox-options.js';
+export type { NetworkPolicy, SessionOptions } from '../common/session-options.js';
 export { App, type AppOptions } from './app.js';
 export { BoundCls } from './bound-cls.js';
 export type {
@@ -43,4 +45,21 @@ export type {
   ParameterInfo,
   WorkerInfo,
 } from './infos.js';
+export type { TransferOptions } from './sandbox/files.js';
+export type { Forwarding } from './sandbox/forward.js';
+export { Sandbox } from './sandbox/sandbox.js';
+export { SandboxProcess } from './sandbox/sandbox-process.js';
+export { SandboxSession } from './sandbox/sandbox-session.js';
+export type {
+  Bytes,
+  ExecOptions,
+  FileChange,
+  FileStat,
+  SandboxExecResult,
+  SandboxHandle,
+  SandboxInfo,
+  SandboxSessionInfo,
+  SandboxStreamEvent,
+  SpawnOptions,
+} from './sandbox/types.js';
 export { Secret } from './secret.js';

@@ -20,6 +20,15 @@ export interface RegisteredClass {
   readonly manifest: ClassManifest;
 }
 
+/** A sandbox as `app.sandbox` described it. */
+export interface RegisteredSandbox {
+  /** What a module exports. */
+  readonly sandbox: object;
+  readonly appName: string;
+  readonly name: string;
+  readonly manifest: ClassManifest;
+}
+
 export interface RegisteredApp {
   readonly name: string;
   readonly tags: readonly string[];
@@ -28,6 +37,7 @@ export interface RegisteredApp {
 
 const apps = new Map<string, RegisteredApp>();
 const byName = new Map<string, RegisteredClass>();
+const sandboxes = new Map<string, RegisteredSandbox>();
 const byConstructor = new WeakMap<object, RegisteredClass>();
 
 export function registerApp(app: RegisteredApp): void {
@@ -67,6 +77,11 @@ export function registerClass(
   byConstructor.set(ctor, registered);
 }
 
+/** Its name is free in its app. */
+export function registerSandbox(registered: RegisteredSandbox): void {
+  sandboxes.set(`${registered.appName}/${registered.name}`, registered);
+}
+
 /** By its constructor; null for a class that is not decorated. */
 export function registeredClass(ctor: object): RegisteredClass | null {
   return byConstructor.get(ctor) ?? null;
@@ -77,10 +92,21 @@ export function findRegistered(app: string, name: string): RegisteredClass | nul
   return byName.get(`${app}/${name}`) ?? null;
 }
 
-/** Every app that this program has made, with its classes. */
-export function registeredApps(): (RegisteredApp & { readonly classes: readonly RegisteredClass[] })[] {
-  const classes = [...byName.values()];
-  return [...apps.values()].map((app) => ({ ...app, classes: classes.filter((each) => each.appName === app.name) }));
+/** An app that this program has made, with what it has. */
+export interface DeclaredApp extends RegisteredApp {
+  readonly classes: readonly RegisteredClass[];
+  readonly sandboxes: readonly RegisteredSandbox[];
+}
+
+/** Every app that this program has made. */
+export function registeredApps(): DeclaredApp[] {
+  const of = <R extends { readonly appName: string }>(all: Iterable<R>, app: RegisteredApp): R[] =>
+    [...all].filter(({ appName }) => appName === app.name);
+  return [...apps.values()].map((app) => ({
+    ...app,
+    classes: of(byName.values(), app),
+    sandboxes: of(sandboxes.values(), app),
+  }));
 }
 
 /** A hook that a derived class overrides is one hook: it keeps the place where it was declared first. */

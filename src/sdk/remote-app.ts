@@ -1,18 +1,25 @@
+import { kindOf } from '../common/manifest.js';
 import type { Class, RemoteApp } from './class-types.js';
 import type { ClientCore } from './client-core.js';
 import { type Cls, makeCls } from './cls.js';
-import { classOf, type KnownDeployment } from './deployments.js';
+import { classOf, type KnownDeployment, resourceOf } from './deployments.js';
+import { makeSandbox, type Sandbox } from './sandbox/sandbox.js';
 
-/** An app as it is deployed: its classes under the names of the module's exports. */
+/** An app as it is deployed: its classes and sandboxes under the names of the module's exports. */
 export function remoteApp<M>(client: ClientCore, deployment: KnownDeployment): RemoteApp<M> {
   const { app } = deployment;
-  const cls = (name: string): Cls => {
-    const { name: known } = classOf(deployment, name);
-    return makeCls({ appName: app, name: known, local: null, deployment, choice: client });
+  const known = { appName: app, local: null, deployment, choice: client };
+  const cls = (name: string): Cls => makeCls({ ...known, kind: 'class', name: classOf(deployment, name).name });
+  const sandbox = (name: string): Sandbox =>
+    makeSandbox({ ...known, name: resourceOf(deployment, 'sandbox', name).name });
+  const exported = Object.values(deployment.manifest.classes).map((manifest) => {
+    const { name, exportName } = manifest;
+    return [exportName === '' ? name : exportName, kindOf(manifest) === 'sandbox' ? sandbox(name) : cls(name)];
+  });
+  return {
+    ...Object.fromEntries(exported),
+    appName: app,
+    cls: cls as <C extends Class>(name: string) => Cls<C>,
+    sandbox,
   };
-  const exported = Object.values(deployment.manifest.classes).map(({ name, exportName }) => [
-    exportName === '' ? name : exportName,
-    cls(name),
-  ]);
-  return { ...Object.fromEntries(exported), appName: app, cls: cls as <C extends Class>(name: string) => Cls<C> };
 }

@@ -68,3 +68,10 @@ function isChainLink(value: unknown): value is ChainLink {
   const link = value as Partial<ChainLink> | null;
   return typeof link?.callId === 'string' && typeof link.label === 'string';
 }
+
+/** Body of a `Credit`. */
+export function creditBody(bytes: number): Buffer {
+  const body = Buffer.allocUnsafe(4);
+  body.writeUInt32LE(bytes);
+  return body;
+}

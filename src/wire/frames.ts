@@ -47,6 +47,8 @@ export const FrameKind = {
   Deactivated: 27,
   /** body: msgpack `LogBody`; slot 0: of no instance. */
   Log: 28,
+  /** Before the result of a call whose code goes on after it: the slot stays taken. */
+  Detach: 29,
   /** ref: number of the tunnel. body: UTF-8, empty for the router, else the worker's `host:port`. */
   TunnelOpen: 30,
   /** body: one message of the tunnelled channel. */
@@ -57,6 +59,8 @@ export const FrameKind = {
   Unary: 33,
   /** body: u8 1 | answer, or u8 0 | msgpack `WireError`. */
   UnaryReply: 34,
+  /** The code of a detached call has stopped. */
+  Detached: 35,
 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 
@@ -127,6 +131,8 @@ export interface LoadBody {
   readonly bundlePath: string;
   readonly bundleSha256: string;
   readonly memoryMb: number;
+  /** Of one command of a sandbox. */
+  readonly timeoutMs: number;
   /** Added to the container's environment before the bundle is loaded. */
   readonly env: Readonly<Record<string, string>>;
 }

@@ -17,6 +17,9 @@ interface PinBody {
   /** args, base64 */
   readonly g?: string;
   readonly h?: string;
+  /** 1: a session of a sandbox */
+  readonly k?: 1;
+  readonly tags?: readonly string[];
   /** 1: onLoss is `fail` */
   readonly l?: 1;
   /** createdAtMs */
@@ -69,6 +72,8 @@ export function encodePinBody(pin: PinBodyFields, transitions: readonly PinTrans
   if (pin.deployment !== 0) body.d = pin.deployment;
   if (args.length > 0) body.g = base64(args);
   if (pin.argsHash !== '') body.h = pin.argsHash;
+  if (pin.kind === 'sandbox') body.k = 1;
+  if (pin.tags.length > 0) body.tags = pin.tags;
   if (pin.onLoss === 'fail') body.l = 1;
   if (pin.restarts !== 0) body.r = pin.restarts;
   if (pin.restarted) body.x = 1;
@@ -88,6 +93,7 @@ export function decodePin(record: Uint8Array | string): Pin {
   const [account, app, className, id] = body.i;
   return {
     identity: { account, app, className, id },
+    kind: body.k === 1 ? 'sandbox' : 'class',
     generation: Number(header[1]),
     epoch: Number(header[2]),
     state,
@@ -97,6 +103,7 @@ export function decodePin(record: Uint8Array | string): Pin {
     deployment: body.d ?? 0,
     args: body.g === undefined ? new Uint8Array() : new Uint8Array(Buffer.from(body.g, 'base64')),
     argsHash: body.h ?? '',
+    tags: body.tags ?? [],
     onLoss: body.l === 1 ? 'fail' : 'recreate',
     opId: header[4] ?? '',
     createdAtMs: body.t,

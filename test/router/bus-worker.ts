@@ -113,6 +113,10 @@ export class BusWorker {
       leaseAgeMs: 0,
       openPlaces: {},
       isolation: 'process',
+      sandboxes: 0,
+      maxSandboxes: 0,
+      sandboxIsolation: '',
+      sandboxLack: '',
       ...this.heartbeatState,
     }).finish();
     bus.publish(heartbeatSubject(account, this.workerId), beat);
@@ -253,6 +257,7 @@ function refusedWith(error: Error): PlaceReply {
 /** A class manifest with the defaults of the SDK. */
 export function classManifest(name: string, options: Partial<ClassManifest['options']> = {}): ClassManifest {
   return {
+    kind: 'class',
     name,
     exportName: name,
     options: {

@@ -17,8 +17,12 @@ function candidate(workerId: string, changes: Partial<Candidate> = {}): Candidat
     state: 'ready',
     isFresh: true,
     isolation: 'process',
+    sandboxIsolation: 'process',
+    sandboxLack: '',
     containers: 0,
     maxContainers: 10,
+    sandboxes: 0,
+    maxSandboxes: 0,
     cpuCores: 8,
     freeMemoryMb: 16_384,
     rooms: new Map(),
@@ -28,7 +32,7 @@ function candidate(workerId: string, changes: Partial<Candidate> = {}): Candidat
 }
 
 function demand(options: Partial<ClassOptions> = {}, refused: Demand['refused'] = new Map()): Demand {
-  return { options: classManifest('Counter', options).options, label, refused };
+  return { kind: 'class', options: classManifest('Counter', options).options, label, home: null, refused };
 }
 
 function seeded(seed: number): Random {

@@ -3,11 +3,11 @@ import { type Reservation, WorkerLoad } from '../../src/router/worker-load.js';
 import { classManifest } from './bus-worker.js';
 
 const label = 'shop/Counter@1';
-const empty = { containers: 0, cpuCores: 4, freeMemoryMb: 8_192, openPlaces: {} };
+const empty = { containers: 0, sandboxes: 0, cpuCores: 4, freeMemoryMb: 8_192, openPlaces: {} };
 
 function reservation(at: number, changes: { tasksPerContainer?: number; usesRoom?: boolean } = {}): Reservation {
   const { tasksPerContainer = 1, usesRoom = false } = changes;
-  return { at, label, usesRoom, options: classManifest('Counter', { tasksPerContainer }).options };
+  return { at, label, kind: 'class', usesRoom, options: classManifest('Counter', { tasksPerContainer }).options };
 }
 
 function stateOf({ containers, cpuCores, freeMemoryMb, rooms }: WorkerLoad) {

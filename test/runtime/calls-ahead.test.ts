@@ -113,6 +113,13 @@ describe('calls that are sent ahead of their slot', () => {
     expect(container.queued(1)).toBe(0);
   });
 
+  it.each(['Detach', 'Detached'] as const)('cost a container its life that says %s of one of them', async (kind) => {
+    const { calls, run } = await busy(1);
+    container.send(FrameKind[kind], { ref: run.ref + 1 });
+    expect((await calls[1]?.error())?.code).toBe('OutcomeUnknown');
+    await until(() => container.hasExited);
+  });
+
   it('cost a container its life that gives back what nobody asked for', async () => {
     const { calls, run } = await busy(1);
     container.send(FrameKind.Moved, { ref: run.ref });

@@ -14,7 +14,10 @@ describe('warm containers', () => {
   beforeEach(async () => {
     clock = new ManualClock();
     starter = new ScriptedStarter();
-    starts = new ContainerStarts({ starter, clock, warmSize: 1, eventsOf: () => events });
+    starts = new ContainerStarts({
+      ...{ starter, clock, warmSize: 1, warmMemoryMb: 1_024, canGrow: false },
+      eventsOf: () => events,
+    });
     starts.fill();
     await until(() => starter.started.length === 1);
     await turns(2);

@@ -149,6 +149,9 @@ export class WorkerWorld implements AsyncDisposable {
         isolation: 'process',
         maxContainers: 10,
         warmContainers: 0,
+        maxSandboxes: 0,
+        warmSandboxes: 0,
+        sandboxLack: 'this test has none',
         cacheFolder: join(this.folder, 'bundles'),
         containerEnv: {},
         leaseTimes: defaultLeaseTimes,
@@ -167,6 +170,7 @@ export class WorkerWorld implements AsyncDisposable {
           return this.#watchdog;
         },
         starterOf: () => this.starter,
+        sandboxPlatform: () => null,
         transport:
           this.#hooks.transport ??
           (() => {
@@ -232,6 +236,8 @@ export class WorkerWorld implements AsyncDisposable {
         address: 'w1.test:1',
         deployment: await this.deploy(className),
         args,
+        kind: 'class',
+        tags: [],
         argsHash: hashArgs(args),
         onLoss: fields.onLoss ?? 'recreate',
         createdAtMs: 1,
@@ -412,6 +418,7 @@ function methodOf(name: string, fields: Partial<MethodManifest> = {}): [string, 
 
 function classManifest(name: string, { options = {}, exitHooks = [] }: ClassSetup): ClassManifest {
   return {
+    kind: 'class',
     name,
     exportName: name,
     options: { ...resolveClassOptions(name), ...options },

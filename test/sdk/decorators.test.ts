@@ -221,7 +221,7 @@ describe('decoration is refused', () => {
         class Other {}
         return Other;
       }),
-    ).toContain("app 'decorators' has two classes named 'Taken'");
+    ).toContain("app 'decorators' has two classes or sandboxes named 'Taken'");
     expect(Cls.of(Taken).name).toBe('Taken');
   });
 

@@ -210,8 +210,6 @@ export async function apps(): Promise<void> {
   void remote.calls;
   // @ts-expect-error not in this version
   void app.function;
-  // @ts-expect-error not in this version
-  void app.sandbox;
   const deployment: Deployment = await app.deploy({ instances: 'restart', entry: new URL('file:///x') });
   const untyped: RemoteApp<Record<string, unknown>> = await App.lookup('types');
   void [other, name, deployment, untyped];

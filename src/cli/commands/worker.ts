@@ -14,8 +14,10 @@ interface WorkerOptions extends ServerOptions {
   readonly id?: string;
   readonly label?: Readonly<Record<string, string>>;
   readonly maxContainers?: number;
+  readonly maxSandboxes?: number;
   readonly isolation: Isolation;
   readonly warm: number;
+  readonly warmSandboxes?: number;
   readonly env?: Readonly<Record<string, string>>;
   readonly data?: string;
   readonly ca?: string;
@@ -35,6 +37,11 @@ export function registerWorker(program: Command, context: CommandContext): void 
     .option('--id <name>', 'stable over restarts; default: host name and port')
     .option('--label <key=value>', 'a field of its offer, for placement; repeatable', keyValue)
     .option('--max-containers <count>', 'default: by the memory of the host', positiveNumber)
+    .option(
+      '--max-sandboxes <count>',
+      'sessions of sandboxes at once; default: by the memory of the host',
+      positiveNumber,
+    )
     .addOption(
       new Option('--isolation <kind>', 'at least this for every container; process: a process and a cgroup only')
         .choices(['process', 'bubblewrap', 'gvisor'])
@@ -46,6 +53,7 @@ export function registerWorker(program: Command, context: CommandContext): void 
       wholeNumber,
       defaultWarmContainers,
     )
+    .option('--warm-sandboxes <count>', 'sandboxes kept started, from the first session on; default: 2', wholeNumber)
     .option('--env <key=value>', 'a variable for every container; repeatable', keyValue)
     .option('--data <dir>', 'for bundles; default: in the state folder')
     .option(
@@ -71,7 +79,7 @@ async function runWorker(options: WorkerOptions, { terminal, env, signal }: Comm
     { createProcessLog },
     { openRealServices },
     { startWorkerPart },
-    { defaultMaxContainers, hostOffer },
+    { defaultMaxContainers, defaultMaxSandboxes, defaultWarmSandboxes, hostOffer },
     { leaseTimes },
   ] = await Promise.all([
     import('../output/process-log.js'),
@@ -91,6 +99,8 @@ async function runWorker(options: WorkerOptions, { terminal, env, signal }: Comm
       isolation: options.isolation,
       maxContainers: options.maxContainers ?? defaultMaxContainers(),
       warmContainers: options.warm,
+      maxSandboxes: options.maxSandboxes ?? defaultMaxSandboxes(),
+      warmSandboxes: options.warmSandboxes ?? defaultWarmSandboxes,
       dataFolder: options.data ?? join(stateFolder(env), 'workers', workerId),
       containerEnv: options.env ?? {},
       leaseTimes: leaseTimes(settings.leaseTtlMs),

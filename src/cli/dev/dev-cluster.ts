@@ -1,7 +1,7 @@
 import { defaultLeaseTimes } from '../../common/lease.js';
 import type { Store } from '../../common/ports/store.js';
 import { openEmbeddedServices } from '../parts/embedded-services.js';
-import { defaultMaxContainers, hostOffer } from '../parts/host-offer.js';
+import { defaultMaxContainers, defaultMaxSandboxes, defaultWarmSandboxes, hostOffer } from '../parts/host-offer.js';
 import { startRouterPart } from '../parts/router-part.js';
 import { openEmbeddedKms } from '../parts/secrets-kms.js';
 import { createToken } from '../parts/tokens.js';
@@ -47,6 +47,8 @@ export async function startDevCluster(options: {
       isolation: 'process',
       maxContainers: defaultMaxContainers(),
       warmContainers: 1,
+      maxSandboxes: defaultMaxSandboxes(),
+      warmSandboxes: defaultWarmSandboxes,
       dataFolder: options.folder,
       containerEnv: options.env,
       leaseTimes,

@@ -43,4 +43,5 @@ export const exitCodesHelp = `Exit codes:
      Unavailable, StoreQuarantined
   5  out of time or cancelled: DeadlineExceeded, Cancelled
   6  not allowed: Unauthenticated, PermissionDenied
-  7  every other error; its code is in the line on stderr`;
+  7  every other error; its code is in the line on stderr
+\`sandbox exec\`, \`shell\` and \`attach\` end with the code of their command.`;

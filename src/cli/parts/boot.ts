@@ -4,6 +4,7 @@ import { systemClock, systemRandom } from '../../adapters/system/clock.js';
 import type { BootId, WorkerId } from '../../common/ids.js';
 import type { Transport } from '../../common/ports/channel.js';
 import type { ContainerStarter } from '../../common/ports/container.js';
+import type { IsolationBackend } from '../../common/ports/sandbox.js';
 import type { SigningKey } from '../../common/ports/store.js';
 import type { Watchdog } from '../../common/ports/watchdog.js';
 import { createIsolatedStarter } from '../../runtime/isolation/isolated-starter.js';
@@ -11,13 +12,14 @@ import { openOutboundSocket } from '../../runtime/isolation/outbound-socket.js';
 import type { WorkerMetrics } from '../../runtime/metrics.js';
 import type { OutboundProxies } from '../../runtime/outbound/outbound-proxy.js';
 import { bootFolderName } from '../../runtime/process/boot-folder.js';
-import { type Cgroups, openCgroups } from '../../runtime/process/cgroups.js';
+import { openCgroups } from '../../runtime/process/cgroups.js';
 import { harmlessEnv } from '../../runtime/process/container-env.js';
 import { createContainerStarter } from '../../runtime/process/container-starter.js';
 import { startWatchdog } from '../../runtime/process/watchdog.js';
 import { Worker } from '../../runtime/worker.js';
 import { entryPath } from './entries.js';
 import { classBinds, createIsolation, sandboxesFolder } from './isolation.js';
+import { sandboxPlatform } from './sandbox-platform.js';
 import type { Services } from './services.js';
 import type { WorkerPartConfig } from './worker-part.js';
 
@@ -26,19 +28,24 @@ const bytesPerMb = 1_048_576;
 /** One boot of a worker with real processes. @throws Unavailable */
 export async function startBoot(
   services: Services,
-  config: WorkerPartConfig & { readonly address: string },
+  config: WorkerPartConfig & {
+    readonly address: string;
+    /** Why this host cannot isolate; null: it can. */
+    readonly sandboxLack: string | null;
+  },
   shared: {
     readonly metrics: WorkerMetrics;
     readonly transport: (keys: readonly SigningKey[]) => Transport;
     readonly outbound: OutboundProxies;
   },
 ): Promise<Worker> {
-  const cgroupsOf = new Map<BootId, Cgroups>();
-  const cgroups = (bootId: BootId): Cgroups => {
-    const known = cgroupsOf.get(bootId) ?? openCgroups({ bootId });
-    cgroupsOf.set(bootId, known);
-    return known;
-  };
+  const { dataFolder } = config;
+  const containers = { entry: entryPath('container-main'), clock: systemClock, random: systemRandom };
+  const cgroups = once((bootId: BootId) => openCgroups({ bootId }));
+  // For class containers and sandboxes: its end removes what it keeps for both.
+  const isolation = once((bootId: BootId, watchdog: Watchdog) =>
+    createIsolation({ bootId, dataFolder, cgroups: cgroups(bootId), watchdog }),
+  );
   return await Worker.start(
     {
       workerId: config.workerId as WorkerId,
@@ -48,6 +55,9 @@ export async function startBoot(
       isolation: config.isolation,
       maxContainers: config.maxContainers,
       warmContainers: config.warmContainers,
+      maxSandboxes: config.maxSandboxes,
+      warmSandboxes: config.warmSandboxes,
+      sandboxLack: config.sandboxLack,
       cacheFolder: bundlesFolder(config),
       containerEnv: config.containerEnv,
       leaseTimes: config.leaseTimes,
@@ -61,6 +71,8 @@ export async function startBoot(
       metrics: shared.metrics,
       transport: shared.transport,
       hostResources: () => ({ cpuCores: availableParallelism(), freeMemoryMb: freemem() / bytesPerMb }),
+      sandboxPlatform: (bootId, watchdog) =>
+        config.sandboxLack === null ? sandboxPlatform(isolation(bootId, watchdog), shared.outbound) : null,
       startWatchdog: (bootId, deadline) =>
         startWatchdog({
           entry: entryPath('watchdog-main'),
@@ -74,33 +86,40 @@ export async function startBoot(
           clock: systemClock,
         }),
       starterOf: (bootId, watchdog) =>
-        starterOf({ config, bootId, cgroups: cgroups(bootId), watchdog, outbound: shared.outbound }),
+        config.isolation === 'process'
+          ? createContainerStarter({ ...containers, cgroups: cgroups(bootId), watchdog, hostEnv: process.env, env: {} })
+          : isolatedStarter({ config, bootId, backend: isolation(bootId, watchdog), outbound: shared.outbound }),
     },
   );
 }
 
-/** Of class containers. */
-function starterOf(boot: {
+/** Of class containers behind walls. */
+function isolatedStarter(boot: {
   readonly config: WorkerPartConfig;
   readonly bootId: BootId;
-  readonly cgroups: Cgroups;
-  readonly watchdog: Watchdog;
+  readonly backend: IsolationBackend;
   readonly outbound: OutboundProxies;
 }): ContainerStarter {
-  const { config, bootId, cgroups, watchdog, outbound } = boot;
-  const shared = { entry: entryPath('container-main'), clock: systemClock, random: systemRandom };
-  if (config.isolation === 'process')
-    return createContainerStarter({ ...shared, cgroups, watchdog, hostEnv: process.env, env: {} });
+  const { config, bootId, backend, outbound } = boot;
   const bundleFolder = bundlesFolder(config);
   const socketFolder = join(bootFolder(config, bootId), 'outbound');
   return createIsolatedStarter({
-    ...shared,
-    backend: createIsolation({ bootId, dataFolder: config.dataFolder, cgroups, watchdog }),
+    ...{ entry: entryPath('container-main'), clock: systemClock, random: systemRandom },
+    backend,
     binds: classBinds(bundleFolder),
     bundleFolder,
     openOutbound: (id) => openOutboundSocket(outbound.open('all'), { folder: socketFolder, id }),
     env: harmlessEnv(process.env),
   });
+}
+
+/** Makes it at the first call, and gives the same one to every other: there is one boot. */
+function once<A extends readonly unknown[], R>(make: (...args: A) => R): (...args: A) => R {
+  let made: { readonly value: R } | null = null;
+  return (...args) => {
+    made ??= { value: make(...args) };
+    return made.value;
+  };
 }
 
 /** Of one boot: the disks of its sandboxes, and the sockets of their proxies. */

@@ -6,6 +6,8 @@ import { promisify } from 'node:util';
 const bytesPerGb = 1_073_741_824;
 /** What an idle container takes, with room for a little state; see docs/performance.md. */
 const memoryPerContainerMb = 64;
+/** What an idle session takes, with room for a program. */
+const memoryPerSandboxMb = 8;
 const nvidiaTimeoutMs = 5_000;
 
 /**
@@ -27,6 +29,13 @@ export async function hostOffer(labels: Readonly<Record<string, string>>): Promi
 
 export function defaultMaxContainers(): number {
   return Math.max(16, Math.floor(totalmem() / 1_048_576 / memoryPerContainerMb));
+}
+
+/** Once there was a first session: enough for a few at a time. */
+export const defaultWarmSandboxes = 2;
+
+export function defaultMaxSandboxes(): number {
+  return Math.max(16, Math.floor(totalmem() / 1_048_576 / memoryPerSandboxMb));
 }
 
 async function gpus(): Promise<Record<string, unknown>> {

@@ -10,6 +10,7 @@ import { Bubblewrap } from '../../runtime/isolation/bubblewrap.js';
 import { findLeftovers, type Leftover, removeLeftover } from '../../runtime/isolation/leftovers.js';
 import { removeCgroups } from '../../runtime/process/cgroup-tree.js';
 import { type Cgroups, openCgroups } from '../../runtime/process/cgroups.js';
+import { guestProgramPath } from './guest-program.js';
 
 /** What isolates the processes of one boot. */
 export function createIsolation(options: {
@@ -54,19 +55,37 @@ export async function sweepDeadBoots(dataFolder: string): Promise<Leftover[]> {
 export async function checkIsolation(isolation: Isolation, dataFolder: string): Promise<void> {
   if (isolation === 'process') return;
   if (isolation === 'gvisor') throw noGvisor();
+  try {
+    await tryIsolation(dataFolder);
+  } catch (error) {
+    if (!isHoldfastError(error, 'SandboxUnavailable')) throw error;
+    const message = `${error.message}; or start the worker with --isolation process, which isolates class containers less`;
+    throw new HoldfastError('SandboxUnavailable', message, { cause: error });
+  }
+}
+
+async function tryIsolation(dataFolder: string): Promise<void> {
   const bootId = `check-${Buffer.from(systemRandom.bytes(8)).toString('hex')}`;
   const cgroups = openCgroups({ bootId });
   const watchdog = { guard: () => Promise.resolve(), release: () => undefined };
   const backend = createIsolation({ bootId, dataFolder, cgroups, watchdog });
   try {
     await backend.check();
-  } catch (error) {
-    if (!isHoldfastError(error, 'SandboxUnavailable')) throw error;
-    const message = `${error.message}; or start the worker with --isolation process, which isolates class containers less`;
-    throw new HoldfastError('SandboxUnavailable', message, { cause: error });
   } finally {
     await backend.close();
     removeCgroups(cgroups.parents);
+  }
+}
+
+/** Why sandboxes cannot run here, and what would help; null: they can. */
+export async function isolationLack(dataFolder: string): Promise<string | null> {
+  try {
+    guestProgramPath();
+    await tryIsolation(dataFolder);
+    return null;
+  } catch (error) {
+    // Whatever went wrong, a worker for classes is still a worker.
+    return error instanceof Error ? error.message : String(error);
   }
 }
 

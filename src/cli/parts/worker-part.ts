@@ -11,7 +11,7 @@ import { serveWorker } from '../../wire/grpc-server.js';
 import type { TlsTexts } from '../../wire/grpc-transport.js';
 import { startHealthServer } from '../../wire/health-server.js';
 import { startBoot } from './boot.js';
-import { checkIsolation, sweepDeadBoots } from './isolation.js';
+import { checkIsolation, isolationLack, sweepDeadBoots } from './isolation.js';
 import { RouterFinder } from './router-finder.js';
 import type { Services, TlsFiles } from './services.js';
 import { readTls } from './tls.js';
@@ -32,6 +32,8 @@ export interface WorkerPartConfig {
   readonly isolation: Isolation;
   readonly maxContainers: number;
   readonly warmContainers: number;
+  readonly maxSandboxes: number;
+  readonly warmSandboxes: number;
   readonly dataFolder: string;
   readonly containerEnv: Readonly<Record<string, string>>;
   readonly leaseTimes: LeaseTimes;
@@ -62,6 +64,7 @@ const longestRetryMs = 5_000;
 /** @throws Unavailable, InvalidArgument, SandboxUnavailable */
 export async function startWorkerPart(services: Services, config: WorkerPartConfig): Promise<WorkerPart> {
   await checkIsolation(config.isolation, config.dataFolder);
+  const sandboxLack = await isolationLack(config.dataFolder);
   const swept = await sweepDeadBoots(config.dataFolder);
   if (swept.length > 0) config.onSwept?.(swept);
   const metrics = createWorkerMetrics();
@@ -77,7 +80,7 @@ export async function startWorkerPart(services: Services, config: WorkerPartConf
   const refused = new RefusedAddresses(systemClock, () => [...services.hosts, ...routers.hosts]);
   const outbound = new OutboundProxies({ clock: systemClock, refused });
   const shared = { metrics, transport: routers.transport.bind(routers), outbound };
-  const boot = () => startBoot(services, { ...config, address }, shared);
+  const boot = () => startBoot(services, { ...config, address, sandboxLack }, shared);
   const ending = new AbortController();
   const health =
     config.http === undefined
@@ -101,7 +104,7 @@ export async function startWorkerPart(services: Services, config: WorkerPartConf
     }
   };
   void keepBooting();
-  metrics.observe(() => worker?.gauges ?? { instances: 0, containers: 0, clients: 0, leaseAgeMs: 0 });
+  metrics.observe(() => worker?.gauges ?? { instances: 0, containers: 0, sandboxes: 0, clients: 0, leaseAgeMs: 0 });
   return {
     id: config.workerId,
     address,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defaultLeaseTimes } from '../../common/lease.js';
 import { openEmbeddedServices } from '../parts/embedded-services.js';
-import { defaultMaxContainers, hostOffer } from '../parts/host-offer.js';
+import { defaultMaxContainers, defaultMaxSandboxes, defaultWarmSandboxes, hostOffer } from '../parts/host-offer.js';
 import { startRouterPart } from '../parts/router-part.js';
 import { openEmbeddedKms } from '../parts/secrets-kms.js';
 import { createToken } from '../parts/tokens.js';
@@ -37,15 +37,17 @@ export async function openEmbeddedBackend(plan: ClusterPlan): Promise<ClusterBac
         const router = await startRouterPart(own(), config);
         return embeddedPart(id, router.address, { stop: () => router.close(), abandon: () => router.close() });
       },
-      startWorker: async ({ id, offer = {}, maxContainers = defaultMaxContainers() }) => {
+      startWorker: async ({ id, offer = {}, maxContainers }) => {
         const worker = await startWorkerPart(own(), {
           workerId: id,
           account: testAccount,
           listen,
           offer: { ...(await hostOffer({})), ...offer },
           isolation: plan.isolation,
-          maxContainers,
+          maxContainers: maxContainers ?? defaultMaxContainers(),
           warmContainers: 1,
+          maxSandboxes: maxContainers ?? defaultMaxSandboxes(),
+          warmSandboxes: defaultWarmSandboxes,
           dataFolder: join(folder, id),
           containerEnv: { ...plan.env },
           leaseTimes: defaultLeaseTimes,

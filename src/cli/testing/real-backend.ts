@@ -85,6 +85,7 @@ class RealBackend implements ClusterBackend {
       ...['--id', id, '--isolation', isolation, '--data', join(this.#folder, id)],
       ...Object.entries(offer).flatMap(([name, value]) => ['--label', label(id, name, value)]),
       ...(maxContainers === undefined ? [] : ['--max-containers', String(maxContainers)]),
+      ...(maxContainers === undefined ? [] : ['--max-sandboxes', String(maxContainers)]),
       ...Object.entries(env).flatMap(([name, value]) => ['--env', `${name}=${value}`]),
     ]);
   }

@@ -1,3 +1,4 @@
+import type { InstanceKey } from '../ids.js';
 import type { Channel } from './channel.js';
 
 /** Starts container processes. The simulation has its own. */
@@ -5,8 +6,17 @@ export interface ContainerStarter {
   /**
    * A process that has loaded the runtime and waits for its bundle; guarded by the watchdog before it is handed over.
    * @param memoryMb that it is made for: its heap stays below. What it may really use is for `limit`.
+   * @param own what the one instance that it is for cannot have from a warm one
    */
-  start(memoryMb: number): Promise<ContainerProcess>;
+  start(memoryMb: number, own?: OwnContainer): Promise<ContainerProcess>;
+}
+
+/** A container for one instance that needs more than a warm one has. */
+export interface OwnContainer {
+  /** Whose files it gets, where it has left some. */
+  readonly key: InstanceKey;
+  /** Of a sandbox's disk. */
+  readonly diskGb?: number;
 }
 
 export interface ContainerProcess {

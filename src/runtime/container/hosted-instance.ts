@@ -14,6 +14,10 @@ export interface HostParts {
   readonly stream: FrameStream;
   readonly logs: LogSink;
   readonly clock: Clock;
+  /** See `ActivationPlan`. */
+  readonly isFinal: (thrown: unknown) => boolean;
+  /** What the code of a call threw, as its caller gets it. */
+  readonly encodeThrown: (thrown: unknown) => Uint8Array;
   /** The call has written its last frame. */
   readonly callEnded: (ref: number) => void;
 }
@@ -66,6 +70,7 @@ export class HostedInstance {
       exitHooks,
       label: this.label,
       hookContext: (hookSignal, attempt) => this.#hookContext(hookSignal, attempt),
+      isFinal: this.host.isFinal,
       clock: this.host.clock,
     };
     try {

@@ -1,15 +1,14 @@
 import type { InstanceClass } from '../../common/activation.js';
 import type { Clock } from '../../common/clock.js';
-import { HoldfastError } from '../../common/errors.js';
+import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import type { Channel, Transport } from '../../common/ports/channel.js';
 import { decodeArgs } from '../../wire/codec.js';
-import { encodeError } from '../../wire/errors.js';
+import { encodeError, encodeUserError } from '../../wire/errors.js';
 import { decodeBody, encodeBody } from '../../wire/frame-bodies.js';
 import { readBody, readCall, readCancel, readCredit, readFrames } from '../../wire/frame-reader.js';
 import { FrameStream } from '../../wire/frame-stream.js';
 import { type ActivateBody, type DeactivateBody, FrameKind, type LoadBody } from '../../wire/frames.js';
 import { HostedInstance, type HostParts } from './hosted-instance.js';
-import { type BundleLoader, loadBundle } from './load-bundle.js';
 import { LogSink } from './log-sink.js';
 import { RunningCall } from './running-call.js';
 import { TunnelTransport } from './tunnel-transport.js';
@@ -19,7 +18,10 @@ export interface ContainerOptions {
   readonly channel: Channel;
   /** The class that the bundle has registered; undefined where it has not. */
   readonly resolveClass: (app: string, className: string) => InstanceClass | undefined;
-  readonly loader: BundleLoader;
+  /** @throws ActivationFailed */
+  readonly load: (body: LoadBody) => Promise<void>;
+  /** The classes are ours: errors of this package that they throw are what callers get. Default: false. */
+  readonly isBuiltIn?: boolean;
   readonly clock: Clock;
   /** How the SDK in this process reaches the cluster. */
   readonly onTransport: (transport: Transport) => void;
@@ -161,15 +163,18 @@ class ContainerHost {
           `container ${body.containerId} has a bundle already: app ${this.#parts.appName}`,
         );
       }
+      const { isBuiltIn = false } = this.#options;
       this.#parts = {
         containerId: body.containerId,
         appName: body.app,
         stream: this.#stream,
         logs: this.#logs,
         clock: this.#options.clock,
+        isFinal: (thrown) => isBuiltIn && isHoldfastError(thrown),
+        encodeThrown: isBuiltIn ? encodeError : encodeUserError,
         callEnded: (ref) => this.#callEnded(ref),
       };
-      await loadBundle(body, this.#options.loader);
+      await this.#options.load(body);
       this.#answer(FrameKind.Loaded, 0);
     } catch (error) {
       this.#answer(FrameKind.LoadFailed, 0, encodeError(error));

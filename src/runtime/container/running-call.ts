@@ -1,10 +1,13 @@
 import type { Activation } from '../../common/activation.js';
 import type { Monotonic } from '../../common/clock.js';
-import { HoldfastError, isHoldfastError } from '../../common/errors.js';
+import { Detached } from '../../common/detached.js';
+import { HoldfastError } from '../../common/errors.js';
 import { decodeArgs, encodeValue } from '../../wire/codec.js';
-import { encodeError, encodeUserError } from '../../wire/errors.js';
+import { encodeError } from '../../wire/errors.js';
+import { creditBody } from '../../wire/frame-bodies.js';
 import type { IncomingCall } from '../../wire/frame-reader.js';
 import { CallFlag, CancelReason, FrameKind, inlinePayloadBytes } from '../../wire/frames.js';
+import { afterRunning, isThenable } from './call-values.js';
 import { cancelError } from './cancel-error.js';
 import { GeneratorPump, type PumpEnd } from './generator-pump.js';
 import type { HostedInstance } from './hosted-instance.js';
@@ -20,6 +23,8 @@ type CallState =
   | { readonly phase: 'running' }
   | { readonly phase: 'streaming'; readonly pump: GeneratorPump }
   | { readonly phase: 'sending'; readonly result: OutgoingPayload }
+  /** Answered; its code goes on. */
+  | { readonly phase: 'detached' }
   | { readonly phase: 'done' };
 
 // Shared, so that the common call allocates no state.
@@ -115,6 +120,7 @@ export class RunningCall {
         this.#fail(encodeError(cancelError(this.#context.label, reason, 'not-run')));
         return;
       case 'running':
+      case 'detached':
         this.#abort(reason);
         return;
       case 'streaming':
@@ -157,9 +163,7 @@ export class RunningCall {
     const bytes = payload.nextCredit();
     if (bytes === 0) return;
     const { stream } = this.#instance.host;
-    const body = Buffer.allocUnsafe(4);
-    body.writeUInt32LE(bytes);
-    stream.writer.urgent(FrameKind.Credit, this.#ref, body);
+    stream.writer.urgent(FrameKind.Credit, this.#ref, creditBody(bytes));
     stream.flushNow();
   }
 
@@ -229,6 +233,7 @@ export class RunningCall {
   }
 
   #returned(value: unknown): void {
+    if (value instanceof Detached) return this.#detach(value);
     let bytes: Uint8Array;
     try {
       bytes = encodeValue(value, 'result');
@@ -247,8 +252,22 @@ export class RunningCall {
     this.#stopped();
   }
 
+  #detach({ answer, done: ended }: Detached): void {
+    const { stream } = this.#instance.host;
+    const bytes = encodeValue(answer, 'result');
+    stream.writer.frame(FrameKind.Detach, this.#ref, 0);
+    stream.writer.payload(FrameKind.Result, this.#ref, 0, bytes.length, bytes);
+    stream.flushNow();
+    this.#state = { phase: 'detached' };
+    void ended.then(() => {
+      stream.writer.frame(FrameKind.Detached, this.#ref, 0);
+      this.#end();
+    });
+  }
+
   #threw(thrown: unknown): void {
-    this.#fail(thrown !== null && thrown === this.#cancelled ? encodeError(thrown) : encodeUserError(thrown));
+    const isCancel = thrown !== null && thrown === this.#cancelled;
+    this.#fail((isCancel ? encodeError : this.#instance.host.encodeThrown)(thrown));
   }
 
   #fail(error: Uint8Array): void {
@@ -268,14 +287,4 @@ export class RunningCall {
     host.callEnded(this.#ref);
     if (!hasSent) this.#stopped();
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
-}
-
-/** The codec says `not-run` of a value that it refuses; here the user's code has made the value. */
-function afterRunning(error: unknown): unknown {
-  if (!isHoldfastError(error)) return error;
-  return new HoldfastError(error.code, error.message, { outcome: 'ran', details: error.details, cause: error.cause });
 }

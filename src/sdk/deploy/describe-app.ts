@@ -1,23 +1,22 @@
 import { HoldfastError } from '../../common/errors.js';
 import type { AppManifest } from '../../common/manifest.js';
 import { describeClass } from '../class-manifest.js';
-import { type RegisteredApp, type RegisteredClass, registeredApps } from '../registry.js';
+import { type DeclaredApp, registeredApps } from '../registry.js';
 import { optionalHint } from './optional-parameters.js';
-
-type DeclaredApp = RegisteredApp & { readonly classes: readonly RegisteredClass[] };
 
 /**
  * The manifest of the app that a module has declared.
  *
- * @param module its exports, @throws InvalidArgument for none, several, or one without classes
+ * @param module its exports, @throws InvalidArgument for none, several, or one with nothing in it
  */
 export function describeApp(
   module: Record<string, unknown>,
   { appName, bundle }: { readonly appName: string; readonly bundle: string },
 ): AppManifest {
   const app = chooseApp(registeredApps(), appName);
-  if (app.classes.length === 0) {
-    throw new HoldfastError('InvalidArgument', `app '${app.name}' has no classes; decorate one with @app.cls()`);
+  if (app.classes.length + app.sandboxes.length === 0) {
+    const todo = 'decorate a class with @app.cls() or declare app.sandbox()';
+    throw new HoldfastError('InvalidArgument', `app '${app.name}' has no classes and no sandboxes; ${todo}`);
   }
   const hint = optionalHint(bundle);
   const exportNames = exportsByValue(module);
@@ -25,7 +24,11 @@ export function describeApp(
     const exportName = exportNames.get(registered.ctor) ?? '';
     return [registered.name, { ...describeClass(registered, hint), exportName }];
   });
-  return { app: app.name, tags: app.tags, metadata: app.metadata, classes: Object.fromEntries(classes) };
+  const sandboxes = app.sandboxes.map(({ name, sandbox, manifest }) => {
+    return [name, { ...manifest, exportName: exportNames.get(sandbox) ?? '' }];
+  });
+  const { name, tags, metadata } = app;
+  return { app: name, tags, metadata, classes: Object.fromEntries([...classes, ...sandboxes]) };
 }
 
 /** What the module threw while it was imported. @param folder of the bundle: the frames in it are the user's */

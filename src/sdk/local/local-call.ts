@@ -60,6 +60,11 @@ export class LocalCall implements MailboxCall, Abortable {
     this.given.catch(noop);
   }
 
+  /** What its code throws is ours, not the user's. */
+  get isBuiltIn(): boolean {
+    return this.#host.isBuiltIn;
+  }
+
   /** Before its admission. */
   watch(): void {
     const { signal, outer, deadline } = this.#init;

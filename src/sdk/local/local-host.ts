@@ -1,13 +1,22 @@
 import { LRUCache } from 'lru-cache';
-import { type Activation, activate, type ExitReport } from '../../common/activation.js';
+import { type Activation, activate, type ExitReport, type InstanceClass } from '../../common/activation.js';
 import type { Clock, Random } from '../../common/clock.js';
 import type { CallContext, Logger } from '../../common/context.js';
-import { HoldfastError } from '../../common/errors.js';
+import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { Mailbox } from '../../common/mailbox.js';
 import type { ClassManifest, ClassOptions } from '../../common/manifest.js';
 import type { RegisteredClass } from '../registry.js';
 import type { LocalCall } from './local-call.js';
 import { closing, deadlock, forceClosed, gone, pendingLimitExceeded, startedTooLate } from './local-errors.js';
+
+/** A class as its decorators described it, or one of the runtime's own. */
+export interface HostedClass
+  extends Pick<RegisteredClass, 'appName' | 'name' | 'options' | 'manifest' | 'enterHooks' | 'exitHooks'> {
+  readonly ctor: InstanceClass;
+  readonly methods: ReadonlyMap<string, unknown>;
+  /** What it throws is ours, not the user's. */
+  readonly isBuiltIn?: boolean;
+}
 
 /** What holds a local instance. */
 export interface LocalParts {
@@ -40,15 +49,16 @@ export class LocalHost {
   lastCallAtMs: number | null = null;
   /** Answers of calls with an idempotency key. */
   readonly keyed = new LRUCache<string, Promise<Uint8Array>>({ max: keptKeys, ttl: keptKeysMs });
-  readonly #registered: RegisteredClass;
+  readonly #registered: HostedClass;
   readonly #mailbox: Mailbox<LocalCall>;
+  readonly #detached = new Set<LocalCall>();
   #activation: Activation | null = null;
   #state: HostState = { phase: 'active' };
   #closing: Promise<ExitReport> | null = null;
   #whenQuiet: () => void = () => undefined;
   #callCount = 0;
 
-  constructor(registered: RegisteredClass, parts: LocalParts) {
+  constructor(registered: HostedClass, parts: LocalParts) {
     const { appName, name, options, manifest } = registered;
     this.#registered = registered;
     this.manifest = manifest;
@@ -66,6 +76,11 @@ export class LocalHost {
       log: parts.log,
     };
     this.#mailbox = new Mailbox(options, parts.clock);
+  }
+
+  /** What its code throws is ours, not the user's. */
+  get isBuiltIn(): boolean {
+    return this.#registered.isBuiltIn ?? false;
   }
 
   get options(): ClassOptions {
@@ -103,6 +118,7 @@ export class LocalHost {
       enterHooks,
       exitHooks,
       label: this.label,
+      isFinal: (thrown: unknown) => this.isBuiltIn && isHoldfastError(thrown),
       clock: this.clock,
       hookContext: (signal: AbortSignal, attempt: number): CallContext => ({
         ...this.facts,
@@ -148,9 +164,16 @@ export class LocalHost {
     this.#mailbox.withdraw(call);
   }
 
+  /** The call is answered, its code goes on: nobody waits for that. */
+  detached(call: LocalCall): void {
+    this.#detached.add(call);
+    if (this.#state.phase !== 'active') call.stop(forceClosed(call.what));
+  }
+
   /** The call's code has stopped. */
   release(call: LocalCall): void {
     this.lastCallAtMs = this.clock.now();
+    this.#detached.delete(call);
     this.#mailbox.release(call)?.start();
     if (this.#mailbox.running === 0) this.#whenQuiet();
   }
@@ -160,6 +183,7 @@ export class LocalHost {
     if (this.#closing === null) {
       this.#state = { phase: 'closing' };
       for (const call of this.#mailbox.withdrawAll()) call.stop(closing(call.what));
+      for (const call of this.#detached) call.stop(forceClosed(call.what));
       this.#closing = this.#finish();
     }
     if (force) for (const call of this.#mailbox.runningCalls()) call.stop(forceClosed(call.what));

@@ -1,5 +1,4 @@
 import { inspect } from 'node:util';
-import { HoldfastError } from '../../common/errors.js';
 import { decodeArgs, encodeArgs } from '../../wire/codec.js';
 import { arityProblem, wrongArguments } from '../arguments.js';
 import { checkCloseOptions, mergeCallOptions } from '../call-options.js';
@@ -16,6 +15,7 @@ import { type AnyStub, finishStub } from '../stub.js';
 import { consoleLogger } from './console-logger.js';
 import { LocalHost, type LocalParts } from './local-host.js';
 import { invokeLocally, type LocalCallee, streamLocally } from './local-invoke.js';
+import { unlessStopped } from './unless-stopped.js';
 
 interface LocalInit {
   readonly cls: Cls;
@@ -156,27 +156,4 @@ function localStub(callee: LocalCallee): AnyStub {
   return finishStub(plan, call, (options: CallOptions) =>
     localStub({ ...callee, options: mergeCallOptions(`${host.label}.${plan.name}`, callee.options, options) }),
   );
-}
-
-/** The close goes on; only the waiting for it ends. */
-async function unlessStopped<T>(work: Promise<T>, { timeoutMs, signal }: CloseOptions, label: string): Promise<T> {
-  if (timeoutMs === undefined && signal === undefined) return await work;
-  let stop = (_error: HoldfastError): void => undefined;
-  const stopped = new Promise<never>((_, reject) => {
-    stop = reject;
-  });
-  const late = new HoldfastError('DeadlineExceeded', `${label} was not closed within ${timeoutMs} ms`, {
-    outcome: 'unknown',
-  });
-  const left = new HoldfastError('Cancelled', `the close of ${label} was cancelled`, { outcome: 'unknown' });
-  const onAbort = (): void => stop(left);
-  const timer = timeoutMs === undefined ? null : systemParts.clock.after(timeoutMs, () => stop(late));
-  if (signal?.aborted) onAbort();
-  signal?.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([work, stopped]);
-  } finally {
-    timer?.cancel();
-    signal?.removeEventListener('abort', onAbort);
-  }
 }

@@ -1,8 +1,9 @@
 import type { Monotonic } from '../../common/clock.js';
 import { type CallContext, callContextOrNull } from '../../common/context.js';
+import { Detached } from '../../common/detached.js';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { decodeArgs, decodeValue, encodeArgs, encodeValue } from '../../wire/codec.js';
-import { decodeError, encodeUserError } from '../../wire/errors.js';
+import { decodeError, encodeError, encodeUserError } from '../../wire/errors.js';
 import type { CallOptions } from '../class-types.js';
 import type { KeepAlive } from '../keep-alive.js';
 import type { MethodPlan } from '../method-plan.js';
@@ -99,7 +100,7 @@ async function runOnce(callee: LocalCallee, attempts: Attempts, attempt: number)
   }
   const code = (async () => await host.activation.invoke(plan.name, decodeArgs(attempts.payload), call.context()))();
   const answer = code.then(
-    (value) => encoded(value),
+    (value) => encoded(value instanceof Detached ? value.answer : value),
     (thrown) => Promise.reject(thrownError(thrown, call)),
   );
   // The slot is the code's, not the caller's who may have left.
@@ -107,7 +108,11 @@ async function runOnce(callee: LocalCallee, attempts: Attempts, attempt: number)
     call.end();
     host.release(call);
   };
-  code.then(released, released);
+  code.then((value) => {
+    if (!(value instanceof Detached)) return released();
+    host.detached(call);
+    return value.done.then(released);
+  }, released);
   return await Promise.race([answer, call.given]);
 }
 
@@ -175,5 +180,6 @@ function encoded(value: unknown): Uint8Array {
 
 function thrownError(thrown: unknown, call: LocalCall): unknown {
   if (thrown !== undefined && thrown === call.controller.signal.reason) return thrown;
+  if (call.isBuiltIn) return decodeError(encodeError(thrown));
   return decodeError(encodeUserError(thrown));
 }

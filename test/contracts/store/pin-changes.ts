@@ -37,6 +37,8 @@ export function draft(who: Identity): Pin {
     address: '10.0.0.1:7000',
     deployment: 4,
     args: new Uint8Array([0, 145, 7]),
+    kind: 'class',
+    tags: [],
     argsHash: 'hash',
     onLoss: 'fail',
     opId: 'op',

@@ -76,6 +76,7 @@ export class ContainerDriver {
       app: 'demo',
       deployment: 1,
       memoryMb: 512,
+      timeoutMs: 600_000,
       env: {},
       ...body,
     };

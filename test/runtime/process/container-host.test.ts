@@ -8,6 +8,7 @@ import type { InstanceClass } from '../../../src/common/activation.js';
 import { currentCallContext } from '../../../src/common/context.js';
 import { HoldfastError } from '../../../src/common/errors.js';
 import type { Transport } from '../../../src/common/ports/channel.js';
+import { loadBundle } from '../../../src/runtime/container/load-bundle.js';
 import { runContainer } from '../../../src/runtime/container/run-container.js';
 import { createChannelPair } from '../../../src/wire/channel-pair.js';
 import { encodeError } from '../../../src/wire/errors.js';
@@ -133,7 +134,7 @@ function start(importBundle: (path: string) => Promise<unknown> = async () => un
   const container = runContainer({
     channel: pair.right,
     resolveClass: (app, name): InstanceClass | undefined => (app === 'demo' && name === 'Thing' ? Thing : undefined),
-    loader: { setEnv: (more) => Object.assign(env, more), importBundle },
+    load: (body) => loadBundle(body, { setEnv: (more) => Object.assign(env, more), importBundle }),
     clock: systemClock,
     onTransport: (made) => {
       transport = made;

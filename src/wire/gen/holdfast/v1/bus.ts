@@ -6,7 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { CloseReply, DrainWorkerReply, LogLine, LogsRequest } from "./router.js";
+import { CloseReply, DrainWorkerReply, LogLine, LogsRequest, SessionView } from "./router.js";
 
 export const protobufPackage = "holdfast.v1";
 
@@ -27,6 +27,7 @@ export interface WorkerControl {
     | { $case: "drain"; value: DrainBoot }
     | { $case: "describe"; value: DescribeInstances }
     | { $case: "tailLogs"; value: TailLogs }
+    | { $case: "forget"; value: ForgetSession }
     | undefined;
 }
 
@@ -42,6 +43,7 @@ export interface WorkerControlReply {
     /** WireError in msgpack. */
     { $case: "error"; value: Buffer }
     | { $case: "wrongBoot"; value: boolean }
+    | { $case: "forget"; value: ForgetReply }
     | undefined;
 }
 
@@ -84,6 +86,15 @@ export interface ReleaseInstance {
   reason: string;
 }
 
+/** A session that slept there was closed. */
+export interface ForgetSession {
+  key: string;
+  generation: number;
+}
+
+export interface ForgetReply {
+}
+
 export interface ReleaseReply {
   released: boolean;
 }
@@ -107,6 +118,8 @@ export interface InstanceLoad {
   pending: number;
   lastCallAtMs: number;
   phasesMs: { [key: string]: number };
+  /** Of a session of a sandbox. */
+  session?: SessionView | undefined;
 }
 
 export interface InstanceLoad_PhasesMsEntry {
@@ -142,6 +155,13 @@ export interface WorkerHeartbeat {
   openPlaces: { [key: string]: number };
   /** The strongest isolation that it can give: process, bubblewrap or gvisor. */
   isolation: string;
+  /** Sessions that run; at most so many do, and none where it cannot isolate. */
+  sandboxes: number;
+  maxSandboxes: number;
+  /** Of sandboxes, whatever containers of classes have: empty, bubblewrap or gvisor. */
+  sandboxIsolation: string;
+  /** Why it cannot isolate, and what would help; empty where it can. */
+  sandboxLack: string;
 }
 
 export interface WorkerHeartbeat_OpenPlacesEntry {
@@ -189,6 +209,9 @@ export const WorkerControl: MessageFns<WorkerControl> = {
         break;
       case "tailLogs":
         TailLogs.encode(message.op.value, writer.uint32(58).fork()).join();
+        break;
+      case "forget":
+        ForgetSession.encode(message.op.value, writer.uint32(66).fork()).join();
         break;
     }
     return writer;
@@ -263,6 +286,14 @@ export const WorkerControl: MessageFns<WorkerControl> = {
             message.op = { $case: "tailLogs", value: TailLogs.decode(reader, reader.uint32()) };
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.op = { $case: "forget", value: ForgetSession.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -318,6 +349,12 @@ export const WorkerControl: MessageFns<WorkerControl> = {
         }
         break;
       }
+      case "forget": {
+        if (object.op?.value !== undefined && object.op?.value !== null) {
+          message.op = { $case: "forget", value: ForgetSession.fromPartial(object.op.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -353,6 +390,9 @@ export const WorkerControlReply: MessageFns<WorkerControlReply> = {
         break;
       case "wrongBoot":
         writer.uint32(64).bool(message.result.value);
+        break;
+      case "forget":
+        ForgetReply.encode(message.result.value, writer.uint32(74).fork()).join();
         break;
     }
     return writer;
@@ -435,6 +475,14 @@ export const WorkerControlReply: MessageFns<WorkerControlReply> = {
             message.result = { $case: "wrongBoot", value: reader.bool() };
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.result = { $case: "forget", value: ForgetReply.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -498,6 +546,12 @@ export const WorkerControlReply: MessageFns<WorkerControlReply> = {
       case "wrongBoot": {
         if (object.result?.value !== undefined && object.result?.value !== null) {
           message.result = { $case: "wrongBoot", value: object.result.value };
+        }
+        break;
+      }
+      case "forget": {
+        if (object.result?.value !== undefined && object.result?.value !== null) {
+          message.result = { $case: "forget", value: ForgetReply.fromPartial(object.result.value) };
         }
         break;
       }
@@ -922,6 +976,116 @@ export const ReleaseInstance: MessageFns<ReleaseInstance> = {
   },
 };
 
+function createBaseForgetSession(): ForgetSession {
+  return { key: "", generation: 0 };
+}
+
+export const ForgetSession: MessageFns<ForgetSession> = {
+  encode(message: ForgetSession, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.generation !== 0) {
+      writer.uint32(16).int64(message.generation);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForgetSession {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForgetSession();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.generation = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ForgetSession>, I>>(base?: I): ForgetSession {
+    return ForgetSession.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ForgetSession>, I>>(object: I): ForgetSession {
+    const message = createBaseForgetSession();
+    message.key = object.key ?? "";
+    message.generation = object.generation ?? 0;
+    return message;
+  },
+};
+
+function createBaseForgetReply(): ForgetReply {
+  return {};
+}
+
+export const ForgetReply: MessageFns<ForgetReply> = {
+  encode(_: ForgetReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForgetReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForgetReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ForgetReply>, I>>(base?: I): ForgetReply {
+    return ForgetReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ForgetReply>, I>>(_: I): ForgetReply {
+    const message = createBaseForgetReply();
+    return message;
+  },
+};
+
 function createBaseReleaseReply(): ReleaseReply {
   return { released: false };
 }
@@ -1143,7 +1307,7 @@ export const DescribeReply: MessageFns<DescribeReply> = {
 };
 
 function createBaseInstanceLoad(): InstanceLoad {
-  return { key: "", epoch: 0, running: 0, pending: 0, lastCallAtMs: 0, phasesMs: {} };
+  return { key: "", epoch: 0, running: 0, pending: 0, lastCallAtMs: 0, phasesMs: {}, session: undefined };
 }
 
 export const InstanceLoad: MessageFns<InstanceLoad> = {
@@ -1166,6 +1330,9 @@ export const InstanceLoad: MessageFns<InstanceLoad> = {
     globalThis.Object.entries(message.phasesMs).forEach(([key, value]: [string, number]) => {
       InstanceLoad_PhasesMsEntry.encode({ key: key as any, value }, writer.uint32(50).fork()).join();
     });
+    if (message.session !== undefined) {
+      SessionView.encode(message.session, writer.uint32(58).fork()).join();
+    }
     return writer;
   },
 
@@ -1233,6 +1400,14 @@ export const InstanceLoad: MessageFns<InstanceLoad> = {
             }
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.session = SessionView.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1264,6 +1439,9 @@ export const InstanceLoad: MessageFns<InstanceLoad> = {
       },
       {},
     );
+    message.session = (object.session !== undefined && object.session !== null)
+      ? SessionView.fromPartial(object.session)
+      : undefined;
     return message;
   },
 };
@@ -1462,6 +1640,10 @@ function createBaseWorkerHeartbeat(): WorkerHeartbeat {
     leaseAgeMs: 0,
     openPlaces: {},
     isolation: "",
+    sandboxes: 0,
+    maxSandboxes: 0,
+    sandboxIsolation: "",
+    sandboxLack: "",
   };
 }
 
@@ -1505,6 +1687,18 @@ export const WorkerHeartbeat: MessageFns<WorkerHeartbeat> = {
     });
     if (message.isolation !== "") {
       writer.uint32(106).string(message.isolation);
+    }
+    if (message.sandboxes !== 0) {
+      writer.uint32(112).int32(message.sandboxes);
+    }
+    if (message.maxSandboxes !== 0) {
+      writer.uint32(120).int32(message.maxSandboxes);
+    }
+    if (message.sandboxIsolation !== "") {
+      writer.uint32(130).string(message.sandboxIsolation);
+    }
+    if (message.sandboxLack !== "") {
+      writer.uint32(138).string(message.sandboxLack);
     }
     return writer;
   },
@@ -1629,6 +1823,38 @@ export const WorkerHeartbeat: MessageFns<WorkerHeartbeat> = {
             message.isolation = reader.string();
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.sandboxes = reader.int32();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.maxSandboxes = reader.int32();
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.sandboxIsolation = reader.string();
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.sandboxLack = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1667,6 +1893,10 @@ export const WorkerHeartbeat: MessageFns<WorkerHeartbeat> = {
       {},
     );
     message.isolation = object.isolation ?? "";
+    message.sandboxes = object.sandboxes ?? 0;
+    message.maxSandboxes = object.maxSandboxes ?? 0;
+    message.sandboxIsolation = object.sandboxIsolation ?? "";
+    message.sandboxLack = object.sandboxLack ?? "";
     return message;
   },
 };

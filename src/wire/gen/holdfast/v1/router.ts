@@ -72,6 +72,13 @@ export interface CreateOp {
     | undefined;
   /** `bind`: the id is derived from the arguments by the client. */
   sharedByArgs: boolean;
+  /** Of a sandbox. */
+  session?: NewSession | undefined;
+}
+
+export interface NewSession {
+  /** For `list`. */
+  tags: string[];
 }
 
 export interface AttachOp {
@@ -179,6 +186,24 @@ export interface InstanceView {
   createdAtMs: number;
   lastCallAtMs?: number | undefined;
   restarts: number;
+  /** class or sandbox. */
+  kind: string;
+  /** Of a session. */
+  tags: string[];
+  /** Of a session that is awake. */
+  session?: SessionView | undefined;
+}
+
+export interface SessionView {
+  cwd: string;
+  processes: SessionProcess[];
+  memoryBytes: number;
+}
+
+export interface SessionProcess {
+  pid: number;
+  command: string[];
+  startedAtMs: number;
 }
 
 export interface ExplainView {
@@ -884,7 +909,7 @@ export const ResolveOp: MessageFns<ResolveOp> = {
 };
 
 function createBaseCreateOp(): CreateOp {
-  return { app: "", className: "", id: "", args: undefined, sharedByArgs: false };
+  return { app: "", className: "", id: "", args: undefined, sharedByArgs: false, session: undefined };
 }
 
 export const CreateOp: MessageFns<CreateOp> = {
@@ -903,6 +928,9 @@ export const CreateOp: MessageFns<CreateOp> = {
     }
     if (message.sharedByArgs !== false) {
       writer.uint32(40).bool(message.sharedByArgs);
+    }
+    if (message.session !== undefined) {
+      NewSession.encode(message.session, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -960,6 +988,14 @@ export const CreateOp: MessageFns<CreateOp> = {
             message.sharedByArgs = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.session = NewSession.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -982,6 +1018,64 @@ export const CreateOp: MessageFns<CreateOp> = {
     message.id = object.id ?? "";
     message.args = object.args ?? undefined;
     message.sharedByArgs = object.sharedByArgs ?? false;
+    message.session = (object.session !== undefined && object.session !== null)
+      ? NewSession.fromPartial(object.session)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseNewSession(): NewSession {
+  return { tags: [] };
+}
+
+export const NewSession: MessageFns<NewSession> = {
+  encode(message: NewSession, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.tags) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NewSession {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNewSession();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tags.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<NewSession>, I>>(base?: I): NewSession {
+    return NewSession.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<NewSession>, I>>(object: I): NewSession {
+    const message = createBaseNewSession();
+    message.tags = object.tags?.map((e) => e) || [];
     return message;
   },
 };
@@ -2083,6 +2177,9 @@ function createBaseInstanceView(): InstanceView {
     createdAtMs: 0,
     lastCallAtMs: undefined,
     restarts: 0,
+    kind: "",
+    tags: [],
+    session: undefined,
   };
 }
 
@@ -2126,6 +2223,15 @@ export const InstanceView: MessageFns<InstanceView> = {
     }
     if (message.restarts !== 0) {
       writer.uint32(104).int32(message.restarts);
+    }
+    if (message.kind !== "") {
+      writer.uint32(114).string(message.kind);
+    }
+    for (const v of message.tags) {
+      writer.uint32(122).string(v!);
+    }
+    if (message.session !== undefined) {
+      SessionView.encode(message.session, writer.uint32(130).fork()).join();
     }
     return writer;
   },
@@ -2247,6 +2353,30 @@ export const InstanceView: MessageFns<InstanceView> = {
             message.restarts = reader.int32();
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.tags.push(reader.string());
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.session = SessionView.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2277,6 +2407,169 @@ export const InstanceView: MessageFns<InstanceView> = {
     message.createdAtMs = object.createdAtMs ?? 0;
     message.lastCallAtMs = object.lastCallAtMs ?? undefined;
     message.restarts = object.restarts ?? 0;
+    message.kind = object.kind ?? "";
+    message.tags = object.tags?.map((e) => e) || [];
+    message.session = (object.session !== undefined && object.session !== null)
+      ? SessionView.fromPartial(object.session)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSessionView(): SessionView {
+  return { cwd: "", processes: [], memoryBytes: 0 };
+}
+
+export const SessionView: MessageFns<SessionView> = {
+  encode(message: SessionView, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.cwd !== "") {
+      writer.uint32(10).string(message.cwd);
+    }
+    for (const v of message.processes) {
+      SessionProcess.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.memoryBytes !== 0) {
+      writer.uint32(24).int64(message.memoryBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SessionView {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSessionView();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.cwd = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.processes.push(SessionProcess.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.memoryBytes = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SessionView>, I>>(base?: I): SessionView {
+    return SessionView.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SessionView>, I>>(object: I): SessionView {
+    const message = createBaseSessionView();
+    message.cwd = object.cwd ?? "";
+    message.processes = object.processes?.map((e) => SessionProcess.fromPartial(e)) || [];
+    message.memoryBytes = object.memoryBytes ?? 0;
+    return message;
+  },
+};
+
+function createBaseSessionProcess(): SessionProcess {
+  return { pid: 0, command: [], startedAtMs: 0 };
+}
+
+export const SessionProcess: MessageFns<SessionProcess> = {
+  encode(message: SessionProcess, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pid !== 0) {
+      writer.uint32(8).int32(message.pid);
+    }
+    for (const v of message.command) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.startedAtMs !== 0) {
+      writer.uint32(24).int64(message.startedAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SessionProcess {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSessionProcess();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pid = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.command.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.startedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SessionProcess>, I>>(base?: I): SessionProcess {
+    return SessionProcess.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SessionProcess>, I>>(object: I): SessionProcess {
+    const message = createBaseSessionProcess();
+    message.pid = object.pid ?? 0;
+    message.command = object.command?.map((e) => e) || [];
+    message.startedAtMs = object.startedAtMs ?? 0;
     return message;
   },
 };

@@ -1,0 +1,16 @@
+import type { InstanceKey } from '../common/ids.js';
+import type { Container } from './container.js';
+
+/** A place for one instance in a container that has its class. */
+export interface Place {
+  readonly container: Container;
+  /** Resolves when the bundle is loaded. @throws ActivationFailed, also after `startupTimeoutMs` */
+  readonly ready: Promise<void>;
+}
+
+/** A place that is promised: nobody else can have it. Taken once, or given back. */
+export interface Room {
+  /** @throws Unavailable, SandboxUnavailable */
+  take(key: InstanceKey): Promise<Place>;
+  release(): void;
+}

@@ -1,0 +1,69 @@
+import type { Clock } from '../common/clock.js';
+import { HoldfastError } from '../common/errors.js';
+import type { ContainerStarter } from '../common/ports/container.js';
+import type { BundleCache } from './bundle-cache.js';
+import type { Container, ContainerEvents } from './container.js';
+import { ContainerPool } from './container-pool.js';
+import type { LoadedClass } from './loaded-class.js';
+import type { Sandboxes } from './sandbox/sandboxes.js';
+import type { WorkerConfig } from './worker-options.js';
+
+const warmMemoryMb = 1_024;
+
+/** Where containers come from: processes for classes, sandboxes for sessions. */
+export class ContainerPools {
+  readonly classes: ContainerPool;
+  /** Null: this host cannot isolate. */
+  readonly sandboxes: ContainerPool | null;
+
+  constructor(classes: ContainerPool, sandboxes: ContainerPool | null) {
+    this.classes = classes;
+    this.sandboxes = sandboxes;
+  }
+
+  /** @throws SandboxUnavailable */
+  of({ kind, label }: LoadedClass): ContainerPool {
+    const pool = kind === 'sandbox' ? this.sandboxes : this.classes;
+    if (pool !== null) return pool;
+    throw new HoldfastError('SandboxUnavailable', `${label}: this worker cannot isolate sandboxes`);
+  }
+
+  /** By class label: how many more instances running containers can take. */
+  openPlaces(): Record<string, number> {
+    return { ...this.classes.openPlaces(), ...this.sandboxes?.openPlaces() };
+  }
+
+  /** Kills every container and waits until they are gone. */
+  async close(): Promise<void> {
+    await Promise.all([this.classes.close(), this.sandboxes?.close()]);
+  }
+}
+
+/** The pools of one boot. @param sandboxes null: this host cannot isolate */
+export function makePools(parts: {
+  readonly config: WorkerConfig;
+  readonly clock: Clock;
+  readonly bundles: BundleCache;
+  readonly starter: ContainerStarter;
+  readonly sandboxes: Sandboxes | null;
+  readonly eventsOf: (container: Container) => ContainerEvents;
+}): ContainerPools {
+  const { config, clock, bundles, starter, sandboxes, eventsOf } = parts;
+  const shared = { clock, env: config.containerEnv, eventsOf };
+  const classes = new ContainerPool({
+    ...shared,
+    starter,
+    bundlePath: (klass) => bundles.path(klass.bundleSha256),
+    // A heap never grows beyond what its process was started with.
+    limits: { maxContainers: config.maxContainers, warm: config.warmContainers, warmMemoryMb, canGrow: false },
+  });
+  if (sandboxes === null) return new ContainerPools(classes, null);
+  const sessions = new ContainerPool({
+    ...shared,
+    starter: sandboxes,
+    bundlePath: async () => '',
+    ownFor: ({ klass, key }) => sandboxes.ownFor(key, klass.options.placement.diskGb),
+    limits: { maxContainers: config.maxSandboxes, warm: config.warmSandboxes, warmMemoryMb, canGrow: true },
+  });
+  return new ContainerPools(classes, sessions);
+}

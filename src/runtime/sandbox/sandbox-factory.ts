@@ -1,0 +1,105 @@
+import type { Duplex } from 'node:stream';
+import type { Random } from '../../common/clock.js';
+import { HoldfastError } from '../../common/errors.js';
+import type { Channel } from '../../common/ports/channel.js';
+import type { Guest } from '../../common/ports/guest.js';
+import type { IsolatedBind, IsolationBackend, Scratch } from '../../common/ports/sandbox.js';
+import type { NetworkPolicy } from '../../common/session-options.js';
+import { maxPids, SandboxContainer } from './sandbox-container.js';
+import type { SessionMemory } from './session-parts.js';
+
+/** How this host runs sandboxes. */
+export interface SandboxPlatform {
+  readonly backend: IsolationBackend;
+  /** The agent's program and arguments, and what must be seen inside for it. */
+  readonly agent: { readonly argv: readonly [string, ...string[]]; readonly binds: readonly IsolatedBind[] };
+  /** @throws Unavailable where nobody answers in time */
+  readonly openGuest: (socket: Duplex) => Promise<Guest>;
+  /** Lets programs inside out, as far as the policy says; gives the variables that tell them how. */
+  readonly openNetwork: (guest: Guest, policy: NetworkPolicy) => Promise<Readonly<Record<string, string>>>;
+}
+
+/** What a sandbox is started with; its limits can be changed later. */
+export interface SandboxStart {
+  readonly memoryMb: number;
+  readonly diskGb: number;
+  readonly channel: Channel;
+  /** Null: none yet. */
+  readonly scratch: Scratch | null;
+  readonly onKeep: (container: SandboxContainer, memory: SessionMemory) => void;
+}
+
+const idBytes = 10;
+/** Warm sandboxes have it. */
+export const defaultDiskGb = 10;
+const hostRoot = { kind: 'host' } as const;
+
+/** What the agent has, and every command unless it is told otherwise. */
+export const sandboxEnv: Readonly<Record<string, string>> = {
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  HOME: '/root',
+  LANG: 'C.UTF-8',
+};
+
+/** Starts sandboxes that have no session yet: walls, files, and the agent inside. */
+export class SandboxFactory {
+  readonly platform: SandboxPlatform;
+  readonly #random: Random;
+
+  constructor(platform: SandboxPlatform, random: Random) {
+    this.platform = platform;
+    this.#random = random;
+  }
+
+  /** Nothing is left where this rejects, but a scratch that was given. @throws SandboxUnavailable, Unavailable */
+  async start(start: SandboxStart): Promise<SandboxContainer> {
+    if (start.scratch !== null) return await this.#startIn(start.scratch, start);
+    const scratch = await this.platform.backend.createScratch({
+      id: this.#newId(),
+      root: hostRoot,
+      diskGb: start.diskGb,
+    });
+    try {
+      return await this.#startIn(scratch, start);
+    } catch (e) {
+      await scratch.remove().catch(() => undefined); // the first error says more
+      throw e;
+    }
+  }
+
+  async #startIn(scratch: Scratch, { memoryMb, channel, onKeep }: SandboxStart): Promise<SandboxContainer> {
+    const { backend, agent, openGuest, openNetwork } = this.platform;
+    const process = await backend.start({
+      id: this.#newId(),
+      argv: agent.argv,
+      env: sandboxEnv,
+      isPid1: true,
+      scratch,
+      binds: agent.binds,
+      limits: { memoryMb, cpu: 1, pids: maxPids },
+    });
+    try {
+      const guest = await openGuest(process.socket);
+      const container: SandboxContainer = new SandboxContainer({
+        ...{ process, guest, scratch, channel, openNetwork },
+        onKeep: (memory) => onKeep(container, memory),
+      });
+      // An agent that breaks its link is as good as dead.
+      void guest.closed.then(() => container.kill());
+      return container;
+    } catch (e) {
+      await process.remove();
+      throw didNotComeUp(e, process.lastWords);
+    }
+  }
+
+  #newId(): string {
+    return `s${Buffer.from(this.#random.bytes(idBytes)).toString('hex')}`;
+  }
+}
+
+function didNotComeUp(cause: unknown, lastWords: string): unknown {
+  if (lastWords === '') return cause;
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new HoldfastError('Unavailable', `the sandbox did not come up: ${why}; it said: ${lastWords}`, { cause });
+}

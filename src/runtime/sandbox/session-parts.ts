@@ -1,0 +1,43 @@
+import type { Clock } from '../../common/clock.js';
+import type { Guest } from '../../common/ports/guest.js';
+import type { NetworkPolicy } from '../../common/session-options.js';
+import type { TimerWheel } from '../../common/timer-wheel.js';
+import type { OutputBudget } from './output-budget.js';
+
+/** What a session remembers beside its files while it sleeps. */
+export interface SessionMemory {
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** What a session's host works with. */
+export interface SessionParts {
+  /** `app/sandbox/id`, for messages; known when it is loaded. */
+  readonly label: string;
+  readonly guest: Guest;
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly budget: OutputBudget;
+  /** Of one command. */
+  readonly timeoutMs: number;
+  readonly memoryMb: number;
+  /** What every command has unless it is told otherwise. */
+  readonly baseEnv: Readonly<Record<string, string>>;
+  /** Of before it slept. */
+  readonly resumed: SessionMemory | null;
+  readonly box: SessionBox;
+}
+
+/** The walls around a session, as its host uses them. */
+export interface SessionBox {
+  memoryBytes(): number;
+  /** Processes inside that the kernel killed for want of memory. */
+  outOfMemoryKills(): number;
+  /** Gives the variables through which programs find the way out; none for `none`. */
+  openNetwork(policy: NetworkPolicy): Promise<Readonly<Record<string, string>>>;
+  /** Its files stay when its processes end. */
+  keep(memory: SessionMemory): void;
+  kill(): void;
+  /** Resolves when its processes have ended. */
+  readonly exited: Promise<unknown>;
+}

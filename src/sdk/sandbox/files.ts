@@ -1,0 +1,144 @@
+import { mkdir, open } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { HoldfastError } from '../../common/errors.js';
+import { pathProblem } from '../../common/session-options.js';
+import { bytesOf } from './bytes.js';
+import { pieceBytes } from './piece-window.js';
+import type { SessionCalls } from './session-calls.js';
+import { Upload, type UploadOptions } from './upload.js';
+
+/** A file of up to this size is written in one call. */
+const wholeFileBytes = pieceBytes;
+
+export interface TransferOptions {
+  readonly makeParents?: boolean;
+  /** Called with the bytes that have been moved so far. */
+  readonly onProgress?: (bytes: number) => void;
+}
+
+/** @throws InvalidArgument */
+export function checkedPath(path: unknown): string {
+  const wanted = pathProblem(path);
+  if (wanted !== null) throw new HoldfastError('InvalidArgument', `a path in a sandbox must be ${wanted}`);
+  return path as string;
+}
+
+/** All of a file. */
+export async function readAll(calls: SessionCalls, path: string): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of calls.stream<Uint8Array>('read', [checkedPath(path)])) pieces.push(piece);
+  return pieces.length === 1 ? bufferOf(pieces[0] as Uint8Array) : Buffer.concat(pieces);
+}
+
+/** Gives the absolute path. */
+export async function writeAll(
+  calls: SessionCalls,
+  { path, content }: { readonly path: string; readonly content: unknown },
+  options: UploadOptions,
+): Promise<string> {
+  const bytes = bytesOf(content);
+  const { append = false, makeParents = false } = options;
+  const how = { append, makeParents };
+  if (bytes.length <= wholeFileBytes) return await calls.call<string>('write', [checkedPath(path), bytes, how]);
+  const upload = await Upload.open(calls, checkedPath(path), how);
+  return await finished(upload, () => upload.write(bytes));
+}
+
+/** Streams a local file into the sandbox; gives its absolute path there. */
+export async function uploadFile(
+  calls: SessionCalls,
+  { localPath, remotePath }: { readonly localPath: string; readonly remotePath: string },
+  options: TransferOptions = {},
+): Promise<string> {
+  const file = await open(localPath, 'r');
+  try {
+    const upload = await Upload.open(calls, checkedPath(remotePath), { makeParents: options.makeParents ?? false });
+    return await finished(upload, async () => {
+      let sent = 0;
+      for (;;) {
+        // A piece is on its way while the next one is read: each has a buffer of its own.
+        const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(pieceBytes), 0, pieceBytes, null);
+        if (bytesRead === 0) return;
+        await upload.write(buffer.subarray(0, bytesRead));
+        sent += bytesRead;
+        options.onProgress?.(sent);
+      }
+    });
+  } finally {
+    await file.close();
+  }
+}
+
+/** Streams a file of the sandbox to this machine; gives its absolute path here. */
+export async function downloadFile(
+  calls: SessionCalls,
+  { remotePath, localPath }: { readonly remotePath: string; readonly localPath: string },
+  options: TransferOptions = {},
+): Promise<string> {
+  const target = resolve(localPath);
+  const pieces = calls.stream<Uint8Array>('read', [checkedPath(remotePath)])[Symbol.asyncIterator]();
+  try {
+    // Before anything is made here: the file may not be there.
+    let step = await pieces.next();
+    if (options.makeParents) await mkdir(dirname(target), { recursive: true });
+    const file = await open(target, 'w');
+    try {
+      let received = 0;
+      for (; !step.done; step = await pieces.next()) {
+        await file.writeFile(step.value);
+        received += step.value.length;
+        options.onProgress?.(received);
+      }
+    } finally {
+      await file.close();
+    }
+    return target;
+  } finally {
+    await pieces.return?.();
+  }
+}
+
+export function readStream(calls: SessionCalls, path: string): ReadableStream<Uint8Array> {
+  const pieces = calls.stream<Uint8Array>('read', [checkedPath(path)])[Symbol.asyncIterator]();
+  return new ReadableStream<Uint8Array>(
+    {
+      pull: async (controller) => {
+        const step = await pieces.next();
+        if (step.done) controller.close();
+        else controller.enqueue(step.value);
+      },
+      cancel: async () => {
+        await pieces.return?.();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+export function writeStream(calls: SessionCalls, path: string, options: UploadOptions): WritableStream<Uint8Array> {
+  let upload: Upload | null = null;
+  return new WritableStream<Uint8Array>({
+    start: async () => {
+      upload = await Upload.open(calls, checkedPath(path), { makeParents: options.makeParents ?? false });
+    },
+    write: async (piece) => await upload?.write(bytesOf(piece)),
+    close: async () => await upload?.end(),
+    abort: async () => await upload?.abort(),
+  });
+}
+
+/** Ends the upload, or gives it up where `write` fails. */
+async function finished(upload: Upload, write: () => Promise<void>): Promise<string> {
+  try {
+    await write();
+  } catch (e) {
+    await upload.abort();
+    throw e;
+  }
+  await upload.end();
+  return upload.path;
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,45 @@
+import type { SandboxMethod } from '../../common/sandbox-methods.js';
+import { sandboxMethods } from '../../common/sandbox-methods.js';
+import type { InstanceTarget } from '../instance-target.js';
+import type { MethodPlan } from '../method-plan.js';
+import { startCall, startStream } from '../start-call.js';
+
+/** Of one request to a session. */
+export interface AskOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The way to a session, on a worker or in this process. */
+export interface SessionCalls {
+  /** `app/sandbox/id`, for messages. */
+  readonly label: string;
+  call<R>(method: SandboxMethod, args: readonly unknown[], options?: AskOptions): Promise<R>;
+  /** Starts when it is first read; leaving the loop ends it there too. */
+  stream<Y>(method: SandboxMethod, args: readonly unknown[], options?: AskOptions): AsyncIterable<Y>;
+}
+
+const noRetries = { maxRetries: 0, initialDelayMs: 0, backoffCoefficient: 1, maxDelayMs: 0 };
+
+/** What every call of a session's method has in common. */
+export const sandboxPlans: ReadonlyMap<string, MethodPlan> = new Map(
+  [...sandboxMethods.values()].map(({ name, generator, idempotent }) => [
+    name,
+    { name, generator, idempotent, retries: noRetries },
+  ]),
+);
+
+/** To a session on a worker. */
+export function remoteCalls(target: InstanceTarget): SessionCalls {
+  const calleeOf = (method: SandboxMethod, { signal }: AskOptions) => ({
+    target,
+    plan: sandboxPlans.get(method) as MethodPlan,
+    options: signal === undefined ? null : { signal },
+  });
+  return {
+    label: target.label,
+    call: <R>(method: SandboxMethod, args: readonly unknown[], options: AskOptions = {}) =>
+      startCall(calleeOf(method, options), args) as Promise<R>,
+    stream: <Y>(method: SandboxMethod, args: readonly unknown[], options: AskOptions = {}) =>
+      startStream(calleeOf(method, options), args) as AsyncIterable<Y>,
+  };
+}

@@ -1,0 +1,14 @@
+import type { InstanceView } from '../../wire/gen/holdfast/v1/router.js';
+import { instanceInfo } from '../instance-infos.js';
+import type { SandboxSessionInfo } from './types.js';
+
+export function sessionInfo(view: InstanceView): SandboxSessionInfo {
+  const { cwd = '/', processes = [], memoryBytes = 0 } = view.session ?? {};
+  return {
+    ...instanceInfo(view),
+    cwd,
+    processes: processes.map(({ pid, command, startedAtMs }) => ({ pid, command, startedAt: new Date(startedAtMs) })),
+    memoryBytes,
+    tags: view.tags,
+  };
+}

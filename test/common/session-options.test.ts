@@ -1,0 +1,76 @@
+import { describe, expect, test } from 'vitest';
+import { HoldfastError, isHoldfastError } from '../../src/common/errors.js';
+import { resolveSandboxOptions } from '../../src/common/sandbox-options.js';
+import { checkSessionOptions, envText, type SessionOptions } from '../../src/common/session-options.js';
+
+function refusal(work: () => unknown): string {
+  try {
+    work();
+  } catch (e) {
+    if (isHoldfastError(e, 'InvalidArgument')) return e.message;
+    throw e;
+  }
+  throw new HoldfastError('Internal', 'nothing was refused');
+}
+
+describe('options of a session', () => {
+  test('keep what was given and nothing else, so that equal options are equal arguments', () => {
+    expect(checkSessionOptions('x', {})).toEqual({});
+    expect(checkSessionOptions('x', { cwd: undefined, tags: ['a'] } as unknown as SessionOptions)).toEqual({
+      tags: ['a'],
+    });
+  });
+
+  test('write variables out as text', () => {
+    const env = { A: 'a', N: 1, B: true, BIG: 10n, GONE: undefined };
+    expect(checkSessionOptions('x', { env })).toEqual({ env: { A: 'a', N: '1', B: 'true', BIG: '10' } });
+  });
+
+  test.each([
+    [{ cwd: '' }, 'cwd'],
+    [{ cwd: 'a\0b' }, 'cwd'],
+    [{ env: { 'A=B': 1 } }, 'A=B'],
+    [{ env: { A: null } }, 'A'],
+    [{ env: { A: { b: 1 } } }, 'A'],
+    [{ env: [] }, 'env'],
+    [{ idleTimeoutMs: 0 }, 'idleTimeoutMs'],
+    [{ lifetimeMs: 1.5 }, 'lifetimeMs'],
+    [{ network: 'all' }, 'network'],
+    [{ network: { outbound: 'some' } }, 'network'],
+    [{ network: { outbound: ['a b'] } }, 'network'],
+    [{ network: { outbound: 'all', inbound: 'all' } }, 'network'],
+    [{ tags: [''] }, 'tags'],
+    [{ volumes: {} }, 'volumes'],
+  ])('refuse %j, naming what is wrong', (options, name) => {
+    expect(refusal(() => checkSessionOptions('a session', options as SessionOptions))).toContain(name);
+  });
+
+  test('have a network policy of none, all, or hosts', () => {
+    for (const outbound of ['none', 'all', [], ['example.com', '10.0.0.0/8']] as const) {
+      expect(checkSessionOptions('x', { network: { outbound } })).toEqual({ network: { outbound } });
+    }
+  });
+
+  test('have no variable whose name or value a program could not read', () => {
+    expect(refusal(() => envText('x', { '': 1 }))).toContain('""');
+    expect(refusal(() => envText('x', { A: 'a\0b' }))).toContain('NUL');
+  });
+});
+
+describe('options of a sandbox', () => {
+  test('have the defaults that the documentation promises', () => {
+    const resolved = resolveSandboxOptions('x');
+    expect(resolved).toMatchObject({ timeoutMs: 3_600_000, isolation: 'bubblewrap', onLoss: 'fail' });
+    expect(resolved).toMatchObject({ concurrentRequests: 1_000, maxPendingTasks: 100, tasksPerContainer: 1 });
+  });
+
+  test('count commands by tasksPerContainer, whatever concurrentRequests says', () => {
+    const resolved = resolveSandboxOptions('x', { tasksPerContainer: 2, concurrentRequests: 50 });
+    expect(resolved).toMatchObject({ concurrentRequests: 2, tasksPerContainer: 1 });
+  });
+
+  test('never ask for less than walls', () => {
+    expect(resolveSandboxOptions('x', { isolation: 'process' }).isolation).toBe('bubblewrap');
+    expect(resolveSandboxOptions('x', { isolation: 'gvisor' }).isolation).toBe('gvisor');
+  });
+});
