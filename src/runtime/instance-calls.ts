@@ -146,7 +146,7 @@ export class InstanceCalls implements TimedCalls {
 
   /** From the container: the code has stopped, unless the call is detached; with `isLast` no part of its answer will follow. */
   ended(call: WorkerCall, isLast: boolean): void {
-    if (this.#mailbox.isAhead(call)) return this.#endedAhead(call);
+    if (this.#mailbox.isAhead(call)) return this.#endedAhead(call, isLast);
     if (isLast) call.answered();
     if (call.isDetached) return;
     if (call.hasReleased) {
@@ -236,8 +236,9 @@ export class InstanceCalls implements TimedCalls {
     if (call.stopping !== null && call.stopping !== CancelReason.recalled) this.cancel(call, call.stopping);
   }
 
-  /** Cancelled before it began; the container has answered it. */
-  #endedAhead(call: WorkerCall): void {
+  /** Cancelled before it began; the container has answered it. @throws InvalidArgument where more of the answer is to come */
+  #endedAhead(call: WorkerCall, isLast: boolean): void {
+    if (!isLast) throw errors.answeredUnbegun();
     this.#mailbox.withdraw(call);
     this.#timers.forget(call);
     call.answered();

@@ -109,6 +109,11 @@ export function notRecalled(): HoldfastError {
 }
 
 /** Of a container that breaks the protocol. */
+export function answeredUnbegun(): HoldfastError {
+  return new HoldfastError('InvalidArgument', 'a container sent a part of the result of a call that had no slot yet');
+}
+
+/** Of a container that breaks the protocol. */
 export function notDetachable(): HoldfastError {
   return new HoldfastError(
     'InvalidArgument',

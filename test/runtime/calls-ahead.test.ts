@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CancelReason, FrameKind } from '../../src/wire/frames.js';
-import type { ScriptedContainer } from './scripted-container.js';
+import { type ScriptedContainer, u32 } from './scripted-container.js';
 import { turns, until } from './until.js';
 import { WorkerWorld } from './worker-world.js';
 
@@ -111,6 +111,14 @@ describe('calls that are sent ahead of their slot', () => {
     call('waits, too');
     await world.waits(alive.pin, 1);
     expect(container.queued(1)).toBe(0);
+  });
+
+  it('cost a container its life that begins to answer one of them before it has a slot', async () => {
+    const { calls, run } = await busy(1);
+    container.send(FrameKind.Result, { ref: run.ref + 1, body: Buffer.concat([u32(100_000), Buffer.alloc(10)]) });
+    expect((await calls[1]?.error())?.code).toBe('OutcomeUnknown');
+    expect((await calls[0]?.error())?.code).toBe('OutcomeUnknown');
+    await until(() => container.hasExited);
   });
 
   it.each(['Detach', 'Detached'] as const)('cost a container its life that says %s of one of them', async (kind) => {
