@@ -49,6 +49,13 @@ export const sandboxMethods: ReadonlyMap<string, MethodManifest> = new Map<strin
   ...entries(streams, { generator: true, concurrent: true, idempotent: false }),
 ]);
 
+const endless: ReadonlySet<string> = new Set<SandboxMethod>([...streams, 'wait']);
+
+/** True for a call that ends when something in the session does, maybe never: a close does not wait for it. */
+export function isEndless({ name }: Pick<MethodManifest, 'name'>): boolean {
+  return endless.has(name);
+}
+
 /** Readers that a session admits at once, beside its commands. */
 export const sandboxLaneWidth = 4_096;
 

@@ -3,6 +3,7 @@ import { HoldfastError } from '../common/errors.js';
 import type { InstanceKey } from '../common/ids.js';
 import type { Pin } from '../common/pin.js';
 import type { ObjectStore } from '../common/ports/object-store.js';
+import { isEndless } from '../common/sandbox-methods.js';
 import { readReference } from '../wire/codec.js';
 import { CancelReason, type DeactivateBody, type DeactivatedBody } from '../wire/frames.js';
 import type { Container } from './container.js';
@@ -132,8 +133,9 @@ export class Leaving {
     const { container } = instance;
     if (container === null) return { exitHook: 'skipped' };
     const { exitTimeoutMs } = instance.klass.options;
-    // What a session streams has no end of its own: who reads it is told now.
-    if (instance.klass.kind === 'sandbox') instance.abortRunning(CancelReason.forceClose, isStream);
+    if (instance.klass.kind === 'sandbox') {
+      instance.abortRunning(CancelReason.forceClose, ({ method }) => isEndless(method));
+    }
     await this.#finishRunning(instance, container, force ? 0 : Math.min(timeoutMs, exitTimeoutMs));
     const exit = await this.#deactivate(container, instance.slot, { reason, timeoutMs: exitTimeoutMs });
     // Nothing of it runs any more, so nobody has to wait for the end of the process.
@@ -187,8 +189,4 @@ export class Leaving {
     this.#deps.instances.delete(instance.key);
     instance.gone();
   }
-}
-
-function isStream({ concurrent, method }: WorkerCall): boolean {
-  return concurrent && method.generator;
 }

@@ -37,6 +37,8 @@ export class BusWorker {
   readonly bootId: BootId;
   /** Every activation, in order. */
   readonly activated: Pin[] = [];
+  /** Keys of sessions that it was told to forget. */
+  readonly forgotten: string[] = [];
   /** Place requests that reached it, joined ones included. */
   placeRequests = 0;
   /** Why it refuses to take an instance; null: it takes it. */
@@ -191,6 +193,9 @@ export class BusWorker {
         return { $case: 'describe', value: { instances: op.value.keys.flatMap((key) => this.#describe(key)) } };
       case 'drain':
         return { $case: 'drain', value: { drained: this.#instances.size } };
+      case 'forget':
+        this.forgotten.push(op.value.key);
+        return { $case: 'forget', value: {} };
       case 'tailLogs':
         return { $case: 'tailLogs', value: { lines: [] } };
       default:
@@ -255,6 +260,12 @@ function refusedWith(error: Error): PlaceReply {
 }
 
 /** A class manifest with the defaults of the SDK. */
+/** A sandbox under the name that the harness's client uses. */
+export function sandboxManifest(options: Partial<ClassManifest['options']> = {}): ClassManifest {
+  const resolved = classManifest('Counter', { isolation: 'bubblewrap', onLoss: 'fail', ...options });
+  return { ...resolved, kind: 'sandbox' };
+}
+
 export function classManifest(name: string, options: Partial<ClassManifest['options']> = {}): ClassManifest {
   return {
     kind: 'class',

@@ -1,5 +1,6 @@
 import { systemClock, systemRandom } from '../../adapters/system/clock.js';
 import type { InstanceClass } from '../../common/activation.js';
+import type { ContainerExit } from '../../common/ports/container.js';
 import type { SessionView } from '../../common/sandbox-methods.js';
 import { TimerWheel } from '../../common/timer-wheel.js';
 import { OutputBudget } from '../../runtime/sandbox/output-budget.js';
@@ -13,7 +14,7 @@ import { openLocalPlatform } from './sandbox-platform.js';
 export interface LocalSandbox {
   readonly instanceClass: InstanceClass;
   /** Resolves when its processes have ended, however. */
-  readonly died: Promise<void>;
+  readonly died: Promise<ContainerExit>;
   view(): Promise<SessionView | null>;
   /** Resolves when nothing of it is left. */
   end(): Promise<void>;
@@ -54,7 +55,7 @@ export async function startLocalSandbox(limits: {
   const parts = { clock: systemClock, wheel, budget, resumed: null };
   return {
     instanceClass: sessionClass(container, parts, () => ({ timeoutMs, memoryMb, env: {} })),
-    died: container.exited.then(() => undefined),
+    died: container.exited,
     view: () => container.describe(),
     end,
   };

@@ -9,7 +9,7 @@ import { openCgroups } from '../../runtime/process/cgroups.js';
 import { openGuest } from '../../runtime/sandbox/guest-client.js';
 import type { SandboxPlatform } from '../../runtime/sandbox/sandbox-factory.js';
 import { guestProgramPath } from './guest-program.js';
-import { createIsolation } from './isolation.js';
+import { createIsolation, sweepDeadBoots } from './isolation.js';
 
 const agentPath = '/run/holdfast/agent';
 
@@ -41,6 +41,7 @@ async function openLocal(): Promise<SandboxPlatform> {
   // Nobody watches this process: its sandboxes die with it, and what is left on the disk goes at the next start.
   const watchdog = { guard: () => Promise.resolve(), release: () => undefined };
   const backend = createIsolation({ bootId, dataFolder, cgroups: openCgroups({ bootId }), watchdog });
+  await sweepDeadBoots(dataFolder);
   await backend.check();
   const refused = new RefusedAddresses(systemClock, () => []);
   return sandboxPlatform(backend, new OutboundProxies({ clock: systemClock, refused }));

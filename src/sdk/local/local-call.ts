@@ -60,6 +60,10 @@ export class LocalCall implements MailboxCall, Abortable {
     this.given.catch(noop);
   }
 
+  get plan(): MethodPlan {
+    return this.#init.plan;
+  }
+
   /** What its code throws is ours, not the user's. */
   get isBuiltIn(): boolean {
     return this.#host.isBuiltIn;

@@ -1,6 +1,15 @@
 import { HoldfastError } from '../../common/errors.js';
 
 /** What a worker answers in the same cases; `what` is `app/Class/id.method`. */
+export function sandboxDied(
+  what: string,
+  { outOfMemory, memoryMb }: { readonly outOfMemory: boolean; readonly memoryMb: number },
+): HoldfastError {
+  if (!outOfMemory) return new HoldfastError('OutcomeUnknown', `the sandbox of ${what} died`, { outcome: 'unknown' });
+  const message = `${what} used more than its memoryMb of ${memoryMb}`;
+  return new HoldfastError('OutOfMemory', message, { outcome: 'unknown', details: { memoryMb } });
+}
+
 export function pendingLimitExceeded(
   what: string,
   { limit, pending, retryAfterMs }: { readonly limit: number; readonly pending: number; readonly retryAfterMs: number },

@@ -5,6 +5,7 @@ import type { CallContext, Logger } from '../../common/context.js';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { Mailbox } from '../../common/mailbox.js';
 import type { ClassManifest, ClassOptions } from '../../common/manifest.js';
+import { isEndless, sandboxLaneWidth } from '../../common/sandbox-methods.js';
 import type { RegisteredClass } from '../registry.js';
 import type { LocalCall } from './local-call.js';
 import { closing, deadlock, forceClosed, gone, pendingLimitExceeded, startedTooLate } from './local-errors.js';
@@ -75,7 +76,8 @@ export class LocalHost {
       restarted: false,
       log: parts.log,
     };
-    this.#mailbox = new Mailbox(options, parts.clock);
+    const limits = registered.isBuiltIn ? { ...options, maxReaders: sandboxLaneWidth } : options;
+    this.#mailbox = new Mailbox(limits, parts.clock);
   }
 
   /** What its code throws is ours, not the user's. */
@@ -183,12 +185,21 @@ export class LocalHost {
     if (this.#closing === null) {
       this.#state = { phase: 'closing' };
       for (const call of this.#mailbox.withdrawAll()) call.stop(closing(call.what));
-      for (const call of this.#detached) call.stop(forceClosed(call.what));
+      const endless = this.isBuiltIn ? this.#mailbox.runningCalls().filter((call) => isEndless(call.plan)) : [];
+      for (const call of [...this.#detached, ...endless]) call.stop(forceClosed(call.what));
       this.#closing = this.#finish();
     }
     if (force) for (const call of this.#mailbox.runningCalls()) call.stop(forceClosed(call.what));
     if (force) this.#whenQuiet();
     return this.#closing;
+  }
+
+  /** What its code stood on is gone, and so is it: everybody who waits is told that. */
+  lost(error: HoldfastError): void {
+    this.#state = { phase: 'closed' };
+    this.#closing ??= Promise.resolve({ exitHook: 'none' });
+    for (const call of [...this.#mailbox.withdrawAll(), ...this.#mailbox.runningCalls()]) call.stop(error);
+    this.#whenQuiet();
   }
 
   async #finish(): Promise<ExitReport> {

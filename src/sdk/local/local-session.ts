@@ -12,6 +12,7 @@ import type { SessionControls, SessionInit } from '../sandbox/sandbox-session.js
 import { type AskOptions, type SessionCalls, sandboxPlans } from '../sandbox/session-calls.js';
 import type { SandboxHandle, SandboxSessionInfo } from '../sandbox/types.js';
 import { consoleLogger } from './console-logger.js';
+import { sandboxDied } from './local-errors.js';
 import { LocalHost } from './local-host.js';
 import { invokeLocally, streamLocally } from './local-invoke.js';
 import { unlessStopped } from './unless-stopped.js';
@@ -60,8 +61,9 @@ export async function openLocalSession(
     const end = (): void => void controls.close({ force: true }).catch(() => undefined); // nobody waits for it
     host.clock.after(Math.min(lifetimeMs, noLimitMs), end);
   }
-  // One whose processes died is over.
-  void box.died.then(() => host.close(true).catch(() => undefined));
+  void box.died.then(({ outOfMemory }) => {
+    if (host.phase === 'active') host.lost(sandboxDied(host.label, { outOfMemory, memoryMb }));
+  });
   return { calls: localCalls(host), controls };
 }
 

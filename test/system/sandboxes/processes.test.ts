@@ -146,12 +146,23 @@ describe('a process', () => {
 });
 
 describe('a port that is forwarded', () => {
-  const echo =
-    'import socket, sys\ns = socket.socket()\ns.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\ns.bind(("127.0.0.1", int(sys.argv[1])))\ns.listen(50)\nopen("/tmp/listening", "w").close()\nimport threading\ndef serve(c):\n    data = b""\n    while True:\n        piece = c.recv(65536)\n        if not piece: break\n        c.sendall(piece)\n    c.sendall(b"<end>")\n    c.close()\nwhile True:\n    threading.Thread(target=serve, args=(s.accept()[0],)).start()\n';
+  /** Sends everything back, then says that it is done; a process for each connection. */
+  const echo = `
+    use IO::Socket::INET;
+    $SIG{CHLD} = 'IGNORE';
+    my $server = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $ARGV[0], Listen => 50) or die;
+    open(my $file, '>', '/tmp/listening'); close($file);
+    while (my $client = $server->accept()) {
+      next if fork();
+      while (sysread($client, my $piece, 65536)) { print $client $piece; $client->flush(); }
+      print $client '<end>';
+      exit(0);
+    }
+  `;
 
   test('reaches a server inside, many times at once, with all that is sent', async () => {
-    await session.writeText('echo.py', echo);
-    const server = await session.spawn(['python3', 'echo.py', '4000']);
+    await session.writeText('echo.pl', echo);
+    const server = await session.spawn(['perl', 'echo.pl', '4000']);
     await fileIn(session, '/tmp/listening');
     const forwarding = await session.forward(4_000);
     const talk = async (said: string): Promise<string> => {
