@@ -30,7 +30,8 @@ export class SessionConnections {
       if (signal.aborted) return;
       // Its end is that of one direction.
       yield* connection.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
-      // The other direction may still be open: the client ends the call when it is done with both.
+      // An empty piece is the end of this direction; the other one may still be open.
+      yield new Uint8Array(0);
       if (!connection.writableFinished) await ended(connection, signal);
     } catch (e) {
       signal.throwIfAborted();

@@ -82,7 +82,10 @@ async function sendAll(calls: SessionCalls, id: number, socket: Socket): Promise
 
 async function receiveAll(inside: AsyncIterator<unknown>, socket: Socket): Promise<void> {
   for (let step = await inside.next(); !step.done; step = await inside.next()) {
-    if (!socket.write(step.value as Uint8Array)) await drained(socket);
+    const piece = step.value as Uint8Array;
+    // The end of this direction; the other one may go on.
+    if (piece.length === 0) socket.end();
+    else if (!socket.write(piece)) await drained(socket);
   }
   socket.end();
 }
