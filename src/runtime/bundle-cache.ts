@@ -3,11 +3,12 @@ import { access, chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promi
 import { join } from 'node:path';
 import { HoldfastError } from '../common/errors.js';
 import type { ObjectStore } from '../common/ports/object-store.js';
+import type { Bundles } from './worker-options.js';
 
 let partials = 0;
 
 /** Bundles as files on this host, by content hash; containers verify the hash again before they load one. */
-export class BundleCache {
+export class BundleCache implements Bundles {
   readonly #folder: string;
   readonly #objects: ObjectStore;
   readonly #fetching = new Map<string, Promise<string>>();

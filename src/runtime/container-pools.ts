@@ -1,12 +1,11 @@
 import type { Clock } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
 import type { ContainerStarter } from '../common/ports/container.js';
-import type { BundleCache } from './bundle-cache.js';
 import type { Container, ContainerEvents } from './container.js';
 import { ContainerPool } from './container-pool.js';
 import type { LoadedClass } from './loaded-class.js';
 import type { Sandboxes } from './sandbox/sandboxes.js';
-import type { WorkerConfig } from './worker-options.js';
+import type { Bundles, WorkerConfig } from './worker-options.js';
 
 const warmMemoryMb = 1_024;
 
@@ -43,7 +42,7 @@ export class ContainerPools {
 export function makePools(parts: {
   readonly config: WorkerConfig;
   readonly clock: Clock;
-  readonly bundles: BundleCache;
+  readonly bundles: Bundles;
   readonly starter: ContainerStarter;
   readonly sandboxes: Sandboxes | null;
   readonly eventsOf: (container: Container) => ContainerEvents;

@@ -27,11 +27,15 @@ export interface WorkerConfig {
   readonly warmSandboxes: number;
   /** Why there are none here; null: this host can isolate. */
   readonly sandboxLack: string | null;
-  /** Folder for bundles, of this host. */
-  readonly cacheFolder: string;
   /** Variables that every class container gets. */
   readonly containerEnv: Readonly<Record<string, string>>;
   readonly leaseTimes: LeaseTimes;
+}
+
+/** The bundles of this host, as files that its containers can read. */
+export interface Bundles {
+  /** Path of the bundle's file. @throws NotFound, Unavailable */
+  path(sha256: string): Promise<string>;
 }
 
 /** What a worker works with. */
@@ -39,6 +43,7 @@ export interface WorkerDeps {
   readonly store: Store;
   readonly bus: Bus;
   readonly objects: ObjectStore;
+  readonly bundles: Bundles;
   readonly clock: Clock;
   readonly random: Random;
   readonly metrics: WorkerMetrics;

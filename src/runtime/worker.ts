@@ -10,7 +10,6 @@ import { PinEvent, type WorkerHeartbeat } from '../wire/gen/holdfast/v1/bus.js';
 import { LinkHost } from '../wire/link-host.js';
 import { pinEventSubject, workerControlSubject } from '../wire/subjects.js';
 import { Activator } from './activator.js';
-import { BundleCache } from './bundle-cache.js';
 import { Capabilities } from './capabilities.js';
 import { ClientSession, type SessionHost } from './client-session.js';
 import type { Container, ContainerEvents } from './container.js';
@@ -61,13 +60,14 @@ export class Worker {
 
   /** Takes the lease, starts the watchdog, and is ready for its first placement. @throws Unavailable */
   static async start(config: WorkerConfig, deps: WorkerDeps): Promise<Worker> {
-    const bootId = ulid(deps.clock.now()) as BootId;
+    const newId = () => ulid(deps.clock.now(), () => deps.random.next());
+    const bootId = newId() as BootId;
     const { workerId, account, address, leaseTimes } = config;
     const lease = new LeaseKeeper(
       { bootId, workerId, account, address },
       { store: deps.store, clock: deps.clock, times: leaseTimes },
     );
-    const fresh = { id: ulid(deps.clock.now()), secret: deps.random.bytes(32), createdAtMs: deps.clock.now() };
+    const fresh = { id: newId(), secret: deps.random.bytes(32), createdAtMs: deps.clock.now() };
     const keys = await deps.store.keys.signingKeys(account, fresh);
     await lease.take();
     const watchdog = await deps.startWatchdog(bootId, lease.deadline);
@@ -114,7 +114,7 @@ export class Worker {
     this.#pools = makePools({
       config,
       clock,
-      bundles: new BundleCache(config.cacheFolder, objects),
+      bundles: deps.bundles,
       starter: deps.starterOf(bootId, watchdog),
       sandboxes: this.#sandboxes,
       eventsOf: (container) => this.#eventsOf(container),

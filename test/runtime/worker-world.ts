@@ -18,6 +18,7 @@ import type { Transport } from '../../src/common/ports/channel.js';
 import type { ObjectStore } from '../../src/common/ports/object-store.js';
 import type { SigningKey, Store } from '../../src/common/ports/store.js';
 import type { Watchdog } from '../../src/common/ports/watchdog.js';
+import { BundleCache } from '../../src/runtime/bundle-cache.js';
 import { createWorkerMetrics } from '../../src/runtime/metrics.js';
 import { Worker } from '../../src/runtime/worker.js';
 import type { WorkerConfig } from '../../src/runtime/worker-options.js';
@@ -152,7 +153,6 @@ export class WorkerWorld implements AsyncDisposable {
         maxSandboxes: 0,
         warmSandboxes: 0,
         sandboxLack: 'this test has none',
-        cacheFolder: join(this.folder, 'bundles'),
         containerEnv: {},
         leaseTimes: defaultLeaseTimes,
         ...this.#hooks.config,
@@ -160,6 +160,7 @@ export class WorkerWorld implements AsyncDisposable {
       {
         store: this.#hooks.storeOf?.(store) ?? store,
         objects: this.#hooks.objectsOf?.(objects) ?? objects,
+        bundles: new BundleCache(join(this.folder, 'bundles'), this.#hooks.objectsOf?.(objects) ?? objects),
         bus: this.#hooks.busOf?.(this.hub.connect()) ?? this.hub.connect(),
         clock,
         random: systemRandom,

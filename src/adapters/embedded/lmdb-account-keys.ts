@@ -1,16 +1,15 @@
-import type { RootDatabase } from 'lmdb';
 import type { KeyStore, TokenRecord } from '../../common/ports/store.js';
 import { decodeSigningKeys, decodeTokens, encodeSigningKey } from '../key-record.js';
-import type { LmdbDatabase, LmdbKey } from './lmdb-database.js';
+import type { LmdbKey, LmdbTable, Transactions } from './lmdb-database.js';
 
 const signingKey = (account: string, id: string): LmdbKey => ['signing', account, id];
 const tokenKey = (account: string, id: string): LmdbKey => ['token', account, id];
 
 /** Signing keys and tokens of accounts. */
-export function createLmdbAccountKeys(database: LmdbDatabase): KeyStore {
+export function createLmdbAccountKeys(database: Transactions): KeyStore {
   return {
     signingKeys: async (account, first) => {
-      const read = (db: RootDatabase<string, LmdbKey>) =>
+      const read = (db: LmdbTable) =>
         decodeSigningKeys([...db.getRange(within('signing', account))].map(({ value }) => value));
       const known = await database.read('reading the signing keys', read);
       if (known.length > 0) return known;

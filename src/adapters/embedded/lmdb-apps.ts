@@ -1,13 +1,12 @@
-import type { RootDatabase } from 'lmdb';
 import type { DeploymentRecord } from '../../common/manifest.js';
 import type { AppStore } from '../../common/ports/store.js';
-import type { LmdbDatabase, LmdbKey } from './lmdb-database.js';
+import type { LmdbKey, LmdbTable, Transactions } from './lmdb-database.js';
 
 const currentKey = (account: string, app: string): LmdbKey => ['current', account, app];
 const deploymentKey = (account: string, app: string, version: number): LmdbKey => ['deployment', account, app, version];
 
 /** Deployments by app and version. */
-export function createLmdbApps(database: LmdbDatabase): AppStore {
+export function createLmdbApps(database: Transactions): AppStore {
   return {
     publish: (deployment) =>
       database.write(`publishing app ${deployment.app}`, (db) => {
@@ -31,13 +30,13 @@ export function createLmdbApps(database: LmdbDatabase): AppStore {
 }
 
 function currentOr(
-  db: RootDatabase<string, LmdbKey>,
+  db: LmdbTable,
   { account, app, version }: { readonly account: string; readonly app: string; readonly version: number | undefined },
 ): LmdbKey {
   return deploymentKey(account, app, version ?? Number(db.get(currentKey(account, app)) ?? 0));
 }
 
-function readDeployment(db: RootDatabase<string, LmdbKey>, key: LmdbKey): DeploymentRecord | null {
+function readDeployment(db: LmdbTable, key: LmdbKey): DeploymentRecord | null {
   const record = db.get(key);
   return record === undefined ? null : (JSON.parse(record) as DeploymentRecord);
 }

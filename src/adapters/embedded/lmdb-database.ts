@@ -6,8 +6,23 @@ import { withDeadline } from '../deadline.js';
 
 export type LmdbKey = (string | number)[];
 
+/** What the stores do with their records. */
+export type LmdbTable = Pick<RootDatabase<string, LmdbKey>, 'get' | 'putSync' | 'removeSync' | 'getKeys' | 'getRange'>;
+
+/** A database in which one action runs at a time. The simulation has one of its own, which fails as it is told to. */
+export interface Transactions {
+  readonly clock: Clock;
+  /** Runs `action` on the newest state, that of other processes included. It must not write. */
+  read<T>(what: string, action: (db: LmdbTable) => T): Promise<T>;
+  /**
+   * Runs `action` alone among all processes; resolves once its writes are visible to them. It must decide everything
+   * before its first write: what was written before a throw stays.
+   */
+  write<T>(what: string, action: (db: LmdbTable) => T): Promise<T>;
+}
+
 /** An LMDB environment that several processes of this host may have open, each operation with a deadline. */
-export class LmdbDatabase {
+export class LmdbDatabase implements Transactions {
   readonly clock: Clock;
   readonly #db: RootDatabase<string, LmdbKey>;
   readonly #path: string;
@@ -27,8 +42,7 @@ export class LmdbDatabase {
     }
   }
 
-  /** Runs `action` on the newest state, that of other processes included. It must not write. */
-  async read<T>(what: string, action: (db: RootDatabase<string, LmdbKey>) => T): Promise<T> {
+  async read<T>(what: string, action: (db: LmdbTable) => T): Promise<T> {
     this.#checkOpen(what);
     try {
       this.#db.resetReadTxn();
@@ -38,11 +52,7 @@ export class LmdbDatabase {
     }
   }
 
-  /**
-   * Runs `action` alone among all processes; resolves once its writes are visible to them. It must decide everything
-   * before its first write: what was written before a throw stays.
-   */
-  async write<T>(what: string, action: (db: RootDatabase<string, LmdbKey>) => T): Promise<T> {
+  async write<T>(what: string, action: (db: LmdbTable) => T): Promise<T> {
     this.#checkOpen(what);
     const waited = `${what}: another process has been writing to the store at ${this.#path} for ${this.#opTimeoutMs} ms`;
     try {

@@ -1,7 +1,7 @@
 import type { LeaseRecord, LeaseState } from '../../common/lease.js';
 import type { LeaseStore } from '../../common/ports/store.js';
 import { releasedLease, releasedTtlMs } from '../released-lease.js';
-import type { LmdbDatabase, LmdbKey } from './lmdb-database.js';
+import type { LmdbKey, Transactions } from './lmdb-database.js';
 
 /** Monotonic time, which every process of this host reads alike, for a lease; wall time for how long a release is kept. */
 type StoredLease =
@@ -11,7 +11,7 @@ type StoredLease =
 const leaseKey = (bootId: string): LmdbKey => ['lease', bootId];
 
 /** Leases of the boots of one host (S6). */
-export function createLmdbLeases(database: LmdbDatabase): LeaseStore {
+export function createLmdbLeases(database: Transactions): LeaseStore {
   const { clock } = database;
 
   function stateOf(record: string | undefined): LeaseState {

@@ -1,13 +1,10 @@
-import type { RootDatabase } from 'lmdb';
 import type { InstanceKey } from '../../common/ids.js';
 import type { Pin, PinChange, PinChangeResult, PinExpectation } from '../../common/pin.js';
 import type { PinPage, PinScope, PinStore } from '../../common/ports/store.js';
 import { decodePin, encodePin } from '../../wire/pin-record.js';
 import { checkPageLimit, decodePosition, encodePosition } from '../page.js';
 import { checkChange, pinAfter } from '../pin-change.js';
-import type { LmdbDatabase, LmdbKey } from './lmdb-database.js';
-
-type Database = RootDatabase<string, LmdbKey>;
+import type { LmdbKey, LmdbTable, Transactions } from './lmdb-database.js';
 
 /** A record and when it is over, ms since 1970; 0: never. */
 interface StoredPin {
@@ -25,7 +22,7 @@ const indexPrefix = ({ account, app, className }: PinScope): LmdbKey => ['index'
 const indexKey = (pin: Pin, key: string): LmdbKey => [...indexPrefix(pin.identity), pin.createdAtMs, key];
 
 /** Pins, their handles and the index of them, each change one transaction (S3, S4). */
-export function createLmdbPins(database: LmdbDatabase): PinStore {
+export function createLmdbPins(database: Transactions): PinStore {
   const nowMs = (): number => database.clock.now();
   return {
     get: (key) => database.read(`reading pin ${key}`, (db) => readStored(db, key, nowMs())?.pin ?? null),
@@ -57,7 +54,7 @@ export function createLmdbPins(database: LmdbDatabase): PinStore {
 }
 
 interface Change {
-  readonly db: Database;
+  readonly db: LmdbTable;
   readonly key: InstanceKey;
   readonly nowMs: number;
 }
@@ -91,7 +88,7 @@ function isExpected(pin: Pin | null, expect: PinExpectation): boolean {
   return pin.generation === expect.generation && pin.epoch === expect.epoch && pin.state === expect.state;
 }
 
-function readStored(db: Database, key: InstanceKey, nowMs: number): StoredPin | null {
+function readStored(db: LmdbTable, key: InstanceKey, nowMs: number): StoredPin | null {
   const record = db.get(pinKey(key));
   if (record === undefined) return null;
   const end = record.indexOf('\n');
@@ -100,7 +97,7 @@ function readStored(db: Database, key: InstanceKey, nowMs: number): StoredPin | 
   return { pin: decodePin(record.slice(end + 1)), expiresAtMs };
 }
 
-function sweep(db: Database, nowMs: number): void {
+function sweep(db: LmdbTable, nowMs: number): void {
   const due = db.getKeys({ start: ['expires'], end: ['expires', nowMs], inclusiveEnd: true, limit: sweptPerChange });
   for (const [, atMs, key] of [...due]) {
     if (typeof atMs !== 'number' || typeof key !== 'string') continue;
@@ -113,7 +110,7 @@ function sweep(db: Database, nowMs: number): void {
 }
 
 function readPage(page: {
-  readonly db: Database;
+  readonly db: LmdbTable;
   readonly scope: PinScope;
   readonly start: LmdbKey;
   readonly limit: number;

@@ -1,11 +1,11 @@
 import type { SecretStore } from '../../common/ports/store.js';
 import { bySecretName, decodeSecret, encodeSecret } from '../secret-record.js';
-import type { LmdbDatabase, LmdbKey } from './lmdb-database.js';
+import type { LmdbKey, Transactions } from './lmdb-database.js';
 
 const secretKey = (account: string, name: string): LmdbKey => ['secret', account, name];
 
 /** Sealed secrets of accounts. */
-export function createLmdbSecrets(database: LmdbDatabase): SecretStore {
+export function createLmdbSecrets(database: Transactions): SecretStore {
   return {
     get: (account, name) =>
       database.read(`reading secret ${name}`, (db) => {

@@ -7,6 +7,7 @@ import type { ContainerStarter } from '../../common/ports/container.js';
 import type { IsolationBackend } from '../../common/ports/sandbox.js';
 import type { SigningKey } from '../../common/ports/store.js';
 import type { Watchdog } from '../../common/ports/watchdog.js';
+import { BundleCache } from '../../runtime/bundle-cache.js';
 import { createIsolatedStarter } from '../../runtime/isolation/isolated-starter.js';
 import { openOutboundSocket } from '../../runtime/isolation/outbound-socket.js';
 import type { WorkerMetrics } from '../../runtime/metrics.js';
@@ -58,7 +59,6 @@ export async function startBoot(
       maxSandboxes: config.maxSandboxes,
       warmSandboxes: config.warmSandboxes,
       sandboxLack: config.sandboxLack,
-      cacheFolder: bundlesFolder(config),
       containerEnv: config.containerEnv,
       leaseTimes: config.leaseTimes,
     },
@@ -66,6 +66,7 @@ export async function startBoot(
       store: services.store,
       bus: services.bus,
       objects: services.objects,
+      bundles: new BundleCache(bundlesFolder(config), services.objects),
       clock: systemClock,
       random: systemRandom,
       metrics: shared.metrics,

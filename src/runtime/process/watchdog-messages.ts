@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Monotonic } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { GuardedContainer } from '../../common/ports/watchdog.js';
+import type { OrderPort } from './watchdog-process.js';
 
 /** From the worker to its watchdog. */
 export type WatchdogOrder =
@@ -28,6 +29,20 @@ export type WatchdogAnswer = { readonly type: 'ready' } | { readonly type: 'guar
 
 const lengthBytes = 4;
 const maxMessageBytes = 65_536;
+
+/** The watchdog's end of the socket between the two. */
+export function socketOrders(socket: Socket): OrderPort {
+  return {
+    listen: ({ onOrder, onClosed }) => {
+      onMessages<WatchdogOrder>(socket, onOrder);
+      socket.on('error', () => {
+        // 'close' follows, and is what counts.
+      });
+      socket.on('close', onClosed);
+    },
+    answer: (answer) => sendMessage(socket, answer),
+  };
+}
 
 /** u32 length | JSON. */
 export function sendMessage(socket: Socket, message: WatchdogOrder | WatchdogAnswer): void {

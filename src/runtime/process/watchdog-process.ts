@@ -1,20 +1,23 @@
-import { rm } from 'node:fs/promises';
-import type { Socket } from 'node:net';
 import type { Clock, Monotonic } from '../../common/clock.js';
 import type { BootId } from '../../common/ids.js';
 import type { GuardedContainer } from '../../common/ports/watchdog.js';
-import { areCgroupsEmpty, killCgroups, removeCgroups } from './cgroup-tree.js';
-import { isProcessGroupGone, killProcessGroup, type ProcessGroup, processGroup } from './process-group.js';
-import { onMessages, sendMessage, type WatchdogOrder } from './watchdog-messages.js';
+import type { Kernel, KilledContainer } from './kernel.js';
+import type { WatchdogAnswer, WatchdogOrder } from './watchdog-messages.js';
 
 /** What the watchdog needs of the store. */
 export interface LeaseReleaser {
   release(bootId: BootId): Promise<void>;
 }
 
+/** To the worker; its end is the worker's death. */
+export interface OrderPort {
+  listen(handlers: { readonly onOrder: (order: WatchdogOrder) => void; readonly onClosed: () => void }): void;
+  answer(answer: WatchdogAnswer): void;
+}
+
 export interface WatchdogProcessOptions {
-  /** To the worker; its end is the worker's death. */
-  readonly socket: Socket;
+  readonly orders: OrderPort;
+  readonly kernel: Kernel;
   readonly clock: Clock;
   readonly openLeases: (store: unknown) => Promise<LeaseReleaser>;
   readonly log: (line: string) => void;
@@ -42,19 +45,14 @@ export async function runWatchdog(options: WatchdogProcessOptions): Promise<void
   if (end.why !== 'stopped')
     options.log(`watchdog of boot ${end.start.bootId}: ${end.why}; killing ${watch.guarded.size} containers`);
   await killUntilGone(watch.guarded, options.clock);
-  removeCgroups(end.start.cgroupParents);
+  options.kernel.removeCgroups(end.start.cgroupParents);
   await releaseLease(end.start, options);
-  for (const folder of end.start.folders) await removeFolder(folder, options.log);
-}
-
-interface Guarded {
-  readonly cgroups: readonly string[];
-  readonly group: ProcessGroup;
+  for (const folder of end.start.folders) await removeFolder(folder, options);
 }
 
 /** What the worker says, until it stops saying anything. */
 class Watch {
-  readonly guarded = new Map<string, Guarded>();
+  readonly guarded = new Map<string, KilledContainer>();
   readonly #options: WatchdogProcessOptions;
   readonly #over = new AbortController();
   #start: Start | null = null;
@@ -62,12 +60,10 @@ class Watch {
 
   constructor(options: WatchdogProcessOptions) {
     this.#options = options;
-    const { socket } = options;
-    onMessages<WatchdogOrder>(socket, (order) => this.#obey(order));
-    socket.on('error', () => {
-      // 'close' follows, and is what counts.
+    options.orders.listen({
+      onOrder: (order) => this.#obey(order),
+      onClosed: () => this.#over.abort('the worker is dead'),
     });
-    socket.on('close', () => this.#over.abort('the worker is dead'));
   }
 
   /** Null: the worker died before it had said who it is, so there is nothing to do. */
@@ -89,7 +85,7 @@ class Watch {
       case 'start':
         this.#start = order;
         this.#deadline = order.deadline;
-        sendMessage(this.#options.socket, { type: 'ready' });
+        this.#options.orders.answer({ type: 'ready' });
         return;
       case 'guard':
         this.#guard(order.container);
@@ -108,10 +104,11 @@ class Watch {
     }
   }
 
-  #guard({ containerId, pid, cgroups }: GuardedContainer): void {
-    this.guarded.set(containerId, { cgroups, group: processGroup(pid) });
+  #guard(container: GuardedContainer): void {
+    const { containerId } = container;
+    this.guarded.set(containerId, this.#options.kernel.container(container));
     // Past the end it is killed with the rest, and the worker never gets its word: no user code runs in it.
-    if (!this.#over.signal.aborted) sendMessage(this.#options.socket, { type: 'guarded', containerId });
+    if (!this.#over.signal.aborted) this.#options.orders.answer({ type: 'guarded', containerId });
   }
 
   #isPastDeadline(): boolean {
@@ -129,26 +126,19 @@ class Watch {
  * Without an end of its own: as long as something runs, the lease must not be released (I1). The map may still change: a guard
  * order that was under way joins, a released container leaves.
  */
-async function killUntilGone(guarded: ReadonlyMap<string, Guarded>, clock: Clock): Promise<void> {
+async function killUntilGone(guarded: ReadonlyMap<string, KilledContainer>, clock: Clock): Promise<void> {
   for (let pollMs = firstPollMs; ; pollMs = Math.min(pollMs * 2, longestPollMs)) {
-    const running = [...guarded.values()].filter((container) => !isGone(container));
+    const running = [...guarded.values()].filter((container) => !container.isGone());
     if (running.length === 0) break;
-    for (const { cgroups, group } of running) {
-      killCgroups(cgroups);
-      killProcessGroup(group);
-    }
+    for (const container of running) container.kill();
     await clock.sleep(pollMs);
   }
-  for (const { cgroups } of guarded.values()) removeCgroups(cgroups);
-}
-
-function isGone({ cgroups, group }: Guarded): boolean {
-  return areCgroupsEmpty(cgroups) && isProcessGroupGone(group);
+  for (const container of guarded.values()) container.removeCgroups();
 }
 
 /** Nobody waits for it: disks of sandboxes can be large, and a worker's next start would remove them too. */
-async function removeFolder(folder: string, log: (line: string) => void): Promise<void> {
-  await rm(folder, { recursive: true, force: true }).catch((error: unknown) => {
+async function removeFolder(folder: string, { kernel, log }: WatchdogProcessOptions): Promise<void> {
+  await kernel.removeFolder(folder).catch((error: unknown) => {
     log(`the watchdog could not remove ${folder}: ${String(error)}; holdfast doctor --fix removes it`);
   });
 }
