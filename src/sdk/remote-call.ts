@@ -157,7 +157,7 @@ export class RemoteCall implements Abortable {
     if (this.phase !== 'sent') return this.fail(cancelled(this.what, this.attempt === 1 ? 'not-run' : 'ran'));
     this.#isCancelled = true;
     this.session?.cancel(this, CancelReason.caller);
-    this.#arm(cancelAnswerMs);
+    this.#arm(Math.min(cancelAnswerMs, this.#leftMs() + backstopMs));
   }
 
   /** Nobody reads the generator's values any more. */
@@ -231,6 +231,11 @@ export class RemoteCall implements Abortable {
     this.#pause = null;
     this.session = null;
     this.incoming = null;
+  }
+
+  /** Until its deadline. */
+  #leftMs(): number {
+    return this.deadline === null ? Number.POSITIVE_INFINITY : this.deadline - this.target.host.clock.monotonic();
   }
 
   #arm(afterMs: number): void {

@@ -1,4 +1,5 @@
 import { systemClock, systemRandom } from '../../src/adapters/system/clock.js';
+import type { Clock } from '../../src/common/clock.js';
 import type { Channel } from '../../src/common/ports/channel.js';
 import { type Client, clientWith, coreOf } from '../../src/sdk/client.js';
 import type { ClientCore, ClientTransport } from '../../src/sdk/client-core.js';
@@ -37,7 +38,7 @@ export class ScriptedCluster {
   unaryCalls: string[] = [];
   #routerChannels: ChannelPair[] = [];
 
-  constructor() {
+  constructor(clock: Clock = systemClock) {
     this.place = { worker: this.worker('w1:1'), epoch: 10 };
     const transport: ClientTransport = {
       openRouter: () => this.#openRouter(),
@@ -49,7 +50,7 @@ export class ScriptedCluster {
       unary: async (method, request) => this.#unary(method, request),
       close: async () => undefined,
     };
-    this.client = clientWith({ transport, endpoint: 'scripted:1', clock: systemClock, random: systemRandom });
+    this.client = clientWith({ transport, endpoint: 'scripted:1', clock, random: systemRandom });
     this.core = coreOf(this.client);
   }
 
