@@ -9,6 +9,8 @@ export interface LeaseTimes {
   readonly fenceAfterMs: number;
   /** Added to an observed expiry before anyone else may activate. */
   readonly graceMs: number;
+  /** Of one operation of the store: one that hangs, and a new connection, must not cost a worker its lease. */
+  readonly storeTimeoutMs: number;
 }
 
 export const defaultLeaseTimes: LeaseTimes = {
@@ -16,6 +18,7 @@ export const defaultLeaseTimes: LeaseTimes = {
   renewEveryMs: 1_000,
   fenceAfterMs: 11_000,
   graceMs: 1_500,
+  storeTimeoutMs: 3_000,
 };
 
 /** The proportions of the default, for another TTL. */
@@ -27,6 +30,7 @@ export function leaseTimes(ttlMs: number): LeaseTimes {
     renewEveryMs: Math.max(100, Math.round(scale * 1_000)),
     fenceAfterMs: Math.round(scale * 11_000),
     graceMs: 1_500,
+    storeTimeoutMs: Math.min(defaultLeaseTimes.storeTimeoutMs, Math.round(scale * defaultLeaseTimes.storeTimeoutMs)),
   };
 }
 

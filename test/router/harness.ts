@@ -32,7 +32,13 @@ const ignore = (): void => undefined;
 export const quietLog: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 
 /** Short enough that a test can watch a lease end, long enough for a busy machine. */
-export const shortLeases = { ttlMs: 2_000, renewEveryMs: 133, fenceAfterMs: 1_467, graceMs: 150 };
+export const shortLeases = {
+  ttlMs: 2_000,
+  renewEveryMs: 133,
+  fenceAfterMs: 1_467,
+  graceMs: 150,
+  storeTimeoutMs: 400,
+};
 
 /** Routers (without their gRPC servers) and workers in one process, over a real store and bus. */
 export class Harness implements AsyncDisposable {

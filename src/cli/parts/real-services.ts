@@ -4,6 +4,7 @@ import { parseNatsUrl } from '../../adapters/nats/url.js';
 import { createRedisStore } from '../../adapters/redis/redis-store.js';
 import { parseRedisUrl } from '../../adapters/redis/url.js';
 import { systemClock } from '../../adapters/system/clock.js';
+import { leaseTimes } from '../../common/lease.js';
 import { hostOf } from './host-of.js';
 import type { Services } from './services.js';
 
@@ -12,11 +13,13 @@ export async function openRealServices(options: {
   readonly natsUrl: string;
   readonly redisUrl: string;
   readonly objectsFolder: string;
+  readonly leaseTtlMs: number;
   /** What the servers show for this connection. */
   readonly name: string;
 }): Promise<Services & { close(): Promise<void> }> {
-  const { natsUrl, redisUrl, objectsFolder, name } = options;
-  const store = await createRedisStore({ url: redisUrl, clock: systemClock });
+  const { natsUrl, redisUrl, objectsFolder, leaseTtlMs, name } = options;
+  const opTimeoutMs = leaseTimes(leaseTtlMs).storeTimeoutMs;
+  const store = await createRedisStore({ url: redisUrl, opTimeoutMs, clock: systemClock });
   try {
     const bus = await createNatsBus({ url: natsUrl, name, clock: systemClock });
     return {
