@@ -1,0 +1,135 @@
+import type { BootId } from '../../../src/common/ids.js';
+import type { Pin } from '../../../src/common/pin.js';
+import type { SimProcess } from '../engine/sim-process.js';
+import type { Timeline } from '../engine/timeline.js';
+import type { Activation, BootProcesses, Commit, Operation, Rule, Run, Violation } from './records.js';
+
+/** What an observer saw who sees everything, and what broke a rule in the moment in which it happened. */
+export class History {
+  readonly operations = new Map<string, Operation>();
+  readonly runs = new Map<string, Run[]>();
+  readonly activations: Activation[] = [];
+  readonly commits: Commit[] = [];
+  readonly boots = new Map<BootId, BootProcesses>();
+  /** `Class/id` and epoch -> generation, as the store gave them. */
+  readonly generations = new Map<string, number>();
+  readonly violations: Violation[] = [];
+  /** Calls that were sent to their container before they had a slot; of those, how many it gave back. */
+  readonly ahead = { sent: 0, recalled: 0 };
+  readonly #timeline: Timeline;
+  readonly #isLeaseHeld: (bootId: BootId) => boolean;
+  readonly #ledger = new Map<string, Run[]>();
+
+  constructor(timeline: Timeline, isLeaseHeld: (bootId: BootId) => boolean) {
+    this.#timeline = timeline;
+    this.#isLeaseHeld = isLeaseHeld;
+  }
+
+  /** Runs by instance, in the order in which they began. */
+  ledger(instance: string): readonly Run[] {
+    return this.#ledger.get(instance) ?? [];
+  }
+
+  get instances(): string[] {
+    return [...this.#ledger.keys()];
+  }
+
+  break(rule: Rule, text: string): void {
+    this.violations.push({ rule, text, at: this.#timeline.now });
+    this.#timeline.note(null, `VIOLATION ${rule}:`, text);
+  }
+
+  failed(message: string): void {
+    this.break('internal', message);
+  }
+
+  booted(bootId: BootId, processes: BootProcesses): void {
+    this.boots.set(bootId, processes);
+    this.#timeline.note(processes.worker, 'boots', bootId);
+  }
+
+  /** The boot sent frames to a client. */
+  answered(bootId: BootId): void {
+    if (!this.#isLeaseHeld(bootId)) this.break('fenced-silence', `boot ${bootId} answers a client without a lease`);
+  }
+
+  /** The boot sent a call into a container. */
+  started(bootId: BootId): void {
+    if (!this.#isLeaseHeld(bootId)) this.break('fenced-silence', `boot ${bootId} starts a call without a lease`);
+  }
+
+  pinChanged(pin: Pin): void {
+    const instance = `${pin.identity.className}/${pin.identity.id}`;
+    this.generations.set(`${instance}@${pin.epoch}`, pin.generation);
+    this.#timeline.note(null, `pin ${instance}`, `${pin.state} at ${pin.epoch} on ${pin.bootId ?? 'nothing'}`);
+  }
+
+  began(operation: Operation): void {
+    this.operations.set(operation.id, operation);
+    this.#timeline.note(
+      operation.process,
+      `${operation.what} ${operation.method}`,
+      `${operation.id} ${operation.instance}`,
+    );
+  }
+
+  settled(
+    operation: Operation,
+    result: { readonly result: string; readonly outcome: string | null; readonly message: string },
+  ): void {
+    Object.assign(operation, result, { settledAt: this.#timeline.now });
+    this.#timeline.note(
+      operation.process,
+      `settled ${operation.id}`,
+      `${result.result} ${result.outcome ?? ''} ${result.message}`,
+    );
+  }
+
+  activated(process: SimProcess, instance: string, epoch: number): Activation {
+    const activation: Activation = {
+      number: this.activations.length + 1,
+      instance,
+      epoch,
+      process,
+      startedAt: this.#timeline.now,
+      enteredAt: null,
+      exits: 0,
+      endedAt: null,
+      wasUnguarded: false,
+      running: new Set(),
+    };
+    this.activations.push(activation);
+    this.#timeline.note(process, 'activates', `${instance} at ${epoch}`);
+    process.onDeath(() => this.ended(activation));
+    return activation;
+  }
+
+  ended(activation: Activation): void {
+    activation.endedAt ??= this.#timeline.now;
+  }
+
+  ran(activation: Activation, operation: string): Run {
+    const run: Run = { operation, activation, startedAt: this.#timeline.now, endedAt: null, hasCommitted: false };
+    append(this.runs, operation, run);
+    append(this.#ledger, activation.instance, run);
+    activation.running.add(run);
+    this.#timeline.note(activation.process, 'runs', `${operation} in ${activation.instance} at ${activation.epoch}`);
+    return run;
+  }
+
+  stopped(run: Run): void {
+    run.endedAt = this.#timeline.now;
+    run.activation.running.delete(run);
+  }
+
+  committed(commit: Commit): void {
+    this.commits.push(commit);
+    this.#timeline.note(null, 'commits', `${commit.operation} of ${commit.instance} at ${commit.epoch}`);
+  }
+}
+
+function append<T>(map: Map<string, T[]>, key: string, item: T): void {
+  const items = map.get(key);
+  if (items === undefined) map.set(key, [item]);
+  else items.push(item);
+}

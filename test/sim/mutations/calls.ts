@@ -1,0 +1,219 @@
+import type { Mutation } from './mutation.js';
+
+/** Guards of calls, hooks and handles. */
+export const calls: readonly Mutation[] = [
+  {
+    name: 'a call for another epoch is admitted',
+    keeps: 'C1',
+    changes: [
+      {
+        file: 'src/runtime/client-session.ts',
+        from: 'return binding.instance?.pin.epoch === binding.epoch ? binding.instance : undefined;',
+        to: 'return binding.instance;',
+      },
+    ],
+  },
+  {
+    name: 'a handle reaches every generation of its id',
+    keeps: 'S12',
+    changes: [
+      {
+        file: 'src/router/resolve.ts',
+        from: "if (pin === null || pin.state === 'closed' || pin.generation !== generation) {",
+        to: "if (pin === null || pin.state === 'closed' || generation < 0) {",
+      },
+    ],
+  },
+  {
+    name: 'batches that were received are delivered again',
+    keeps: 'C7',
+    changes: [
+      {
+        file: 'src/wire/link-end.ts',
+        from: '    this.#acknowledge(received);\n    this.#channel = channel;\n',
+        to: '    this.#acknowledge(Math.min(received, 0));\n    this.#channel = channel;\n',
+      },
+      { file: 'src/wire/link-end.ts', from: ' || number <= this.#received) return;', to: ') return;' },
+      {
+        file: 'src/wire/link-end.ts',
+        from: '    if (number !== this.#received + 1) refuse(',
+        to: '    if (number > this.#received + 1) refuse(',
+      },
+    ],
+  },
+  {
+    name: 'a link resumes at a worker that has no session of it',
+    keeps: 'C7',
+    changes: [
+      {
+        file: 'src/wire/link-host.ts',
+        from: '    if (hello.resume) {',
+        to: '    if (hello.resume && hello.stream < 0) {',
+      },
+    ],
+  },
+  {
+    name: 'a link goes on with another boot',
+    keeps: 'C7',
+    changes: [
+      {
+        file: 'src/wire/link.ts',
+        from: 'if (!isFirst && (bootId !== this.#bootId || !resumed)) {',
+        to: "if (!isFirst && bootId === '') {",
+      },
+      {
+        file: 'src/wire/link-host.ts',
+        from: '    if (hello.resume) {',
+        to: '    if (hello.resume && hello.stream < 0) {',
+      },
+    ],
+  },
+  {
+    name: 'what was sent and not answered is sent again',
+    keeps: 'C6',
+    changes: [
+      {
+        file: 'src/sdk/worker-session.ts',
+        from: 'for (const call of calls) call.lost(call.batch > lastSentBatch, cause);',
+        to: 'for (const call of calls) call.lost(call.batch > lastSentBatch || !isHoldfastError(null), cause);',
+      },
+    ],
+  },
+  {
+    name: 'calls go to a new place while others are at the old one',
+    keeps: 'C2',
+    changes: [{ file: 'src/sdk/instance-target.ts', from: '      await this.#quiet(signal);\n', to: '' }],
+  },
+  {
+    name: 'the newest of those that wait has the next turn',
+    keeps: 'C1, C2',
+    changes: [
+      {
+        file: 'src/common/mailbox.ts',
+        from: 'const next = this.#ahead?.values().next().value ?? this.#waiting?.values().next().value;',
+        to: 'const next = this.#ahead?.values().next().value ?? [...(this.#waiting ?? [])].at(-1);',
+      },
+    ],
+  },
+  {
+    name: 'one call more may wait',
+    keeps: 'C1',
+    changes: [
+      {
+        file: 'src/common/mailbox.ts',
+        from: 'if (this.pending >= this.#limits.maxPendingTasks) return this.#full();',
+        to: 'if (this.pending > this.#limits.maxPendingTasks) return this.#full();',
+      },
+    ],
+  },
+  {
+    name: 'a freed slot is given twice',
+    keeps: 'C1',
+    changes: [
+      {
+        file: 'src/common/mailbox.ts',
+        from: 'if (this.#running.size < this.#limits.concurrentRequests) {',
+        to: 'if (this.#running.size <= this.#limits.concurrentRequests) {',
+      },
+    ],
+  },
+  {
+    name: 'calls do not wait for enter',
+    keeps: 'C3',
+    changes: [
+      {
+        file: 'src/runtime/instance-calls.ts',
+        from: "if (phase === 'activating' || container === null || !container.isUsable) {",
+        to: "if (container === null || !container.isUsable || phase === 'gone') {",
+      },
+    ],
+  },
+  {
+    name: 'exit runs beside calls',
+    keeps: 'C9, C10',
+    changes: [
+      {
+        file: 'src/runtime/leaving.ts',
+        from: '    await this.#finishRunning(instance, container, force ? 0 : Math.min(timeoutMs, exitTimeoutMs));\n',
+        to: '    void force;\n    void timeoutMs;\n',
+      },
+    ],
+  },
+  {
+    name: 'the pin is free before the code has ended',
+    keeps: 'C10',
+    changes: [
+      {
+        file: 'src/runtime/leaving.ts',
+        from: '    const exit = await this.#end(instance, how);\n    if (left.applied) {',
+        to: "    const ending = this.#end(instance, how);\n    const exit: DeactivatedBody = { exitHook: 'ran' };\n    void ending;\n    if (left.applied) {",
+      },
+    ],
+  },
+  {
+    name: 'a failed activation gives its pin back before its code has ended',
+    keeps: 'S8, C3',
+    changes: [
+      {
+        file: 'src/runtime/activator.ts',
+        from: '      await leaving.giveUp(instance);\n',
+        to: '      void leaving.giveUp(instance);\n',
+      },
+    ],
+  },
+  {
+    name: 'calls that were sent ahead do not count as waiting',
+    keeps: 'C1',
+    changes: [
+      {
+        file: 'src/common/mailbox.ts',
+        from: 'return (this.#waiting?.size ?? 0) + this.ahead;',
+        to: 'return this.#waiting?.size ?? 0;',
+      },
+    ],
+  },
+  {
+    name: 'what was sent ahead begins without a slot',
+    keeps: 'C1',
+    changes: [
+      {
+        file: 'src/runtime/container/hosted-instance.ts',
+        from: 'if (call.isQueued && this.#holders >= this.facts.concurrentRequests) this.#queued.push(call);',
+        to: 'if (call.isQueued && this.#holders > this.facts.concurrentRequests) this.#queued.push(call);',
+      },
+    ],
+  },
+  {
+    name: 'what was sent ahead to a container that died moves as if it had not begun',
+    keeps: 'C6',
+    changes: [
+      {
+        file: 'src/runtime/instance-calls.ts',
+        from: '    const { identity } = this.#instance;\n    this.#answer(\n      call,\n      errors.containerDied(',
+        to: '    const { identity } = this.#instance;\n    if (call.isQueued) call.moved();\n    this.#answer(\n      call,\n      errors.containerDied(',
+      },
+    ],
+  },
+  {
+    name: 'a call that is given back has begun',
+    keeps: 'C6',
+    changes: [
+      {
+        file: 'src/runtime/container/running-call.ts',
+        from: "if (reason === CancelReason.recalled && state.phase !== 'queued') return;",
+        to: "if (reason === CancelReason.recalled && state.phase === 'running') return this.#neverBegins(reason);\n    if (reason === CancelReason.recalled && state.phase !== 'queued') return;",
+      },
+    ],
+  },
+  {
+    name: 'a key is forgotten when its call ends',
+    keeps: 'C7',
+    changes: [
+      {
+        file: 'src/runtime/keyed-calls.ts',
+        from: 'return this.#underway.get(key) ?? this.#answered.get(key)?.call ?? null;',
+        to: 'return this.#underway.get(key) ?? null;',
+      },
+    ],
+  },
+];

@@ -1,0 +1,102 @@
+import type { SeededRandom } from '../engine/seeded-random.js';
+import type { WakeOrder } from '../engine/sim-process.js';
+import type { Fault, FaultKind, KillTarget, StopTarget } from './plan.js';
+
+interface Hosts {
+  readonly routers: number;
+  readonly workers: number;
+  readonly clients: number;
+}
+
+/** Some worlds are calm, most see a few faults, some many. */
+const counts = { none: 1, few: 6, many: 3 } as const;
+const firstFaultMs = 2_500;
+
+const kinds = {
+  kill: 6,
+  stop: 6,
+  'power-off': 1.5,
+  cut: 5,
+  isolate: 2,
+  flap: 1,
+  reset: 2,
+  slow: 1,
+  'store-down': 1.5,
+  'store-trouble': 1.5,
+  drain: 2,
+  'clock-jump': 0.7,
+} as const;
+
+/** What happens to the world of a seed, in the order of its times. */
+export function makeFaults(random: SeededRandom, hosts: Hosts, healAtMs: number): Fault[] {
+  const many = random.weighted(counts);
+  const count = { none: 0, few: random.integer(1, 5), many: random.integer(6, 14) }[many];
+  const faults = Array.from({ length: count }, (): Fault => {
+    const atMs = Math.round(random.between(firstFaultMs, healAtMs));
+    return { ...makeKind(random, hosts), atMs, forMs: Math.round(random.skewed(50, 45_000)) };
+  });
+  return faults.sort((a, b) => a.atMs - b.atMs);
+}
+
+function makeKind(random: SeededRandom, hosts: Hosts): FaultKind {
+  const kind = random.weighted(kinds);
+  switch (kind) {
+    case 'kill': {
+      const target = part(random, hosts);
+      return { kind, target, what: target.startsWith('w') ? random.weighted(killed) : 'process' };
+    }
+    case 'stop': {
+      const target = part(random, hosts);
+      const order = random.pick<WakeOrder>(['timers-first', 'messages-first', 'as-it-came']);
+      return { kind, target, what: target.startsWith('w') ? random.weighted(stopped) : 'process', order };
+    }
+    case 'power-off':
+    case 'drain':
+      return { kind, target: worker(random, hosts) };
+    case 'isolate':
+      return { kind, target: part(random, hosts) };
+    case 'cut':
+      return { kind, ...link(random, hosts), isOneWay: random.chance(0.5) };
+    case 'flap':
+      return { kind, ...link(random, hosts), everyMs: Math.round(random.skewed(100, 4_000)) };
+    case 'reset':
+      return { kind, ...link(random, hosts) };
+    case 'slow':
+      return { kind, ...link(random, hosts), factor: random.skewed(2, 200), loss: random.skewed(0.01, 0.5) };
+    case 'store-down':
+      return { kind };
+    case 'store-trouble': {
+      const [lostRequest, lostReply] = [random.skewed(0.01, 0.7), random.skewed(0.01, 0.7)];
+      return { kind, lostRequest, lostReply, slownessMs: random.skewed(1, 4_000) };
+    }
+    case 'clock-jump':
+      return { kind, target: part(random, hosts), byMs: Math.round(random.between(-1_200_000, 1_200_000)) };
+    default:
+      return kind satisfies never;
+  }
+}
+
+const killed: Readonly<Record<KillTarget, number>> = { process: 4, watchdog: 2, both: 1.5, container: 3 };
+const stopped: Readonly<Record<StopTarget, number>> = { process: 5, watchdog: 2, both: 1, container: 1.5, all: 1.5 };
+
+function worker(random: SeededRandom, { workers }: Hosts): string {
+  return `w${random.integer(0, workers - 1)}`;
+}
+
+function part(random: SeededRandom, hosts: Hosts): string {
+  const kind = random.weighted({ router: 2, worker: 6, client: 1 });
+  if (kind === 'router') return `r${random.integer(0, hosts.routers - 1)}`;
+  return kind === 'worker' ? worker(random, hosts) : `c${random.integer(0, hosts.clients - 1)}`;
+}
+
+/** Between two parts, or between a part and a service. */
+function link(random: SeededRandom, hosts: Hosts): { readonly from: string; readonly to: string } {
+  const kind = random.weighted({ store: 4, bus: 2, peer: 5, objects: 0.3, outside: 0.5 });
+  if (kind === 'peer') {
+    const other = random.chance(0.5) ? `r${random.integer(0, hosts.routers - 1)}` : worker(random, hosts);
+    const client = `c${random.integer(0, hosts.clients - 1)}`;
+    return random.chance(0.5) ? { from: client, to: other } : { from: other, to: client };
+  }
+  const user = random.chance(0.7) ? worker(random, hosts) : `r${random.integer(0, hosts.routers - 1)}`;
+  return random.chance(0.5) ? { from: user, to: kind } : { from: kind, to: user };
+}

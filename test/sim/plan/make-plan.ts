@@ -1,0 +1,122 @@
+import { SeededRandom } from '../engine/seeded-random.js';
+import { makeFaults } from './make-faults.js';
+import type { CallPlan, CallStep, ClientPlan, InstanceRef, Plan, Step } from './plan.js';
+
+const classes = { Serial: 4, Wide: 3, Quick: 3, Sleepy: 2, Fragile: 2 } as const;
+const methods = { append: 8, put: 5, tick: 2, once: 2, look: 2, count: 1, relay: 1 } as const;
+/** Of an instance whose calls are sent ahead as long as they are quick (ADR 9). */
+const quickMethods = { ...methods, append: 2, put: 1, tick: 24, once: 1 } as const;
+/** While faults happen; then everything is healed and must answer. */
+const faultsForMs = { from: 20_000, to: 55_000 };
+const stepsPerLane = { from: 6, to: 18 };
+
+/** The world of a seed. */
+export function makePlan(seed: string): Plan {
+  const random = new SeededRandom(`plan ${seed}`);
+  const routers = random.integer(1, 3);
+  const workers = Array.from({ length: random.integer(2, 4) }, () => ({
+    maxContainers: random.integer(4, 10),
+    warmContainers: random.integer(0, 2),
+  }));
+  const instances = makeInstances(random);
+  const healAtMs = Math.round(random.between(faultsForMs.from, faultsForMs.to));
+  const clients = Array.from({ length: random.integer(1, 3) }, (_, number) =>
+    makeClient(random.fork(`client ${number}`), instances, healAtMs),
+  );
+  const hosts = { routers, workers: workers.length, clients: clients.length };
+  return {
+    seed,
+    routers,
+    workers,
+    clients,
+    healAtMs,
+    faults: makeFaults(random.fork('faults'), hosts, healAtMs),
+    leaseTtlMs: random.chance(0.3) ? 6_000 : 15_000,
+    network: {
+      baseMs: random.skewed(0.1, 20),
+      jitterMs: random.skewed(0.1, 30),
+      tailChance: random.chance(0.5) ? 0.01 : 0,
+      tailMs: random.skewed(10, 2_000),
+      localTailMs: random.chance(0.3) ? random.skewed(0.5, 20) : 0,
+    },
+    clockDrift: random.chance(0.5) ? 0.005 : 0,
+    busReorders: random.chance(0.3),
+    store: random.chance(0.4)
+      ? { lostRequest: random.skewed(0.001, 0.03), lostReply: random.skewed(0.001, 0.03) }
+      : { lostRequest: 0, lostReply: 0 },
+    code: {
+      throws: random.chance(0.3) ? 0.2 : 0,
+      hangs: random.chance(0.1) ? 0.1 : 0,
+      failedStarts: random.chance(0.3) ? 0.05 : 0,
+      crashes: random.chance(0.2) ? 0.01 : 0,
+    },
+  };
+}
+
+function makeInstances(random: SeededRandom): InstanceRef[] {
+  return Array.from({ length: random.integer(2, 6) }, (_, number) => ({
+    className: random.weighted(classes),
+    id: `i${number}`,
+  }));
+}
+
+function makeClient(random: SeededRandom, instances: readonly InstanceRef[], healAtMs: number): ClientPlan {
+  const favourites = random.shuffled(instances).slice(0, random.integer(1, instances.length));
+  const lanes = Array.from({ length: random.integer(1, 4) }, () => makeLane(random, favourites, healAtMs));
+  return { lanes };
+}
+
+function makeLane(random: SeededRandom, instances: readonly InstanceRef[], healAtMs: number): Step[] {
+  const count = random.integer(stepsPerLane.from, stepsPerLane.to);
+  const averagePauseMs = healAtMs / count;
+  return Array.from({ length: count }, () => {
+    const instance = random.pick(instances);
+    const pauseMs = Math.round(random.next() * 2 * averagePauseMs * (random.chance(0.3) ? 0.05 : 1));
+    const kind = random.weighted({ call: 30, attach: 1, close: 1 });
+    if (kind === 'attach') return { kind, pauseMs, instance };
+    if (kind === 'close') return { kind, pauseMs, instance, force: random.chance(0.3) };
+    const call = makeCall(random, instance, instances);
+    return { kind, pauseMs, instance, call, ...makeBurst(random, instance, call) };
+  });
+}
+
+function quickMs(random: SeededRandom): number {
+  return random.chance(0.6) ? 0 : random.skewed(0.05, 2.5);
+}
+
+function slowMs(random: SeededRandom): number {
+  return Math.round(random.chance(0.03) ? random.between(5_000, 25_000) : random.skewed(0.2, 1_500));
+}
+
+/** One call, a few at once, or more than the instance takes. */
+function makeBurst(
+  random: SeededRandom,
+  { className }: InstanceRef,
+  { method }: CallPlan,
+): Pick<CallStep, 'times' | 'stall'> {
+  const [few, many] = [random.integer(2, 6), className === 'Quick' ? random.integer(20, 60) : 20];
+  if (method !== 'tick')
+    return { times: { one: 1, few, many: 20 }[random.weighted({ one: 8, few: 3, many: 0.5 })], stall: null };
+  const times = { one: 1, few, many }[random.weighted({ one: 2, few: 2, many: 4 })];
+  const stall = { at: random.integer(0, times - 1), workMs: random.skewed(5, 5_000), isClosed: random.chance(0.15) };
+  return { times, stall: random.chance(0.4) ? stall : null };
+}
+
+function makeCall(random: SeededRandom, to: InstanceRef, instances: readonly InstanceRef[]): CallPlan {
+  const method = random.weighted(to.className === 'Quick' ? quickMethods : methods);
+  const isTick = method === 'tick';
+  const items = random.integer(1, 12);
+  return {
+    method,
+    timeoutMs: Math.round(random.skewed(300, 30_000)),
+    workMs: isTick ? quickMs(random) : slowMs(random),
+    isDeaf: random.chance(0.2),
+    argumentBytes: !isTick && random.chance(0.02) ? random.integer(60_000, 300_000) : 0,
+    resultBytes: random.chance(0.02) ? random.integer(60_000, 300_000) : 0,
+    cancelAfterMs: random.chance(isTick ? 0.15 : 0.06) ? Math.round(random.skewed(1, 5_000)) : null,
+    items,
+    read: random.chance(0.3) ? random.integer(0, items) : items,
+    to: method === 'relay' ? random.pick(instances) : null,
+    key: `k${random.integer(1, 3)}`,
+  };
+}

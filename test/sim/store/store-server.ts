@@ -1,0 +1,60 @@
+import type { Transactions } from '../../../src/adapters/embedded/lmdb-database.js';
+import { storeIn } from '../../../src/adapters/embedded/lmdb-records.js';
+import type { BootId } from '../../../src/common/ids.js';
+import type { Store } from '../../../src/common/ports/store.js';
+import type { SimProcess } from '../engine/sim-process.js';
+import type { Network } from '../net/network.js';
+import { MemoryTable } from './memory-table.js';
+
+/** Chances of an operation that meets no other fault. */
+export interface StoreTrouble {
+  /** It never arrives. */
+  lostRequest: number;
+  /** It happens, and nobody hears of it. */
+  lostReply: number;
+  /** It takes up to this much longer, ms. */
+  slowness: number;
+}
+
+/**
+ * The store's server: the code of the embedded store over records in memory, one operation after the other. It can be away, lose
+ * requests and replies, and lose what was written last.
+ */
+export class StoreServer {
+  readonly process: SimProcess;
+  readonly network: Network;
+  readonly store: Omit<Store, 'close'>;
+  readonly records: MemoryTable;
+  readonly trouble: StoreTrouble;
+  /** Refuses all, as a server that is not there. */
+  isDown = false;
+
+  constructor(process: SimProcess, network: Network, trouble: StoreTrouble) {
+    this.process = process;
+    this.network = network;
+    this.trouble = trouble;
+    this.records = new MemoryTable(() => network.timeline.now);
+    const { table } = this.records;
+    const transactions: Transactions = {
+      clock: process.clock,
+      read: async (_what, action) => action(table),
+      write: async (_what, action) => action(table),
+    };
+    this.store = storeIn(transactions);
+  }
+
+  /** Whether the boot has its lease now, in truth. */
+  isLeaseHeld(bootId: BootId): boolean {
+    const record = this.records.get(['lease', bootId]);
+    if (record === undefined) return false;
+    const { phase, expiresAt = 0 } = JSON.parse(record) as { readonly phase: string; readonly expiresAt?: number };
+    return phase === 'held' && expiresAt > this.process.clock.monotonic();
+  }
+
+  /** Another server takes over, which has not heard of the last changes. */
+  failOver(lagMs: number): void {
+    const { timeline } = this.network;
+    const lost = this.records.forgetSince(timeline.now - lagMs);
+    timeline.note(this.process, 'takes over without', lost.map((key) => key.slice(0, 2).join(':')).join(' '));
+  }
+}
