@@ -3,8 +3,10 @@ import { App, method } from 'holdfast';
 /** What the benchmarks call. */
 export const app = new App('bench', { entry: import.meta.url });
 
-/** Its calls overlap, as those of every peer do: the path itself. */
-@app.cls({ concurrentRequests: 1_000, maxPendingTasks: 10_000 })
+const overlapping = { concurrentRequests: 1_000, maxPendingTasks: 10_000 };
+
+/** Its calls overlap, as those of every peer do: the path itself. A container of its own for each instance. */
+@app.cls(overlapping)
 export class Echo {
   #executed = 0;
 
@@ -25,9 +27,13 @@ export class Echo {
   }
 }
 
-/** One call at a time, which is the default: the worker sends the next when it has the answer to the last. */
+/** One call at a time, which is the default. */
 @app.cls({ maxPendingTasks: 10_000 })
 export class Serial extends Echo {}
+
+/** As `Echo`, but many instances share a container. */
+@app.cls({ ...overlapping, tasksPerContainer: 1_000 })
+export class Shared extends Echo {}
 
 /** A container of its own for each instance, which is the default. */
 @app.cls()
@@ -35,3 +41,37 @@ export class Plain extends Echo {}
 
 @app.cls({ tasksPerContainer: 1_000 })
 export class Packed extends Echo {}
+
+/** All that a benchmark makes in one container. */
+@app.cls({ tasksPerContainer: 1_000_000, memoryMb: 8_192 })
+export class Dense extends Echo {}
+
+/** Holds calls back, so that those beyond its limits can be counted. */
+@app.cls({ concurrentRequests: 3, maxPendingTasks: 5, tasksPerContainer: 1_000 })
+export class Gate {
+  #running = 0;
+  #mostRunning = 0;
+  #ran = 0;
+  #isOpen = false;
+  #held: (() => void)[] = [];
+
+  @method()
+  async pass(): Promise<void> {
+    this.#running += 1;
+    this.#mostRunning = Math.max(this.#mostRunning, this.#running);
+    if (!this.#isOpen) await new Promise<void>((resolve) => this.#held.push(resolve));
+    this.#running -= 1;
+    this.#ran += 1;
+  }
+
+  @method({ concurrent: true })
+  open(): void {
+    this.#isOpen = true;
+    for (const release of this.#held.splice(0)) release();
+  }
+
+  @method({ concurrent: true })
+  counts(): { readonly mostRunning: number; readonly ran: number } {
+    return { mostRunning: this.#mostRunning, ran: this.#ran };
+  }
+}

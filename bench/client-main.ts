@@ -5,15 +5,16 @@ import { connectTcpContainer } from './floors/tcp-container.js';
 import { connectTcpEcho } from './floors/tcp-echo.js';
 import { checkTarget } from './load/check.js';
 import { runClosedLoop } from './load/closed-loop.js';
+import { FirstCalls } from './load/first-calls.js';
+import { readItems } from './load/items.js';
 import type { Destination, JobRequest } from './load/jobs.js';
-import type { ColdTarget, Target } from './load/target.js';
+import { runResolves } from './load/resolves.js';
+import type { Target } from './load/target.js';
 import { followParent, tellParent } from './processes/parent.js';
-import type { ProductTarget } from './product/target.js';
 
 /** A load generator: does the jobs that its parent sends, one after the other. */
 let target: Target | null = null;
-let cold: ColdTarget | null = null;
-let product: ProductTarget | null = null;
+const firstCalls = new FirstCalls();
 
 async function doJob(job: JobRequest): Promise<unknown> {
   switch (job.kind) {
@@ -21,15 +22,18 @@ async function doJob(job: JobRequest): Promise<unknown> {
       target = await open(job.plan);
       return null;
     case 'check':
-      return checkTarget(opened(target), job.plan);
+      return checkTarget(able(target), job.plan);
     case 'load':
-      return runClosedLoop(opened(target), job.plan);
+      return runClosedLoop(able(target), job.plan);
     case 'items':
-      return opened(product).items(job.plan);
-    case 'coldNames':
-      return opened(cold).coldNames(job.plan);
+      return readItems(able(target?.items), job.plan);
     case 'firstCalls':
-      return opened(product).firstCalls(job.plan);
+      return firstCalls.run(able(target?.firstCall), job.plan);
+    case 'endFirstCalls':
+      await firstCalls.end();
+      return null;
+    case 'resolves':
+      return runResolves(able(target?.resolve), job.plan);
     default:
       return job satisfies never;
   }
@@ -38,32 +42,31 @@ async function doJob(job: JobRequest): Promise<unknown> {
 async function open(destination: Destination): Promise<Target> {
   switch (destination.kind) {
     case 'tcp-echo':
-      return connectTcpEcho(destination.port);
+      return connectTcpEcho(destination.ports);
     case 'tcp-container':
-      return connectTcpContainer(destination.port);
+      return connectTcpContainer(destination.ports);
     case 'grpc-unary':
-      return connectGrpcUnary(destination.port);
+      return connectGrpcUnary(destination.ports);
     case 'grpc-stream':
-      return connectGrpcStream(destination.port);
+      return connectGrpcStream(destination.ports);
     case 'holdfast': {
       // The floors' processes do without the SDK.
       const { connectProduct } = await import('./product/target.js');
-      product = await connectProduct(destination);
-      cold = product;
-      return product;
+      return connectProduct(destination);
     }
     case 'peer': {
       const { connectPeer } = await import('./peers/connect-peer.js');
-      cold = await connectPeer(destination);
-      return cold;
+      return connectPeer(destination);
     }
     default:
       return destination satisfies never;
   }
 }
 
-function opened<T>(what: T | null): T {
-  if (what === null) throw new Error('this load generator is connected to nothing that can do that');
+function able<T>(what: T | null | undefined): T {
+  if (what === null || what === undefined) {
+    throw new Error('this load generator is connected to nothing that can do that');
+  }
   return what;
 }
 

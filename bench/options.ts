@@ -1,56 +1,59 @@
 import { parseArgs } from 'node:util';
-import type { Settings } from './scenarios/scenario.js';
+import type { Scenario, Settings } from './scenarios/scenario.js';
+import { scenarios } from './scenarios/scenarios.js';
+import { chooseByName, commonOptions, commonUsage, settingsOf } from './settings.js';
 
 export interface BenchOptions {
-  /** Names of scenarios; null: all of them. */
-  readonly only: readonly string[] | null;
+  readonly scenarios: readonly Scenario[];
   readonly jsonFile: string | null;
+  /** Where performance.md and the plot are written; null: nowhere. */
+  readonly reportFolder: string | null;
+  /** Figures of peers, as bench:peers writes them; null: none. */
+  readonly peersFile: string | null;
+  /** Runs that were kept, to be reported instead of measuring; empty: measure. */
+  readonly from: readonly string[];
   /** For CPU profiles of the product; null: none. */
   readonly profileFolder: string | null;
   readonly settings: Settings;
 }
 
+const usual = { seconds: 1, quickWarmupCalls: 500 };
+
 export const usage = `npm run bench -- [options]
   --only NAME[,NAME]   these scenarios alone
-  --json FILE          write all rows there, too
-  --quick              short and small: shows that it runs, the figures mean nothing
-  --repetitions N      of each measurement, in turn (default 5)
-  --seconds N          of one repetition (default 2)
+  --json FILE          write all rows and verdicts there, too
+  --report FOLDER      write the plot and the tables into FOLDER/performance.md, between its markers
+  --peers FILE         what npm run bench:peers -- --json FILE has written, for the comparison
+  --from FILE[,FILE]   measure nothing, report these files of --json; they may hold different scenarios
+${commonUsage(usual)}
   --prof FOLDER        CPU profiles of client, worker and container under 64 callers; measures only what --only names
-  --help`;
+  --help
 
-/** Null: only the usage was wanted. @throws for options that there are not */
+Scenarios:
+${scenarios.map(({ name, title }) => `  ${name.padEnd(12)} ${title}`).join('\n')}`;
+
+/** Null: only the usage was wanted. @throws for options and scenarios that there are not */
 export function parseOptions(args: readonly string[]): BenchOptions | null {
   const { values } = parseArgs({
     args: [...args],
     options: {
-      only: { type: 'string' },
-      json: { type: 'string' },
-      quick: { type: 'boolean', default: false },
-      repetitions: { type: 'string' },
-      seconds: { type: 'string' },
+      ...commonOptions,
+      report: { type: 'string' },
+      peers: { type: 'string' },
+      from: { type: 'string' },
       prof: { type: 'string' },
-      help: { type: 'boolean', default: false },
     },
   });
   if (values.help) return null;
+  // Profiles alone, where nothing else was asked for.
+  const only = values.only?.split(',') ?? (values.prof === undefined ? null : []);
   return {
-    // Profiles alone, where nothing else was asked for.
-    only: values.only?.split(',') ?? (values.prof === undefined ? null : []),
+    scenarios: chooseByName('scenario', scenarios, only),
     jsonFile: values.json ?? null,
+    reportFolder: values.report ?? null,
+    peersFile: values.peers ?? null,
+    from: values.from?.split(',') ?? [],
     profileFolder: values.prof ?? null,
-    settings: {
-      repetitions: positive('repetitions', values.repetitions, values.quick ? 1 : 5),
-      seconds: positive('seconds', values.seconds, values.quick ? 0.2 : 2),
-      warmupCalls: values.quick ? 500 : 25_000,
-      isQuick: values.quick,
-    },
+    settings: settingsOf(values, usual),
   };
-}
-
-/** @throws for what is no number above 0 */
-export function positive(name: string, text: string | undefined, otherwise: number): number {
-  const value = text === undefined ? otherwise : Number(text);
-  if (Number.isFinite(value) && value > 0) return value;
-  throw new Error(`--${name} must be a number above 0, got '${text}'`);
 }

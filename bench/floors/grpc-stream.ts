@@ -17,7 +17,7 @@ export function serveGrpcStream(): Promise<number> {
   });
 }
 
-export async function connectGrpcStream(port: number): Promise<Target> {
+export async function connectGrpcStream([port = 0]: readonly number[]): Promise<Target> {
   const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), grpcOptions);
   const { path, requestSerialize, responseDeserialize } = echoService.stream;
   const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);

@@ -8,7 +8,7 @@ export function serveGrpcUnary(): Promise<number> {
   );
 }
 
-export async function connectGrpcUnary(port: number): Promise<Target> {
+export async function connectGrpcUnary([port = 0]: readonly number[]): Promise<Target> {
   const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), grpcOptions);
   const { path, requestSerialize, responseDeserialize } = echoService.unary;
   return {

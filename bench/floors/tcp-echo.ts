@@ -11,7 +11,7 @@ export function serveTcpEcho(): Promise<number> {
   });
 }
 
-export async function connectTcpEcho(port: number): Promise<Target> {
+export async function connectTcpEcho([port = 0]: readonly number[]): Promise<Target> {
   const pending = new PendingCalls();
   const frames = await connectFrames(port, (ref, body) => pending.settle(ref, body));
   return {

@@ -1,26 +1,41 @@
 import { BenchProcess } from '../processes/child.js';
-import { Contender, type ContenderPlan } from '../processes/contender.js';
+import { Contender } from '../processes/contender.js';
+import { allCores, pin } from '../processes/cores.js';
+import type { FloorSpec } from './contenders.js';
 
-export type FloorName = 'tcp-echo' | 'tcp-container' | 'grpc-unary' | 'grpc-stream';
+const startsWithinMs = 60_000;
+/** More at once would only wait for each other. */
+const startedAtOnce = 8;
 
-const plans: Readonly<Record<FloorName, ContenderPlan>> = {
-  'tcp-echo': { name: 'tcp-echo', title: 'TCP echo', payload: 'bytes', inFlight: 4 },
-  'tcp-container': { name: 'tcp-container', title: 'TCP into a container', payload: 'text', inFlight: 4 },
-  'grpc-unary': { name: 'grpc-unary', title: 'gRPC unary echo', payload: 'bytes', inFlight: 1 },
-  'grpc-stream': { name: 'grpc-stream', title: 'gRPC stream echo', payload: 'bytes', inFlight: 4 },
-};
-const startsWithinMs = 30_000;
-
-/** A server and a load generator, both handed to `own` before anything can fail. */
+/** Servers and a load generator, all handed to `own` before anything can fail. */
 export async function openFloor(
-  name: FloorName,
+  spec: FloorSpec,
   { own, signal }: { readonly own: (resource: AsyncDisposable) => void; readonly signal: AbortSignal },
 ): Promise<Contender> {
-  const server = new BenchProcess('server-main', [name]);
-  own(server);
-  const { port } = await server.receive<{ port: number }>({ withinMs: startsWithinMs, signal });
-  const contender = new Contender(plans[name], () => new Map([[server.pid, 'server']]), signal);
+  const servers: BenchProcess[] = [];
+  const ports: number[] = [];
+  while (servers.length < spec.servers) {
+    const count = Math.min(startedAtOnce, spec.servers - servers.length);
+    const starting = Array.from({ length: count }, () => new BenchProcess('server-main', [spec.server]));
+    for (const server of starting) own(server);
+    servers.push(...starting);
+    const ready = starting.map((server) => server.receive<{ port: number }>({ withinMs: startsWithinMs, signal }));
+    for (const { port } of await Promise.all(ready)) ports.push(port);
+  }
+  const parts = new Map(servers.map(({ pid }) => [pid, 'server'] as const));
+  const contender = new Contender(spec, () => parts, signal);
   own(contender);
-  await contender.open({ kind: name, port });
+  await contender.open({ kind: spec.server, ports });
+  separate(contender);
   return contender;
+}
+
+/**
+ * Client and servers on cores of their own, as if on hosts of their own. Else it is chance: two processes that talk in turns
+ * may share a core, where a call takes a fourth of the time but nothing can run beside it.
+ */
+function separate(contender: Contender): void {
+  const [first = 0, ...others] = allCores();
+  if (others.length === 0) return;
+  for (const [pid, role] of contender.processes) pin(pid, role === 'client' ? [first] : others);
 }

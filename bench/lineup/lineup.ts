@@ -1,27 +1,32 @@
-import type { TestCluster } from 'holdfast/testing';
 import type { Contender } from '../processes/contender.js';
 import type { Measurement } from '../report/row.js';
-import { openProduct, type ProductName, startBenchCluster } from './cluster.js';
-import { type FloorName, openFloor } from './floors.js';
-
-export type ContenderName = FloorName | ProductName;
+import { BenchCluster } from './cluster.js';
+import type { ClusterShape, ContenderSpec } from './contenders.js';
+import { openFloor } from './floors.js';
 
 /** What is measured beside each other in one scenario; nothing of it is left after disposal. */
 export class Lineup implements AsyncDisposable {
   readonly contenders: Contender[] = [];
-  cluster: TestCluster | null = null;
+  readonly #clusters = new Map<string, BenchCluster>();
   readonly #owned: AsyncDisposable[] = [];
 
   /** @param signal ends the opening, and whatever a contender does then */
-  static async open(names: readonly ContenderName[], signal: AbortSignal): Promise<Lineup> {
+  static async open(specs: readonly ContenderSpec[], signal: AbortSignal): Promise<Lineup> {
     const lineup = new Lineup();
     try {
-      for (const name of names) lineup.contenders.push(await lineup.#open(name, signal));
+      for (const spec of specs) lineup.contenders.push(await lineup.#open(spec, signal));
       return lineup;
     } catch (error) {
       await lineup[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /** @throws where none of the contenders is on such a cluster */
+  cluster({ name }: ClusterShape): BenchCluster {
+    const cluster = this.#clusters.get(name);
+    if (cluster === undefined) throw new Error(`no contender of this lineup is on the cluster '${name}'`);
+    return cluster;
   }
 
   /** Each contender once, then each again, and so on: what disturbs the machine for a while disturbs them all. */
@@ -40,13 +45,14 @@ export class Lineup implements AsyncDisposable {
     for (const resource of this.#owned.reverse()) await resource[Symbol.asyncDispose]();
   }
 
-  async #open(name: ContenderName, signal: AbortSignal): Promise<Contender> {
+  async #open(spec: ContenderSpec, signal: AbortSignal): Promise<Contender> {
     const own = (resource: AsyncDisposable): void => void this.#owned.push(resource);
-    if (name !== 'holdfast' && name !== 'holdfast-serial') return openFloor(name, { own, signal });
-    if (this.cluster === null) {
-      this.cluster = await startBenchCluster(signal);
-      own(this.cluster);
+    if (spec.kind === 'floor') return openFloor(spec, { own, signal });
+    const cluster = this.#clusters.get(spec.cluster.name) ?? (await BenchCluster.start(spec.cluster, signal));
+    if (!this.#clusters.has(spec.cluster.name)) {
+      this.#clusters.set(spec.cluster.name, cluster);
+      own(cluster);
     }
-    return openProduct(name, { cluster: this.cluster, own, signal });
+    return cluster.contender(spec, { own, signal });
   }
 }

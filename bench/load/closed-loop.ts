@@ -1,4 +1,4 @@
-import { Latencies, type LoadResult } from './latencies.js';
+import { type LoadSample, timed } from './latencies.js';
 import { makePayload, type PayloadPlan } from './payload.js';
 import type { Target } from './target.js';
 import { ThinkTime } from './think-time.js';
@@ -12,22 +12,24 @@ export interface LoadPlan {
 }
 
 /** Callers that each send their next call when they have the answer to the last one. */
-export async function runClosedLoop(target: Target, plan: LoadPlan): Promise<LoadResult> {
-  const latencies = new Latencies();
-  const think = plan.thinkMs === 0 ? null : new ThinkTime(plan.thinkMs);
+export function runClosedLoop(target: Target, plan: LoadPlan): Promise<LoadSample> {
+  const { callers, thinkMs } = plan;
+  const think = thinkMs === 0 ? null : new ThinkTime(thinkMs);
   const value = makePayload(plan.payload, 'load');
-  const start = performance.now();
-  const end = start + plan.seconds * 1_000;
-  const caller = async (): Promise<void> => {
-    if (think !== null) await think.pause();
-    for (let sentAt = performance.now(); sentAt < end; ) {
-      await target.call(value);
-      const now = performance.now();
-      latencies.record((now - sentAt) * 1_000);
+  return timed(async (latencies) => {
+    const end = performance.now() + plan.seconds * 1_000;
+    const caller = async (_: unknown, index: number): Promise<void> => {
       if (think !== null) await think.pause();
-      sentAt = think === null ? now : performance.now();
-    }
-  };
-  await Promise.all(Array.from({ length: plan.callers }, caller));
-  return latencies.summary((performance.now() - start) / 1_000);
+      // Where there are more instances than callers, each caller goes round.
+      let turn = index;
+      for (let sentAt = performance.now(); sentAt < end; turn += callers) {
+        await target.call(value, turn);
+        const now = performance.now();
+        latencies.record((now - sentAt) * 1_000);
+        if (think !== null) await think.pause();
+        sentAt = think === null ? now : performance.now();
+      }
+    };
+    await Promise.all(Array.from({ length: callers }, caller));
+  });
 }

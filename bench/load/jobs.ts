@@ -1,41 +1,35 @@
 import type { CheckPlan } from './check.js';
 import type { LoadPlan } from './closed-loop.js';
-import type { LoadResult } from './latencies.js';
+import type { FirstCallsPlan } from './first-calls.js';
+import type { ItemsPlan } from './items.js';
+import type { LoadSample } from './latencies.js';
+import type { ResolvesPlan } from './resolves.js';
+
+export type FloorName = 'tcp-echo' | 'tcp-container' | 'grpc-unary' | 'grpc-stream';
 
 /** What a load generator can talk to. */
 export type Destination =
-  | { readonly kind: 'tcp-echo' | 'tcp-container' | 'grpc-unary' | 'grpc-stream'; readonly port: number }
-  | { readonly kind: 'holdfast'; readonly endpoint: string; readonly token: string; readonly className: string }
+  | { readonly kind: FloorName; readonly ports: readonly number[] }
+  | {
+      readonly kind: 'holdfast';
+      readonly endpoint: string;
+      readonly token: string;
+      readonly className: string;
+      /** How many instances share the calls; they are named by `prefix`. */
+      readonly instances: number;
+      readonly prefix: string;
+    }
   | { readonly kind: 'peer'; readonly module: string; readonly address: string };
-
-export interface ItemsPlan {
-  /** Generators that are read at the same time. */
-  readonly readers: number;
-  readonly items: number;
-}
-
-export interface ColdPlan {
-  readonly className: string;
-  readonly callers: number;
-  readonly names: number;
-  readonly prefix: string;
-}
-
-export interface FirstCallsPlan {
-  readonly className: string;
-  readonly calls: number;
-  readonly pauseMs: number;
-  readonly prefix: string;
-}
 
 /** What a load generator does, one thing at a time, and what it answers. */
 export interface Jobs {
   open: { readonly plan: Destination; readonly result: null };
   check: { readonly plan: CheckPlan; readonly result: number };
-  load: { readonly plan: LoadPlan; readonly result: LoadResult };
-  items: { readonly plan: ItemsPlan; readonly result: LoadResult };
-  coldNames: { readonly plan: ColdPlan; readonly result: LoadResult };
-  firstCalls: { readonly plan: FirstCallsPlan; readonly result: LoadResult };
+  load: { readonly plan: LoadPlan; readonly result: LoadSample };
+  items: { readonly plan: ItemsPlan; readonly result: LoadSample };
+  firstCalls: { readonly plan: FirstCallsPlan; readonly result: LoadSample };
+  endFirstCalls: { readonly plan: null; readonly result: null };
+  resolves: { readonly plan: ResolvesPlan; readonly result: LoadSample };
 }
 
 export type JobRequest = {

@@ -1,17 +1,18 @@
-import type { ColdPlan } from './jobs.js';
-import type { LoadResult } from './latencies.js';
 import type { Value } from './payload.js';
 
-/** Something that answers calls with what they carry, as a load generator sees it. */
+/** Something that answers calls with what they carry, as a load generator sees it. What it cannot do is absent. */
 export interface Target {
-  call(value: Value): Promise<Value>;
+  /** @param turn which of its instances is called, modulo their number */
+  call(value: Value, turn: number): Promise<Value>;
   /** How many calls have run there; absent where nobody counts. */
   executed?(): Promise<number>;
+  /** The items of one generator: 0, 1, 2, and so on. */
+  items?(count: number): AsyncIterable<number>;
+  /** Calls somebody new; resolves with what ends it again. @param className for those who have classes */
+  firstCall?(className: string, name: string): Promise<() => Promise<void>>;
+  /** Asks where a named instance is, without calling it. */
+  resolve?(className: string, name: string): Promise<void>;
+  /** Sends more calls than may wait, and checks that exactly the rest is refused. */
+  checkLimits?(): Promise<void>;
   close(): Promise<void>;
-}
-
-/** One that has instances by name. */
-export interface ColdTarget extends Target {
-  /** Names that nobody has used, each with its first call. */
-  coldNames(plan: ColdPlan): Promise<LoadResult>;
 }

@@ -1,52 +1,46 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Row, summarise } from '../report/row.js';
+import { type MemoryByRole, proportionalMemory } from '../processes/memory-by-role.js';
+import { type CallRow, callRows, type MemoryRow, memoryRow } from '../report/row.js';
+import { smallBytes } from '../scenarios/loads.js';
 import type { Bench } from '../scenarios/scenario.js';
-import type { Contest, Entrant } from './contest.js';
-import { memoryBytesOf } from './memory.js';
+import { byContender, type Contest, type Entrant } from './contest.js';
 
+const scenario = 'cold-names';
 const callers = 8;
 /** In which what a burst of new names left to do gets done. */
 const settleMs = 1_000;
 const quickShare = 0.02;
 
-/** What names that were called once and are idle now hold, in all processes of a target but its client. */
-export interface MemoryRow {
-  readonly target: string;
-  readonly title: string;
-  readonly names: number;
-  readonly bytesPerName: number;
-}
-
 /** Names that nobody has used, each with its first call, and what they leave behind in memory. */
 export async function measureColdNames(
   contest: Contest,
   { settings, say, signal }: Bench,
-): Promise<{ readonly rows: Row[]; readonly memory: MemoryRow[] }> {
+): Promise<{ readonly calls: CallRow[]; readonly memory: MemoryRow[] }> {
   const namesOf = ({ coldNames }: Entrant): number => Math.ceil((coldNames ?? 0) * (settings.isQuick ? quickShare : 1));
-  const entrants = contest.entrants.filter(({ coldNames }) => coldNames !== null);
+  const plan = { className: 'Packed', callers, pauseMs: 0, endsLater: false };
   const measure = (prefix: string) => (entrant: Entrant, repetition: number) =>
-    entrant.contender.measure('coldNames', {
-      ...{ className: 'Packed', callers, names: namesOf(entrant), prefix: `${prefix}-${repetition}` },
-    });
+    entrant.contender.measure('firstCalls', { ...plan, names: namesOf(entrant), prefix: `${prefix}-${repetition}` });
 
   say('new names: warming up');
+  const entrants = contest.entrants.filter(({ coldNames }) => coldNames !== null);
   const warm = [...(await contest.inTurn(entrants, 1, measure('warm-up'))).keys()];
   await delay(settleMs, undefined, { signal });
-  const before = new Map(warm.map((entrant) => [entrant, memoryBytesOf(entrant.contender)]));
+  const before = new Map(warm.map((entrant) => [entrant, memoryOf(entrant)]));
   say('new names');
   const found = await contest.inTurn(warm, settings.repetitions, measure('run'));
   await delay(settleMs, undefined, { signal });
 
-  const rows: Row[] = [];
-  const memory: MemoryRow[] = [];
-  for (const [entrant, measurements] of found) {
+  const memory = [...found.keys()].flatMap((entrant): MemoryRow[] => {
     const { name: target, title } = entrant.contender;
-    const head = { scenario: 'peers-cold', target, title, callers, payloadBytes: 100, thinkMs: 0 };
-    rows.push(summarise(head, measurements));
-    if (!entrant.isResident) continue;
-    const names = namesOf(entrant) * settings.repetitions;
-    const bytes = memoryBytesOf(entrant.contender) - (before.get(entrant) ?? 0);
-    memory.push({ target, title, names, bytesPerName: Math.round(bytes / names) });
-  }
-  return { rows, memory };
+    const seen = [before.get(entrant) ?? {}, memoryOf(entrant)];
+    const count = namesOf(entrant) * settings.repetitions;
+    return entrant.isResident ? [memoryRow({ scenario, target, title }, { count, seen })] : [];
+  });
+  const load = { scenario, callers, payloadBytes: smallBytes, thinkMs: 0 };
+  return { calls: callRows(load, byContender(found)), memory };
+}
+
+/** Of all its processes but the load generator; garbage of the run is among it. */
+function memoryOf({ contender }: Entrant): MemoryByRole {
+  return proportionalMemory([...contender.processes].filter(([, role]) => role !== 'client'));
 }

@@ -1,7 +1,7 @@
-import { coldPayload, runColdNames } from '../load/cold-names.js';
+import { firstPayload } from '../load/first-calls.js';
 import type { Destination } from '../load/jobs.js';
 import type { Value } from '../load/payload.js';
-import type { ColdTarget } from '../load/target.js';
+import type { Target } from '../load/target.js';
 
 /** What the module of a peer has for a load generator. */
 interface PeerClient {
@@ -13,14 +13,17 @@ interface PeerClient {
 }
 
 /** Peers come by the address of their module: the packages that they import are installed for this benchmark alone. */
-export async function connectPeer({ module, address }: Destination & { readonly kind: 'peer' }): Promise<ColdTarget> {
+export async function connectPeer({ module, address }: Destination & { readonly kind: 'peer' }): Promise<Target> {
   const { connect } = (await import(module)) as { connect(address: string): Promise<PeerClient> };
   const client = await connect(address);
-  const firstCall = client.firstCall ?? client.call;
   return {
     call: (value) => client.call('warm', value),
     executed: () => client.executed('warm'),
     close: () => client.close(),
-    coldNames: (plan) => runColdNames(plan, (name) => firstCall(name, coldPayload)),
+    firstCall: async (_className, name) => {
+      await (client.firstCall?.(name, firstPayload) ?? client.call(name, firstPayload));
+      // It stays: what idle instances keep in memory is measured.
+      return async () => undefined;
+    },
   };
 }

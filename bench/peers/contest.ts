@@ -1,3 +1,4 @@
+import { holdfast, tcpContainer } from '../lineup/contenders.js';
 import { Lineup } from '../lineup/lineup.js';
 import type { Contender } from '../processes/contender.js';
 import type { Measurement } from '../report/row.js';
@@ -28,19 +29,25 @@ const whyColumns = 160;
  * that fails leaves with its reason and the others go on; a failure of the product or the floor ends the run.
  */
 export class Contest implements AsyncDisposable {
-  readonly absences: Absence[] = [];
   readonly #bench: Bench;
+  readonly #absences: Absence[];
   readonly #lineup: Lineup;
   readonly #peers = new Set<PeerEntrant>();
 
-  private constructor(lineup: Lineup, bench: Bench) {
+  private constructor(lineup: Lineup, bench: Bench, absences: Absence[]) {
     this.#lineup = lineup;
     this.#bench = bench;
+    this.#absences = absences;
   }
 
-  static async open(peers: readonly Peer[], bench: Bench): Promise<Contest> {
+  /** @param absences where those that leave are noted */
+  static async open(
+    peers: readonly Peer[],
+    { bench, absences }: { readonly bench: Bench; readonly absences: Absence[] },
+  ): Promise<Contest> {
     bench.say('starting the floor and the product');
-    const contest = new Contest(await Lineup.open(['tcp-container', 'holdfast'], bench.signal), bench);
+    const lineup = await Lineup.open([tcpContainer, holdfast], bench.signal);
+    const contest = new Contest(lineup, bench, absences);
     try {
       for (const peer of peers) await contest.#add(peer);
       return contest;
@@ -55,7 +62,7 @@ export class Contest implements AsyncDisposable {
     const own = this.#lineup.contenders.map((contender) => ({
       contender,
       warmupCalls,
-      coldNames: contender.name === 'holdfast' ? 2_000 : null,
+      coldNames: contender.name === holdfast.name ? 2_000 : null,
       isResident: true,
     }));
     return [...own, ...this.#peers];
@@ -121,6 +128,13 @@ export class Contest implements AsyncDisposable {
 
   #note({ name, title }: Peer, error: unknown): void {
     const [line = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
-    this.absences.push({ peer: name, title, why: line.slice(0, whyColumns) });
+    this.#absences.push({ peer: name, title, why: line.slice(0, whyColumns) });
   }
+}
+
+/** As rows are made of. */
+export function byContender(
+  found: ReadonlyMap<Entrant, readonly Measurement[]>,
+): ReadonlyMap<Contender, readonly Measurement[]> {
+  return new Map([...found].map(([{ contender }, measurements]) => [contender, measurements]));
 }

@@ -1,3 +1,4 @@
+import { tcpContainer } from '../lineup/contenders.js';
 import { BenchProcess } from '../processes/child.js';
 import { Contender } from '../processes/contender.js';
 import type { StartedPeer } from './host-main.js';
@@ -19,7 +20,8 @@ export async function openPeer(
   if ('error' in answer) throw new Error(answer.error);
   const { address, processes } = answer.started;
   // HTTP on several connections promises nothing about the order of calls that are under way together.
-  const contender = new Contender({ name, title, payload: 'text', inFlight: 1 }, () => new Map(processes), signal);
+  const plan = { name, title, floor: tcpContainer.name, payload: 'text', inFlight: 1, clients: 1 } as const;
+  const contender = new Contender(plan, () => new Map(processes), signal);
   own(contender);
   await contender.open({ kind: 'peer', module, address });
   return contender;

@@ -1,71 +1,71 @@
-import { writeFileSync } from 'node:fs';
-import { describeMachine, type Machine } from '../report/machine.js';
-import { printCalls, printCpu, printMachine } from '../report/print.js';
+import { describeMachine, type Machine, machineLines } from '../report/machine.js';
 import type { Row } from '../report/row.js';
+import { type KeptRun, writeRun } from '../report/run-file.js';
+import { type Table, tableText } from '../report/table.js';
+import { callTable, cpuTable, memoryTable } from '../report/tables.js';
+import { judge, type Verdict, verdictTable } from '../report/verdicts.js';
+import { wrap } from '../report/wrap.js';
+import { runBench } from '../run-bench.js';
+import { callsOf } from '../scenarios/loads.js';
 import type { Bench } from '../scenarios/scenario.js';
-import { type MemoryRow, measureColdNames } from './cold-names.js';
-import { compareWithPeers } from './comparison.js';
+import { measureColdNames } from './cold-names.js';
 import { type Absence, Contest } from './contest.js';
 import { installPeers } from './install.js';
 import { parsePeerOptions, usage } from './options.js';
-import { printAbsences, printColdNames, printComparison } from './print.js';
 import { measureWarmCalls } from './warm-calls.js';
 
 /** Where the CPU time by process is shown. */
 const cpuCallers = 64;
 
-/** What was measured so far; `--json` writes it, also of a run that failed. */
-interface Report {
-  rows: Row[];
-  memory: MemoryRow[];
-  absences: Absence[];
-}
-
-async function measureAll(report: Report, contest: Contest, bench: Bench): Promise<void> {
-  report.absences = contest.absences;
-  report.rows.push(...(await measureWarmCalls(contest, bench)));
-  console.log(`\nwarm calls of one named instance, 100 B\n${printCalls(report.rows)}`);
-  const cpuRows = report.rows.filter((row) => row.callers === cpuCallers);
-  if (cpuRows.length > 0) console.log(`\n${printCpu(cpuRows)}`);
-
-  const { rows, memory } = await measureColdNames(contest, bench);
-  report.rows.push(...rows);
-  report.memory = memory;
-  console.log(`\nnew names, each with its first call, 8 callers\n${printColdNames(rows, memory)}`);
-  const comparison = compareWithPeers(report.rows);
-  if (comparison.length > 0) console.log(`\n${printComparison(comparison)}`);
-  if (contest.absences.length > 0) console.log(`\n${printAbsences(contest.absences)}`);
+/** What `--json` writes, also of a run that failed. */
+interface PeersRun extends KeptRun {
+  readonly absences: readonly Absence[];
 }
 
 async function main(): Promise<void> {
   const options = parsePeerOptions(process.argv.slice(2));
   if (options === null) return console.log(usage);
-  const interrupted = new AbortController();
-  // The first Ctrl-C ends the run in order, a second one at once.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort());
-  const { settings, jsonFile } = options;
+  const { settings, jsonFile, peers } = options;
   const startedAt = new Date().toISOString();
   const machine = withPeers(describeMachine(), installPeers());
-  const report: Report = { rows: [], memory: [], absences: [] };
-  console.log(printMachine(machine));
-  const say = (text: string): void => {
-    if (process.stderr.isTTY) process.stderr.write(`  ${text}\n`);
-  };
-  const bench: Bench = { settings, signal: interrupted.signal, say };
+  const rows: Row[] = [];
+  const absences: Absence[] = [];
   try {
-    await using contest = await Contest.open(options.peers, bench);
-    await measureAll(report, contest, bench);
-  } catch (error) {
-    if (!interrupted.signal.aborted) throw error;
-    console.error('interrupted');
-    process.exitCode = 130;
+    await runBench(settings, async (bench) => {
+      console.log(machineLines(machine).map(wrap).join('\n'));
+      await using contest = await Contest.open(peers, { bench, absences });
+      await measure(contest, bench, rows);
+      print('what it must reach', verdictTable(verdictsOf(rows)));
+      if (absences.length > 0) console.log('');
+      for (const { title, why } of absences) console.log(`${title} is left out: ${why}`);
+    });
   } finally {
-    if (jsonFile !== null) {
-      const comparison = compareWithPeers(report.rows);
-      const found = { startedAt, machine, settings, ...report, comparison };
-      writeFileSync(jsonFile, `${JSON.stringify(found, null, 2)}\n`);
-    }
+    const found: PeersRun = { startedAt, machine, settings, rows, absences, verdicts: verdictsOf(rows) };
+    if (jsonFile !== null) writeRun(jsonFile, found);
   }
+}
+
+/** @param rows where what is found goes, as it is found */
+async function measure(contest: Contest, bench: Bench, rows: Row[]): Promise<void> {
+  const warm = await measureWarmCalls(contest, bench);
+  rows.push(...warm);
+  print('warm calls of one named instance, 100 B', callTable(warm));
+  const cpuRows = warm.filter((row) => row.callers === cpuCallers);
+  if (cpuRows.length > 0) print('their CPU time by process', cpuTable(cpuRows));
+
+  const { calls, memory } = await measureColdNames(contest, bench);
+  rows.push(...calls, ...memory);
+  print('new names, each with its first call', callTable(calls, { what: 'names/s' }));
+  print('what each leaves in memory, of all processes but the client', memoryTable(memory));
+}
+
+/** Of those figures that were measured here. */
+function verdictsOf(rows: readonly Row[]): Verdict[] {
+  return judge(rows, callsOf(rows)).filter(({ result }) => result !== 'open');
+}
+
+function print(title: string, table: Table): void {
+  console.log(`\n${title}\n${tableText(table)}`);
 }
 
 /** Set apart: one of them is an older line of a package that the product has, too. */

@@ -2,6 +2,9 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
+/** What Node says when somebody looks into it, as the benchmark itself does. */
+const ofInspector = /^(Debugger (listening|attached|ending)|For help, see: https:\/\/nodejs)/;
+
 /** A process of the benchmark's own, which answers one message at a time. */
 export class BenchProcess implements AsyncDisposable {
   readonly pid: number;
@@ -12,7 +15,14 @@ export class BenchProcess implements AsyncDisposable {
   /** @param name a module of bench/ and arguments for it */
   constructor(name: string, args: readonly string[] = [], flags: readonly string[] = []) {
     const module = fileURLToPath(new URL(`../${name}.ts`, import.meta.url));
-    this.#child = fork(module, args, { execArgv: ['--import', 'tsx', ...flags], serialization: 'advanced' });
+    this.#child = fork(module, args, {
+      execArgv: ['--import', 'tsx', ...flags],
+      serialization: 'advanced',
+      stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
+    });
+    this.#child.stderr?.on('data', (text: Buffer) => {
+      if (!ofInspector.test(String(text))) process.stderr.write(text);
+    });
     this.#name = [name, ...args].join(' ');
     this.pid = this.#child.pid ?? 0;
     this.#lost = once(this.#child, 'exit').then(([code, signal]) => {

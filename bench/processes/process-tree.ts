@@ -14,17 +14,13 @@ interface ProcessStat {
 
 /** All that `pid` started, and what these started. */
 export function descendantsOf(pid: number): number[] {
-  const all = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => statOf(Number(name)) ?? []);
-  const found: number[] = [];
-  const parents = [pid];
-  for (let parent = parents.pop(); parent !== undefined; parent = parents.pop()) {
-    const children = all.filter((each) => each.parent === parent).map((each) => each.pid);
-    found.push(...children);
-    parents.push(...children);
-  }
-  return found;
+  return treeOf(pid).map((each) => each.pid);
+}
+
+/** User and system time of this process and of all that it started, by pid. */
+export function cpuByProcess(): ReadonlyMap<number, number> {
+  const tree = new Map(treeOf(process.pid).map(({ pid, cpuSeconds }) => [pid, cpuSeconds]));
+  return tree.set(process.pid, cpuSecondsOf(process.pid));
 }
 
 /** What a process of a cluster is, by its command line. */
@@ -41,6 +37,12 @@ export function roleOf(pid: number): Role {
   return (part?.[1] as Role | undefined) ?? 'other';
 }
 
+/** Whether SIGUSR1 opens its inspector: others would die of it. */
+export function isNodeProcess(pid: number): boolean {
+  const [program = ''] = readProc(`/proc/${pid}/cmdline`).split('\0');
+  return /(^|\/)node$/.test(program);
+}
+
 /** User and system time; 0 once it is gone. */
 export function cpuSecondsOf(pid: number): number {
   return statOf(pid)?.cpuSeconds ?? 0;
@@ -51,6 +53,20 @@ export function machineBusySeconds(): number {
   const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] =
     readProc('/proc/stat').split('\n', 1)[0]?.split(/\s+/).slice(1).map(Number) ?? [];
   return (user + nice + system + irq + softirq) / ticksPerSecond;
+}
+
+function treeOf(pid: number): ProcessStat[] {
+  const all = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => statOf(Number(name)) ?? []);
+  const found: ProcessStat[] = [];
+  const parents = [pid];
+  for (let parent = parents.pop(); parent !== undefined; parent = parents.pop()) {
+    const children = all.filter((each) => each.parent === parent);
+    found.push(...children);
+    parents.push(...children.map((each) => each.pid));
+  }
+  return found;
 }
 
 function statOf(pid: number): ProcessStat | null {

@@ -1,75 +1,46 @@
+import { randomUUID } from 'node:crypto';
 import { Client, Cls } from 'holdfast';
-import type { Echo } from '../app.js';
-import { coldPayload, runColdNames } from '../load/cold-names.js';
-import type { Destination, FirstCallsPlan, ItemsPlan } from '../load/jobs.js';
-import { Latencies, type LoadResult } from '../load/latencies.js';
-import type { ColdTarget } from '../load/target.js';
-
-/** A program of the user's, with the SDK. */
-export interface ProductTarget extends ColdTarget {
-  /** Reads generators to their end. A latency is the time between two items. */
-  items(plan: ItemsPlan): Promise<LoadResult>;
-  /** One new name after the other, with pauses in which the pool of warm containers fills again. */
-  firstCalls(plan: FirstCallsPlan): Promise<LoadResult>;
-}
+import type { Echo, Gate } from '../app.js';
+import { firstPayload } from '../load/first-calls.js';
+import type { Destination } from '../load/jobs.js';
+import type { Target } from '../load/target.js';
+import { checkLimits } from './check-limits.js';
 
 type ProductDestination = Destination & { readonly kind: 'holdfast' };
+type EchoClass = Cls<typeof Echo>;
 
-export async function connectProduct({ endpoint, token, className }: ProductDestination): Promise<ProductTarget> {
+/** A program of the user's, with the SDK. */
+export async function connectProduct(destination: ProductDestination): Promise<Target> {
+  const { endpoint, token, className, prefix } = destination;
   const client = new Client({ endpoint, token });
-  const classNamed = (name: string): Promise<Cls<typeof Echo>> => Cls.fromName<typeof Echo>('bench', name, { client });
-  const instance = await (await classNamed(className)).named('warm');
-
-  const firstCall = async (cls: Cls<typeof Echo>, name: string): Promise<() => Promise<void>> => {
-    const cold = await cls.named(name);
-    await cold.echo(coldPayload);
-    return async () => void (await cold.close());
+  const classes = new Map<string, EchoClass>();
+  const classNamed = async (name: string): Promise<EchoClass> => {
+    const known = classes.get(name) ?? (await Cls.fromName<typeof Echo>('bench', name, { client }));
+    classes.set(name, known);
+    return known;
   };
-
+  const cls = await classNamed(className);
+  const names = Array.from({ length: destination.instances }, (_, index) => `${prefix}-${index}`);
+  const instances = await Promise.all(names.map((name) => cls.named(name)));
+  const [first] = instances;
+  if (first === undefined) throw new Error('a product without instances has nothing to call');
   return {
-    call: (value) => instance.echo(value),
-    executed: () => instance.executed(),
-    close: () => client.close(),
-
-    items: ({ readers, items }) =>
-      timed(async (latencies) => {
-        const read = async (): Promise<void> => {
-          let expected = 0;
-          let last = performance.now();
-          for await (const item of instance.count(items)) {
-            if (item !== expected) throw new Error(`item ${expected} of a generator came as ${item}`);
-            expected += 1;
-            const now = performance.now();
-            latencies.record((now - last) * 1_000);
-            last = now;
-          }
-          if (expected !== items) throw new Error(`a generator of ${items} items ended after ${expected}`);
-        };
-        await Promise.all(Array.from({ length: readers }, read));
-      }),
-
-    coldNames: async (plan) => {
-      const cls = await classNamed(plan.className);
-      return runColdNames(plan, (name) => firstCall(cls, name));
+    call: (value, turn) => (instances[turn % instances.length] ?? first).echo(value),
+    executed: async () => {
+      const counts = await Promise.all(instances.map((instance) => instance.executed()));
+      return counts.reduce((sum, count) => sum + count, 0);
     },
-
-    firstCalls: ({ className: name, calls, pauseMs, prefix }) =>
-      timed(async (latencies) => {
-        const cls = await classNamed(name);
-        for (let call = 0; call < calls; call += 1) {
-          await new Promise((resolve) => setTimeout(resolve, pauseMs));
-          const start = performance.now();
-          const close = await firstCall(cls, `${prefix}-${call}`);
-          latencies.record((performance.now() - start) * 1_000);
-          await close();
-        }
-      }),
+    items: (count) => first.count(count),
+    firstCall: async (name, id) => {
+      const cold = await (await classNamed(name)).named(id);
+      await cold.echo(firstPayload);
+      return async () => void (await cold.close());
+    },
+    resolve: async (name, id) => void (await (await classNamed(name)).named(id)),
+    checkLimits: async () => {
+      const gates = await Cls.fromName<typeof Gate>('bench', 'Gate', { client });
+      await checkLimits(await gates.named(`gate-${randomUUID()}`));
+    },
+    close: () => client.close(),
   };
-}
-
-async function timed(work: (latencies: Latencies) => Promise<void>): Promise<LoadResult> {
-  const latencies = new Latencies();
-  const start = performance.now();
-  await work(latencies);
-  return latencies.summary((performance.now() - start) / 1_000);
 }

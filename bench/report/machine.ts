@@ -33,6 +33,17 @@ export function describeMachine(): Machine {
   };
 }
 
+/** Its lines, in words. */
+export function machineLines({ processor, cores, memoryGiB, system, versions, loadBefore }: Machine): string[] {
+  return [
+    `${cores} cores (${processor}), ${memoryGiB} GiB, ${system}`,
+    Object.entries(versions)
+      .map(([name, version]) => `${name} ${version}`)
+      .join(', '),
+    `load average before: ${loadBefore.toFixed(2)}`,
+  ];
+}
+
 function packageVersion(folder: string): string {
   const file = new URL(`../${folder}/package.json`, import.meta.url);
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;

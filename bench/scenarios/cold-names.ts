@@ -1,28 +1,49 @@
+import { holdfast, tcpContainer } from '../lineup/contenders.js';
 import { Lineup } from '../lineup/lineup.js';
-import { printCalls, printCpu } from '../report/print.js';
-import { type Row, summarise } from '../report/row.js';
-import type { Scenario } from './scenario.js';
+import { callRows } from '../report/row.js';
+import { callTable, cpuTable } from '../report/tables.js';
+import { callsOf, smallBytes } from './loads.js';
+import type { Bench, Scenario } from './scenario.js';
 
 const callers = 8;
 
-/** Names that nobody has used before, each resolved, placed, activated and called once; a thousand share a container. */
+/**
+ * Names that nobody has used before, each resolved, placed, activated and called once. The floor has no names: there it is a
+ * new connection and one call. Those with a container of their own are more than the warm pool holds: its refill is measured.
+ */
 export const coldNames: Scenario = {
   name: 'cold-names',
-  title: `new names of a packed class (1 000 in a container), with the first call, ${callers} callers`,
+  title: `new names, each with its first call; packed: 1 000 share a container; ${callers} callers`,
 
-  async run({ settings, signal, say }): Promise<Row[]> {
-    await using lineup = await Lineup.open(['holdfast'], signal);
-    const plan = { className: 'Packed', callers, names: settings.isQuick ? 50 : 2_000 };
+  async run(bench) {
+    const packed = { ...holdfast, title: 'Holdfast, packed' };
+    const own = { ...holdfast, name: 'own-container', title: 'Holdfast, own container' };
+    await using lineup = await Lineup.open([tcpContainer, packed, own], bench.signal);
+    const { settings, say } = bench;
     say('warming up');
-    await lineup.inTurn(1, (contender) => contender.measure('coldNames', { ...plan, prefix: 'warm-up' }));
-    say(`${plan.names} names at a time`);
+    await lineup.inTurn(1, (contender) => measure(contender, bench, 'warm-up'));
+    say('new names');
     const found = await lineup.inTurn(settings.repetitions, (contender, repetition) =>
-      contender.measure('coldNames', { ...plan, prefix: `run-${repetition}` }),
+      measure(contender, bench, `run-${repetition}`),
     );
-    return [...found].map(([{ name, title }, measurements]) =>
-      summarise({ scenario: this.name, target: name, title, callers, payloadBytes: 100, thinkMs: 0 }, measurements),
-    );
+    return callRows({ scenario: this.name, callers, payloadBytes: smallBytes, thinkMs: 0 }, found);
   },
 
-  print: (rows) => `${printCalls(rows, 'names/s')}\n\n${printCpu(rows)}`,
+  tables: (rows) => [callTable(callsOf(rows), { what: 'names/s' }), cpuTable(callsOf(rows), 'names')],
 };
+
+async function measure(contender: Lineup['contenders'][number], { settings }: Bench, prefix: string) {
+  const hasOwn = contender.name === 'own-container';
+  const names = hasOwn ? { many: 40, quick: 2 } : { many: 2_000, quick: 20 };
+  const measurement = await contender.measure('firstCalls', {
+    className: hasOwn ? 'Plain' : 'Packed',
+    callers,
+    names: settings.isQuick ? names.quick : names.many,
+    pauseMs: 0,
+    prefix,
+    // Packed ones cost little; containers would pile up.
+    endsLater: hasOwn || contender.name !== holdfast.name,
+  });
+  await contender.endFirstCalls();
+  return measurement;
+}

@@ -1,38 +1,34 @@
+import { grpcStream, holdfast, tcpContainer } from '../lineup/contenders.js';
 import { Lineup } from '../lineup/lineup.js';
-import { printCalls } from '../report/print.js';
-import { type Row, summarise } from '../report/row.js';
+import type { CallRow } from '../report/row.js';
+import { callTable } from '../report/tables.js';
+import { callsOf, measureLoads, smallBytes, warmUp } from './loads.js';
 import type { Scenario } from './scenario.js';
 
 const callers = 16;
 /** With as many calls each as make the path warm without taking long. */
 const sizes = [
-  { payloadBytes: 4_096, warmupShare: 0.4 },
-  { payloadBytes: 65_536, warmupShare: 0.05 },
-  { payloadBytes: 1_048_576, warmupShare: 0.005 },
+  { payloadBytes: smallBytes, share: 1 },
+  { payloadBytes: 4_096, share: 0.4 },
+  { payloadBytes: 65_536, share: 0.05 },
+  { payloadBytes: 1_048_576, share: 0.005 },
 ];
 
 /** Larger payloads, there and back. */
 export const payloads: Scenario = {
   name: 'payloads',
-  title: `the same with larger payloads both ways, ${callers} callers`,
+  title: `warm calls with payloads of all sizes both ways, ${callers} callers`,
 
-  async run({ settings, signal, say }): Promise<Row[]> {
-    await using lineup = await Lineup.open(['tcp-echo', 'tcp-container', 'grpc-stream', 'holdfast'], signal);
-    const rows: Row[] = [];
-    for (const { payloadBytes, warmupShare } of sizes) {
-      say(`${payloadBytes} bytes`);
-      for (const contender of lineup.contenders) {
-        await contender.warmUp({ calls: Math.ceil(settings.warmupCalls * warmupShare), payloadBytes });
-      }
-      const load = { callers, seconds: settings.seconds, thinkMs: 0, payloadBytes };
-      const found = await lineup.inTurn(settings.repetitions, (contender) => contender.load(load));
-      for (const [{ name, title }, measurements] of found) {
-        const head = { scenario: this.name, target: name, title, callers, payloadBytes, thinkMs: 0 };
-        rows.push(summarise(head, measurements));
-      }
+  async run(bench) {
+    await using lineup = await Lineup.open([tcpContainer, grpcStream, holdfast], bench.signal);
+    const rows: CallRow[] = [];
+    for (const { payloadBytes, share } of sizes) {
+      await warmUp(lineup, bench, { share, bytes: payloadBytes });
+      const loads = [{ callers, payloadBytes, thinkMs: 0 }];
+      rows.push(...(await measureLoads(lineup, bench, { scenario: this.name, loads })));
     }
     return rows;
   },
 
-  print: (rows) => printCalls(rows),
+  tables: (rows) => [callTable(callsOf(rows))],
 };

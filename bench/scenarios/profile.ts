@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { holdfast } from '../lineup/contenders.js';
 import { Lineup } from '../lineup/lineup.js';
 import { BenchProcess } from '../processes/child.js';
 import type { Contender } from '../processes/contender.js';
@@ -17,7 +18,7 @@ const withinMs = 30_000;
  */
 export async function profileProduct(folder: string, { settings, say, signal }: Bench): Promise<readonly string[]> {
   mkdirSync(folder, { recursive: true });
-  await using lineup = await Lineup.open(['holdfast'], signal);
+  await using lineup = await Lineup.open([holdfast], signal);
   const files: string[] = [];
   for (const contender of lineup.contenders) {
     await contender.warmUp({ calls: settings.warmupCalls, payloadBytes });

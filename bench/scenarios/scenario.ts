@@ -1,4 +1,6 @@
+import type { AwakeCores } from '../processes/cores.js';
 import type { Row } from '../report/row.js';
+import type { Table } from '../report/table.js';
 
 export interface Settings {
   readonly repetitions: number;
@@ -13,6 +15,8 @@ export interface Settings {
 export interface Bench {
   readonly settings: Settings;
   readonly signal: AbortSignal;
+  /** Awake; who lets them sleep wakes them again. */
+  readonly cores: AwakeCores;
   /** Tells whoever watches what goes on. */
   say(text: string): void;
 }
@@ -22,5 +26,6 @@ export interface Scenario {
   readonly name: string;
   readonly title: string;
   run(bench: Bench): Promise<Row[]>;
-  print(rows: readonly Row[]): string;
+  /** @param rows its own, of this run or of one that was kept */
+  tables(rows: readonly Row[]): Table[];
 }

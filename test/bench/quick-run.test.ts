@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -19,14 +19,15 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-describe('a quick run of the benchmarks', () => {
-  it('prints a table of at most 100 columns and writes what it measured, and where, as JSON', async () => {
+/** Clusters of processes that compile themselves: a loaded machine takes its time. */
+describe('a quick run of the benchmarks', { timeout: 240_000 }, () => {
+  it('prints tables of at most 110 columns and writes what it measured, and where, as JSON and as a report', async () => {
     const file = join(folder, 'bench.json');
-    const args = [...bench, '--only', 'out-of-step,cold-names', '--json', file];
+    const args = [...bench, '--only', 'first-call', '--json', file, '--report', folder];
     const { stdout } = await promisify(execFile)(process.execPath, args, { cwd });
     const found = JSON.parse(await readFile(file, 'utf8')) as { rows: { target: string; scenario: string }[] };
 
-    expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100);
+    expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(110);
     expect(found).toMatchObject({
       startedAt: expect.stringMatching(/^\d{4}-.*Z$/),
       machine: {
@@ -44,20 +45,39 @@ describe('a quick run of the benchmarks', () => {
     const servers = { router: expect.any(Number), nats: expect.any(Number), redis: expect.any(Number) };
     expect(found.rows).toEqual(
       expect.arrayContaining([
-        expect.objectContaining({ scenario: 'out-of-step', target: 'tcp-container', callers: 64, thinkMs: 1 }),
-        expect.objectContaining({ scenario: 'out-of-step', ...product }),
+        expect.objectContaining({ scenario: 'first-call', target: 'tcp-container', callers: 1 }),
         expect.objectContaining({
-          scenario: 'cold-names',
+          scenario: 'first-call',
           ...product,
           cpuPer100k: expect.objectContaining({ ...cpuPer100k, ...servers }),
         }),
       ]),
     );
+    expect(found).toMatchObject({ verdicts: expect.arrayContaining([expect.objectContaining({ result: 'open' })]) });
+    const document = await readFile(join(folder, 'performance.md'), 'utf8');
+    expect(document).toContain('its figures mean nothing');
+    expect(document).toContain('| 1 | Holdfast |');
+    expect(document.match(/Not measured in this run/g)).toHaveLength(10);
+    expect(await readFile(join(folder, 'performance.svg'), 'utf8')).toContain('</svg>');
+  });
+
+  it('reports what was kept without measuring anything', async () => {
+    const file = join(folder, 'kept.json');
+    const machine = { processor: 'x', cores: 2, memoryGiB: 1, system: 'linux', versions: {}, loadBefore: 0 };
+    const one = { median: 1, min: 1, max: 1 };
+    const row = { kind: 'calls', scenario: 'warm', target: 'holdfast', title: 'kept', floor: null, callers: 1 };
+    const figures = { payloadBytes: 100, thinkMs: 0, repetitions: 5, calls: 9, cpuPer100k: {}, otherCores: one };
+    const rows = [{ ...row, ...figures, callsPerSecond: one, p50Us: one, p99Us: one }];
+    await writeFile(file, JSON.stringify({ startedAt: '2026', machine, settings: { seconds: 1 }, rows }));
+    const args = [...bench, '--from', file, '--report', folder];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { cwd });
+    expect(stdout).toContain('kept');
+    expect(await readFile(join(folder, 'performance.md'), 'utf8')).toContain('| 1 | kept |');
   });
 
   it('refuses a scenario that there is not, and names those that there are', async () => {
     const failure = promisify(execFile)(process.execPath, [...bench, '--only', 'nothing'], { cwd });
-    await expect(failure).rejects.toThrow(/no scenario 'nothing'; expected warm, out-of-step/);
+    await expect(failure).rejects.toThrow(/no scenario 'nothing'; expected warm, idle-cores/);
   });
 
   it('ends in order when it is interrupted', async () => {

@@ -1,0 +1,73 @@
+import { availableParallelism } from 'node:os';
+import type { FloorName } from '../load/jobs.js';
+import type { ContenderPlan } from '../processes/contender.js';
+
+/** Raw servers, as many as there are containers to compare them with. */
+export interface FloorSpec extends ContenderPlan {
+  readonly kind: 'floor';
+  readonly server: FloorName;
+  readonly servers: number;
+}
+
+/** A cluster of processes. Contenders of one lineup that name the same one share it. */
+export interface ClusterShape {
+  readonly name: string;
+  /** One list entry a worker, as `startCluster` takes it: what a worker is told goes through here. */
+  readonly workers: readonly { readonly id?: string }[];
+}
+
+/** Instances of a class of app.ts on a cluster. */
+export interface ProductSpec extends ContenderPlan {
+  readonly kind: 'product';
+  readonly className: string;
+  readonly instances: number;
+  readonly cluster: ClusterShape;
+}
+
+export type ContenderSpec = FloorSpec | ProductSpec;
+
+/** The floor that everything is compared with where nothing else is said. */
+const floor = 'tcp-container';
+
+function floorSpec(server: FloorName, title: string, more: Pick<FloorSpec, 'payload' | 'inFlight'>): FloorSpec {
+  return { kind: 'floor', name: server, title, floor, clients: 1, server, servers: 1, ...more };
+}
+
+export const tcpEcho = floorSpec('tcp-echo', 'TCP echo', { payload: 'bytes', inFlight: 4 });
+export const tcpContainer = floorSpec(floor, 'TCP into a container', { payload: 'text', inFlight: 4 });
+export const grpcUnary = floorSpec('grpc-unary', 'gRPC unary echo', { payload: 'bytes', inFlight: 1 });
+export const grpcStream = floorSpec('grpc-stream', 'gRPC stream echo', { payload: 'bytes', inFlight: 4 });
+
+/** The floor of what has many containers. */
+export function tcpContainers(servers: number): FloorSpec {
+  const name = `${floor}-${servers}`;
+  return { ...tcpContainer, name, floor: name, title: `TCP into ${servers} containers`, servers };
+}
+
+export function clusterOf(workers: number, name = `${workers} workers`): ClusterShape {
+  return { name, workers: Array.from({ length: workers }, () => ({})) };
+}
+
+/** One instance of a class whose calls may overlap, in a cluster with one worker. */
+export const holdfast: ProductSpec = {
+  kind: 'product',
+  name: 'holdfast',
+  title: 'Holdfast',
+  floor,
+  payload: 'text',
+  inFlight: 4,
+  clients: 1,
+  className: 'Echo',
+  instances: 1,
+  cluster: clusterOf(1),
+};
+
+export const holdfastSerial: ProductSpec = {
+  ...holdfast,
+  name: 'holdfast-serial',
+  title: 'Holdfast, one at a time',
+  className: 'Serial',
+};
+
+/** Where one load generator could not keep several workers busy; on small machines it would take what they need. */
+export const enoughClients = Math.max(1, Math.min(4, Math.floor(availableParallelism() / 4)));

@@ -1,0 +1,65 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { availableParallelism } from 'node:os';
+
+/** Ends with its parent, whatever becomes of that one: nothing else would stop it. */
+const spin = `
+  const parent = process.ppid;
+  for (;;) {
+    for (let turn = 0; turn < 3e7; turn += 1);
+    if (process.ppid !== parent) process.exit();
+  }`;
+
+/**
+ * Keeps the cores awake: one process each, of a priority so low (SCHED_IDLE) that it runs only where a core would sleep, and
+ * is off it at once when somebody else wants it. A virtual core that sleeps takes up to 100 µs to wake, once for each hop of
+ * a call, and whether it sleeps depends on whatever else runs: figures of few callers would show that and nothing else.
+ */
+export class AwakeCores implements AsyncDisposable {
+  #spinning: readonly { readonly child: ChildProcess; readonly ended: Promise<unknown> }[] = [];
+
+  /** False: taskset or chrt of util-linux is missing or refused, and cores sleep as they like. */
+  keepAwake(): boolean {
+    if (!hasCoreTools()) return false;
+    this.#spinning = allCores().map((core) => {
+      const args = ['--cpu-list', String(core), 'chrt', '--idle', '0', process.execPath, '-e', spin];
+      const child = spawn('taskset', args, { stdio: 'ignore' });
+      return { child, ended: once(child, 'exit') };
+    });
+    return true;
+  }
+
+  /** Resolves when nothing of it runs. */
+  async letSleep(): Promise<void> {
+    const spinning = this.#spinning;
+    this.#spinning = [];
+    for (const { child } of spinning) child.kill('SIGKILL');
+    await Promise.all(spinning.map(({ ended }) => ended));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.letSleep();
+  }
+}
+
+/** Lets a process, with all its threads, run on these cores alone; a process that is gone is left alone. */
+export function pin(pid: number, cores: readonly number[]): void {
+  try {
+    execFileSync('taskset', ['--all-tasks', '--pid', '--cpu-list', cores.join(','), String(pid)], { stdio: 'ignore' });
+  } catch {
+    // Its end is noticed by whoever waits for it; where taskset cannot be used, `keepAwake` has said so.
+  }
+}
+
+export function allCores(): number[] {
+  return Array.from({ length: availableParallelism() }, (_, core) => core);
+}
+
+function hasCoreTools(): boolean {
+  try {
+    execFileSync('taskset', ['--cpu-list', '0', 'chrt', '--idle', '0', 'true'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,163 @@
+import { formatNumber, formatUs } from './format.js';
+import { cpuOf, findRow, floorOf, type RowChoice } from './ratio.js';
+import type { CallRow, MemoryRow } from './row.js';
+
+/** What the runtime must reach. */
+export interface Criterion extends Bounds {
+  readonly figure: string;
+  /** Text: why there is nothing to judge. */
+  find(found: Found): Finding | string;
+}
+
+export interface Bounds {
+  readonly sense: 'atMost' | 'atLeast';
+  /** Null: there is only an aim. */
+  readonly bar: number | null;
+  /** Null: there is only a bar. */
+  readonly aim: number | null;
+  /** Of bar, aim and value; empty: they are multiples. */
+  readonly unit: string;
+}
+
+/** What there is to look at. */
+export interface Found {
+  readonly calls: readonly CallRow[];
+  readonly memory: readonly MemoryRow[];
+  /** Null: no figures of peers were given. */
+  readonly peers: readonly CallRow[] | null;
+}
+
+export interface Finding {
+  /** What is held against bar and aim. */
+  readonly value: number;
+  readonly measured: string;
+  readonly against: string;
+}
+
+/** Of one row: what is compared, and how it is shown. */
+interface Figure<R> {
+  readonly better: 'less' | 'more';
+  of(row: R): number;
+  show(row: R): string;
+}
+
+const product = 'holdfast';
+const notMeasured = 'not measured';
+const noPeers = 'peers: give --peers FILE';
+const oneMiB = 1_048_576;
+/** Seconds for 100 000 calls, of one. */
+const usPerCall = 10;
+const resolving = { scenario: 'resolve', callers: 1 };
+const instances = { scenario: 'instances', callers: 64 };
+const growing = { scenario: 'growth', callers: 256 };
+const crowd = { scenario: 'memory', callers: 64 };
+
+const rate: Figure<CallRow> = {
+  better: 'more',
+  of: (row) => row.callsPerSecond.median,
+  show: (row) => `${formatNumber(row.callsPerSecond.median)} /s`,
+};
+const p50: Figure<CallRow> = {
+  better: 'less',
+  of: (row) => row.p50Us.median,
+  show: (row) => formatUs(row.p50Us.median),
+};
+const cpu: Figure<CallRow> = { better: 'less', of: cpuOf, show: (row) => formatUs(cpuOf(row) * usPerCall) };
+
+export const criteria: readonly Criterion[] = [
+  criterion('warm call p50, 1 caller', atMost(0.85, 0.6), besidePeer({ scenario: 'warm', callers: 1 }, p50)),
+  criterion('warm call p50, 1 caller', atMost(1.8, 1.2), besideFloor({ scenario: 'warm', callers: 1 }, p50)),
+  criterion('warm calls/s, 64 callers', atLeast(1.5, 2.5), besidePeer({ scenario: 'warm', callers: 64 }, rate)),
+  criterion('warm calls/s, 256 callers', atLeast(1.5, 2.5), besidePeer({ scenario: 'warm', callers: 256 }, rate)),
+  criterion('CPU per call, 64 callers', atMost(3, 2), besideFloor({ scenario: 'warm', callers: 64 }, cpu)),
+  criterion(
+    'calls/s of 1 MiB both ways',
+    atLeast(null, 0.7),
+    besideFloor({ scenario: 'payloads', payloadBytes: oneMiB }, rate),
+  ),
+  criterion('cold names/s, packed, 8 callers', atLeast(1, 2), besidePeer({ scenario: 'cold-names' }, rate, 'workerd')),
+  criterion('first call, own container, p50', atMost(5, 2, ' ms'), ({ calls }) => {
+    const row = findRow(calls, { scenario: 'first-call', target: product });
+    return row === undefined
+      ? notMeasured
+      : { value: p50.of(row) / 1_000, measured: p50.show(row), against: 'the warm pool' };
+  }),
+  criterion('memory, idle packed instance', atMost(4, 1, ' kB'), ({ memory }) => {
+    const row = memory.find((each) => each.scenario === 'memory');
+    if (row === undefined) return notMeasured;
+    const measured = `${formatNumber(row.bytesEach)} B`;
+    return { value: row.bytesEach / 1_000, measured, against: `${formatNumber(row.count)} of them` };
+  }),
+  // The aim is "the same"; figures that differ by less than this are.
+  criterion('resolve p50, 1 000 → 1 000 000', atMost(1.2, 1.05), grown(resolving, ['pins-1000', 'pins-1000000'], p50)),
+  criterion('CPU per call, 64 → 128 instances', atMost(1.1, null), grown(instances, ['shared-64', 'shared-128'], cpu)),
+  criterion('CPU per call, 1 → 2 workers', atMost(1.1, null), grown(growing, ['workers-1', 'workers-2'], cpu)),
+  criterion('CPU per call, 2 → 4 workers', atMost(1.1, null), grown(growing, ['workers-2', 'workers-4'], cpu)),
+  criterion('CPU per call, 128 → 256 callers', atMost(1.1, null), ({ calls }) => {
+    const few = findRow(calls, { ...growing, target: 'workers-1', callers: 128 });
+    const many = findRow(calls, { ...growing, target: 'workers-1' });
+    return few === undefined || many === undefined ? notMeasured : compared(many, few, { figure: cpu });
+  }),
+  criterion('CPU per call, 0 → 100 000 idle', atMost(1.1, null), grown(crowd, [product, 'crowded'], cpu)),
+];
+
+function criterion(figure: string, bounds: Bounds, find: Criterion['find']): Criterion {
+  return { figure, ...bounds, find };
+}
+
+function atMost(bar: number | null, aim: number | null, unit = ''): Bounds {
+  return { sense: 'atMost', bar, aim, unit };
+}
+
+function atLeast(bar: number | null, aim: number | null, unit = ''): Bounds {
+  return { sense: 'atLeast', bar, aim, unit };
+}
+
+function besideFloor(choice: RowChoice, figure: Figure<CallRow>): Criterion['find'] {
+  return ({ calls }) => {
+    const row = findRow(calls, { ...choice, target: product });
+    const floor = row === undefined ? undefined : floorOf(row, calls);
+    return row === undefined || floor === undefined ? notMeasured : compared(row, floor, { figure, name: 'floor' });
+  };
+}
+
+/**
+ * Of one run: where the product was measured beside the peers, those rows count. @param only the peer that counts; absent:
+ * the best one
+ */
+function besidePeer(choice: RowChoice, figure: Figure<CallRow>, only?: string): Criterion['find'] {
+  return ({ calls, peers }) => {
+    const own = { ...choice, target: product };
+    const row = findRow(peers ?? [], own) ?? findRow(calls, own);
+    if (row === undefined) return notMeasured;
+    if (peers === null) return noPeers;
+    const rivals = peers.filter(
+      (peer) =>
+        peer.scenario === row.scenario &&
+        peer.callers === row.callers &&
+        (only === undefined ? ![product, peer.floor].includes(peer.target) : peer.target === only),
+    );
+    const sign = figure.better === 'less' ? 1 : -1;
+    const [best] = rivals.sort((a, b) => sign * (figure.of(a) - figure.of(b)));
+    return best === undefined ? `no figure of ${only ?? 'peers'}` : compared(row, best, { figure, name: best.target });
+  };
+}
+
+/** Two targets under the same load, the second of which has more of something. */
+function grown(load: RowChoice, [few, many]: readonly [string, string], figure: Figure<CallRow>): Criterion['find'] {
+  return ({ calls }) => {
+    const from = findRow(calls, { ...load, target: few });
+    const to = findRow(calls, { ...load, target: many });
+    return from === undefined || to === undefined ? notMeasured : compared(to, from, { figure });
+  };
+}
+
+/** @param name of the other one, where the criterion does not say it */
+function compared<R extends CallRow>(
+  row: R,
+  other: R,
+  { figure, name }: { readonly figure: Figure<R>; readonly name?: string },
+): Finding {
+  const against = [...(name === undefined ? [] : [name]), figure.show(other)].join(', ');
+  return { value: figure.of(row) / figure.of(other), measured: figure.show(row), against };
+}

@@ -1,0 +1,48 @@
+import type { Lineup } from '../lineup/lineup.js';
+import { type CallRow, callRows, type Row } from '../report/row.js';
+import type { Bench } from './scenario.js';
+
+export interface Load {
+  readonly callers: number;
+  readonly payloadBytes: number;
+  readonly thinkMs: number;
+}
+
+export const smallBytes = 100;
+
+/** Every contender, with its answers checked. @param share of the usual number of calls */
+export async function warmUp(
+  lineup: Lineup,
+  { settings, say }: Bench,
+  options: { share?: number; bytes?: number } = {},
+) {
+  const { share = 1, bytes = smallBytes } = options;
+  for (const contender of lineup.contenders) {
+    say(`warming up ${contender.title}`);
+    await contender.warmUp({ calls: Math.ceil(settings.warmupCalls * share), payloadBytes: bytes });
+  }
+}
+
+/** Each load with all contenders in turn. */
+export async function measureLoads(
+  lineup: Lineup,
+  { settings, say }: Bench,
+  { scenario, loads }: { readonly scenario: string; readonly loads: readonly Load[] },
+): Promise<CallRow[]> {
+  const rows: CallRow[] = [];
+  for (const load of loads) {
+    say(`${load.callers} callers`);
+    const plan = { ...load, seconds: settings.seconds };
+    const found = await lineup.inTurn(settings.repetitions, (contender) => contender.load(plan));
+    rows.push(...callRows({ scenario, ...load }, found));
+  }
+  return rows;
+}
+
+export function loadsOf(callers: readonly number[], thinkMs = 0): Load[] {
+  return callers.map((each) => ({ callers: each, payloadBytes: smallBytes, thinkMs }));
+}
+
+export function callsOf(rows: readonly Row[]): CallRow[] {
+  return rows.filter((row) => row.kind === 'calls');
+}

@@ -1,0 +1,18 @@
+import { coldNames } from './cold-names.js';
+import { firstCall } from './first-call.js';
+import { generator } from './generator.js';
+import { growth } from './growth.js';
+import { idleCores } from './idle-cores.js';
+import { instances } from './instances.js';
+import { memory } from './memory.js';
+import { outOfStep } from './out-of-step.js';
+import { payloads } from './payloads.js';
+import { resolve } from './resolve.js';
+import type { Scenario } from './scenario.js';
+import { warmCalls } from './warm-calls.js';
+
+/** In the order in which they run. */
+export const scenarios: readonly Scenario[] = [
+  ...[warmCalls, idleCores, outOfStep, payloads, generator, instances, growth],
+  ...[coldNames, firstCall, memory, resolve],
+];
