@@ -26,7 +26,7 @@ const changes = [
   'send',
   'sendEnd',
 ] as const;
-const streams = ['read', 'output', 'upload', 'watch', 'connect'] as const;
+const streams = ['read', 'download', 'output', 'upload', 'watch', 'connect'] as const;
 
 export type SandboxMethod =
   | (typeof commands)[number]
@@ -120,3 +120,21 @@ export interface FileView {
 }
 
 export const defaultMaxOutputBytes = 16_777_216;
+
+/** First value of `upload`. */
+export interface UploadStart {
+  /** For `uploadPiece` and `uploadEnd`. */
+  readonly id: number;
+  /** Absolute. */
+  readonly path: string;
+  /** For a stream of bytes in place of pieces: the file is written when its end has been answered. Null: no such way. */
+  readonly ticket: string | null;
+}
+
+/** First value of `download`. */
+export interface DownloadStart {
+  /** The file's beginning. */
+  readonly bytes: Uint8Array;
+  /** For a stream of the rest. Null: that was all of it. */
+  readonly ticket: string | null;
+}

@@ -1,6 +1,7 @@
 import type { Clock, Random } from '../common/clock.js';
 import { callContextOrNull } from '../common/context.js';
 import { HoldfastError, isHoldfastError } from '../common/errors.js';
+import type { ByteStream } from '../common/ports/byte-stream.js';
 import type { Transport } from '../common/ports/channel.js';
 import { TimerWheel } from '../common/timer-wheel.js';
 import { LookupRequest, Deployment as WireDeployment } from '../wire/gen/holdfast/v1/router.js';
@@ -18,8 +19,10 @@ interface StreamLimits {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Over gRPC there is more than a container has: deploys go up in pieces, logs come down in lines. */
+/** Over gRPC there is more than a container has: deploys go up in pieces, logs come down in lines, files as they are. */
 export interface ClientTransport extends Transport {
+  /** The bytes at a worker that a call has answered a ticket for. @param address of the worker that answered */
+  openBytes?(address: string, ticket: string): ByteStream;
   upload?(method: string, requests: Iterable<Uint8Array>, limits: StreamLimits): Promise<Uint8Array>;
   download?(
     method: string,
@@ -69,6 +72,7 @@ export class ClientCore implements TargetHost {
   readonly wheel: TimerWheel;
   readonly keepAlive = new KeepAlive();
   readonly transport: ClientTransport;
+  readonly openBytes: TargetHost['openBytes'];
   readonly deployments: Deployments;
   readonly #router: RouterSession;
   readonly #clientId: string;
@@ -83,6 +87,7 @@ export class ClientCore implements TargetHost {
   constructor(parts: ClientParts) {
     const { transport, endpoint, clock, random, tracing } = parts;
     this.transport = keptAlive(transport, this.keepAlive);
+    this.openBytes = this.transport.openBytes ?? null;
     this.endpoint = endpoint;
     this.clock = clock;
     this.random = random;
@@ -238,12 +243,14 @@ export class ClientCore implements TargetHost {
 
 /** Sockets do not keep the process alive, and streams of calls are held by their calls: the rest is held here. */
 function keptAlive(transport: ClientTransport, keepAlive: KeepAlive): ClientTransport {
-  const { upload, download } = transport;
+  const { openBytes, upload, download } = transport;
   return {
     openRouter: () => transport.openRouter(),
     openWorker: (address) => transport.openWorker(address),
     unary: (method, request, options) => keepAlive.during(transport.unary(method, request, options)),
     close: () => transport.close(),
+    // Held by the call that answered the ticket.
+    ...(openBytes === undefined ? {} : { openBytes: openBytes.bind(transport) }),
     ...(upload === undefined ? {} : { upload: (...args) => keepAlive.during(upload.apply(transport, args)) }),
     ...(download === undefined
       ? {}

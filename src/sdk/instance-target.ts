@@ -1,5 +1,6 @@
 import type { Clock, Random } from '../common/clock.js';
 import { HoldfastError, isHoldfastError } from '../common/errors.js';
+import type { ByteStream } from '../common/ports/byte-stream.js';
 import type { TimerWheel } from '../common/timer-wheel.js';
 import { deadlineExceeded, neverSettled, tooManyWaiting } from './call-errors.js';
 import type { KeepAlive } from './keep-alive.js';
@@ -15,6 +16,8 @@ export interface TargetHost {
   readonly keepAlive: KeepAlive;
   /** The session with the worker at that address; opened where there is none. */
   session(address: string): WorkerSession;
+  /** See `ClientTransport`; null: there is no such way. */
+  readonly openBytes: ((address: string, ticket: string) => ByteStream) | null;
   /** Where the instance is now. @throws what the router answers */
   resolve(placement: Placement, options: ResolveOptions): Promise<Placement>;
 }

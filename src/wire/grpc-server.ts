@@ -9,12 +9,14 @@ import {
 } from '@grpc/grpc-js';
 import type { Clock } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
+import type { ByteStream } from '../common/ports/byte-stream.js';
 import type { Channel } from '../common/ports/channel.js';
 import { RouterService } from './gen/holdfast/v1/router.js';
 import { WorkerService } from './gen/holdfast/v1/worker.js';
+import { GrpcByteStream, ticketKey } from './grpc-bytes.js';
 import { GrpcChannel } from './grpc-channel.js';
 import { toGrpcError } from './grpc-errors.js';
-import { type ChannelFormat, type ChannelMessage, encodedFormat, linkBatchFormat } from './grpc-messages.js';
+import { type ChannelMessage, encodedFormat, linkBatchFormat, pieceFormat } from './grpc-messages.js';
 import { serverOptions } from './grpc-options.js';
 import type { TlsTexts } from './grpc-transport.js';
 
@@ -34,8 +36,11 @@ export interface ChannelAcceptor<Principal> {
   readonly accept: (channel: Channel, principal: Principal) => void;
 }
 
-/** For `server.addService(workerService, { calls: … })`: messages of `Calls` are batches of a link. */
-export const workerService: ServiceDefinition = { calls: { ...WorkerService.calls, ...formatOf(linkBatchFormat) } };
+/** For `server.addService(workerService, { calls: …, bytes: … })`: messages of `Calls` are batches of a link. */
+export const workerService: ServiceDefinition = {
+  calls: { ...WorkerService.calls, ...formatOf(linkBatchFormat) },
+  bytes: { ...WorkerService.bytes, ...formatOf(pieceFormat) },
+};
 
 /** The router's service, where messages of `Control` are encoded `ControlBatch`es and `ControlReplyBatch`es. */
 export const routerService: ServiceDefinition = {
@@ -55,6 +60,28 @@ export function channelHandler<Principal>({ authorize, accept }: ChannelAcceptor
     }
   };
   return (stream: ServerDuplexStream<ChannelMessage, ChannelMessage>) => void begin(stream);
+}
+
+/** Handler of streams of bytes: each is over when `serve` is. What that throws is what the client gets. */
+function bytesHandler({
+  authorize,
+  serve,
+}: {
+  readonly authorize: (peer: GrpcPeer) => void | Promise<void>;
+  readonly serve: (ticket: string, stream: ByteStream) => Promise<void>;
+}): UntypedHandleCall {
+  const begin = async (stream: ServerDuplexStream<Uint8Array, Buffer>): Promise<void> => {
+    try {
+      const peer = peerOf(stream);
+      await authorize(peer);
+      const [ticket] = stream.metadata.get(ticketKey);
+      await serve(String(ticket), new GrpcByteStream({ side: 'server', stream }, peer.address));
+      stream.end();
+    } catch (error) {
+      stream.emit('error', toGrpcError(error));
+    }
+  };
+  return (stream: ServerDuplexStream<Uint8Array, Buffer>) => void begin(stream);
 }
 
 export function peerOf(call: { readonly metadata: Metadata; getPeer(): string }): GrpcPeer {
@@ -95,7 +122,8 @@ export interface WorkerServer {
 const closeGraceMs = 1_000;
 
 /**
- * Serves `Worker.Calls` alone. Without `authorize` anyone may open a link: what may be called then is for capabilities.
+ * Serves `Worker`. Without `authorize` anyone may open a link: what may be called then is for capabilities, and what bytes may
+ * be had for tickets.
  * @param address `host:port`; port 0: a free one
  * @throws Unavailable, InvalidArgument
  */
@@ -104,14 +132,19 @@ export async function serveWorker(
   options: {
     /** Opens the channel before it returns. */
     readonly accept: (channel: Channel) => void;
+    /** Resolves when nothing more is to be read or written. */
+    readonly serveBytes: (ticket: string, stream: ByteStream) => Promise<void>;
     readonly clock: Clock;
     readonly authorize?: (peer: GrpcPeer) => void | Promise<void>;
     readonly tls?: TlsTexts | undefined;
   },
 ): Promise<WorkerServer> {
-  const { accept, clock, authorize = () => undefined, tls } = options;
+  const { accept, serveBytes, clock, authorize = () => undefined, tls } = options;
   const server = createGrpcServer();
-  server.addService(workerService, { calls: channelHandler({ authorize, accept }) });
+  server.addService(workerService, {
+    calls: channelHandler({ authorize, accept }),
+    bytes: bytesHandler({ authorize, serve: serveBytes }),
+  });
   const port = await listenGrpc(server, address, tls);
   return {
     address: `${address.slice(0, address.lastIndexOf(':'))}:${port}`,
@@ -130,7 +163,13 @@ export async function stopGrpcServer(server: Server, clock: Clock, graceMs: numb
   });
 }
 
-function formatOf({ serialize, deserialize }: ChannelFormat) {
+function formatOf<Out, In>({
+  serialize,
+  deserialize,
+}: {
+  readonly serialize: (message: Out) => Buffer;
+  readonly deserialize: (bytes: Buffer) => In;
+}) {
   return {
     requestSerialize: serialize,
     requestDeserialize: deserialize,

@@ -1,12 +1,14 @@
 import type { CallOptions, ChannelCredentials, Client, ClientWritableStream, ServiceError } from '@grpc/grpc-js';
 import { HoldfastError } from '../common/errors.js';
+import type { ByteStream } from '../common/ports/byte-stream.js';
 import type { Channel, Transport } from '../common/ports/channel.js';
 import { RouterService } from './gen/holdfast/v1/router.js';
 import { WorkerService } from './gen/holdfast/v1/worker.js';
+import { GrpcByteStream, ticketKey } from './grpc-bytes.js';
 import { GrpcChannel } from './grpc-channel.js';
 import { fromGrpcError } from './grpc-errors.js';
 import { grpcJs } from './grpc-js.js';
-import { type ChannelFormat, encodedFormat, linkBatchFormat } from './grpc-messages.js';
+import { type ChannelFormat, encodedFormat, linkBatchFormat, pieceFormat } from './grpc-messages.js';
 import { clientOptions } from './grpc-options.js';
 import { type DialedRouter, GrpcRouters } from './grpc-routers.js';
 import { unreferenced } from './grpc-unreferenced.js';
@@ -36,8 +38,9 @@ export interface RpcLimits {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What the router offers beside what `Transport` needs; messages encoded. */
+/** What routers and workers offer beside what `Transport` needs; messages encoded. */
 export interface GrpcTransport extends Transport {
+  openBytes(address: string, ticket: string): ByteStream;
   /** One answer to many messages (Deploy). @throws what the router answered, Unavailable, DeadlineExceeded, Cancelled */
   upload(
     method: string,
@@ -97,16 +100,19 @@ class RouterTransport implements GrpcTransport {
   }
 
   openWorker(address: string): Channel {
-    this.#check();
-    const connection = this.#workerConnection(checkedAddress(address));
-    connection.users += 1;
-    const stream = this.#stream(connection.client, WorkerService.calls.path, linkBatchFormat);
-    return new GrpcChannel({ side: 'client', stream }, address, () => {
-      connection.users -= 1;
-      if (connection.users > 0) return;
-      if (this.#workers.get(address) === connection) this.#workers.delete(address);
-      connection.client.close();
-    });
+    const { client, release } = this.#useWorker(address);
+    const stream = this.#stream(client, WorkerService.calls.path, linkBatchFormat);
+    return new GrpcChannel({ side: 'client', stream }, address, release);
+  }
+
+  openBytes(address: string, ticket: string): ByteStream {
+    const { client, release } = this.#useWorker(address);
+    const { serialize, deserialize } = pieceFormat;
+    const metadata = this.#metadata.clone();
+    metadata.set(ticketKey, ticket);
+    const stream = client.makeBidiStreamRequest(WorkerService.bytes.path, serialize, deserialize, metadata, {});
+    stream.on('status', release);
+    return new GrpcByteStream({ side: 'client', stream }, address);
   }
 
   unary(method: string, request: Uint8Array, limits: RpcLimits): Promise<Uint8Array> {
@@ -171,6 +177,20 @@ class RouterTransport implements GrpcTransport {
 
   #stream(client: Client, path: string, { serialize, deserialize }: ChannelFormat) {
     return client.makeBidiStreamRequest(path, serialize, deserialize, this.#metadata, {});
+  }
+
+  /** Its connection is closed when nobody uses it any more. */
+  #useWorker(address: string): { readonly client: Client; readonly release: () => void } {
+    this.#check();
+    const connection = this.#workerConnection(checkedAddress(address));
+    connection.users += 1;
+    const release = (): void => {
+      connection.users -= 1;
+      if (connection.users > 0) return;
+      if (this.#workers.get(address) === connection) this.#workers.delete(address);
+      connection.client.close();
+    };
+    return { client: connection.client, release };
   }
 
   #workerConnection(address: string): Connection {

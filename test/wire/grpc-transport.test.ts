@@ -130,6 +130,7 @@ describe('the transport', () => {
 
   it('reaches a worker that is served alone', async () => {
     const server = await serveWorker('127.0.0.1:0', {
+      serveBytes: async () => undefined,
       clock: systemClock,
       accept: (channel) =>
         channel.open({ onMessage: (m) => void channel.send(m), onDrain: () => undefined, onClosed: () => undefined }),

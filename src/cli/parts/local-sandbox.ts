@@ -52,7 +52,7 @@ export async function startLocalSandbox(limits: {
     throw e;
   }
   const budget = new OutputBudget(sessionOutputBytes);
-  const parts = { clock: systemClock, wheel, budget, resumed: null };
+  const parts = { clock: systemClock, wheel, budget, tickets: null, resumed: null };
   return {
     instanceClass: sessionClass(container, parts, () => ({ timeoutMs, memoryMb, env: {} })),
     died: container.exited,

@@ -8,6 +8,7 @@ import type { TimerWheel } from '../../common/timer-wheel.js';
 import { createChannelPair } from '../../wire/channel-pair.js';
 import type { LoadBody } from '../../wire/frames.js';
 import { runContainer } from '../container/run-container.js';
+import type { ByteTickets } from './byte-tickets.js';
 import { OutputBudget } from './output-budget.js';
 import type { SandboxContainer } from './sandbox-container.js';
 import { defaultDiskGb, SandboxFactory, type SandboxPlatform } from './sandbox-factory.js';
@@ -19,6 +20,7 @@ export interface SandboxesOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly wheel: TimerWheel;
+  readonly tickets: ByteTickets;
 }
 
 /** A session that sleeps here. */
@@ -44,6 +46,7 @@ export const sessionOutputBytes = 134_217_728;
 export class Sandboxes implements ContainerStarter {
   readonly #clock: Clock;
   readonly #wheel: TimerWheel;
+  readonly #tickets: ByteTickets;
   readonly #factory: SandboxFactory;
   readonly #budget = new OutputBudget(outputBytes);
   readonly #running = new Map<string, SandboxContainer>();
@@ -55,9 +58,10 @@ export class Sandboxes implements ContainerStarter {
   readonly #reaping = new Set<Promise<void>>();
   #isClosed = false;
 
-  constructor({ platform, clock, random, wheel }: SandboxesOptions) {
+  constructor({ platform, clock, random, wheel, tickets }: SandboxesOptions) {
     this.#clock = clock;
     this.#wheel = wheel;
+    this.#tickets = tickets;
     this.#factory = new SandboxFactory(platform, random);
   }
 
@@ -132,7 +136,7 @@ export class Sandboxes implements ContainerStarter {
   /** The session's end of the frames, in this process; see runtime/container. */
   #serve(container: SandboxContainer, channel: Channel, resumed: SessionMemory | null): void {
     const budget = new OutputBudget(sessionOutputBytes, this.#budget);
-    const parts = { clock: this.#clock, wheel: this.#wheel, budget, resumed };
+    const parts = { clock: this.#clock, wheel: this.#wheel, tickets: this.#tickets, budget, resumed };
     let facts = { timeoutMs: 0, memoryMb: 0, env: {} };
     const session = sessionClass(container, parts, () => facts);
     runContainer({

@@ -2,6 +2,7 @@ import type { InstanceClass } from '../../common/activation.js';
 import type { Clock } from '../../common/clock.js';
 import { currentCallContext } from '../../common/context.js';
 import type { TimerWheel } from '../../common/timer-wheel.js';
+import type { ByteTickets } from './byte-tickets.js';
 import type { OutputBudget } from './output-budget.js';
 import type { SandboxContainer } from './sandbox-container.js';
 import { sandboxEnv } from './sandbox-factory.js';
@@ -23,6 +24,7 @@ export function sessionClass(
     readonly clock: Clock;
     readonly wheel: TimerWheel;
     readonly budget: OutputBudget;
+    readonly tickets: ByteTickets | null;
     /** Of before it slept; null: it is new. */
     readonly resumed: SessionMemory | null;
   },

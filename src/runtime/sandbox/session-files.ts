@@ -1,9 +1,12 @@
 import { currentCallContext } from '../../common/context.js';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
+import type { ByteStream } from '../../common/ports/byte-stream.js';
 import type { Guest, GuestChange, GuestWriteOptions, GuestWriter } from '../../common/ports/guest.js';
-import type { FileView } from '../../common/sandbox-methods.js';
+import type { DownloadStart, FileView, UploadStart } from '../../common/sandbox-methods.js';
+import type { ByteTickets } from './byte-tickets.js';
 import { checkedBytes, fieldsOf } from './call-checks.js';
 import type { SessionEnvironment } from './session-environment.js';
+import type { SessionParts } from './session-parts.js';
 
 interface OpenUpload {
   readonly writer: GuestWriter;
@@ -15,12 +18,14 @@ const maxListBytes = 67_108_864;
 /** The files of one session; all of it happens inside its sandbox. */
 export class SessionFiles {
   readonly #guest: Guest;
+  readonly #tickets: ByteTickets | null;
   readonly #environment: SessionEnvironment;
   readonly #uploads = new Map<number, OpenUpload>();
   #lastUpload = 0;
 
-  constructor(guest: Guest, environment: SessionEnvironment) {
+  constructor({ guest, tickets }: Pick<SessionParts, 'guest' | 'tickets'>, environment: SessionEnvironment) {
     this.#guest = guest;
+    this.#tickets = tickets;
     this.#environment = environment;
   }
 
@@ -56,6 +61,31 @@ export class SessionFiles {
     yield* orAborted(this.#guest.read(this.#absolute(path)), currentCallContext().signal);
   }
 
+  /** Open as long as it is read. */
+  async *download(path: unknown): AsyncGenerator<DownloadStart, void, undefined> {
+    const { signal } = currentCallContext();
+    const pieces = this.#guest.read(this.#absolute(path));
+    try {
+      const first = await pieces.next();
+      const second = await pieces.next();
+      const bytes = first.done ? new Uint8Array(0) : first.value;
+      if (this.#tickets === null || second.done) {
+        yield { bytes, ticket: null };
+        return;
+      }
+      const rest = this.#tickets.issue(async (stream) => {
+        for (let step: IteratorResult<Uint8Array, void> = second; !step.done; step = await pieces.next()) {
+          await stream.write(step.value);
+        }
+      });
+      yield { bytes, ticket: rest.ticket };
+      await aborted(signal);
+      rest.withdraw();
+    } finally {
+      await pieces.return?.();
+    }
+  }
+
   async write(path: unknown, bytes: unknown, options: unknown): Promise<string> {
     const absolute = this.#absolute(path);
     await this.#guest.writeFile(absolute, checkedBytes(bytes), writeOptions(options));
@@ -63,7 +93,7 @@ export class SessionFiles {
   }
 
   /** Open as long as it is read. */
-  async *upload(path: unknown, options: unknown): AsyncGenerator<unknown, void, undefined> {
+  async *upload(path: unknown, options: unknown): AsyncGenerator<UploadStart, void, undefined> {
     const { signal } = currentCallContext();
     const absolute = this.#absolute(path);
     const writer = await this.#guest.write(absolute, writeOptions(options));
@@ -72,10 +102,12 @@ export class SessionFiles {
       this.#uploads.set(id, { writer, end: resolve });
       signal.addEventListener('abort', () => resolve(), { once: true });
     });
+    const whole = this.#tickets?.issue((stream) => writeStreamed(stream, writer, signal));
     try {
-      yield { id, path: absolute };
+      yield { id, path: absolute, ticket: whole?.ticket ?? null };
       if (!signal.aborted) await over;
     } finally {
+      whole?.withdraw();
       this.#uploads.delete(id);
       writer.abort();
     }
@@ -128,6 +160,20 @@ export class SessionFiles {
 function writeOptions(options: unknown): GuestWriteOptions {
   const { append, makeParents } = fieldsOf(options);
   return { append: append === true, makeParents: makeParents === true };
+}
+
+/** Resolves when all of it is in the file. @throws Cancelled where the upload is given up first */
+async function writeStreamed(stream: ByteStream, writer: GuestWriter, signal: AbortSignal): Promise<void> {
+  for await (const bytes of stream.read()) {
+    if (signal.aborted) throw new HoldfastError('Cancelled', 'the upload was given up', { outcome: 'ran' });
+    await writer.write(bytes);
+  }
+  await writer.end();
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
 /** A file stands where a directory would have to be: below it nothing exists. */

@@ -34,7 +34,7 @@ export class SessionHost implements Record<SandboxMethod, (...args: never[]) => 
     this.#options = checkSessionOptions(parts.label, (options ?? {}) as object);
     this.#environment = new SessionEnvironment(parts.guest);
     this.#commands = new Commands(parts, this.#environment);
-    this.#files = new SessionFiles(parts.guest, this.#environment);
+    this.#files = new SessionFiles(parts, this.#environment);
     this.#connections = new SessionConnections(parts.guest);
   }
 
@@ -134,6 +134,10 @@ export class SessionHost implements Record<SandboxMethod, (...args: never[]) => 
 
   read(path: unknown): AsyncGenerator<Uint8Array, void, undefined> {
     return this.#files.read(path);
+  }
+
+  download(path: unknown): AsyncGenerator<unknown, void, undefined> {
+    return this.#files.download(path);
   }
 
   write(...args: Args): Promise<string> {

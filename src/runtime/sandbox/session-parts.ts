@@ -2,6 +2,7 @@ import type { Clock } from '../../common/clock.js';
 import type { Guest } from '../../common/ports/guest.js';
 import type { NetworkPolicy } from '../../common/session-options.js';
 import type { TimerWheel } from '../../common/timer-wheel.js';
+import type { ByteTickets } from './byte-tickets.js';
 import type { OutputBudget } from './output-budget.js';
 
 /** What a session remembers beside its files while it sleeps. */
@@ -15,6 +16,8 @@ export interface SessionParts {
   /** `app/sandbox/id`, for messages; known when it is loaded. */
   readonly label: string;
   readonly guest: Guest;
+  /** Null: its clients are in this process, bytes come and go by calls. */
+  readonly tickets: ByteTickets | null;
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly budget: OutputBudget;

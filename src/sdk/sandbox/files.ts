@@ -3,12 +3,15 @@ import { dirname, resolve } from 'node:path';
 import { HoldfastError } from '../../common/errors.js';
 import { pathProblem } from '../../common/session-options.js';
 import { bytesOf } from './bytes.js';
+import { download } from './download.js';
 import { pieceBytes } from './piece-window.js';
 import type { SessionCalls } from './session-calls.js';
 import { Upload, type UploadOptions } from './upload.js';
 
 /** A file of up to this size is written in one call. */
 const wholeFileBytes = pieceBytes;
+/** Of a local file, at once. */
+const readBytes = 131_072;
 
 export interface TransferOptions {
   readonly makeParents?: boolean;
@@ -26,7 +29,7 @@ export function checkedPath(path: unknown): string {
 /** All of a file. */
 export async function readAll(calls: SessionCalls, path: string): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
-  for await (const piece of calls.stream<Uint8Array>('read', [checkedPath(path)])) pieces.push(piece);
+  for await (const piece of download(calls, checkedPath(path))) pieces.push(piece);
   return pieces.length === 1 ? bufferOf(pieces[0] as Uint8Array) : Buffer.concat(pieces);
 }
 
@@ -54,10 +57,10 @@ export async function uploadFile(
   try {
     const upload = await Upload.open(calls, checkedPath(remotePath), { makeParents: options.makeParents ?? false });
     return await finished(upload, async () => {
+      const buffer = Buffer.allocUnsafeSlow(readBytes);
       let sent = 0;
       for (;;) {
-        // A piece is on its way while the next one is read: each has a buffer of its own.
-        const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(pieceBytes), 0, pieceBytes, null);
+        const { bytesRead } = await file.read(buffer, 0, readBytes, null);
         if (bytesRead === 0) return;
         await upload.write(buffer.subarray(0, bytesRead));
         sent += bytesRead;
@@ -76,7 +79,7 @@ export async function downloadFile(
   options: TransferOptions = {},
 ): Promise<string> {
   const target = resolve(localPath);
-  const pieces = calls.stream<Uint8Array>('read', [checkedPath(remotePath)])[Symbol.asyncIterator]();
+  const pieces = download(calls, checkedPath(remotePath));
   try {
     // Before anything is made here: the file may not be there.
     let step = await pieces.next();
@@ -94,12 +97,12 @@ export async function downloadFile(
     }
     return target;
   } finally {
-    await pieces.return?.();
+    await pieces.return();
   }
 }
 
 export function readStream(calls: SessionCalls, path: string): ReadableStream<Uint8Array> {
-  const pieces = calls.stream<Uint8Array>('read', [checkedPath(path)])[Symbol.asyncIterator]();
+  const pieces = download(calls, checkedPath(path));
   return new ReadableStream<Uint8Array>(
     {
       pull: async (controller) => {
@@ -108,7 +111,7 @@ export function readStream(calls: SessionCalls, path: string): ReadableStream<Ui
         else controller.enqueue(step.value);
       },
       cancel: async () => {
-        await pieces.return?.();
+        await pieces.return();
       },
     },
     { highWaterMark: 0 },

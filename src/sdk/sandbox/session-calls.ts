@@ -1,3 +1,4 @@
+import type { ByteStream } from '../../common/ports/byte-stream.js';
 import type { SandboxMethod } from '../../common/sandbox-methods.js';
 import { sandboxMethods } from '../../common/sandbox-methods.js';
 import type { InstanceTarget } from '../instance-target.js';
@@ -16,6 +17,8 @@ export interface SessionCalls {
   call<R>(method: SandboxMethod, args: readonly unknown[], options?: AskOptions): Promise<R>;
   /** Starts when it is first read; leaving the loop ends it there too. */
   stream<Y>(method: SandboxMethod, args: readonly unknown[], options?: AskOptions): AsyncIterable<Y>;
+  /** The bytes that a call has answered a ticket for; absent where bytes come and go by calls. */
+  readonly bytes?: (ticket: string) => ByteStream;
 }
 
 const noRetries = { maxRetries: 0, initialDelayMs: 0, backoffCoefficient: 1, maxDelayMs: 0 };
@@ -35,8 +38,10 @@ export function remoteCalls(target: InstanceTarget): SessionCalls {
     plan: sandboxPlans.get(method) as MethodPlan,
     options: signal === undefined ? null : { signal },
   });
+  const { openBytes } = target.host;
   return {
     label: target.label,
+    ...(openBytes === null ? {} : { bytes: (ticket: string) => openBytes(target.placement.address, ticket) }),
     call: <R>(method: SandboxMethod, args: readonly unknown[], options: AskOptions = {}) =>
       startCall(calleeOf(method, options), args) as Promise<R>,
     stream: <Y>(method: SandboxMethod, args: readonly unknown[], options: AskOptions = {}) =>

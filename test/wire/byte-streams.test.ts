@@ -1,0 +1,159 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { systemClock, systemRandom } from '../../src/adapters/system/clock.js';
+import { HoldfastError } from '../../src/common/errors.js';
+import type { ByteStream } from '../../src/common/ports/byte-stream.js';
+import { ByteTickets } from '../../src/runtime/sandbox/byte-tickets.js';
+import { serveWorker, type WorkerServer } from '../../src/wire/grpc-server.js';
+import { createGrpcTransport, type GrpcTransport } from '../../src/wire/grpc-transport.js';
+
+let mayRun: boolean;
+let tickets: ByteTickets;
+let server: WorkerServer;
+let transport: GrpcTransport;
+
+beforeEach(async () => {
+  mayRun = true;
+  tickets = new ByteTickets({ random: systemRandom, mayRun: () => mayRun });
+  server = await serveWorker('127.0.0.1:0', {
+    accept: (channel) => channel.close(),
+    serveBytes: (ticket, stream) => tickets.serve(ticket, stream),
+    clock: systemClock,
+  });
+  transport = createGrpcTransport({ endpoint: server.address });
+});
+
+afterEach(async () => {
+  await transport.close();
+  await server.close();
+});
+
+const open = (serve: (stream: ByteStream) => Promise<void>): ByteStream =>
+  transport.openBytes(server.address, tickets.issue(serve).ticket);
+
+async function read(stream: ByteStream): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of stream.read()) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
+
+async function codeOf(work: Promise<unknown>): Promise<unknown> {
+  return await work.then(
+    () => null,
+    (error: HoldfastError) => error.code,
+  );
+}
+
+describe('a stream of bytes', () => {
+  test('carries them both ways, in order, whatever their size, until each side has ended', async () => {
+    const sent = Buffer.from(Array.from({ length: 1_000_003 }, (_, i) => i % 251));
+    const echo = open(async (stream) => {
+      const got = await read(stream);
+      await stream.write(got.subarray(0, 5));
+      await stream.write(got.subarray(5));
+    });
+    await echo.write(sent.subarray(0, 1));
+    await echo.write(new Uint8Array(0));
+    await echo.write(sent.subarray(1));
+    echo.end();
+    expect((await read(echo)).equals(sent)).toBe(true);
+  });
+
+  test('takes the bytes at once: their buffer may be used again', async () => {
+    let got: Buffer | null = null;
+    const stream = open(async (up) => {
+      got = await read(up);
+    });
+    const buffer = Buffer.alloc(200_000, 1);
+    const writing = stream.write(buffer);
+    buffer.fill(2);
+    await writing;
+    stream.end();
+    await read(stream);
+    expect(got).toEqual(Buffer.alloc(200_000, 1));
+  });
+
+  test('waits for a side that does not read', async () => {
+    let goOn = (): void => undefined;
+    const told = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    let total = 0;
+    const stream = open(async (up) => {
+      await told;
+      for await (const piece of up.read()) total += piece.length;
+    });
+    let written = 0;
+    const writing = (async () => {
+      for (; written < 256; written += 1) await stream.write(Buffer.alloc(1_000_000));
+      stream.end();
+    })();
+    // A round trip on the same connection: by then all that is taken without being read has been.
+    await codeOf(read(transport.openBytes(server.address, 'of nobody')));
+    expect(written).toBeLessThan(64);
+    goOn();
+    await writing;
+    await read(stream);
+    expect(total).toBe(256_000_000);
+  });
+
+  test('ends with what its server throws, also while more is being written', async () => {
+    const stream = open(async (up) => {
+      for await (const _first of up.read()) throw new HoldfastError('FileNotFound', 'it is gone');
+    });
+    const writing = (async () => {
+      for (;;) await stream.write(Buffer.alloc(1_000_000));
+    })();
+    await expect(writing).rejects.toMatchObject({ code: 'FileNotFound', message: 'it is gone' });
+    await expect(read(stream)).rejects.toMatchObject({ code: 'FileNotFound' });
+  });
+
+  test('tells its server that the client left', async () => {
+    let left = (_code: unknown): void => undefined;
+    const seen = new Promise((resolve) => {
+      left = resolve;
+    });
+    const stream = open(async (down) => {
+      const writing = (async () => {
+        for (;;) await down.write(Buffer.alloc(100_000));
+      })();
+      left(await codeOf(writing));
+    });
+    for await (const _piece of stream.read()) break;
+    expect(await seen).toBe('Cancelled');
+  });
+
+  test('breaks with its worker', async () => {
+    const stream = open((up) => read(up).then(() => undefined));
+    await stream.write(Buffer.alloc(10));
+    const closing = server.close();
+    expect(await codeOf(read(stream))).toBe('Unavailable');
+    await closing;
+  });
+});
+
+describe('a ticket', () => {
+  test('is good once, and not after it was withdrawn', async () => {
+    const { ticket } = tickets.issue((stream) => stream.write(Buffer.from('x')));
+    const again = () => read(transport.openBytes(server.address, ticket));
+    expect((await again()).toString()).toBe('x');
+    expect(await codeOf(again())).toBe('PermissionDenied');
+    const withdrawn = tickets.issue(async () => undefined);
+    withdrawn.withdraw();
+    expect(await codeOf(read(transport.openBytes(server.address, withdrawn.ticket)))).toBe('PermissionDenied');
+    expect(await codeOf(read(transport.openBytes(server.address, '')))).toBe('PermissionDenied');
+  });
+
+  test('gives nothing at a boot that is over (S7)', async () => {
+    const stream = open(async (down) => {
+      await down.write(Buffer.from('before'));
+      mayRun = false;
+      await down.write(Buffer.from('stale'));
+    });
+    const got: string[] = [];
+    const reading = (async () => {
+      for await (const piece of stream.read()) got.push(Buffer.from(piece).toString());
+    })();
+    expect(await codeOf(reading)).toBe('Unavailable');
+    expect(got).not.toContain('stale');
+  });
+});
