@@ -15,14 +15,30 @@ export function describeObjectStore(name: string, make: () => Promise<ObjectStor
     });
     afterAll(() => made?.[Symbol.asyncDispose]());
 
-    test('what was stored is read back, byte for byte', async () => {
+    test('what was stored is read back, byte for byte, and by its last version', async () => {
       const { store } = made;
-      for (const size of [0, 1, 100_000]) {
+      for (const size of [0, 1, 100_000, 40_000_000]) {
         const [key, bytes] = [`bundles/${randomUUID()}`, randomBytes(size)];
         await store.put(key, bytes);
         expect(Buffer.compare((await store.get(key)) ?? Buffer.alloc(1), bytes)).toBe(0);
         expect(await store.has(key)).toBe(true);
+        await store.put(key, bytes.subarray(1));
+        expect((await store.get(key))?.length).toBe(Math.max(0, size - 1));
       }
+    });
+
+    test('parts of an object are read, up to its end and no further', async () => {
+      const { store } = made;
+      const bytes = randomBytes(10_000);
+      await store.put('parts/object', bytes);
+      const part = async (offset: number, length: number) =>
+        Buffer.from((await store.getRange('parts/object', offset, length)) ?? 'none');
+      expect(await part(0, 100)).toEqual(bytes.subarray(0, 100));
+      expect(await part(9_000, 5_000)).toEqual(bytes.subarray(9_000));
+      expect(await part(20_000, 10)).toEqual(Buffer.alloc(0));
+      expect(await part(5, 0)).toEqual(Buffer.alloc(0));
+      expect(await store.getRange('parts/none', 0, 10)).toBeNull();
+      expect(await store.getRange('parts', 0, 10)).toBeNull();
     });
 
     test('a key that was never stored has nothing, and is deleted in vain', async () => {
@@ -58,6 +74,17 @@ export function describeObjectStore(name: string, make: () => Promise<ObjectStor
       isDone = true;
       await reads;
       expect(isWhole(await store.get('raced'))).toBe(true);
+    });
+
+    test('a folder is listed whole, at any depth, and nothing beside it', async () => {
+      const { store } = made;
+      const keys = Array.from({ length: 40 }, (_, i) => `listed/${i % 7}/${i}`);
+      await Promise.all([...keys, 'listed-not/1', 'listedtoo'].map((key) => store.put(key, randomBytes(1))));
+      await store.delete('listed/3/3');
+      const found: string[] = [];
+      for await (const page of store.list('listed')) found.push(...page);
+      expect(found.sort()).toEqual(keys.filter((key) => key !== 'listed/3/3').sort());
+      for await (const page of store.list('listed/nowhere')) expect(page).toEqual([]);
     });
 
     test('a key that is no plain path is refused by every operation', async () => {

@@ -3,11 +3,13 @@ import { type InstanceKey, instanceKey } from '../../src/common/ids.js';
 import type { Pin, PinChange } from '../../src/common/pin.js';
 import type { Store } from '../../src/common/ports/store.js';
 import { appTests, keyTests } from './store/apps-and-keys.js';
+import { holdTests } from './store/holds.js';
 import { leaseTests } from './store/leases.js';
 import { listTests } from './store/lists.js';
 import { identity } from './store/pin-changes.js';
 import { pinTests } from './store/pins.js';
 import { secretTests } from './store/secrets.js';
+import { volumeTests } from './store/volumes.js';
 
 export interface StoreUnderTest extends AsyncDisposable {
   readonly store: Store;
@@ -33,6 +35,8 @@ export function describeStore(name: string, make: () => Promise<StoreUnderTest>)
     describe('apps', () => appTests(context));
     describe('keys and tokens', () => keyTests(context));
     describe('secrets', () => secretTests(context));
+    describe('volumes', () => volumeTests(context));
+    describe('holds and sweeps', () => holdTests(context));
     describe('the store', () => storeTests(context));
   });
 }

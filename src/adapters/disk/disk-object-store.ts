@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { constants, mkdirSync } from 'node:fs';
-import { mkdir, open, readFile, rename, rm, stat, unlink } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import type { ObjectStore } from '../../common/ports/object-store.js';
+import { checkedKey } from '../object-key.js';
 
 /** Beside the objects, because a rename is atomic within a file system only; no key starts with a dot. */
 const unfinished = '.unfinished';
@@ -28,6 +29,8 @@ export function createDiskObjectStore({ folder }: { readonly folder: string }): 
   return {
     put: (key, bytes) => within(`storing ${key}`, () => putFile(folder, checkedKey(key), bytes)),
     get: (key) => within(`reading ${key}`, () => readFile(join(folder, checkedKey(key))).catch(nullWhereAbsent)),
+    getRange: (key, offset, length) =>
+      within(`reading ${key}`, () => readRange(join(folder, checkedKey(key)), offset, length)),
     has: (key) =>
       within(`looking for ${key}`, async () => {
         const found = await stat(join(folder, checkedKey(key))).catch(nullWhereAbsent);
@@ -36,7 +39,22 @@ export function createDiskObjectStore({ folder }: { readonly folder: string }): 
     delete: async (key) => {
       await within(`deleting ${key}`, () => unlink(join(folder, checkedKey(key))).catch(nullWhereAbsent));
     },
+    list: (below) => listFiles(folder, checkedKey(below), within),
+    presigner: null,
   };
+}
+
+/** A page for each folder. */
+async function* listFiles(
+  folder: string,
+  key: string,
+  within: <T>(what: string, action: () => Promise<T>) => Promise<T>,
+): AsyncGenerator<string[], void, undefined> {
+  const read = () => readdir(join(folder, key), { withFileTypes: true }).catch(nullWhereAbsent);
+  const entries = (await within(`listing ${key}`, read)) ?? [];
+  const files = entries.filter((entry) => entry.isFile()).map(({ name }) => `${key}/${name}`);
+  if (files.length > 0) yield files;
+  for (const entry of entries) if (entry.isDirectory()) yield* listFiles(folder, `${key}/${entry.name}`, within);
 }
 
 async function putFile(folder: string, key: string, bytes: Uint8Array): Promise<void> {
@@ -59,6 +77,25 @@ async function putFile(folder: string, key: string, bytes: Uint8Array): Promise<
   }
 }
 
+async function readRange(path: string, offset: number, length: number): Promise<Uint8Array | null> {
+  const file = await open(path, constants.O_RDONLY).catch(nullWhereAbsent);
+  if (file === null) return null;
+  try {
+    const buffer = Buffer.allocUnsafe(length);
+    let read = 0;
+    while (read < length) {
+      const { bytesRead } = await file.read(buffer, read, length - read, offset + read);
+      if (bytesRead === 0) break;
+      read += bytesRead;
+    }
+    return buffer.subarray(0, read);
+  } catch (error) {
+    return nullWhereAbsent(error as NodeJS.ErrnoException);
+  } finally {
+    await file.close();
+  }
+}
+
 async function writeAndSync(path: string, bytes: Uint8Array): Promise<void> {
   const file = await open(path, 'wx', 0o600);
   try {
@@ -67,17 +104,6 @@ async function writeAndSync(path: string, bytes: Uint8Array): Promise<void> {
   } finally {
     await file.close();
   }
-}
-
-// A key is a path: only what cannot leave the folder, or meet an unfinished file, is one.
-function checkedKey(key: string): string {
-  const segments = key.split('/');
-  if (key.length <= 1_024 && segments.every((segment) => /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}$/.test(segment)))
-    return key;
-  throw new HoldfastError(
-    'InvalidArgument',
-    `${JSON.stringify(key)} is not the key of an object: expected names of A-Z, a-z, 0-9, \`.\`, \`_\`, \`-\`, none of which starts with a dot, with a single \`/\` between them`,
-  );
 }
 
 function nullWhereAbsent(error: NodeJS.ErrnoException): null {

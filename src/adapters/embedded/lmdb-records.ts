@@ -5,6 +5,8 @@ import type { Transactions } from './lmdb-database.js';
 import { createLmdbLeases } from './lmdb-leases.js';
 import { createLmdbPins } from './lmdb-pins.js';
 import { createLmdbSecrets } from './lmdb-secrets.js';
+import { createLmdbVolumeHolds } from './lmdb-volume-holds.js';
+import { createLmdbVolumes } from './lmdb-volumes.js';
 
 /** The store whose records are in that database. */
 export function storeIn(database: Transactions): Omit<Store, 'close'> {
@@ -14,6 +16,8 @@ export function storeIn(database: Transactions): Omit<Store, 'close'> {
     apps: createLmdbApps(database),
     keys: createLmdbAccountKeys(database),
     secrets: createLmdbSecrets(database),
+    volumes: createLmdbVolumes(database),
+    holds: createLmdbVolumeHolds(database),
     ping: () => database.read('ping', () => undefined),
   };
 }

@@ -14,7 +14,23 @@ export const redisKeys = {
   signingKeys: (account: string) => `hf:keys:${escaped(account)}`,
   tokens: (account: string) => `hf:keys:${escaped(account)}:tokens`,
   secrets: (account: string) => `hf:sec:${escaped(account)}`,
+  /** All keys of an account's volumes share a slot. */
+  volumes: (account: string) => volumeKey(account),
+  volumeLeases: (account: string) => volumeKey(account, 'leases'),
+  volumeHeads: (account: string) => volumeKey(account, 'heads'),
+  commits: (account: string, volumeId: string) => volumeKey(account, `commits:${escaped(volumeId)}`),
+  history: (account: string, volumeId: string) => volumeKey(account, `history:${escaped(volumeId)}`),
+  holds: (account: string) => volumeKey(account, 'holds'),
+  heldRoots: (account: string) => volumeKey(account, 'held'),
+  reserved: (account: string, holdId: string) => volumeKey(account, `reserved:${escaped(holdId)}`),
+  sweep: (account: string) => volumeKey(account, 'sweep'),
+  condemned: (account: string) => volumeKey(account, 'condemned'),
+  sinceSweep: (account: string) => volumeKey(account, 'since-sweep'),
 };
+
+function volumeKey(account: string, part?: string): string {
+  return `hf:vol:{${escaped(account)}}${part === undefined ? '' : `:${part}`}`;
+}
 
 function escaped(name: string): string {
   return encodeURIComponent(name);

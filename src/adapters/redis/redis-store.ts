@@ -7,6 +7,8 @@ import { RedisConnection } from './connection.js';
 import { createLeases } from './leases.js';
 import { createPins } from './pins.js';
 import { createSecrets } from './secrets.js';
+import { createVolumeHolds } from './volume-holds.js';
+import { createVolumes } from './volumes.js';
 
 /**
  * A store in Redis: one server, a Cluster, or behind Sentinels, as the url says.
@@ -26,6 +28,8 @@ export async function createRedisStore(options: {
     apps: createApps(redis),
     keys: createAccountKeys(redis),
     secrets: createSecrets(redis),
+    volumes: createVolumes(redis),
+    holds: createVolumeHolds(redis),
     ping: async () => {
       await redis.run('ping', (client) => client.ping());
     },

@@ -11,6 +11,22 @@ const files = {
   appGet: 'app-get.lua',
   signingKeys: 'signing-keys.lua',
   secretPut: 'secret-put.lua',
+  volumeCreate: 'volume-create.lua',
+  volumeFind: 'volume-find.lua',
+  volumeDelete: 'volume-delete.lua',
+  volumeExtend: 'volume-extend.lua',
+  volumeLapsed: 'volume-lapsed.lua',
+  volumePublish: 'volume-publish.lua',
+  volumeForget: 'volume-forget.lua',
+  holdTake: 'hold-take.lua',
+  holdAlso: 'hold-also.lua',
+  holdRenew: 'hold-renew.lua',
+  holdRelease: 'hold-release.lua',
+  holdReserve: 'hold-reserve.lua',
+  sweepBegin: 'sweep-begin.lua',
+  sweepRenew: 'sweep-renew.lua',
+  sweepCondemn: 'sweep-condemn.lua',
+  sweepEnd: 'sweep-end.lua',
 } as const;
 
 export type ScriptName = keyof typeof files;

@@ -3,6 +3,7 @@ import type { LeaseRecord, LeaseState } from '../lease.js';
 import type { DeploymentRecord } from '../manifest.js';
 import type { Pin, PinChange, PinChangeResult } from '../pin.js';
 import type { WrappedKey } from './kms.js';
+import type { VolumeHolds, VolumeStore } from './volume-store.js';
 
 /**
  * What must outlive every process. Each operation has a deadline of its own and then rejects with `Unavailable`, outcome
@@ -14,6 +15,8 @@ export interface Store {
   readonly apps: AppStore;
   readonly keys: KeyStore;
   readonly secrets: SecretStore;
+  readonly volumes: VolumeStore;
+  readonly holds: VolumeHolds;
   /** Resolves when the store answers. @throws Unavailable */
   ping(): Promise<void>;
   close(): Promise<void>;

@@ -17,6 +17,8 @@ interface Range {
   readonly limit?: number;
   readonly inclusiveEnd?: boolean;
   readonly exclusiveStart?: boolean;
+  /** From `start` down to `end`. */
+  readonly reverse?: boolean;
 }
 
 const undoneWithinMs = 120_000;
@@ -84,13 +86,15 @@ export class MemoryTable {
     else this.#entries.set(name, entry);
   }
 
-  #range({ start, end, limit = Infinity, inclusiveEnd = false, exclusiveStart = false }: Range): Entry[] {
+  #range(range: Range): Entry[] {
+    const { start, end, limit = Infinity, inclusiveEnd = false, exclusiveStart = false, reverse = false } = range;
+    const order = reverse ? (a: LmdbKey, b: LmdbKey) => compare(b, a) : compare;
     const within = [...this.#entries.values()].filter(({ key }) => {
-      const fromStart = start === undefined ? 1 : compare(key, start);
-      const fromEnd = end === undefined ? -1 : compare(key, end);
+      const fromStart = start === undefined ? 1 : order(key, start);
+      const fromEnd = end === undefined ? -1 : order(key, end);
       return (exclusiveStart ? fromStart > 0 : fromStart >= 0) && (inclusiveEnd ? fromEnd <= 0 : fromEnd < 0);
     });
-    return within.sort((a, b) => compare(a.key, b.key)).slice(0, limit);
+    return within.sort((a, b) => order(a.key, b.key)).slice(0, limit);
   }
 }
 

@@ -17,12 +17,19 @@ export class ObjectServer {
   }
 
   connect(process: SimProcess): ObjectStore {
+    const objects = this.#objects;
     const run = <T>(action: () => T): Promise<T> => this.#run(process, action);
     return {
       put: (key, bytes) => run(() => void this.#objects.set(key, new Uint8Array(bytes))),
       get: (key) => run(() => this.#objects.get(key) ?? null),
       has: (key) => run(() => this.#objects.has(key)),
       delete: (key) => run(() => void this.#objects.delete(key)),
+      getRange: (key, offset, length) => run(() => this.#objects.get(key)?.subarray(offset, offset + length) ?? null),
+      list: async function* (folder) {
+        const keys = await run(() => [...objects.keys()].filter((key) => key.startsWith(`${folder}/`)));
+        if (keys.length > 0) yield keys;
+      },
+      presigner: null,
     };
   }
 

@@ -2,6 +2,7 @@ import { storeAway, storeError, storeTimeout } from '../../../src/adapters/redis
 import type { Timer } from '../../../src/common/clock.js';
 import { HoldfastError } from '../../../src/common/errors.js';
 import type { AppStore, KeyStore, LeaseStore, PinStore, SecretStore, Store } from '../../../src/common/ports/store.js';
+import type { VolumeHolds, VolumeStore } from '../../../src/common/ports/volume-store.js';
 import type { SimProcess } from '../engine/sim-process.js';
 import type { StoreServer } from './store-server.js';
 
@@ -22,6 +23,8 @@ export class StoreConnection implements Store {
   readonly apps: AppStore;
   readonly keys: KeyStore;
   readonly secrets: SecretStore;
+  readonly volumes: VolumeStore;
+  readonly holds: VolumeHolds;
   readonly #server: StoreServer;
   readonly #process: SimProcess;
   readonly #opTimeoutMs: number;
@@ -33,12 +36,14 @@ export class StoreConnection implements Store {
     this.#opTimeoutMs = opTimeoutMs;
     this.#server = server;
     this.#process = process;
-    const { pins, leases, apps, keys, secrets } = server.store;
+    const { pins, leases, apps, keys, secrets, volumes, holds } = server.store;
     this.pins = this.#remote('pins', pins);
     this.leases = this.#remote('leases', leases);
     this.apps = this.#remote('apps', apps);
     this.keys = this.#remote('keys', keys);
     this.secrets = this.#remote('secrets', secrets);
+    this.volumes = this.#remote('volumes', volumes);
+    this.holds = this.#remote('holds', holds);
   }
 
   async ping(): Promise<void> {
