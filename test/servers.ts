@@ -50,6 +50,28 @@ export function startNats(options: { readonly arguments?: readonly string[] } = 
   });
 }
 
+/** An S3 server that keeps its objects in memory, with a bucket. It takes any credentials. */
+export async function startS3(bucket = 'holdfast-test'): Promise<TestServer & { readonly bucket: string }> {
+  const server = await startServer({
+    command: process.execPath,
+    package: 'fauxqs',
+    scheme: 'http',
+    ready: /listening/,
+    // Its own command listens beyond loopback.
+    arguments: (port) => [
+      '--input-type=module',
+      '--eval',
+      `import { buildApp } from '${import.meta.resolve('fauxqs')}';
+      await buildApp({ logger: false }).listen({ port: ${port}, host: '127.0.0.1' });
+      console.log('listening');`,
+    ],
+  });
+  const { ok, status } = await fetch(`${server.url}/${bucket}`, { method: 'PUT' });
+  if (ok) return Object.assign(server, { bucket });
+  await server[Symbol.asyncDispose]();
+  throw new Error(`the S3 server answered ${status} to the making of a bucket`);
+}
+
 /** A Sentinel that decides alone, and soon, that the master of this name is gone. */
 export function startSentinel(masterName: string, masterPort: number): Promise<TestServer> {
   return startServer({

@@ -77,11 +77,11 @@ describe('a server', () => {
 
   it('takes its urls from options first and then from the environment', () => {
     const { nats: _nats, redis: _redis, ...bare } = options;
-    const env = { HOLDFAST_NATS_URL: 'nats://n', HOLDFAST_REDIS_URL: 'redis://r', HOLDFAST_OBJECTS: '/objects' };
+    const env = { HOLDFAST_NATS_URL: 'nats://n', HOLDFAST_REDIS_URL: 'redis://r', HOLDFAST_OBJECT_STORE: '/objects' };
     expect(checkServer(bare, env)).toMatchObject({
       natsUrl: 'nats://n',
       redisUrl: 'redis://r',
-      objectsFolder: '/objects',
+      objectStore: '/objects',
     });
     expect(checkServer(options, env)).toMatchObject({ natsUrl: options.nats, redisUrl: options.redis });
     expect(messageOf(() => checkServer(bare, {}))).toContain('HOLDFAST_NATS_URL');

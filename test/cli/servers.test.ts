@@ -15,7 +15,11 @@ let env: NodeJS.ProcessEnv;
 
 beforeAll(async () => {
   [nats, redis] = await Promise.all([startNats(), startRedis()]);
-  env = { HOLDFAST_NATS_URL: nats.url, HOLDFAST_REDIS_URL: redis.url, HOLDFAST_OBJECTS: join(home.folder, 'objects') };
+  env = {
+    HOLDFAST_NATS_URL: nats.url,
+    HOLDFAST_REDIS_URL: redis.url,
+    HOLDFAST_OBJECT_STORE: join(home.folder, 'objects'),
+  };
 });
 
 afterAll(async () => {

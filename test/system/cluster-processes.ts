@@ -43,7 +43,7 @@ export async function startClusterProcesses(
     ...options.env,
     HOLDFAST_NATS_URL: nats.url,
     HOLDFAST_REDIS_URL: redis.url,
-    HOLDFAST_OBJECTS: join(folder, 'objects'),
+    HOLDFAST_OBJECT_STORE: join(folder, 'objects'),
     XDG_STATE_HOME: folder,
     XDG_DATA_HOME: folder,
   };

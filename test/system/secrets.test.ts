@@ -57,7 +57,7 @@ it('a secret reaches the containers that name it, and is in no record, message, 
   const env = {
     HOLDFAST_NATS_URL: nats.url,
     HOLDFAST_REDIS_URL: redis.url,
-    HOLDFAST_OBJECTS: join(home.folder, 'objects'),
+    HOLDFAST_OBJECT_STORE: join(home.folder, 'objects'),
     ...collector.env,
   };
   const keyFile = join(home.folder, 'master-keys');

@@ -7,6 +7,7 @@ import { checkAddress, isLoopback } from './server-options.js';
 interface DevOptions extends JsonOption {
   readonly listen?: string;
   readonly data?: string;
+  readonly objectStore?: string;
   readonly app?: string;
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -23,14 +24,15 @@ export function registerDev(program: Command, context: CommandContext): void {
     .argument('[module]', 'file that declares your app, e.g. app.ts')
     .option('--listen <host:port>', 'default: 127.0.0.1:7070, or the next free port')
     .option('--data <dir>', 'where instances are remembered; default: one folder per module')
+    .option('--object-store <place>', 'folder, or s3://bucket/prefix?endpoint=URL; default: in --data')
     .option('--env <key=value>', 'a variable for your code; repeatable', keyValue)
     .option('--app <name>', 'which app, where the module declares several')
     .addHelpText('after', notes);
   withJson(command).action(async (module: string | undefined, options: DevOptions) => {
-    const { listen = null, data: folder = null, app = null, env = {}, json = false } = options;
+    const { listen = null, data: folder = null, app = null, env = {}, json = false, objectStore } = options;
     if (listen !== null) checkListen(listen);
     const { runDev } = await import('../dev/dev-session.js');
-    await runDev({ module: module ?? null, app, listen, folder, env, json }, context);
+    await runDev({ module: module ?? null, app, listen, folder, objectStore, env, json }, context);
   });
 }
 

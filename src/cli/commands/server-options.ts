@@ -13,7 +13,7 @@ export interface ServerOptions {
   readonly redis?: string;
   readonly account: string;
   readonly http?: string;
-  readonly objects?: string;
+  readonly objectStore?: string;
   readonly advertise?: string;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
@@ -28,7 +28,8 @@ export interface ServerSettings {
   readonly account: string;
   readonly natsUrl: string;
   readonly redisUrl: string;
-  readonly objectsFolder: string;
+  /** A folder or a url. */
+  readonly objectStore: string;
   readonly leaseTtlMs: number;
   readonly advertise?: string;
   readonly http?: string;
@@ -47,7 +48,7 @@ export function withServer(command: Command, listen: { readonly default: string 
     .option('--account <name>', 'whose instances', 'default')
     .option('--advertise <host:port>', 'what clients are told; default: --listen')
     .option('--http <host:port>', 'serve /healthz, /readyz and /metrics')
-    .option('--objects <dir>', 'folder shared by routers and workers (env: HOLDFAST_OBJECTS)')
+    .option('--object-store <place>', 'shared folder, or s3://bucket/prefix?endpoint=URL (env: HOLDFAST_OBJECT_STORE)')
     .option('--tls-cert <file>', 'PEM certificate of this process')
     .option('--tls-key <file>', 'PEM key of the certificate')
     .option('--tls-ca <file>', 'PEM authority; clients must show a certificate of it')
@@ -83,7 +84,7 @@ export function checkServer(options: ServerOptions, env: NodeJS.ProcessEnv): Ser
       'Redis',
       '--redis redis://host:port or HOLDFAST_REDIS_URL',
     ),
-    objectsFolder: options.objects || env['HOLDFAST_OBJECTS'] || join(stateFolder(env), 'objects'),
+    objectStore: options.objectStore || env['HOLDFAST_OBJECT_STORE'] || join(stateFolder(env), 'objects'),
     ...(advertise === undefined ? {} : { advertise }),
     ...(http === undefined ? {} : { http }),
     ...(tls === undefined ? {} : { tls }),

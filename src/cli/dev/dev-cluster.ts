@@ -24,11 +24,13 @@ const tokenLabel = 'holdfast dev';
 /** @throws Unavailable, InvalidArgument */
 export async function startDevCluster(options: {
   readonly folder: string;
+  /** A folder or a url; undefined: in the folder. */
+  readonly objectStore: string | undefined;
   readonly listen: string;
   readonly env: Readonly<Record<string, string>>;
   readonly onFenced: (why: string) => void;
 }): Promise<DevCluster> {
-  const services = await openEmbeddedServices(options.folder);
+  const services = await openEmbeddedServices(options.folder, options.objectStore);
   const closing: (() => Promise<void>)[] = [() => services.close()];
   const close = async (): Promise<void> => {
     for (const end of closing.splice(0).reverse()) await end();

@@ -24,6 +24,7 @@ export interface DevSettings {
   readonly app: string | null;
   readonly listen: string | null;
   readonly folder: string | null;
+  readonly objectStore: string | undefined;
   readonly env: Readonly<Record<string, string>>;
   readonly json: boolean;
 }
@@ -40,6 +41,7 @@ export async function runDev(settings: DevSettings, context: CommandContext): Pr
   const cluster = await withProgress('starting a cluster', context, () =>
     startDevCluster({
       folder,
+      objectStore: settings.objectStore,
       listen,
       env: settings.env,
       onFenced: (why) => reporter.notice('worker.fenced', `the worker was fenced (${why}); it starts again`),

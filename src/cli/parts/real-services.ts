@@ -1,4 +1,3 @@
-import { createDiskObjectStore } from '../../adapters/disk/disk-object-store.js';
 import { createNatsBus } from '../../adapters/nats/nats-bus.js';
 import { parseNatsUrl } from '../../adapters/nats/url.js';
 import { createRedisStore } from '../../adapters/redis/redis-store.js';
@@ -6,18 +5,21 @@ import { parseRedisUrl } from '../../adapters/redis/url.js';
 import { systemClock } from '../../adapters/system/clock.js';
 import { leaseTimes } from '../../common/lease.js';
 import { hostOf } from './host-of.js';
+import { openObjectStore } from './object-store.js';
 import type { Services } from './services.js';
 
-/** NATS, Redis, and objects in a folder that all routers and workers share. @throws Unavailable, InvalidArgument */
+/** NATS, Redis, and an object store that all routers and workers share. @throws Unavailable, InvalidArgument */
 export async function openRealServices(options: {
   readonly natsUrl: string;
   readonly redisUrl: string;
-  readonly objectsFolder: string;
+  /** A folder or a url. */
+  readonly objectStore: string;
   readonly leaseTtlMs: number;
   /** What the servers show for this connection. */
   readonly name: string;
 }): Promise<Services & { close(): Promise<void> }> {
-  const { natsUrl, redisUrl, objectsFolder, leaseTtlMs, name } = options;
+  const { natsUrl, redisUrl, objectStore, leaseTtlMs, name } = options;
+  const { objects, hosts } = await openObjectStore(objectStore);
   const opTimeoutMs = leaseTimes(leaseTtlMs).storeTimeoutMs;
   const store = await createRedisStore({ url: redisUrl, opTimeoutMs, clock: systemClock });
   try {
@@ -26,10 +28,11 @@ export async function openRealServices(options: {
       store,
       storeConfig: { kind: 'redis', url: redisUrl },
       bus,
-      objects: createDiskObjectStore({ folder: objectsFolder }),
+      objects,
       hosts: [
         ...[parseNatsUrl(natsUrl).servers ?? []].flat().map(hostOf),
         ...parseRedisUrl(redisUrl).nodes.map(({ host }) => host),
+        ...hosts,
       ],
       close: async () => {
         await bus.close();

@@ -24,7 +24,7 @@ export async function openEmbeddedBackend(plan: ClusterPlan): Promise<ClusterBac
     await reaper.dismiss();
   };
   try {
-    const services = openEmbeddedServices(folder);
+    const services = await openEmbeddedServices(folder);
     const kms = await openEmbeddedKms(folder);
     const own = () => ({ ...services, bus: services.hub.connect() });
     return {

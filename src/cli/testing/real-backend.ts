@@ -105,7 +105,7 @@ class RealBackend implements ClusterBackend {
       args: [
         program,
         command,
-        ...['--nats', this.natsUrl, '--redis', this.redisUrl, '--objects', join(this.#folder, 'objects')],
+        ...['--nats', this.natsUrl, '--redis', this.redisUrl, '--object-store', join(this.#folder, 'objects')],
         ...['--account', testAccount, '--listen', listen],
         ...args,
       ],
