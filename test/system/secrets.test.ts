@@ -154,4 +154,5 @@ it('a secret reaches the containers that name it, and is in no record, message, 
     expect(texts.flatMap(traces), where).toEqual([]);
   }
   await bus.close();
-});
+  // Some thirty processes, one after the other, each with telemetry: on a busy machine a minute is not enough.
+}, 180_000);
