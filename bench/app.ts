@@ -46,6 +46,12 @@ export class Packed extends Echo {}
 @app.cls({ tasksPerContainer: 1_000_000, memoryMb: 8_192 })
 export class Dense extends Echo {}
 
+/** From the pool of warm sandboxes, on a worker that has one. */
+export const shell = app.sandbox({ name: 'shell' });
+
+/** A disk of another size than those of the pool: each is started when it is asked for. */
+export const cold = app.sandbox({ name: 'cold', diskGb: 4 });
+
 /** Holds calls back, so that those beyond its limits can be counted. */
 @app.cls({ concurrentRequests: 3, maxPendingTasks: 5, tasksPerContainer: 1_000 })
 export class Gate {

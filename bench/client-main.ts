@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import { connectBareSandbox } from './floors/bare-sandbox.js';
 import { connectGrpcStream } from './floors/grpc-stream.js';
 import { connectGrpcUnary } from './floors/grpc-unary.js';
 import { connectTcpContainer } from './floors/tcp-container.js';
@@ -9,6 +10,7 @@ import { FirstCalls } from './load/first-calls.js';
 import { readItems } from './load/items.js';
 import type { Destination, JobRequest } from './load/jobs.js';
 import { runResolves } from './load/resolves.js';
+import { runSandboxSteps } from './load/sandbox-steps.js';
 import type { Target } from './load/target.js';
 import { followParent, tellParent } from './processes/parent.js';
 
@@ -34,6 +36,8 @@ async function doJob(job: JobRequest): Promise<unknown> {
       return null;
     case 'resolves':
       return runResolves(able(target?.resolve), job.plan);
+    case 'sandbox':
+      return runSandboxSteps(able(target?.sandbox), job.plan);
     default:
       return job satisfies never;
   }
@@ -49,6 +53,8 @@ async function open(destination: Destination): Promise<Target> {
       return connectGrpcUnary(destination.ports);
     case 'grpc-stream':
       return connectGrpcStream(destination.ports);
+    case 'bare-sandbox':
+      return connectBareSandbox();
     case 'holdfast': {
       // The floors' processes do without the SDK.
       const { connectProduct } = await import('./product/target.js');

@@ -9,6 +9,11 @@ export interface FloorSpec extends ContenderPlan {
   readonly servers: number;
 }
 
+/** Bubblewrap, `nsenter` and the plain disk, by themselves. */
+export interface BareSpec extends ContenderPlan {
+  readonly kind: 'bare';
+}
+
 /** A cluster of processes. Contenders of one lineup that name the same one share it. */
 export interface ClusterShape {
   readonly name: string;
@@ -24,7 +29,7 @@ export interface ProductSpec extends ContenderPlan {
   readonly cluster: ClusterShape;
 }
 
-export type ContenderSpec = FloorSpec | ProductSpec;
+export type ContenderSpec = FloorSpec | BareSpec | ProductSpec;
 
 /** The floor that everything is compared with where nothing else is said. */
 const floor = 'tcp-container';
@@ -43,6 +48,12 @@ export function tcpContainers(servers: number): FloorSpec {
   const name = `${floor}-${servers}`;
   return { ...tcpContainer, name, floor: name, title: `TCP into ${servers} containers`, servers };
 }
+
+/** The floor of sandboxes. */
+export const bareSandbox: BareSpec = {
+  ...{ kind: 'bare', name: 'bare', title: 'bubblewrap, nsenter, plain disk', floor: 'bare' },
+  ...{ payload: 'bytes', inFlight: 1, clients: 1 },
+};
 
 export function clusterOf(workers: number, name = `${workers} workers`): ClusterShape {
   return { name, workers: Array.from({ length: workers }, () => ({})) };

@@ -1,4 +1,4 @@
-import type { Contender } from '../processes/contender.js';
+import { Contender } from '../processes/contender.js';
 import type { Measurement } from '../report/row.js';
 import { BenchCluster } from './cluster.js';
 import type { ClusterShape, ContenderSpec } from './contenders.js';
@@ -48,6 +48,12 @@ export class Lineup implements AsyncDisposable {
   async #open(spec: ContenderSpec, signal: AbortSignal): Promise<Contender> {
     const own = (resource: AsyncDisposable): void => void this.#owned.push(resource);
     if (spec.kind === 'floor') return openFloor(spec, { own, signal });
+    if (spec.kind === 'bare') {
+      const bare = new Contender(spec, () => new Map(), signal);
+      own(bare);
+      await bare.open({ kind: 'bare-sandbox' });
+      return bare;
+    }
     const cluster = this.#clusters.get(spec.cluster.name) ?? (await BenchCluster.start(spec.cluster, signal));
     if (!this.#clusters.has(spec.cluster.name)) {
       this.#clusters.set(spec.cluster.name, cluster);

@@ -4,6 +4,7 @@ import type { FirstCallsPlan } from './first-calls.js';
 import type { ItemsPlan } from './items.js';
 import type { LoadSample } from './latencies.js';
 import type { ResolvesPlan } from './resolves.js';
+import type { SandboxPlan } from './sandbox-steps.js';
 
 export type FloorName = 'tcp-echo' | 'tcp-container' | 'grpc-unary' | 'grpc-stream';
 
@@ -19,6 +20,7 @@ export type Destination =
       readonly instances: number;
       readonly prefix: string;
     }
+  | { readonly kind: 'bare-sandbox' }
   | { readonly kind: 'peer'; readonly module: string; readonly address: string };
 
 /** What a load generator does, one thing at a time, and what it answers. */
@@ -29,6 +31,7 @@ export interface Jobs {
   items: { readonly plan: ItemsPlan; readonly result: LoadSample };
   firstCalls: { readonly plan: FirstCallsPlan; readonly result: LoadSample };
   endFirstCalls: { readonly plan: null; readonly result: null };
+  sandbox: { readonly plan: SandboxPlan; readonly result: LoadSample };
   resolves: { readonly plan: ResolvesPlan; readonly result: LoadSample };
 }
 

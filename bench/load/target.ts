@@ -1,4 +1,5 @@
 import type { Value } from './payload.js';
+import type { SandboxSteps } from './sandbox-steps.js';
 
 /** Something that answers calls with what they carry, as a load generator sees it. What it cannot do is absent. */
 export interface Target {
@@ -12,6 +13,7 @@ export interface Target {
   firstCall?(className: string, name: string): Promise<() => Promise<void>>;
   /** Asks where a named instance is, without calling it. */
   resolve?(className: string, name: string): Promise<void>;
+  readonly sandbox?: SandboxSteps;
   /** Sends more calls than may wait, and checks that exactly the rest is refused. */
   checkLimits?(): Promise<void>;
   close(): Promise<void>;

@@ -19,10 +19,11 @@ export interface ContenderPlan {
 }
 
 /** The load generators' jobs that measure. */
-type Load = 'load' | 'items' | 'firstCalls' | 'resolves';
+type Load = 'load' | 'items' | 'firstCalls' | 'resolves' | 'sandbox';
 /** Besides what the job itself takes. */
 const patienceMs = 60_000;
 const patienceMsPerName = 20;
+const patienceMsPerStep = 1_000;
 const leadInShare = 0.15;
 const smallBytes = 1_024;
 
@@ -130,5 +131,6 @@ export class Contender implements AsyncDisposable {
 function durationMs(plan: Jobs[keyof Jobs]['plan']): number {
   if (plan === null) return 0;
   if ('seconds' in plan) return plan.seconds * 1_000;
-  return 'pauseMs' in plan ? plan.names * (plan.pauseMs + patienceMsPerName) : 0;
+  if ('names' in plan) return plan.names * (plan.pauseMs + patienceMsPerName);
+  return 'times' in plan ? plan.times * (plan.pauseMs + patienceMsPerStep) : 0;
 }

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { Client, Cls } from 'holdfast';
+import { App, Client, Cls, type SandboxSession } from 'holdfast';
 import type { Echo, Gate } from '../app.js';
 import { firstPayload } from '../load/first-calls.js';
 import type { Destination } from '../load/jobs.js';
+import type { SandboxSteps } from '../load/sandbox-steps.js';
 import type { Target } from '../load/target.js';
 import { checkLimits } from './check-limits.js';
 
@@ -37,10 +38,35 @@ export async function connectProduct(destination: ProductDestination): Promise<T
       return async () => void (await cold.close());
     },
     resolve: async (name, id) => void (await (await classNamed(name)).named(id)),
+    sandbox: sandboxesOf(client),
     checkLimits: async () => {
       const gates = await Cls.fromName<typeof Gate>('bench', 'Gate', { client });
       await checkLimits(await gates.named(`gate-${randomUUID()}`));
     },
     close: () => client.close(),
+  };
+}
+
+function sandboxesOf(client: Client): SandboxSteps {
+  const stored = '/tmp/stored';
+  const create = async (name: string): Promise<SandboxSession> => {
+    const app = await App.lookup<typeof import('../app.js')>('bench', { client });
+    const session = await (name === 'cold' ? app.cold : app.shell).create();
+    await session.exec(['/bin/true'], { check: true });
+    return session;
+  };
+  let living: Promise<SandboxSession> | null = null;
+  const one = (): Promise<SandboxSession> => {
+    living ??= create('shell');
+    return living;
+  };
+  return {
+    create: async (name) => {
+      const session = await create(name);
+      return async () => void (await session.close());
+    },
+    exec: async () => void (await (await one()).exec(['/bin/true'])),
+    upload: async (path) => void (await (await one()).uploadFile(path, stored)),
+    download: async (path) => void (await (await one()).downloadFile(stored, path)),
   };
 }

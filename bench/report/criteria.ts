@@ -1,6 +1,6 @@
 import { formatNumber, formatUs } from './format.js';
 import { cpuOf, findRow, floorOf, type RowChoice } from './ratio.js';
-import type { CallRow, MemoryRow } from './row.js';
+import { type CallRow, type MemoryRow, megabytesPerSecond } from './row.js';
 
 /** What the runtime must reach. */
 export interface Criterion extends Bounds {
@@ -99,7 +99,33 @@ export const criteria: readonly Criterion[] = [
     return few === undefined || many === undefined ? notMeasured : compared(many, few, { figure: cpu });
   }),
   criterion('CPU per call, 0 → 100 000 idle', atMost(1.1, null), grown(crowd, [product, 'crowded'], cpu)),
+  criterion('sandbox create → exec, pool, p50', atMost(15, 5, ' ms'), sandboxTime('create')),
+  criterion('sandbox create → exec, cold, p50', atMost(50, 15, ' ms'), sandboxTime('create-cold')),
+  criterion('exec in a live sandbox, p50', atMost(2, 0.7, ' ms'), sandboxTime('exec')),
+  criterion('upload of a file', atLeast(400, 800, ' MB/s'), sandboxRate('upload')),
+  criterion('download of a file', atLeast(400, 800, ' MB/s'), sandboxRate('download')),
 ];
+
+function sandboxTime(step: string): Criterion['find'] {
+  return ({ calls }) => besideBare(calls, step, (row) => [p50.of(row) / 1_000, p50.show(row)]);
+}
+
+function sandboxRate(step: string): Criterion['find'] {
+  return ({ calls }) =>
+    besideBare(calls, step, (row) => [megabytesPerSecond(row), `${formatNumber(megabytesPerSecond(row))} MB/s`]);
+}
+
+function besideBare(
+  calls: readonly CallRow[],
+  step: string,
+  of: (row: CallRow) => readonly [value: number, shown: string],
+): Finding | string {
+  const row = findRow(calls, { scenario: 'sandboxes', target: `${product} ${step}` });
+  const floor = row === undefined ? undefined : floorOf(row, calls);
+  if (row === undefined || floor === undefined) return notMeasured;
+  const [value, measured] = of(row);
+  return { value, measured, against: `bare, ${of(floor)[1]}` };
+}
 
 function criterion(figure: string, bounds: Bounds, find: Criterion['find']): Criterion {
   return { figure, ...bounds, find };

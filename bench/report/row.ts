@@ -105,6 +105,11 @@ export function memoryRow(
   };
 }
 
+/** Of the median time, whatever was done between two files. */
+export function megabytesPerSecond(row: Pick<CallRow, 'payloadBytes' | 'p50Us'>): number {
+  return row.payloadBytes / row.p50Us.median;
+}
+
 function totalOf(memory: MemoryByRole): number {
   return Object.values(memory).reduce((sum, bytes) => sum + bytes, 0);
 }

@@ -8,11 +8,12 @@ import { memory } from './memory.js';
 import { outOfStep } from './out-of-step.js';
 import { payloads } from './payloads.js';
 import { resolve } from './resolve.js';
+import { sandboxes } from './sandboxes.js';
 import type { Scenario } from './scenario.js';
 import { warmCalls } from './warm-calls.js';
 
 /** In the order in which they run. */
 export const scenarios: readonly Scenario[] = [
   ...[warmCalls, idleCores, outOfStep, payloads, generator, instances, growth],
-  ...[coldNames, firstCall, memory, resolve],
+  ...[coldNames, firstCall, memory, resolve, sandboxes],
 ];
