@@ -33,7 +33,10 @@ async function runExample(name: string): Promise<void> {
 async function runNode(...args: string[]): Promise<void> {
   const child = spawn(process.execPath, ['--import', 'tsx', ...args], { stdio: 'inherit' });
   const [code, signal] = await once(child, 'exit');
-  if (code !== 0) throw new Error(`${args[0]} ended with ${code ?? signal}`);
+  if (code === 0) return;
+  // It has said why.
+  console.error(`${args[0]} ended with ${signal ?? `exit code ${code}`}`);
+  process.exitCode = 1;
 }
 
 const [name = ''] = process.argv.slice(2);

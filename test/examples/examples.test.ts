@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { startCluster } from 'holdfast/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { isolatedTest } from '../isolated-test.js';
 
 const examples = join(import.meta.dirname, '../../examples');
 
@@ -32,6 +33,46 @@ user-1 may come back in at most 20 s
   resume: `process 1 put in: bread
 process 2 has now: bread, cheese
 after the close, the handle answers: InstanceGone
+`,
+};
+
+/** The same of those with sandboxes. */
+const isolatedOutputs: Readonly<Record<string, string>> = {
+  'sandbox-demo': `hello from a sandbox
+/workspace/notes/today.txt has: milk, bread
+1
+2
+3
+exit code 4
+closed: true
+`,
+  'code-interpreter': `ada > open('prices.csv', 'w').write('milk,2\\nbread,3\\n')
+done
+ada > print(sum(int(line.split(',')[1]) for line in open('prices.csv')))
+5
+grace > open('prices.csv')
+FileNotFoundError: [Errno 2] No such file or directory: 'prices.csv'
+grace > import socket; socket.create_connection(('192.0.2.1', 80))
+OSError: [Errno 101] Network is unreachable
+ada has the files: prices.csv
+grace has the files: none
+`,
+  'coding-agent': `round 1: wrote slug.py
+round 1: FAIL: test_is_lower_case
+round 2: wrote slug.py
+round 2: FAIL: test_leaves_out_punctuation
+round 3: wrote slug.py
+the tests pass with:
+import re
+
+def slug(title):
+    return '-'.join(re.findall('[a-z0-9]+', title.lower()))
+`,
+  'fan-out': `20 sandboxes counted the words of 10000 lines
+anchor: 7497
+bollard: 7498
+cleat: 7499
+dock: 7500
 `,
 };
 
@@ -63,7 +104,7 @@ function leftFolders(): string[] {
 describe('an example', () => {
   test('is tested here', () => {
     const names = readdirSync(examples).filter((name) => existsSync(join(examples, name, 'main.ts')));
-    expect(names.toSorted()).toEqual(Object.keys(outputs).toSorted());
+    expect(names.toSorted()).toEqual(Object.keys({ ...outputs, ...isolatedOutputs }).toSorted());
   });
 
   test.each(Object.entries(outputs))('%s prints what it should, on a cluster of its own', async (name, expected) => {
@@ -76,6 +117,15 @@ describe('an example', () => {
     expect(leftFolders()).toEqual([]);
   });
 
+  isolatedTest.each(Object.entries(isolatedOutputs))(
+    '%s prints what it should, in real sandboxes',
+    async (name, expected) => {
+      const { stdout, stderr, exitCode } = await run('run.ts', [name]);
+      expect({ stdout, stderr, exitCode }).toEqual({ stdout: expected, stderr: '', exitCode: 0 });
+      expect(leftFolders()).toEqual([]);
+    },
+  );
+
   test('runs against the cluster that the environment names', async () => {
     await using cluster = await startCluster({ mode: 'embedded' });
     const env = { HOLDFAST_ENDPOINT: cluster.endpoint, HOLDFAST_TOKEN: cluster.token };
@@ -86,7 +136,7 @@ describe('an example', () => {
 
   test('that is not there is answered with the names of those that are', async () => {
     const { stderr, exitCode } = await run('run.ts', ['nothing']);
-    expect(stderr).toContain('chat-room|rate-limiter|resume|stateful-demo');
+    expect(stderr).toMatch(/chat-room\|.*\|rate-limiter\|resume\|/);
     expect(exitCode).toBe(64);
   });
 });
