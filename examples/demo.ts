@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { App, isHoldfastError } from 'holdfast';
+import { App, isHoldfastError, type Sandbox } from 'holdfast';
 import { startCluster } from 'holdfast/testing';
 
 const appFile = new URL('./demo/app.ts', import.meta.url);
@@ -12,9 +12,12 @@ const otherProcess = fileURLToPath(new URL('./demo/other-process.ts', import.met
 async function step<T>(does: () => Promise<T>, says: (result: T) => string): Promise<T> {
   const startedAt = performance.now();
   const result = await does();
-  const ms = performance.now() - startedAt;
-  console.log(`  ${says(result).padEnd(66)}${ms.toFixed(ms < 10 ? 1 : 0).padStart(7)} ms`);
+  tell(says(result), performance.now() - startedAt);
   return result;
+}
+
+function tell(what: string, ms: number): void {
+  console.log(`  ${what.padEnd(66)}${ms.toFixed(ms < 10 ? 1 : 0).padStart(7)} ms`);
 }
 
 async function inAnotherProcess(handleJson: string, env: NodeJS.ProcessEnv): Promise<string> {
@@ -31,6 +34,37 @@ async function collect(values: AsyncIterable<string>): Promise<string[]> {
   return all;
 }
 
+/** A session from its beginning to its end; where this host has no sandboxes, that is said in one line. */
+async function showSandbox(shell: Sandbox): Promise<void> {
+  const startedAt = performance.now();
+  const session = await shell.create({ cwd: '/work' }).catch((e) => {
+    if (isHoldfastError(e, 'SandboxUnavailable')) return null;
+    throw e;
+  });
+  if (session === null) {
+    console.log('  skipped: a sandbox needs Linux, root and bubblewrap (`npm run setup` as root)');
+    return;
+  }
+  tell('a sandbox session has its place on the worker', performance.now() - startedAt);
+  await step(
+    () => session.writeText('numbers.txt', '3\n1\n2\n'),
+    (path) => `its walls and disk are made, a file is written: ${path}`,
+  );
+  const command = 'sort numbers.txt > sorted.txt';
+  await step(
+    () => session.exec(command, { shell: true }),
+    ({ exitCode }) => `'${command}' ran in it -> exit code ${exitCode}`,
+  );
+  await step(
+    () => session.readText('sorted.txt'),
+    (text) => `what it wrote is read back: ${text.trim().replaceAll('\n', ', ')}`,
+  );
+  await step(
+    () => session.close(),
+    () => 'the session is closed: its processes and files are gone',
+  );
+}
+
 /** Codes of the calls that were refused. */
 async function refusals(calls: readonly Promise<unknown>[]): Promise<string[]> {
   const outcomes = await Promise.allSettled(calls);
@@ -39,7 +73,7 @@ async function refusals(calls: readonly Promise<unknown>[]): Promise<string[]> {
   );
 }
 
-console.log('Holdfast: classes whose instances live in containers and are found by name.\n');
+console.log('Holdfast: classes whose instances are found by name, and sandboxes.\n');
 const cluster = await step(
   () => startCluster({ mode: 'embedded' }),
   () => 'a router and a worker run in this process, on LMDB',
@@ -92,6 +126,7 @@ try {
     () => refusals([ada.write('too late')]),
     ([code]) => `a call through the old handle -> ${code}`,
   );
+  await showSandbox(app.shell);
 } finally {
   await step(
     () => cluster.close(),

@@ -2,21 +2,29 @@
  * Makes sure that what no npm package ships is installed: the servers that the tests start, nats-server and redis-server,
  * and what sandboxes stand on, bubblewrap and mkfs.ext4. On Debian and Ubuntu as root it installs them; elsewhere it says
  * in one line what is missing. Without them the tests that need them are skipped, so their absence fails here where
- * CI=true, and only warns otherwise.
+ * CI=true, and only warns otherwise. With --sandboxes it looks for what these stand on only, and leaves it to the program
+ * after it, the demo, to say what is missing.
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
+const isForSandboxes = process.argv.includes('--sandboxes');
+
 /** Programs, and the packages of Debian and Ubuntu that have them. */
-const needed = new Map([
-  ['nats-server', 'nats-server'],
-  ['redis-server', 'redis-server'],
+const ofSandboxes = [
   ['bwrap', 'bubblewrap'],
   ['mkfs.ext4', 'e2fsprogs'],
+];
+const ofTests = [
+  ['nats-server', 'nats-server'],
+  ['redis-server', 'redis-server'],
   // Tests put other hosts into network namespaces.
   ['ip', 'iproute2'],
-]);
+  // Examples run it in sandboxes, which show the programs of the host.
+  ['python3', 'python3'],
+];
+const needed = new Map(isForSandboxes ? ofSandboxes : [...ofSandboxes, ...ofTests]);
 const policy = '/usr/sbin/policy-rc.d';
 
 /** Debian puts servers in /usr/sbin, which is not on every user's PATH. */
@@ -72,7 +80,7 @@ function missing() {
 const canInstall = process.getuid?.() === 0 && existsSync('/etc/debian_version') && isInstalled('apt-get');
 if (missing().length > 0 && canInstall) install(missing());
 const lacking = missing();
-if (lacking.length > 0) {
+if (lacking.length > 0 && !isForSandboxes) {
   const how = `apt-get install --no-install-recommends ${lacking.join(' ')}`;
   const effect = process.env.CI === 'true' ? '' : '; tests that need it are skipped';
   console.error(`setup: missing ${lacking.join(' and ')}: as root on Debian or Ubuntu run \`${how}\`${effect}`);

@@ -2,6 +2,9 @@ import { App, enter, exit, method } from 'holdfast';
 
 export const app = new App('demo', { entry: import.meta.url });
 
+// Sessions of it have files and processes of their own, and no network.
+export const shell = app.sandbox({ name: 'shell' });
+
 // One call at a time; two more may wait, and the next is refused.
 @app.cls({ maxPendingTasks: 2 })
 export class Notebook {
