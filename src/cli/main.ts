@@ -54,8 +54,10 @@ function usageError(e: CommanderError, program: Command): HoldfastError | null {
     .replace(/^error: /, '')
     .replace(/\.$/, '')
     .replaceAll('\n', ' ');
-  const command = commands.find((known) => known === name);
-  const help = command === undefined ? '`holdfast help` shows the commands' : `\`holdfast help ${command}\` shows how`;
+  const command = program.commands.find((known) => known.name() === name);
+  const below = command?.commands.find((known) => known.name() === about);
+  const wanted = below === undefined ? `help ${command?.name()}` : `${command?.name()} ${below.name()} --help`;
+  const help = command === undefined ? '`holdfast help` shows the commands' : `\`holdfast ${wanted}\` shows how`;
   return new HoldfastError('InvalidArgument', `${what}; ${help}`, { cause: e });
 }
 

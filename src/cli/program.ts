@@ -39,8 +39,10 @@ const groups: readonly (readonly [
 
 const epilogue = `
 First steps:
-  holdfast dev app.ts                    a cluster on this machine, with your app
+  holdfast dev app.ts                    a cluster on this machine, and your app
   holdfast call demo/Counter visits add  call a method, in another terminal
+  holdfast sandbox create demo/shell one
+  holdfast sandbox shell demo/shell/one  a terminal in a sandbox
 
 \`holdfast help COMMAND\` shows more, \`holdfast help exit-codes\` is for scripts.`;
 
@@ -59,6 +61,8 @@ export function createProgram(context: CommandContext): Command {
       styleTitle: (title) => styleText('bold', title, always),
     })
     .addHelpText('after', epilogue)
+    // What `sandbox exec` needs.
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
       // Errors are reported in one place, together with those of the commands.

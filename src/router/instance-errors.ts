@@ -28,9 +28,10 @@ export function instanceLost(pin: Pin): HoldfastError {
 
 /** Arguments are the user's data: hashes may be shown, values never. */
 export function instanceConflict(pin: Pin, argsHash: string): HoldfastError {
+  const [what, given] = pin.kind === 'sandbox' ? ['session', 'options'] : ['instance', 'constructor arguments'];
   return new HoldfastError(
     'InstanceConflict',
-    `instance ${describeIdentity(pin.identity)} was made with other constructor arguments ` +
+    `${what} ${describeIdentity(pin.identity)} was made with other ${given} ` +
       `(hash ${pin.argsHash}, given ${argsHash}); give the first ones, give none to join it, or close it first`,
     { details: { ...nameOf(pin.identity), argsHash: pin.argsHash, givenArgsHash: argsHash } },
   );

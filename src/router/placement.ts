@@ -101,8 +101,8 @@ export function isolationLack(
   const { isolation } = options;
   const given = kind === 'sandbox' ? candidate.sandboxIsolation : candidate.isolation;
   if (isolation === null || strength[isolation] <= strength[given]) return null;
-  const why = kind === 'sandbox' && candidate.sandboxLack !== '' ? `: ${candidate.sandboxLack}` : '';
-  return `isolation: gives ${given}, needs ${isolation}${why}`;
+  if (kind === 'sandbox' && candidate.sandboxLack !== '') return candidate.sandboxLack;
+  return `isolation: gives ${given}, needs ${isolation}`;
 }
 
 /** Ordered: a stronger isolation serves where a weaker one is asked for. */

@@ -24,10 +24,13 @@ describe('holdfast dev', () => {
   it('tells a newcomer where it is and what to type, and that line works', async () => {
     expect(await dev.line(/endpoint/)).toMatch(/127\.0\.0\.1:\d+$/);
     expect(await dev.line(/ data /)).toContain(home.folder);
-    expect(await dev.line(/ app /)).toMatch(/shop, deployment 1: Counter, Greeter$/);
+    expect(await dev.line(/ app /)).toMatch(/shop, deployment 1: Counter, Greeter, shell$/);
     const line = await dev.line(/^ {2}holdfast call /);
     expect(line).toBe('  holdfast call shop/Counter one add');
     expect(await home.out(...line.trim().split(' ').slice(1))).toBe('1');
+    expect(dev.output).toContain(
+      `${line}\n  holdfast sandbox create shop/shell one\n  holdfast sandbox shell shop/shell/one\n`,
+    );
   });
 
   it('lets other programs of its user find it, and nobody else read its token', () => {
@@ -173,7 +176,7 @@ describe('what there is', () => {
       state: 'active',
     });
     expect(await home.json('apps')).toContainEqual(
-      expect.objectContaining({ name: 'shop', resources: ['Counter', 'Greeter'] }),
+      expect.objectContaining({ name: 'shop', resources: ['Counter', 'Greeter', 'shell'] }),
     );
     expect(await home.json('workers')).toMatchObject([
       { id: 'dev', state: 'ready', offer: { cpuCores: expect.any(Number) } },
@@ -274,7 +277,7 @@ describe('the end of holdfast dev', () => {
     expect(stderr).toContain('start one with `holdfast dev`');
 
     dev = home.start(['dev', module, '--listen', '127.0.0.1:0', '--json']);
-    expect(JSON.parse(await dev.line(/dev\.deployed/))).toMatchObject({ app: 'shop', classes: ['Counter', 'Greeter'] });
+    expect(JSON.parse(await dev.line(/dev\.deployed/))).toMatchObject({ app: 'shop', classes: ['Counter', 'Greeter', 'shell'] });
     const instances = await instancesOfCounter();
     expect(instances.find(({ id }) => id === 'last')).toMatchObject({ state: 'idle' });
   });

@@ -1,6 +1,7 @@
 import { App, currentContext, enter, exit, method } from 'holdfast';
 
 export const app = new App('shop');
+export const shell = app.sandbox({ name: 'shell' });
 
 @app.cls()
 export class Counter {

@@ -63,6 +63,8 @@ describe('holdfast sandbox', () => {
     });
     const late = await run(['exec', session, '--timeout', '100', 'sleep', '10']);
     expect(late).toMatchObject({ exitCode: 137, stderr: expect.stringContaining('--timeout of 100 ms') });
+    const own = await run(['exec', '--cwd', '/tmp', session, 'sh', '-c', 'echo "$PWD $1 $2"', 'sh', '-i', '--json']);
+    expect(own).toEqual({ exitCode: 0, stdout: '/tmp -i --json\n', stderr: '' });
     const json = JSON.parse((await run(['exec', session, '--json', 'echo', 'hi'])).stdout);
     expect(json).toMatchObject({ stdout: 'hi\n', exitCode: 0, command: ['echo', 'hi'] });
   });
@@ -70,7 +72,23 @@ describe('holdfast sandbox', () => {
   test('says what is wrong with a command line, and what was not found', async () => {
     expect(await run(['exec', 'sandboxes/shell', 'true'])).toMatchObject({ exitCode: 2 });
     expect(await run(['exec', session, '--shell', 'a', 'b'])).toMatchObject({ exitCode: 2 });
+    expect(await run(['exec', session])).toMatchObject({ exitCode: 2 });
+    expect(await run(['exec', session, '--shell'])).toMatchObject({ exitCode: 2 });
+    const unknown = await run(['exec', session, '--sheel', 'a']);
+    expect(unknown).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('--sheel is no option') });
+    expect(await run(['exec', session, '--help'])).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringContaining('Usage: holdfast sandbox exec'),
+    });
     expect(await run(['exec', session, 'no-such-program'])).toMatchObject({ exitCode: 3 });
+    expect((await run(['exec', session, 'ls /'])).stderr).toContain('with --shell');
+    const mistyped = await run(['exec', 'sandboxes/shel/one', 'true']);
+    expect(mistyped).toMatchObject({ exitCode: 3, stderr: expect.stringContaining("no sandbox 'shel'") });
+    expect((await run(['create', 'sandboxes'])).stderr).toContain('write APP/SANDBOX, e.g. demo/shell');
+    expect((await run(['create', session])).stderr).toContain('write APP/SANDBOX ID, with a space');
+    expect((await run(['attach', session, 'x'])).stderr).toContain('`holdfast sandbox attach --help` shows how');
+    const conflict = await run(['create', 'sandboxes/shell', 'one', '--env', 'A=1']);
+    expect(conflict.stderr).toContain('session sandboxes/shell/one was made with other options');
     expect(await run(['ls', `${session}:/nowhere`])).toMatchObject({ exitCode: 3 });
     expect(await run(['cp', 'a', 'b'])).toMatchObject({ exitCode: 2 });
     expect(await run(['forward', session, 'x'])).toMatchObject({ exitCode: 2 });
@@ -87,6 +105,10 @@ describe('holdfast sandbox', () => {
     await run(['exec', session, 'mkdir', 'sub']);
     const done = await run(['cp', local, `${session}:/work/sub`]);
     expect([done.exitCode, done.stderr]).toEqual([0, expect.stringMatching(/^data\.bin: 1\.9 MiB in .* s, .*\/s\n$/)]);
+    const nowhere = await run(['cp', `${session}:sub/data.bin`, join(folder, 'no/where')]);
+    expect(nowhere).toMatchObject({ exitCode: 3, stderr: expect.stringContaining('no/where') });
+    const refused = await run(['cp', local, `${session}:/usr/data.bin`]);
+    expect([refused.exitCode, refused.stderr]).toEqual([6, expect.not.stringContaining('token')]);
     const hash = createHash('sha256').update(bytes).digest('hex');
     expect((await run(['exec', session, 'sha256sum', 'sub/data.bin'])).stdout).toContain(hash);
     expect((await run(['cp', `${session}:sub/data.bin`, join(folder, 'back')])).exitCode).toBe(0);

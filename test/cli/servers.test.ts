@@ -52,7 +52,7 @@ describe('a cluster of processes', () => {
     expect(await home.json('deploy', module, ...to)).toMatchObject({
       app: 'shop',
       version: 1,
-      classes: ['Counter', 'Greeter'],
+      classes: ['Counter', 'Greeter', 'shell'],
     });
     expect(await home.out('call', 'shop/Counter', 'one', 'add', '[4]', ...to)).toBe('4');
     expect(await home.json('workers', ...to)).toMatchObject([{ id: 'first', offer: { zone: 'a' } }]);

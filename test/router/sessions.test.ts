@@ -137,7 +137,7 @@ describe('a cluster that cannot isolate', () => {
     await addWorker({ sandboxLack: 'bubblewrap is missing: apt-get install bubblewrap' });
     const refused = await refusal(client.create('a', []));
     expect(refused).toMatchObject({ code: 'SandboxUnavailable' });
-    expect(refused.message).toContain('w0 (isolation: gives process, needs bubblewrap: bubblewrap is missing');
+    expect(refused.message).toContain('w0 (bubblewrap is missing: apt-get install bubblewrap)');
   });
 
   it('is one where only a worker that can isolate gets sessions', async () => {

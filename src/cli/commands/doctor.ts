@@ -18,8 +18,9 @@ interface Diagnosis {
 }
 
 const notes = `
-What a killed worker left is removed by its watchdog, and by its next start. This finds
-what remains where both were killed. It touches nothing of a worker that runs.`;
+What a killed worker left is removed by its watchdog, and by its next start.
+This finds what remains where both were killed. It touches nothing of a worker
+that runs.`;
 
 /** `holdfast doctor` */
 export function registerDoctor(program: Command, context: CommandContext): void {

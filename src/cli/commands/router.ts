@@ -9,8 +9,9 @@ interface RouterOptions extends ServerOptions {
 }
 
 const masterKeys = `
-Master keys are base64 of 32 bytes (\`openssl rand -base64 32\`), one a line; the first
-wraps, all open. Put a new one first in all routers, then \`holdfast secret rotate-key\`.`;
+Master keys are base64 of 32 bytes (\`openssl rand -base64 32\`), one a line;
+the first wraps, all open. Put a new one first in all routers, then
+\`holdfast secret rotate-key\`.`;
 
 /** `holdfast router` */
 export function registerRouter(program: Command, context: CommandContext): void {

@@ -13,8 +13,8 @@ interface SetOptions extends ConnectionOptions, JsonOption {
 type Options = ConnectionOptions & JsonOption;
 
 const fromInput = `
-The value comes from standard input, or is asked for; it is never an argument, which
-others of this machine could read:
+The value comes from standard input, or is asked for; it is never an
+argument, which others of this machine could read:
   holdfast secret set HF_TOKEN < token.txt
   holdfast secret set --variables database < database.env`;
 

@@ -9,7 +9,7 @@ import { aborted } from '../commands/stop.js';
 import { withProgress } from '../output/progress.js';
 import { DeployLoop } from './deploy-loop.js';
 import { startDevCluster } from './dev-cluster.js';
-import { exampleCall } from './example-call.js';
+import { exampleCommands } from './example-commands.js';
 import { FileWatch } from './file-watch.js';
 import { freeListenAddress } from './listen-address.js';
 import { moduleFiles } from './module-files.js';
@@ -118,7 +118,7 @@ async function deployAndReport(
     const deployment = await withProgress('deploying', context, () =>
       deployModule(module, { client, instances: 'restart', signal, ...(app === null ? {} : { app }) }),
     );
-    reporter.deployed(deployment, changed, exampleCall(deployment.manifest, programName(context.env)));
+    reporter.deployed(deployment, changed, exampleCommands(deployment.manifest, programName(context.env)));
   } catch (e) {
     if (!signal.aborted) reporter.deployFailed(e);
   }

@@ -12,7 +12,7 @@ import type { Terminal } from '../output/terminal.js';
 export interface DevReporter {
   ready(at: { readonly endpoint: string; readonly folder: string }): void;
   /** @param because the file that changed; null at the start */
-  deployed(deployment: ModuleDeployment, because: string | null, example: string | null): void;
+  deployed(deployment: ModuleDeployment, because: string | null, examples: readonly string[]): void;
   deployFailed(error: unknown): void;
   watching(files: number): void;
   log(line: LogLine): void;
@@ -27,8 +27,8 @@ function jsonReporter(terminal: Terminal): DevReporter {
   const print = (event: string, fields: object): void => terminal.print(toJson({ event, ...fields }));
   return {
     ready: (at) => print('dev.ready', at),
-    deployed: ({ app, version, manifest }, changed, example) =>
-      print('dev.deployed', { app, version, classes: Object.keys(manifest.classes), changed, example }),
+    deployed: ({ app, version, manifest }, changed, examples) =>
+      print('dev.deployed', { app, version, classes: Object.keys(manifest.classes), changed, examples }),
     deployFailed: (error) => print('dev.deploy-failed', { error: errorDocument(error) }),
     watching: (files) => print('dev.watching', { files }),
     log: (line) => print('log', logDocument(line)),
@@ -46,17 +46,18 @@ function humanReporter(terminal: Terminal): DevReporter {
       field('endpoint', endpoint);
       field('data', shortPath(folder));
     },
-    deployed: ({ app, version, manifest }, changed, example) => {
+    deployed: ({ app, version, manifest }, changed, examples) => {
       if (!isFirst) {
         const why = changed === null ? '' : `${relative(process.cwd(), changed)} changed: `;
         return print(`${paint('green', '✓')} ${why}deployed ${app}, deployment ${version}`);
       }
       isFirst = false;
       field('app', `${app}, deployment ${version}: ${Object.keys(manifest.classes).join(', ')}`);
-      const next = example
-        ? `In another terminal:\n  ${paint('cyan', example)}`
-        : 'No method yet: mark one with @method().';
-      print(`\n${next}\n`);
+      const next =
+        examples.length > 0
+          ? ['In another terminal:', ...examples.map((line) => `  ${paint('cyan', line)}`)]
+          : ['No method yet: mark one with @method().'];
+      print(`\n${next.join('\n')}\n`);
     },
     deployFailed: (error) => {
       for (const line of errorLines(error, terminal)) terminal.note(line);

@@ -9,6 +9,7 @@ const nextSteps: Readonly<Partial<Record<ErrorCode, string>>> = {
     'give one with --token or HOLDFAST_TOKEN; the first of a cluster comes from `holdfast token create --redis URL`',
   PermissionDenied: '`holdfast token create --role call|deploy` makes a token that may do more',
   NoCapacity: '`holdfast workers` shows what there is',
+  SandboxUnavailable: '`holdfast doctor`, on the host of the worker, says whether sandboxes can run there',
   StoreQuarantined: 'the store was restarted and waits until no old worker can be alive: try again in a few seconds',
   OutcomeUnknown: 'the call may have run or not: look before you call again',
 };
@@ -27,7 +28,8 @@ export function errorLines(error: unknown, terminal: Terminal): string[] {
   if (!isHoldfastError(error)) return [...lines, ...stackLines(error, terminal)];
   const isUsers = error.code === 'UserError' || error.code === 'ActivationFailed';
   if (isUsers) lines.push(...causeLines(error.cause, terminal));
-  const next = nextSteps[error.code];
+  // A file of a sandbox that is not allowed, or does not fit, is no matter of tokens or workers.
+  const next = error.details['path'] === undefined ? nextSteps[error.code] : undefined;
   if (next) lines.push(`  ${terminal.paintNote('dim', 'next:')} ${next}`);
   return lines;
 }

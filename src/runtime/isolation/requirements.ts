@@ -60,7 +60,7 @@ export function checkRequirements({
 }
 
 export function unavailable(why: string, cause?: unknown): HoldfastError {
-  return new HoldfastError('SandboxUnavailable', `isolation with bubblewrap is not available here: ${why}`, {
+  return new HoldfastError('SandboxUnavailable', `isolation with bubblewrap is not available: ${why}`, {
     ...(cause === undefined ? {} : { cause }),
   });
 }

@@ -15,8 +15,9 @@ interface AttachOptions extends ConnectionOptions {
 }
 
 const notes = `
-It prints what the process has printed and goes on until that ends; Ctrl-C leaves it
-running. With --stdin this terminal becomes that of a process that has one.`;
+It prints what the process has printed and goes on until that ends; Ctrl-C
+leaves it running. With --stdin this terminal becomes that of a process that
+has one.`;
 
 /** `holdfast sandbox attach SESSION PID` */
 export function registerAttach(program: Command, context: CommandContext): void {

@@ -39,7 +39,7 @@ async function copy(
     return await withSession(connection, { reference: to.session, context }, async (session) => {
       const target = await remoteTarget(session, to.path, basename(from.path));
       await TransferBar.during({ name: basename(from.path), bytes }, context, (onProgress) =>
-        session.uploadFile(from.path, target, { onProgress }),
+        session.uploadFile(from.path, target, { onProgress }).catch(asOurs),
       );
     });
   }
@@ -49,7 +49,7 @@ async function copy(
       const name = posix.basename(from.path);
       const isFolder = existsSync(to.path) && statSync(to.path).isDirectory();
       await TransferBar.during({ name, bytes: size }, context, (onProgress) =>
-        session.downloadFile(from.path, isFolder ? join(to.path, name) : to.path, { onProgress }),
+        session.downloadFile(from.path, isFolder ? join(to.path, name) : to.path, { onProgress }).catch(asOurs),
       );
     });
   }
@@ -62,6 +62,15 @@ function localSize(path: string): number {
   if (stat === undefined) throw new HoldfastError('FileNotFound', `there is no file ${path}`);
   if (!stat.isDirectory()) return stat.size;
   throw new HoldfastError('InvalidArgument', `${path} is a folder: pack it, as with tar, and use exec --stdin`);
+}
+
+/** What the file system of this machine refuses, in its own words. @throws whatever it was */
+function asOurs(error: unknown): never {
+  if (isHoldfastError(error) || !(error instanceof Error)) throw error;
+  const { code, path } = error as NodeJS.ErrnoException;
+  if (code === undefined) throw error;
+  const kind = code === 'ENOENT' ? 'FileNotFound' : 'InvalidArgument';
+  throw new HoldfastError(kind, error.message, { details: { path, errno: code }, cause: error });
 }
 
 /** A directory takes the file under its own name. */

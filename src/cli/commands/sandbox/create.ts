@@ -5,7 +5,7 @@ import { withProgress } from '../../output/progress.js';
 import type { CommandContext } from '../command-context.js';
 import { findConnection } from '../connection.js';
 import { type ConnectionOptions, type JsonOption, keyValue, positiveNumber, withConnection } from '../options.js';
-import { parseClassReference } from '../references.js';
+import { parseSandboxReference } from './session-reference.js';
 
 interface CreateOptions extends ConnectionOptions, JsonOption {
   readonly cwd?: string;
@@ -21,7 +21,7 @@ export function registerCreate(program: Command, context: CommandContext): void 
   const command = program
     .command('create')
     .description('make a session, or join the one of that id')
-    .argument('<app/sandbox>')
+    .argument('<app/sandbox>', 'as it is deployed')
     .argument('[id]', 'default: a fresh one')
     .option('--cwd <path>', 'where commands start; made where it is missing')
     .option('--env <key=value>', 'a variable of its commands; repeatable', keyValue)
@@ -39,7 +39,7 @@ async function create(
   options: CreateOptions,
   context: CommandContext,
 ): Promise<void> {
-  const { app, className } = parseClassReference(target.reference);
+  const { app, sandbox: name } = parseSandboxReference(target.reference);
   const connection = findConnection(options, context.env);
   const [{ withClient }, { Sandbox }] = await Promise.all([
     import('../client-access.js'),
@@ -48,7 +48,7 @@ async function create(
   const given = sessionOptions(options);
   const session = await withClient(connection, (client) =>
     withProgress(`making a session of ${target.reference}`, context, async () => {
-      const sandbox = await Sandbox.fromName(app, className, { client });
+      const sandbox = await Sandbox.fromName(app, name, { client });
       return target.id === undefined ? await sandbox.create(given) : await sandbox.named(target.id, given);
     }),
   );

@@ -1,12 +1,13 @@
 import { constants } from 'node:os';
 import type { Command } from 'commander';
-import { HoldfastError } from '../../../common/errors.js';
+import { HoldfastError, isHoldfastError } from '../../../common/errors.js';
 import type { ExecOptions } from '../../../sdk/sandbox/types.js';
 import { toJson } from '../../output/json-value.js';
 import type { CommandContext } from '../command-context.js';
 import { findConnection } from '../connection.js';
 import { type ConnectionOptions, type JsonOption, keyValue, positiveNumber, withConnection } from '../options.js';
 import { commandExit } from './command-exit.js';
+import { commandWords } from './command-words.js';
 import { parseSessionReference } from './session-reference.js';
 import { writeOut } from './write-out.js';
 
@@ -19,13 +20,14 @@ interface ExecCommandOptions extends ConnectionOptions, JsonOption {
 }
 
 const notes = `
-Its output and exit code are those of the command; what goes wrong before it runs has an
-exit code of \`holdfast help exit-codes\`. Write -- before a command that has options.
+Its output and exit code are those of the command; what goes wrong before it
+runs has an exit code of \`holdfast help exit-codes\`. The options above come
+before the command: what follows its name is its own.
 
 Examples:
-  holdfast sandbox exec demo/shell/one -- ls -l /work
+  holdfast sandbox exec demo/shell/one ls -l /work
   holdfast sandbox exec demo/shell/one --shell 'ls | wc -l'
-  tar c src | holdfast sandbox exec demo/shell/one --stdin -- tar x`;
+  tar c src | holdfast sandbox exec demo/shell/one --stdin tar x`;
 
 /** `holdfast sandbox exec SESSION COMMAND…` */
 export function registerExec(program: Command, context: CommandContext): void {
@@ -33,16 +35,18 @@ export function registerExec(program: Command, context: CommandContext): void {
     .command('exec')
     .description('run a command in a session')
     .argument('<session>', 'APP/SANDBOX/ID')
-    .argument('<command...>')
+    .argument('<command...>', 'a program and its arguments')
+    .passThroughOptions()
     .option('--shell', 'the command is one line for /bin/sh')
     .option('--cwd <path>', 'where it starts')
     .option('--env <key=value>', 'a variable; repeatable', keyValue)
     .option('--timeout <ms>', 'kill it after this long', positiveNumber)
     .option('-i, --stdin', 'give it the stdin of this command')
     .addHelpText('after', notes);
-  withConnection(command).action(async (session: string, words: string[], options: ExecCommandOptions) =>
-    exec({ session, words }, options, context),
-  );
+  withConnection(command).action(async (session: string, given: string[]) => {
+    const words = commandWords(command, given);
+    await exec({ session, words }, command.opts<ExecCommandOptions>(), context);
+  });
 }
 
 async function exec(
@@ -55,7 +59,9 @@ async function exec(
   if (options.shell && call.words.length > 1) {
     throw new HoldfastError('InvalidArgument', '--shell takes the command as one word: quote it');
   }
-  const command = options.shell ? (call.words[0] ?? '') : call.words;
+  const [line] = call.words;
+  if (line === undefined) throw new HoldfastError('InvalidArgument', 'which command? Write it after the session');
+  const command = options.shell ? line : call.words;
   const { withSession } = await import('./with-session.js');
   const end = await withSession(connection, { reference, context }, async (session) => {
     const how = execOptions(options, context.signal);
@@ -70,9 +76,19 @@ async function exec(
         await writeOut(event.type === 'stdout' ? process.stdout : process.stderr, event.bytes);
     }
     throw new HoldfastError('Internal', 'the command ended without an exit', { outcome: 'unknown' });
+  }).catch((e: unknown) => {
+    throw isHoldfastError(e, 'FileNotFound') && Array.isArray(command) ? withShellHint(e, command) : e;
   });
   if (end.timedOut) context.terminal.note(`killed after the --timeout of ${options.timeout} ms`);
   throw commandExit(end, constants.signals);
+}
+
+/** A line that was quoted as for a shell is taken for the name of a program. */
+function withShellHint(error: HoldfastError, words: readonly string[]): HoldfastError {
+  if (words.length > 1 || !/\s/.test(words[0] ?? '')) return error;
+  return new HoldfastError(error.code, `${error.message}; with --shell this would be a line for /bin/sh`, {
+    details: error.details,
+  });
 }
 
 function execOptions({ shell, cwd, env, timeout, stdin }: ExecCommandOptions, signal: AbortSignal): ExecOptions {

@@ -32,7 +32,9 @@ async function forward(
   const { withSession } = await import('./with-session.js');
   await withSession(connection, { reference, context }, async (session) => {
     const forwarding = await session.forward(target.port, { localPort: target.localPort });
-    context.terminal.print(`127.0.0.1:${forwarding.localPort}`);
+    const { terminal } = context;
+    terminal.print(`127.0.0.1:${forwarding.localPort}`);
+    terminal.note(`reaches port ${target.port} of ${target.session}; Ctrl-C ends it`);
     await aborted(context.signal);
     await forwarding.close();
   });

@@ -13,16 +13,20 @@ import { registerShell } from './shell.js';
 const examples = `
 Examples:
   holdfast sandbox create demo/shell one
-  holdfast sandbox exec demo/shell/one -- python3 -c 'print(6 * 7)'
+  holdfast sandbox exec demo/shell/one python3 -c 'print(6 * 7)'
   holdfast sandbox cp data.csv demo/shell/one:/work/
   holdfast sandbox shell demo/shell/one
-  holdfast sandbox close demo/shell/one`;
+  holdfast sandbox close demo/shell/one
+
+\`holdfast ps demo/shell\` lists the sessions of a sandbox.`;
 
 /** `holdfast sandbox …` */
 export function registerSandbox(program: Command, context: CommandContext): void {
   const command = program
     .command('sandbox')
     .description('sessions of sandboxes: commands, files, a terminal')
+    // As the command of the user's has options of its own, which are not ours.
+    .enablePositionalOptions()
     .addHelpText('after', examples);
   const register = [
     registerCreate,

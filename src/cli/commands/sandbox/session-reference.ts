@@ -1,5 +1,13 @@
 import { HoldfastError } from '../../../common/errors.js';
 
+/** `APP/SANDBOX`. @throws InvalidArgument */
+export function parseSandboxReference(text: string): { readonly app: string; readonly sandbox: string } {
+  const [app, sandbox, ...rest] = text.split('/');
+  if (app && sandbox && rest.length === 0) return { app, sandbox };
+  const next = rest.length > 0 ? 'write APP/SANDBOX ID, with a space' : 'write APP/SANDBOX, e.g. demo/shell';
+  throw new HoldfastError('InvalidArgument', `${JSON.stringify(text)} names no sandbox: ${next}`);
+}
+
 /** `APP/SANDBOX/ID`. */
 export interface SessionReference {
   readonly app: string;

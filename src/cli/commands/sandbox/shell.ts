@@ -5,6 +5,7 @@ import type { CommandContext } from '../command-context.js';
 import { findConnection } from '../connection.js';
 import { type ConnectionOptions, withConnection } from '../options.js';
 import { commandExit } from './command-exit.js';
+import { commandWords } from './command-words.js';
 import { runInTerminal } from './run-in-terminal.js';
 import { parseSessionReference } from './session-reference.js';
 
@@ -17,10 +18,12 @@ export function registerShell(program: Command, context: CommandContext): void {
     .command('shell')
     .description('an interactive terminal in a session')
     .argument('<session>', 'APP/SANDBOX/ID')
-    .argument('[command...]', 'default: bash, else sh');
-  withConnection(command).action(async (session: string, words: string[], options: ConnectionOptions) =>
-    shell({ session, words }, options, context),
-  );
+    .argument('[command...]', 'default: bash, else sh')
+    .passThroughOptions();
+  withConnection(command).action(async (session: string, given: string[]) => {
+    const words = commandWords(command, given);
+    await shell({ session, words }, command.opts<ConnectionOptions>(), context);
+  });
 }
 
 async function shell(

@@ -20,8 +20,10 @@ export async function withSession<T>(
   const { app, sandbox, id } = reference;
   return await withClient(connection, async (client) => {
     const session = await withProgress(`looking for ${app}/${sandbox}/${id}`, context, async () => {
+      // First, as a mistyped name of a sandbox would otherwise be taken for one without that session.
+      const known = await Sandbox.fromName(app, sandbox, { client });
       await checkThere(client, reference);
-      return await (await Sandbox.fromName(app, sandbox, { client })).named(id);
+      return await known.named(id);
     });
     return await work(session);
   });
