@@ -17,6 +17,7 @@ import { dirname, join, posix } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isolatedTest } from '../isolated-test.js';
 import { clientProgram, clusterProgram, counterModule, typedProgram } from './programs.js';
 import { readmeFile, readmeSession } from './readme.js';
 
@@ -149,6 +150,26 @@ describe('a project with TypeScript', () => {
     await cluster.end();
   });
 
+  isolatedTest('runs the sandbox of the README, which prints what the README says', async () => {
+    write('app.ts', readmeFile('app.ts'));
+    write('untrusted.ts', readmeFile('untrusted.ts'));
+    write('cluster.mjs', clusterProgram);
+    await using cluster = await startClusterProgram();
+    const holdfast = join(project, 'node_modules/.bin/holdfast');
+    await run(holdfast, ['deploy', 'app.ts'], { cwd: project, env: cluster.env });
+    const said = readmeSession('npx tsx untrusted.ts', 'npx holdfast sandbox');
+    expect(said.length).toBeGreaterThanOrEqual(4);
+    const tsx = pathToFileURL(require.resolve('tsx')).href;
+    for (const { command, args, output } of said) {
+      const [program, ...words] = command.startsWith('npx tsx')
+        ? [process.execPath, '--import', tsx, 'untrusted.ts']
+        : [holdfast, 'sandbox', ...args];
+      const { stdout } = await run(program, words, { cwd: project, env: cluster.env });
+      expect({ command, output: stdout }).toEqual({ command, output });
+    }
+    await cluster.end();
+  });
+
   test('passes the tests that the README shows', async () => {
     write('app.ts', readmeFile('app.ts'));
     write('basket.test.ts', readmeFile('basket.test.ts'));
@@ -163,6 +184,7 @@ describe('a project with TypeScript', () => {
   ])('compiles in strict mode with module resolution %s, the declarations included', async (name, resolution) => {
     write('app.ts', readmeFile('app.ts'));
     write('main.ts', readmeFile('main.ts'));
+    write('untrusted.ts', readmeFile('untrusted.ts'));
     write('basket.test.ts', readmeFile('basket.test.ts'));
     write('typed.ts', typedProgram);
     const compilerOptions = {
@@ -170,7 +192,10 @@ describe('a project with TypeScript', () => {
       ...{ target: 'es2022', strict: true, noEmit: true, skipLibCheck: false, types: ['node'] },
     };
     const config = `tsconfig.${name}.json`;
-    write(config, JSON.stringify({ compilerOptions, files: ['app.ts', 'main.ts', 'basket.test.ts', 'typed.ts'] }));
+    write(
+      config,
+      JSON.stringify({ compilerOptions, files: ['app.ts', 'main.ts', 'untrusted.ts', 'basket.test.ts', 'typed.ts'] }),
+    );
     const compiler = join(dirname(require.resolve('typescript/package.json')), 'bin/tsc');
     const { stdout } = await run(process.execPath, [compiler, '-p', config], { cwd: project });
     expect(stdout).toBe('');
