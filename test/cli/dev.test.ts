@@ -277,7 +277,10 @@ describe('the end of holdfast dev', () => {
     expect(stderr).toContain('start one with `holdfast dev`');
 
     dev = home.start(['dev', module, '--listen', '127.0.0.1:0', '--json']);
-    expect(JSON.parse(await dev.line(/dev\.deployed/))).toMatchObject({ app: 'shop', classes: ['Counter', 'Greeter', 'shell'] });
+    expect(JSON.parse(await dev.line(/dev\.deployed/))).toMatchObject({
+      app: 'shop',
+      classes: ['Counter', 'Greeter', 'shell'],
+    });
     const instances = await instancesOfCounter();
     expect(instances.find(({ id }) => id === 'last')).toMatchObject({ state: 'idle' });
   });

@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { isHoldfastError } from '../../common/errors.js';
 import type { Leftover } from '../../runtime/isolation/leftovers.js';
 import { stateFolder } from '../dev/state-file.js';
 import { toJson } from '../output/json-value.js';
@@ -38,7 +37,7 @@ export function registerDoctor(program: Command, context: CommandContext): void 
 }
 
 async function examine(options: DoctorOptions, { env, clock }: CommandContext): Promise<Diagnosis> {
-  const [{ findBootCgroups, findLeftovers, removeLeftover }, { checkIsolation, sandboxesFolders }] = await Promise.all([
+  const [{ findBootCgroups, findLeftovers, removeLeftover }, { isolationLack, sandboxesFolders }] = await Promise.all([
     import('../../runtime/isolation/leftovers.js'),
     import('../parts/isolation.js'),
   ]);
@@ -50,14 +49,7 @@ async function examine(options: DoctorOptions, { env, clock }: CommandContext): 
   const leftovers: (Leftover & { readonly removed: boolean })[] = [];
   for (const leftover of found)
     leftovers.push({ ...leftover, removed: options.fix === true && (await removeLeftover(leftover, clock)) });
-  const sandboxesUnavailable = await checkIsolation('bubblewrap', options.data ?? state).then(
-    () => null,
-    (error: unknown) => {
-      if (isHoldfastError(error, 'SandboxUnavailable')) return error.message;
-      throw error;
-    },
-  );
-  return { sandboxesUnavailable, leftovers };
+  return { sandboxesUnavailable: await isolationLack(options.data ?? state), leftovers };
 }
 
 async function report(
@@ -65,7 +57,9 @@ async function report(
   { fix }: DoctorOptions,
   { terminal }: CommandContext,
 ): Promise<void> {
-  terminal.note(sandboxesUnavailable ?? 'sandboxes can run here');
+  terminal.note(
+    sandboxesUnavailable === null ? 'sandboxes can run here' : `sandboxes cannot run here: ${sandboxesUnavailable}`,
+  );
   if (leftovers.length === 0) return terminal.note('nothing is left of killed workers');
   const { tableLines } = await import('../output/table.js');
   const columns = [
