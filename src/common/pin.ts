@@ -90,7 +90,8 @@ export function pinChange(
     readonly opId: string;
     readonly why: string;
     readonly atMs: number;
-    readonly nextEpoch?: boolean;
+    /** Default: keeps it. `first`: the next one, as the generation too. */
+    readonly epoch?: 'next' | 'first';
     readonly set?: Partial<PinFields>;
   },
 ): PinChange {
@@ -98,8 +99,8 @@ export function pinChange(
   return {
     expect: { generation, epoch, state: pin.state },
     opId: change.opId,
-    epoch: change.nextEpoch ? 'next' : 'keep',
-    generation: 'keep',
+    epoch: change.epoch === undefined ? 'keep' : 'next',
+    generation: change.epoch === 'first' ? 'epoch' : 'keep',
     fields: { ...fields, ...change.set, state: to },
     transitions: [...transitions, { atMs: change.atMs, from: pin.state, to, why: change.why }].slice(-keptTransitions),
     ttlMs: to === 'closed' ? tombstoneTtlMs : null,

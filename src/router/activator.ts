@@ -126,7 +126,7 @@ export class Activator {
       opId: pins.newOpId(),
       why: to.why,
       atMs: clock.now(),
-      nextEpoch: true,
+      epoch: hasNeverRun(pin) ? 'first' : 'next',
       set: { ...to.set, ...placedOn(allocated) },
     });
     return heldOrReleased(allocated, () => pins.change(instanceKey(pin.identity), change, attempt));
@@ -180,6 +180,11 @@ export class Activator {
     const reservation = workers.reserve({ bootId: chosen.bootId, label: code.label, kind, options, usesRoom });
     return { code, placement, reservation };
   }
+}
+
+/** Only an active pin is ever given to anybody, so nobody knows of its generation: it is made once more, and says so (S2). */
+function hasNeverRun({ state, generation, epoch }: Pin): boolean {
+  return state === 'placing' && generation === epoch;
 }
 
 /** Where the pin went to someone else, the room that was taken for it is free again. */

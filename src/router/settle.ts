@@ -98,6 +98,8 @@ export class Settler {
     if (pin.kind === 'class') return { next: await activator.activate(pin, { why: 'activated' }, attempt) };
     const boot = await this.#look(pin, attempt);
     if (boot.phase === 'over') return this.#lost(pin, attempt);
+    // Its files were lost, and nothing has run since.
+    if (pin.restarted) return { next: await activator.activate(pin, { why: 'activated' }, attempt) };
     return { next: await activator.wake(pin, attempt) };
   }
 
@@ -117,6 +119,7 @@ export class Settler {
         if (boot.phase === 'over' && hasFiles(pin)) return this.#lost(pin, on.attempt);
         // P1. It never ran, so whatever onLoss says, nothing was lost.
         if (boot.phase === 'over') {
+          this.#avoid(pin.bootId, 'it is gone', on.attempt);
           return { next: await activator.activate(pin, { why: 'worker lost while placing' }, on.attempt) };
         }
         return this.#lookAgain(pin, boot, on);
@@ -128,16 +131,21 @@ export class Settler {
 
   /** P1. Where nothing ran in this generation the id is free again, else it sleeps where no worker has it. */
   async #refused(goal: Goal, pin: Pin, on: { attempt: Attempt; error: HoldfastError }): Promise<Pin | null> {
-    const { clock, log, workers } = this.#parts;
+    const { log, workers } = this.#parts;
     const { attempt, error } = on;
     log.info('place.refused', { key: goal.key, epoch: pin.epoch, worker: pin.workerId, code: error.code });
-    if (pin.bootId !== null) attempt.refusals.add(pin.bootId, error.message, clock.monotonic());
+    this.#avoid(pin.bootId, error.message, attempt);
     workers.changes.open();
     const neverRan = pin.generation === pin.epoch;
     const result = await this.#change(pin, neverRan ? 'closed' : 'idle', { why: `refused: ${error.code}`, attempt });
     // P3. A refusal of what has moved on meanwhile, perhaps to active on another request, is no news.
     if (result.applied && !isAboutTheWorker(error)) throw error;
     return result.pin;
+  }
+
+  /** Its last heartbeat may make it look well for a while. */
+  #avoid(bootId: BootId | null, why: string, attempt: Attempt): void {
+    if (bootId !== null) attempt.refusals.add(bootId, why, this.#parts.clock.monotonic());
   }
 
   async #active(goal: Goal, pin: Pin, on: { attempt: Attempt; pace: Pace }): Promise<Step> {
@@ -162,6 +170,7 @@ export class Settler {
       onLoss: pin.onLoss,
     });
     if (pin.onLoss === 'fail') return { next: (await this.#change(pin, 'lost', { why: workerLost, attempt })).pin };
+    this.#avoid(pin.bootId, 'it is gone', attempt);
     return { next: await this.#parts.activator.activate(pin, { why: workerLost, set: restartOf(pin) }, attempt) };
   }
 

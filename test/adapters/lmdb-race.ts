@@ -9,7 +9,7 @@ export async function raise(store: Store, key: InstanceKey, count: number): Prom
     const pin = await store.pins.get(key);
     if (!pin) throw new Error(`no pin ${key}`);
     const set = { restarts: pin.restarts + 1 };
-    const change = pinChange(pin, 'placing', { opId: randomUUID(), why: 'race', atMs: 1, nextEpoch: true, set });
+    const change = pinChange(pin, 'placing', { opId: randomUUID(), why: 'race', atMs: 1, epoch: 'next', set });
     const result = await store.pins.change(key, change);
     if (result.applied) won += 1;
   }

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { HoldfastError } from '../../src/common/errors.js';
 import { instanceKey } from '../../src/common/ids.js';
 import type { Pin } from '../../src/common/pin.js';
 import type { WorkerHeartbeat } from '../../src/wire/gen/holdfast/v1/bus.js';
@@ -107,6 +108,39 @@ describe('a session', () => {
     await first.die();
     await first.releaseLease();
     expect(await refusal(waking)).toMatchObject({ code: 'InstanceLost' });
+  });
+
+  it('that has never run is made elsewhere however many workers die while they take it', async () => {
+    const first = await start();
+    const never = () => new Promise<void>(() => undefined);
+    first.beforePlace = never;
+    const making = client.create('a', [], 20_000);
+    await first.placeReached;
+    const second = await addWorker();
+    second.beforePlace = never;
+    await first.die();
+    await first.releaseLease();
+    await second.placeReached;
+    const third = await addWorker();
+    await second.die();
+    await second.releaseLease();
+    const made = await making;
+    expect(made).toMatchObject({ address: third.address });
+    expect(await pinOf('a')).toMatchObject({ state: 'active', restarts: 0, generation: made.epoch });
+  });
+
+  it('that was lost is not bound to a worker that refused it', async () => {
+    const first = await start({ onLoss: 'recreate' });
+    const made = await client.create('a', []);
+    const second = await addWorker();
+    second.refuse = () => new HoldfastError('NoCapacity', 'full after all', { retryable: true });
+    await first.die();
+    await first.releaseLease();
+    const moving = client.resolve(made, { failedEpoch: made.epoch });
+    await second.placeReached;
+    const third = await addWorker();
+    expect(await moving).toMatchObject({ address: third.address });
+    expect(await pinOf('a')).toMatchObject({ restarts: 1, restarted: true });
   });
 
   it('that sleeps is closed by the router, which tells the worker that has its files', async () => {

@@ -58,7 +58,12 @@ export async function made(store: Store): Promise<Pin> {
 
 /** The step of a pin to a state. */
 export function next(pin: Pin, to: Pin['state'], nextEpoch = false): PinChange {
-  return pinChange(pin, to, { opId: randomUUID(), why: 'test', atMs: Date.now(), nextEpoch });
+  return pinChange(pin, to, {
+    opId: randomUUID(),
+    why: 'test',
+    atMs: Date.now(),
+    ...(nextEpoch ? { epoch: 'next' } : {}),
+  });
 }
 
 /** The change that leaves a tombstone. */
