@@ -73,6 +73,21 @@ export class ClientProcess {
     }
   }
 
+  /** What stands behind `start` at the next line that begins with it. */
+  async lineAfter(start: string): Promise<string> {
+    for (;;) {
+      const [, found] = new RegExp(`^${start}(.*)\\n`, 'm').exec(this.#output.slice(this.#read)) ?? [];
+      if (found !== undefined) return found;
+      if (this.#hasClosed) throw new Error(`client ended without '${start}': ${this.#errors}`);
+      await new Promise<void>((resolve) => this.#changed.push(resolve));
+    }
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    if (!this.#hasClosed) await once(this.#child, 'close');
+  }
+
   /** All that it printed, once it has ended well. */
   async rest(): Promise<string> {
     if (!this.#hasClosed) await once(this.#child, 'close');

@@ -1,0 +1,115 @@
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+/** What a sandbox, or a whole boot of a worker, is on this host. */
+export interface HostTraces {
+  /** Its pid namespaces: a process of it is one in there. */
+  readonly namespaces: readonly string[];
+  readonly cgroups: readonly string[];
+  /** Disks, and the folder that they are in. */
+  readonly files: readonly string[];
+}
+
+const cgroupRoots = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified'];
+
+/** Of the sandbox in which a process runs that has this word in its command line. */
+export function tracesOf(word: string): HostTraces {
+  const [pid] = pids().filter((each) => commandLine(each).split('\0').includes(word) && isInside(each));
+  if (pid === undefined) throw new Error(`no isolated process has '${word}' in its command line`);
+  return { namespaces: [pidNamespace(pid)], cgroups: cgroupsOf(pid), files: disksOf(pid) };
+}
+
+/** Of all sandboxes of a worker that runs with `--data`, and of its boot. */
+export function tracesOfWorker(pid: number): HostTraces {
+  const words = commandLine(pid).split('\0');
+  const folder = join(words[words.indexOf('--data') + 1] ?? '', 'sandboxes');
+  const boots = readdirSync(folder);
+  const cgroups = pids().filter(isInside).flatMap(cgroupsOf).map(dirname);
+  const isOfBoot = (path: string): boolean => boots.some((boot) => path.includes(`/holdfast/${boot}`));
+  const own = new Set(cgroups.filter(isOfBoot));
+  const inside = pids().filter((each) => isInside(each) && cgroupsOf(each).some(isOfBoot));
+  return {
+    namespaces: [...new Set(inside.map(pidNamespace))],
+    cgroups: [...own],
+    files: boots.map((boot) => join(folder, boot)),
+  };
+}
+
+/** What is there of it now, in words; nothing where all is gone. */
+export function leftOf({ namespaces, cgroups, files }: HostTraces): string[] {
+  const loops = readdirSync('/sys/block').filter((name) => {
+    const backing = textOf(`/sys/block/${name}/loop/backing_file`).trim();
+    return files.some((file) => backing.startsWith(file));
+  });
+  const mounts = textOf('/proc/self/mountinfo')
+    .split('\n')
+    .filter((line) => files.some((file) => line.includes(file)));
+  return [
+    ...pids()
+      .filter((pid) => namespaces.includes(pidNamespace(pid)))
+      .map((pid) => `process ${pid}`),
+    ...[...cgroups, ...files].filter((path) => existsSync(path)),
+    ...loops,
+    ...mounts,
+  ];
+}
+
+export function watchdogOf(worker: number): number {
+  const isChild = (pid: number): boolean =>
+    new RegExp(`^\\d+ \\(.*\\) \\S ${worker} `, 's').test(textOf(`/proc/${pid}/stat`));
+  const found = pids().find((pid) => isChild(pid) && commandLine(pid).includes('watchdog-main'));
+  if (found === undefined) throw new Error(`worker ${worker} has no watchdog`);
+  return found;
+}
+
+function pids(): number[] {
+  return readdirSync('/proc').map(Number).filter(Number.isInteger);
+}
+
+const ownNamespace = pidNamespace(process.pid);
+
+function isInside(pid: number): boolean {
+  const namespace = pidNamespace(pid);
+  return namespace !== '' && namespace !== ownNamespace;
+}
+
+/** Empty for one that has just ended. */
+function pidNamespace(pid: number): string {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/pid`);
+  } catch {
+    return '';
+  }
+}
+
+function commandLine(pid: number): string {
+  return textOf(`/proc/${pid}/cmdline`);
+}
+
+/** Those that were made for it: below a folder of ours. */
+function cgroupsOf(pid: number): string[] {
+  return textOf(`/proc/${pid}/cgroup`)
+    .split('\n')
+    .flatMap((line) => {
+      const [, hierarchy = '', path = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+      if (!path.includes('/holdfast/')) return [];
+      const roots = hierarchy === '' ? cgroupRoots : [join('/sys/fs/cgroup', hierarchy)];
+      return roots.map((root) => join(root, path)).filter((each) => existsSync(each));
+    });
+}
+
+/** Files of this host that are mounted in there. */
+function disksOf(pid: number): string[] {
+  const loops = textOf(`/proc/${pid}/mountinfo`).matchAll(/ \/dev\/(loop\d+) /g);
+  const backing = [...new Set([...loops].map(([, name]) => textOf(`/sys/block/${name}/loop/backing_file`).trim()))];
+  return backing.filter((path) => path !== '');
+}
+
+/** Empty where there is nothing to read. */
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
