@@ -2,6 +2,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, systemRandom } from '../../adapters/system/clock.js';
 import type { IsolationBackend } from '../../common/ports/sandbox.js';
+import { TimerWheel } from '../../common/timer-wheel.js';
 import { openGuestNetwork } from '../../runtime/outbound/guest-network.js';
 import { OutboundProxies } from '../../runtime/outbound/outbound-proxy.js';
 import { RefusedAddresses } from '../../runtime/outbound/refused-addresses.js';
@@ -12,13 +13,16 @@ import { guestProgramPath } from './guest-program.js';
 import { createIsolation, sweepDeadBoots } from './isolation.js';
 
 const agentPath = '/run/holdfast/agent';
+const wheelTickMs = 1_000;
+/** Of all sandboxes of this process. */
+const wheel = new TimerWheel(systemClock, wheelTickMs);
 
 /** What runs sandboxes on this host. @throws SandboxUnavailable where the agent was not built */
 export function sandboxPlatform(backend: IsolationBackend, outbound: OutboundProxies): SandboxPlatform {
   return {
     backend,
     agent: { argv: [agentPath], binds: [{ source: guestProgramPath(), target: agentPath }] },
-    openGuest,
+    openGuest: (socket) => openGuest(socket, wheel),
     openNetwork: (guest, policy) => openGuestNetwork(guest, policy.outbound, outbound),
   };
 }

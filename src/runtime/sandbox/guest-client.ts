@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { HoldfastError } from '../../common/errors.js';
 import type { Guest, GuestCommand, GuestOutputListener, GuestProcess } from '../../common/ports/guest.js';
+import type { TimerWheel } from '../../common/timer-wheel.js';
 import { callGuest, readNothing } from './guest-call.js';
 import { connectInGuest, listenInGuest } from './guest-connection.js';
 import { listGuestDirectory, makeGuestDirectory, statGuestPath } from './guest-directories.js';
@@ -16,10 +17,10 @@ import { openGuestWriter, writeWholeGuestFile } from './guest-write.js';
 
 /**
  * The guest whose agent has the other end of this socket, as soon as it says hello.
- * @throws Unavailable where it ends, or says something else
+ * @throws Unavailable where it ends, says nothing or something else
  */
-export async function openGuest(socket: Duplex): Promise<Guest> {
-  const link = new GuestLink(socket);
+export async function openGuest(socket: Duplex, wheel: TimerWheel): Promise<Guest> {
+  const link = new GuestLink(socket, wheel);
   await link.greeted;
   return new GuestClient(link);
 }

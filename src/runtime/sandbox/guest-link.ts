@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { HoldfastError } from '../../common/errors.js';
+import type { TimerWheel } from '../../common/timer-wheel.js';
 import { guestBroke } from './guest-errors.js';
 import {
   encodeHeader,
@@ -12,6 +13,8 @@ import {
   guestProtocolVersion,
 } from './guest-frames.js';
 import { GuestParser } from './guest-parser.js';
+import { GuestPulse, guestSilentMs } from './guest-pulse.js';
+import { encodePath } from './guest-text.js';
 
 /** What answers of one ref go to. What it throws ends the link: the guest broke its protocol. */
 export interface GuestOperation {
@@ -36,6 +39,7 @@ const crossingFrames = 8;
  * G3. What is written in one turn leaves as one batch. While the socket is full only requests and credit are added to it,
  *     which are few; data waits with its sender for `whenDrained`.
  * G4. When the link ends every operation is told, once.
+ * G5. A guest that falls silent while somebody waits for it ends the link.
  */
 export class GuestLink {
   readonly closed: Promise<HoldfastError>;
@@ -44,6 +48,7 @@ export class GuestLink {
   readonly #socket: Duplex;
   readonly #parser: GuestParser;
   readonly #operations = new Map<number, Entry>();
+  readonly #pulse: GuestPulse;
   #lastRef = 0;
   #error: HoldfastError | null = null;
   #resolveClosed: (error: HoldfastError) => void = () => undefined;
@@ -57,8 +62,9 @@ export class GuestLink {
   #isGreeted = false;
   readonly #flush = () => this.#writeBatch();
 
-  constructor(socket: Duplex) {
+  constructor(socket: Duplex, wheel: TimerWheel) {
     this.#socket = socket;
+    this.#pulse = new GuestPulse(wheel, { ask: () => this.#ask(), giveUp: () => this.end(silent()) });
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -66,8 +72,10 @@ export class GuestLink {
       this.#resolveGreeted = resolve;
       void this.closed.then(reject);
     });
+    this.#pulse.begin();
+    const known = (): void => this.#pulse.finish();
     // Who does not wait for it learns of the end elsewhere.
-    this.greeted.catch(() => undefined);
+    this.greeted.then(known, known);
     this.#parser = new GuestParser({
       onFrame: (kind, ref, body) => this.#onFrame(kind, ref, body),
       onData: (kind, ref, bytes) => this.#onData(kind, ref, bytes),
@@ -103,8 +111,11 @@ export class GuestLink {
         `the sandbox has ${this.#operations.size} operations under way, its limit`,
       );
     }
+    // Nobody waits for a connection that may never come.
+    const isAwaited = kind !== GuestRequest.Listen;
+    if (isAwaited) this.#pulse.begin();
     this.#lastRef += 1;
-    this.#operations.set(this.#lastRef, { operation, credit: 0 });
+    this.#operations.set(this.#lastRef, { operation, credit: 0, isAwaited });
     this.#write(encodeRequest(kind, this.#lastRef, fields));
     return this.#lastRef;
   }
@@ -114,13 +125,14 @@ export class GuestLink {
     if (ref < firstAgentRef || this.#operations.has(ref) || this.#operations.size >= maxOperations) {
       throw guestBroke('it accepted what it could not');
     }
-    this.#operations.set(ref, { operation, credit: 0 });
+    this.#operations.set(ref, { operation, credit: 0, isAwaited: false });
   }
 
   /** Nothing that comes for it is looked at any more. */
   release(ref: number): void {
     const entry = this.#operations.get(ref);
     if (entry === undefined) return;
+    if (entry.isAwaited) this.#pulse.finish();
     this.#operations.delete(ref);
     this.#strayBytes += entry.credit;
     this.#strayFrames += crossingFrames;
@@ -157,6 +169,7 @@ export class GuestLink {
   end(error: HoldfastError): void {
     if (this.#error !== null) return;
     this.#error = error;
+    this.#pulse.stop();
     this.#batch = [];
     this.#waiting = [];
     this.#socket.destroy();
@@ -168,6 +181,7 @@ export class GuestLink {
 
   #receive(chunk: Buffer): void {
     if (this.#error !== null) return;
+    this.#pulse.heard();
     try {
       this.#parser.push(chunk, () => this.#error !== null);
     } catch (error) {
@@ -211,6 +225,13 @@ export class GuestLink {
     return this.#operations.get(ref);
   }
 
+  /** Anything that it must answer; one with all that can be under way has been asked enough. */
+  #ask(): void {
+    if (this.#operations.size >= maxOperations) return;
+    const operation: GuestOperation = { onFrame: () => this.release(ref), onLost: () => undefined };
+    const ref = this.request(GuestRequest.Stat, [[1, 0], { text: encodePath('/') }], operation);
+  }
+
   #write(bytes: Uint8Array): void {
     if (this.#batch.length === 0) process.nextTick(this.#flush);
     this.#batch.push(bytes);
@@ -237,6 +258,7 @@ interface Entry {
   readonly operation: GuestOperation;
   /** Bytes that may still come. */
   credit: number;
+  readonly isAwaited: boolean;
 }
 
 /** Of a link that this side has ended. */
@@ -246,4 +268,8 @@ export function linkClosed(): HoldfastError {
 
 function lost(why: string): HoldfastError {
   return new HoldfastError('Unavailable', `the sandbox is gone: its link broke (${why})`, { outcome: 'unknown' });
+}
+
+function silent(): HoldfastError {
+  return lost(`it has not answered for ${(2 * guestSilentMs) / 1_000} s`);
 }

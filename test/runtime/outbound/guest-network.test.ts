@@ -8,6 +8,7 @@ import { RefusedAddresses } from '../../../src/runtime/outbound/refused-addresse
 import { openGuest } from '../../../src/runtime/sandbox/guest-client.js';
 import { canIsolate, isolatedTest } from '../../isolated-test.js';
 import { environment, openBench } from '../isolation/harness.js';
+import { wheel } from '../sandbox/start-guest.js';
 import { ports, startNeighbour } from './neighbour.js';
 
 const bench = await openBench();
@@ -29,7 +30,7 @@ async function startSandbox(): Promise<Guest> {
     isPid1: true,
     binds: [{ source: guestProgramPath(), target: agent }],
   });
-  return await openGuest(started.socket);
+  return await openGuest(started.socket, wheel);
 }
 
 async function statusOf(guest: Guest, variables: Readonly<Record<string, string>>, url: string): Promise<string> {

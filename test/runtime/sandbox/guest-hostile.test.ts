@@ -8,10 +8,13 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isHoldfastError } from '../../../src/common/errors.js';
 import type { Guest } from '../../../src/common/ports/guest.js';
+import { TimerWheel } from '../../../src/common/timer-wheel.js';
 import { openGuest } from '../../../src/runtime/sandbox/guest-client.js';
 import { GuestAnswer, type GuestRequest } from '../../../src/runtime/sandbox/guest-frames.js';
+import { guestSilentMs } from '../../../src/runtime/sandbox/guest-pulse.js';
 import { isolatedTest } from '../../isolated-test.js';
-import { environment, run, startIsolated } from './start-guest.js';
+import { ManualClock } from '../../manual-clock.js';
+import { environment, run, startIsolated, wheel } from './start-guest.js';
 
 let folder: string;
 let server: ReturnType<typeof createServer>;
@@ -27,14 +30,14 @@ afterAll(async () => {
 });
 
 /** A socket to a worker that believes to have the agent of a sandbox there. */
-async function impersonate(): Promise<{ guest: Promise<Guest>; agent: Socket }> {
+async function impersonate(deadlines = wheel): Promise<{ guest: Promise<Guest>; agent: Socket }> {
   const agent = connect(join(folder, 'link'));
   agent.on('error', () => undefined);
   agent.resume();
   const socket = await new Promise<Socket>((resolve) => {
     accepted = resolve;
   });
-  const guest = openGuest(socket);
+  const guest = openGuest(socket, deadlines);
   guest.catch(() => undefined);
   return { guest, agent };
 }
@@ -48,7 +51,8 @@ function frame(kind: number, ref: number, body: Uint8Array | readonly number[] =
   return bytes;
 }
 
-const hello = frame(GuestAnswer.Hello, 0, [1, 0, 0, 0]);
+const { Ok, Error: Failed, Data, Errors, End, Credit, Exit, Accepted, Hello } = GuestAnswer;
+const hello = frame(Hello, 0, [1, 0, 0, 0]);
 
 /** One of each kind of operation, by ref; all of them wait. */
 function startOperations(guest: Guest): Promise<unknown>[] {
@@ -114,7 +118,7 @@ describe('a worker whose guest sends what it should not', () => {
 
         const resolved = otherGuest.realpath('/x');
         otherRef += 1;
-        other.agent.write(frame(GuestAnswer.Ok, otherRef, Buffer.from('/y')));
+        other.agent.write(frame(Ok, otherRef, Buffer.from('/y')));
         expect(await resolved).toBe('/y');
       }),
       { numRuns: 300 },
@@ -122,7 +126,6 @@ describe('a worker whose guest sends what it should not', () => {
     otherGuest.close();
   });
 
-  const { Ok, Error: Failed, Data, Errors, End, Credit, Exit, Accepted, Hello } = GuestAnswer;
   const spawned = frame(Ok, 1, [5, 0, 0, 0]);
   const stat = frame(Ok, 3, new Uint8Array(19));
   const listening = frame(Ok, 10, [80, 0]);
@@ -215,6 +218,58 @@ describe('a worker whose guest sends what it should not', () => {
   });
 });
 
+describe('a worker whose guest says nothing', () => {
+  const clock = new ManualClock();
+  const time = new TimerWheel(clock, 1_000);
+  const passSilences = (count: number): void => {
+    for (let i = 0; i < count; i += 1) clock.advance(guestSilentMs + 1_000);
+  };
+
+  test('waits for one that is slow, gives up one that does not answer, and tells whoever waits', async () => {
+    const { guest, agent } = await impersonate(time);
+    agent.write(hello);
+    const opened = await guest;
+    const waiting = opened.stat('/a').catch((error: unknown) => error);
+    // The first began with its greeting.
+    passSilences(2);
+    // It was asked for something in between, and answers late. The second answer is here to tell that the first one is.
+    agent.write(frame(Ok, 2, new Uint8Array(19)));
+    const answered = opened.realpath('/x');
+    agent.write(frame(Ok, 3, Buffer.from('/y')));
+    await answered;
+    passSilences(2);
+    expect(await Promise.race([waiting, turn('waits')])).toBe('waits');
+    passSilences(1);
+    expect(await waiting).toMatchObject({
+      code: 'Unavailable',
+      outcome: 'unknown',
+      message: expect.stringContaining('not answered for 120 s'),
+    });
+    expect(await opened.closed).toMatchObject({ code: 'Unavailable' });
+  });
+
+  test('lets it be while nobody waits for it', async () => {
+    const { guest, agent } = await impersonate(time);
+    agent.write(hello);
+    const opened = await guest;
+    const listening = opened.listen(80, () => undefined);
+    agent.write(frame(Ok, 1, [80, 0]));
+    await listening;
+    passSilences(4);
+    const answered = opened.realpath('/x');
+    agent.write(frame(Ok, 2, Buffer.from('/y')));
+    expect(await answered).toBe('/y');
+    opened.close();
+  });
+
+  test('gives up one that does not even greet', async () => {
+    const { guest } = await impersonate(time);
+    const refused = guest.catch((error: unknown) => error);
+    passSilences(2);
+    expect(await refused).toMatchObject({ code: 'Unavailable' });
+  });
+});
+
 const sameUser = [0xff, 0xff, 0xff, 0xff];
 const sleep = Buffer.from(['/bin/sleep', '600', ''].join('\0'));
 
@@ -261,7 +316,7 @@ describe('an agent whose worker sends what it should not', () => {
   isolatedTest('waits for the other half of a frame, and ends with its link', async () => {
     await using isolated = await startIsolated(['/run/holdfast-guest']);
     const exited = once(isolated.bubblewrap, 'exit');
-    const guest = await openGuest(isolated.link);
+    const guest = await openGuest(isolated.link, wheel);
     isolated.link.write(frame(9, 1000, Buffer.from('\0\0\0\0/tmp')).subarray(0, 12));
     isolated.link.end();
     await exited;
@@ -270,7 +325,7 @@ describe('an agent whose worker sends what it should not', () => {
 
   isolatedTest('goes on with follow-ups of what is over', async () => {
     await using isolated = await startIsolated(['/run/holdfast-guest']);
-    const guest = await openGuest(isolated.link);
+    const guest = await openGuest(isolated.link, wheel);
     for (const kind of [2, 3, 4, 5, 6]) {
       const body = [new Uint8Array(10), [], [1, 0, 0, 0], [], [1, 0, 1, 0]][kind - 2] as number[];
       isolated.link.write(frame(kind, 77, body));

@@ -4,8 +4,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { systemClock } from '../../../src/adapters/system/clock.js';
 import { guestProgramPath } from '../../../src/cli/parts/guest-program.js';
 import type { Guest, GuestCommand, GuestExit, GuestProcess } from '../../../src/common/ports/guest.js';
+import { TimerWheel } from '../../../src/common/timer-wheel.js';
 import { openGuest } from '../../../src/runtime/sandbox/guest-client.js';
 
 /** The real agent as process 1 of namespaces of its own, with this folder as its `/tmp`; all else is read-only. */
@@ -17,6 +19,8 @@ export interface StartedGuest extends AsyncDisposable {
 
 const agent = '/run/holdfast-guest';
 export const environment = { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/tmp' };
+
+export const wheel = new TimerWheel(systemClock, 1_000);
 
 /** Arguments of bwrap up to the program that it runs. */
 function isolation(folder: string): string[] {
@@ -53,7 +57,7 @@ export async function startIsolated(argv: readonly string[]) {
 
 export async function startGuest(): Promise<StartedGuest> {
   const isolated = await startIsolated([agent]);
-  return { ...isolated, guest: await openGuest(isolated.link) };
+  return { ...isolated, guest: await openGuest(isolated.link, wheel) };
 }
 
 export interface Ran extends GuestExit {
