@@ -24,6 +24,7 @@ const meanings: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   ELOOP: ['InvalidArgument', 'too many symbolic links, or too many directories one in the other'],
   EXDEV: ['InvalidArgument', 'both paths must be on the same file system'],
   EINVAL: ['InvalidArgument', 'invalid argument, or not a file that can be read and written'],
+  ENXIO: ['InvalidArgument', 'it is a socket, a device or a pipe, not a file that can be read and written'],
   ENOEXEC: ['InvalidArgument', 'it is not a program'],
   EBUSY: ['InvalidArgument', 'it is in use'],
   ETXTBSY: ['InvalidArgument', 'it is a program that runs'],

@@ -13,6 +13,9 @@ const wholeFileBytes = pieceBytes;
 /** Of a local file, at once. */
 const readBytes = 131_072;
 
+/** As of every result that is kept in memory. */
+const longestReadBytes = 268_435_456;
+
 export interface TransferOptions {
   readonly makeParents?: boolean;
   /** Called with the bytes that have been moved so far. */
@@ -26,10 +29,15 @@ export function checkedPath(path: unknown): string {
   return path as string;
 }
 
-/** All of a file. */
+/** All of a file. A session's code can put anything there, /dev/zero too. @throws PayloadTooLarge above 256 MiB */
 export async function readAll(calls: SessionCalls, path: string): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
-  for await (const piece of download(calls, checkedPath(path))) pieces.push(piece);
+  let bytes = 0;
+  for await (const piece of download(calls, checkedPath(path))) {
+    pieces.push(piece);
+    bytes += piece.length;
+    if (bytes > longestReadBytes) throw tooLong(calls, path);
+  }
   return pieces.length === 1 ? bufferOf(pieces[0] as Uint8Array) : Buffer.concat(pieces);
 }
 
@@ -128,6 +136,11 @@ export function writeStream(calls: SessionCalls, path: string, options: UploadOp
     close: async () => await upload?.end(),
     abort: async () => await upload?.abort(),
   });
+}
+
+function tooLong(calls: SessionCalls, path: string): HoldfastError {
+  const message = `${path} in ${calls.label} has more than ${longestReadBytes} bytes; use readStream or downloadFile`;
+  return new HoldfastError('PayloadTooLarge', message, { outcome: 'ran', details: { path, limit: longestReadBytes } });
 }
 
 /** Ends the upload, or gives it up where `write` fails. */

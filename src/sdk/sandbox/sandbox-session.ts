@@ -139,7 +139,7 @@ export class SandboxSession {
     return await this.#calls.call('mkdir', [files.checkedPath(path), { parents, existOk }]);
   }
 
-  /** Default encoding: utf-8. */
+  /** Default encoding: utf-8. @throws PayloadTooLarge above 256 MiB */
   async readText(path: string, options: { readonly encoding?: BufferEncoding } = {}): Promise<string> {
     checkOptions('readText', options, { encoding });
     return (await files.readAll(this.#calls, path)).toString(options.encoding ?? 'utf8');
@@ -158,6 +158,7 @@ export class SandboxSession {
     return await files.writeAll(this.#calls, { path, content: Buffer.from(content, options.encoding) }, options);
   }
 
+  /** @throws PayloadTooLarge above 256 MiB: `readStream` and `downloadFile` take any size */
   async readBytes(path: string): Promise<Uint8Array> {
     const bytes = await files.readAll(this.#calls, path);
     return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -1,3 +1,4 @@
+import { networkInterfaces } from 'node:os';
 import type { SandboxSession, SandboxStreamEvent } from 'holdfast';
 import type { ClusterProcess } from 'holdfast/testing';
 import { describe, expect, test } from 'vitest';
@@ -25,6 +26,12 @@ async function sessionsAt(worker: ClusterProcess, count: number, make = () => wo
     ((await session.inspect()).workerId === worker.id ? here : elsewhere).push(session);
   }
   return { here, elsewhere };
+}
+
+/** Of this host on a network that others are on. */
+function ownAddress(): string {
+  const all = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
+  return all.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '127.0.0.2';
 }
 
 async function gone(traces: HostTraces): Promise<void> {
@@ -128,6 +135,53 @@ describe('sessions of a cluster', () => {
       expect(await codeOf(session.pwd())).toMatch(/^Instance(Gone|Closed)$/);
     }
     await gone(traces);
+  });
+});
+
+describe('a session that may reach everything', () => {
+  test('reaches no router, NATS, Redis, metadata service or other session, whatever it calls them and however it asks', async () => {
+    const { cluster, app } = world;
+    await using session = await app.shell.create({ network: { outbound: 'all' } });
+    await using other = await app.shell.create({ network: { outbound: 'all' } });
+    await other.spawn(
+      `perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(LocalPort => 5000, Listen => 9) or die; open(F, ">/tmp/up"); close F; while (my $c = $s->accept()) { print $c "HTTP/1.0 200 OK\\r\\n\\r\\nhello"; close $c }'`,
+      { shell: true },
+    );
+    await fileIn(other, '/tmp/up');
+    const forwarding = await other.forward(5_000);
+    const portOf = (url: string | null): number => Number(/:(\d+)$/.exec(url ?? '')?.[1]);
+    const ports = [portOf(cluster.natsUrl), portOf(cluster.redisUrl), portOf(cluster.endpoint), forwarding.localPort];
+    expect(ports.every((port) => port > 0)).toBe(true);
+    const spellings = ['localhost', '[::1]', '[::ffff:127.0.0.1]', '2130706433', '0.0.0.0'];
+    const elsewhere = ['169.254.169.254:80', 'metadata.google.internal:80', '[fd00:ec2::254]:80', '127.0.0.1:5000'];
+    const targets = [
+      ...ports.flatMap((port) => [`127.0.0.1:${port}`, `${ownAddress()}:${port}`]),
+      ...spellings.map((name) => `${name}:${ports[0]}`),
+      ...elsewhere,
+    ];
+    // By CONNECT, as a plain request, through SOCKS, and past all of it; with what curl says of what was refused.
+    const ways = [
+      { how: '-p -x $http_proxy', refused: [22, 56] },
+      { how: '-x $http_proxy', refused: [22] },
+      { how: '-x $all_proxy', refused: [97] },
+      { how: '', refused: [5, 6, 7] },
+    ];
+    const tries = targets.flatMap((target) =>
+      ways.map(({ how }) => `try '${target}' "${how === '' ? '*' : ''}" ${how}`),
+    );
+    const curl = 'curl -s -m 20 -f -o /dev/null';
+    const { stdout } = await session.exec(
+      `try() { target=$1; past=$2; shift 2; ${curl} --noproxy "$past" "$@" "http://$target/"; echo $?; }; ${tries.join('\n')}`,
+      { shell: true },
+    );
+    const ended = stdout.trim().split('\n').map(Number);
+    expect(ended).toHaveLength(tries.length);
+    const isRefused = (code: number, at: number): boolean => ways[at % ways.length]?.refused.includes(code) === true;
+    expect(ended.flatMap((code, at) => (isRefused(code, at) ? [] : [`${tries[at]}: ${code}`]))).toEqual([]);
+    expect((await other.exec('curl -s http://127.0.0.1:5000/', { shell: true, env: { http_proxy: '' } })).stdout).toBe(
+      'hello',
+    );
+    await forwarding.close();
   });
 });
 

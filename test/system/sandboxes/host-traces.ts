@@ -35,6 +35,14 @@ export function tracesOfWorker(pid: number): HostTraces {
   };
 }
 
+/** The host's pid of a sandbox's process 1. */
+export function agentOf({ namespaces }: HostTraces): number {
+  const isFirst = (pid: number): boolean => /^NSpid:.*\t1$/m.test(textOf(`/proc/${pid}/status`));
+  const found = pids().find((pid) => namespaces.includes(pidNamespace(pid)) && isFirst(pid));
+  if (found === undefined) throw new Error('the sandbox has no process 1');
+  return found;
+}
+
 /** What is there of it now, in words; nothing where all is gone. */
 export function leftOf({ namespaces, cgroups, files }: HostTraces): string[] {
   const loops = readdirSync('/sys/block').filter((name) => {
