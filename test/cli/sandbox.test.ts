@@ -1,13 +1,14 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { startCluster, type TestCluster } from 'holdfast/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { leftOf, tracesOf } from '../system/sandboxes/host-traces.js';
 import { Home } from './holdfast.js';
 
 const program = join(import.meta.dirname, '../../dist/cli/main.js');
@@ -18,7 +19,7 @@ let folder: string;
 let env: Record<string, string>;
 
 beforeAll(async () => {
-  cluster = await startCluster({ mode: 'embedded' });
+  cluster = await startCluster({ mode: 'real' });
   await cluster.deploy(new URL('../fixtures/sandbox-app.ts', import.meta.url));
   env = { HOLDFAST_ENDPOINT: cluster.endpoint, HOLDFAST_TOKEN: cluster.token };
   home = new Home();
@@ -164,6 +165,9 @@ describe('holdfast sandbox', () => {
     await terminal.says(/[$#] $/);
     terminal.types('stty size; echo "$TERM" | tr a-z A-Z; tty\n');
     await terminal.says(/40 100\r+\n[\s\S]*XTERM\r+\n[\s\S]*\/dev\/pts/);
+    terminal.resize(120, 50);
+    terminal.types('until stty size | grep -q "^50 120$"; do sleep 0.02; done; echo "re""sized"\n');
+    await terminal.says(/resized\r+\n/);
     terminal.types('sleep 100\n');
     await listedProcess(/sleep 100/);
     terminal.types('\u0003');
@@ -172,6 +176,24 @@ describe('holdfast sandbox', () => {
     expect(await terminal.ended).toBe(9);
     expect(terminal.output).toContain('after: ');
     expect(terminal.output).toMatch(/after: .* icanon/);
+  });
+});
+
+describe('holdfast dev', () => {
+  test('runs sandboxes, and leaves nothing of them when it ends', async () => {
+    await using own = new Home();
+    const module = join(own.folder, 'app.ts');
+    cpSync(new URL('../fixtures/sandbox-app.ts', import.meta.url), module);
+    const dev = own.start(['dev', module, '--listen', '127.0.0.1:0']);
+    await dev.line(/Watching/);
+    expect(await own.out('sandbox', 'create', 'sandboxes/shell', 'here')).toBe('sandboxes/shell/here');
+    const word = `100000.${process.pid}`;
+    const line = `sleep ${word} >/dev/null 2>&1 & echo hello > /tmp/file; cat /tmp/file`;
+    expect(await own.out('sandbox', 'exec', 'sandboxes/shell/here', '--shell', line)).toBe('hello');
+    const traces = tracesOf(word);
+    dev.signal('SIGINT');
+    expect(await dev.ended).toBe(0);
+    while (leftOf(traces).length > 0) await new Promise((resolve) => setImmediate(resolve));
   });
 });
 
@@ -213,6 +235,14 @@ class RealTerminal {
 
   types(keys: string): void {
     this.#child.stdin?.write(keys);
+  }
+
+  /** As a window does whose user pulls at its corner. */
+  resize(cols: number, rows: number): void {
+    const [shell] = readFileSync(`/proc/${this.#child.pid}/task/${this.#child.pid}/children`, 'utf8').split(' ');
+    const terminal = readlinkSync(`/proc/${shell}/fd/0`);
+    const { status } = spawnSync('stty', ['-F', terminal, 'cols', String(cols), 'rows', String(rows)]);
+    if (status !== 0) throw new Error(`stty could not resize ${terminal}`);
   }
 
   async says(fits: RegExp): Promise<void> {
