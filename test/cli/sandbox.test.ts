@@ -179,6 +179,18 @@ describe('holdfast sandbox', () => {
   });
 });
 
+describe('a shell whose terminal goes', () => {
+  test('ends in its session too', async () => {
+    const terminal = new RealTerminal(['sandbox', 'shell', session, 'sh'], env);
+    await terminal.says(/[$#] $/);
+    terminal.types('sleep 1234\n');
+    await listedProcess(/sleep 1234/);
+    terminal.goes();
+    while (/sleep 1234|sh$/m.test((await run(['ps', session])).stdout));
+    await terminal.ended;
+  });
+});
+
 describe('holdfast dev', () => {
   test('runs sandboxes, and leaves nothing of them when it ends', async () => {
     await using own = new Home();
@@ -243,6 +255,10 @@ class RealTerminal {
     const terminal = readlinkSync(`/proc/${shell}/fd/0`);
     const { status } = spawnSync('stty', ['-F', terminal, 'cols', String(cols), 'rows', String(rows)]);
     if (status !== 0) throw new Error(`stty could not resize ${terminal}`);
+  }
+
+  goes(): void {
+    this.#child.kill('SIGKILL');
   }
 
   async says(fits: RegExp): Promise<void> {

@@ -42,6 +42,10 @@ async function shell(
     const command = call.words.length > 0 ? call.words : ['/bin/sh', '-c', startShell];
     const pty = { cols: stdout.columns, rows: stdout.rows };
     const child = await session.spawn(command, { pty, env: { TERM: context.env['TERM'] ?? 'xterm' } });
+    // Its terminal goes, or somebody ends this program: nobody would end the shell.
+    const hangUp = (): void => void child.kill('SIGHUP').catch(() => undefined); // it has just ended
+    process.on('SIGHUP', hangUp);
+    context.signal.addEventListener('abort', hangUp, { once: true });
     return await runInTerminal(child, { stdin, stdout });
   });
   throw commandExit(end, constants.signals);
