@@ -212,11 +212,14 @@ describe('what a command does, as it does it', () => {
     expect(bytes).toEqual([0x61, 0xc3, 0xa9, 0x62, 0xff]);
   });
 
-  test('may be a great many lines', async () => {
+  test('may be a great many lines, each byte once and in its place', async () => {
     const hash = createHash('sha256');
     let lines = 0;
+    let offset = 0;
     for await (const event of session.execStream('seq 1 300000')) {
       if (event.type !== 'stdout') continue;
+      expect(event.offset).toBe(offset);
+      offset += event.bytes.length;
       hash.update(event.bytes);
       lines += event.data.split('\n').length - 1;
     }
