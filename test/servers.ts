@@ -220,6 +220,9 @@ async function joinNodes(nodes: readonly TestServer[], busPorts: readonly number
     for (const [i, client] of clients.entries()) {
       await client.call('CLUSTER', 'SET-CONFIG-EPOCH', i + 1);
       await client.call('CLUSTER', 'ADDSLOTSRANGE', i * share, Math.min((i + 1) * share, 16_384) - 1);
+    }
+    // Not before all have their epoch: a node that knows another one takes none.
+    for (const [i, client] of clients.entries()) {
       for (const [j, node] of nodes.entries())
         if (j !== i) await client.call('CLUSTER', 'MEET', '127.0.0.1', node.port, busPorts[j] ?? 0);
     }
