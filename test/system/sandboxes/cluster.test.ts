@@ -11,6 +11,11 @@ const world = sandboxWorld({ mode: 'real', routers: 2, workers: 2 });
 
 let words = 0;
 
+/** A shell's command that ends when the one that it leaves behind runs. */
+function inBackground(command: string): string {
+  return `${command} >/dev/null 2>&1 & until [ "$(cat /proc/$!/comm)" = sleep ]; do sleep 0.01; done`;
+}
+
 /** What `sleep` takes for a long time, and no other process of this host has. */
 function uniqueSleep(): string {
   words += 1;
@@ -86,9 +91,11 @@ describe('sessions of a cluster', () => {
     const session = await world.app.shell.create();
     const [running, daemon] = [uniqueSleep(), uniqueSleep()];
     await session.spawn(['sleep', running]);
-    await session.exec(`setsid sleep ${daemon} >/dev/null 2>&1 &`, { shell: true });
+    await session.exec(inBackground(`setsid sleep ${daemon}`), { shell: true });
     await session.exec(['head', '-c', '3000000', '/dev/zero'], { check: true });
     await session.writeBytes('/tmp/file', Buffer.alloc(1_000_000));
+    // A command is answered before its slot is free.
+    await until(async () => (await session.inspect()).running === 1);
     const info = await session.inspect();
     const commands = info.processes.map(({ command }) => command.join(' '));
     expect(commands).toEqual(expect.arrayContaining([`sleep ${running}`, `sleep ${daemon}`]));
@@ -106,10 +113,13 @@ describe('sessions of a cluster', () => {
   test('sleep without processes and cgroups, with their files, and are woken by the next call', async () => {
     const session = await world.app.shell.create({ idleTimeoutMs: 200, cwd: '/work' });
     const word = uniqueSleep();
+    // It does not fall asleep while a command runs.
+    const held = await session.spawn(['sleep', '1000']);
     await session.writeText('note', 'kept');
-    await session.exec(`sleep ${word} >/dev/null 2>&1 &`, { shell: true });
+    await session.exec(inBackground(`sleep ${word}`), { shell: true });
     const { files, ...processes } = tracesOf(word);
     const before = await session.inspect();
+    await held.kill();
     await until(async () => (await session.inspect()).state === 'idle');
     await gone({ ...processes, files: [] });
     expect(files.map((file) => leftOf({ namespaces: [], cgroups: [], files: [file] }))).toEqual([files]);
@@ -124,11 +134,13 @@ describe('sessions of a cluster', () => {
   });
 
   test('end at their lifetime, asleep or at work, and leave nothing', async () => {
-    const busy = await world.app.shell.create({ lifetimeMs: 2_000 });
-    const asleep = await world.app.shell.create({ lifetimeMs: 2_000, idleTimeoutMs: 100 });
+    const busy = await world.app.shell.create({ lifetimeMs: 5_000 });
+    const asleep = await world.app.shell.create({ lifetimeMs: 5_000, idleTimeoutMs: 100 });
     const word = uniqueSleep();
-    await asleep.exec(`sleep ${word} >/dev/null 2>&1 &`, { shell: true });
+    const held = await asleep.spawn(['sleep', '1000']);
+    await asleep.exec(inBackground(`sleep ${word}`), { shell: true });
     const traces = tracesOf(word);
+    await held.kill();
     expect(await codeOf(busy.exec(['sleep', '1000']))).toBe('InstanceClosed');
     for (const session of [busy, asleep]) {
       await until(async () => (await session.inspect()).state === 'closed');
