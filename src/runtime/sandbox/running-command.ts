@@ -15,14 +15,15 @@ export interface OutputSink {
   readonly paces: boolean;
 }
 
-/** A command that was killed is gone by then, or its sandbox is. */
-const killWithinMs = 5_000;
+/** A command that was killed is gone by then, with all that it started, or its sandbox is. */
+const killWithinMs = 10_000;
 
 /**
  * One command from its start to its end.
  *
  * I1. It ends at its limit, at the caller's abort, by itself, or with its sandbox; killed means its whole process group.
- * I2. `ended` settles within `killWithinMs` of a kill: a sandbox that does not kill is killed itself.
+ * I2. `ended` settles within `killWithinMs` of a kill, and nothing of the command runs by then: a sandbox that does not kill is
+ *     killed itself.
  */
 export class RunningCommand {
   readonly argv: readonly string[];
@@ -34,7 +35,8 @@ export class RunningCommand {
   readonly #startedAt: Monotonic;
   #limit: WheelEntry | null;
   #timedOut = false;
-  #isKilled = false;
+  /** Settles when nothing of it runs any more; null: it was not killed. */
+  #killing: Promise<void> | null = null;
   #isOver = false;
 
   /** @throws FileNotFound, PermissionDenied, InvalidArgument, PayloadTooLarge */
@@ -98,9 +100,8 @@ export class RunningCommand {
 
   /** The whole group, now; what it left behind at an end of its own goes on. */
   kill(): void {
-    if (this.#isKilled || this.#isOver) return;
-    this.#isKilled = true;
-    this.#process.kill('SIGKILL').catch(() => undefined); // the sandbox is gone, and so is the command
+    if (this.#killing !== null || this.#isOver) return;
+    this.#killing = this.#process.kill('SIGKILL').catch(() => undefined); // the sandbox is gone, and so is the command
     const backstop = this.#parts.wheel.add(killWithinMs, () => this.#parts.box.kill());
     const disarm = (): void => this.#parts.wheel.remove(backstop);
     this.ended.then(disarm, disarm);
@@ -114,11 +115,12 @@ export class RunningCommand {
     return () => signal.removeEventListener('abort', onAbort);
   }
 
-  #onExit({ exitCode, signal }: GuestExit): CommandEnd | Promise<never> {
+  async #onExit({ exitCode, signal }: GuestExit): Promise<CommandEnd> {
     this.#disarm();
     const { box, clock } = this.#parts;
-    if (box.outOfMemoryKills() > 0) return this.#outOfMemory();
     const durationMs = clock.monotonic() - this.#startedAt;
+    await this.#killing;
+    if (box.outOfMemoryKills() > 0) return await this.#outOfMemory();
     return { exitCode, signal, timedOut: this.#timedOut, durationMs };
   }
 
