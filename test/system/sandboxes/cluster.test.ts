@@ -114,12 +114,13 @@ describe('sessions of a cluster', () => {
     const session = await world.app.shell.create({ idleTimeoutMs: 200, cwd: '/work' });
     const word = uniqueSleep();
     // It does not fall asleep while a command runs.
-    const held = await session.spawn(['sleep', '1000']);
+    const held = session.execStream(['sleep', '1000'])[Symbol.asyncIterator]();
+    await held.next();
     await session.writeText('note', 'kept');
     await session.exec(inBackground(`sleep ${word}`), { shell: true });
     const { files, ...processes } = tracesOf(word);
     const before = await session.inspect();
-    await held.kill();
+    await held.return?.();
     await until(async () => (await session.inspect()).state === 'idle');
     await gone({ ...processes, files: [] });
     expect(files.map((file) => leftOf({ namespaces: [], cgroups: [], files: [file] }))).toEqual([files]);
@@ -137,10 +138,11 @@ describe('sessions of a cluster', () => {
     const busy = await world.app.shell.create({ lifetimeMs: 5_000 });
     const asleep = await world.app.shell.create({ lifetimeMs: 5_000, idleTimeoutMs: 100 });
     const word = uniqueSleep();
-    const held = await asleep.spawn(['sleep', '1000']);
+    const held = asleep.execStream(['sleep', '1000'])[Symbol.asyncIterator]();
+    await held.next();
     await asleep.exec(inBackground(`sleep ${word}`), { shell: true });
     const traces = tracesOf(word);
-    await held.kill();
+    await held.return?.();
     expect(await codeOf(busy.exec(['sleep', '1000']))).toBe('InstanceClosed');
     for (const session of [busy, asleep]) {
       await until(async () => (await session.inspect()).state === 'closed');
