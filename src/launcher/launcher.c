@@ -12,6 +12,8 @@
  *   folder TARGET
  *   link TEXT TARGET      a symbolic link
  *   bind SOURCE TARGET    a file or folder of the host, and what is mounted below it
+ *   layer SOURCE TARGET FROM TO
+ *                         a folder of the host, read-only; what is user FROM's in it is seen as user TO's
  *   disk IMAGE TARGET     mounts the ext4 file system in IMAGE
  *   own TARGET USER       gives it and all below it to a user, unless it is his
  *   overlay TARGET OPTIONS
@@ -36,6 +38,8 @@
 #include <linux/fs.h>
 #include <linux/loop.h>
 #include <sched.h>
+#include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +49,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { failed = 125, loop_tries = 1000, deepest_folder = 4096, lock_seconds = 30, copy_bytes = 1 << 20, first_foreign = 6 };
@@ -106,6 +111,52 @@ static void bind(char **words) {
   if (S_ISDIR(info.st_mode)) check(mkdir(words[1], 0755));
   else close(open_file(words[1], O_WRONLY | O_CREAT));
   check(mount(words[0], words[1], NULL, MS_BIND | MS_REC, NULL));
+}
+
+static void write_map(long pid, const char *map, char **ids) {
+  char path[64], text[64];
+  snprintf(path, sizeof path, "/proc/%ld/%s", pid, map);
+  snprintf(text, sizeof text, "%ld %ld 1", number(ids[0]), number(ids[1]));
+  write_text(path, text);
+}
+
+/* A user namespace that says whose files look like whose; a process has to live in it until somebody else holds it. */
+static int user_namespace(char **ids) {
+  int ends[2];
+  check(pipe2(ends, O_CLOEXEC));
+  long child = syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
+  check((int)child);
+  if (child == 0) {
+    char byte;
+    close(ends[1]);
+    _exit(read(ends[0], &byte, 1) != 0);
+  }
+  write_map(child, "uid_map", ids);
+  write_map(child, "gid_map", ids);
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%ld/ns/user", child);
+  int user = open_file(path, O_RDONLY);
+  close(ends[0]);
+  close(ends[1]);
+  check(waitpid((pid_t)child, NULL, 0));
+  return user;
+}
+
+/* Calls and numbers of linux/mount.h, which cannot be included beside sys/mount.h everywhere. */
+enum { nr_open_tree = 428, nr_move_mount = 429, nr_mount_setattr = 442 };
+enum { open_tree_clone = 1, move_mount_from_fd = 4, attr_readonly = 1, attr_nosuid = 2, attr_nodev = 4, attr_idmap = 0x100000 };
+
+static void mount_layer(char **words) {
+  struct {
+    uint64_t set, clear, propagation, user;
+  } attributes = {.set = attr_readonly | attr_nosuid | attr_nodev | attr_idmap, .user = (uint64_t)user_namespace(words + 2)};
+  int tree = (int)syscall(nr_open_tree, AT_FDCWD, words[0], open_tree_clone | O_CLOEXEC);
+  check(tree);
+  check((int)syscall(nr_mount_setattr, tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes));
+  check(mkdir(words[1], 0755));
+  check((int)syscall(nr_move_mount, tree, "", AT_FDCWD, words[1], move_mount_from_fd));
+  close(tree);
+  close((int)attributes.user);
 }
 
 /* The previous process of a session that was woken may still be letting go of it: then the lock waits. */
@@ -258,6 +309,7 @@ static const struct {
     {"folder", 1, make_folder},
     {"link", 2, make_link},
     {"bind", 2, bind},
+    {"layer", 4, mount_layer},
     {"disk", 2, mount_disk},
     {"own", 2, own},
     {"overlay", 2, mount_overlay},

@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream';
+import type { Duplex, Readable, Writable } from 'node:stream';
 import type { ContainerExit } from './container.js';
 
 /**
@@ -20,8 +20,27 @@ export interface IsolationBackend {
    * @throws SandboxUnavailable, Unavailable, InvalidArgument
    */
   start(spec: IsolatedSpec): Promise<IsolatedProcess>;
+  /**
+   * Takes a copy of a scratch, while a process that uses it stands still, and starts to write what it holds as a tar to
+   * `output`. `layer`: what was changed above its layers, with what was deleted of them; `flat`: all of it.
+   * @throws NoCapacity where the disk is full, Unavailable, InvalidArgument
+   */
+  pack(scratch: Scratch, what: 'layer' | 'flat'): Promise<LayerTool>;
+  /** Starts to make a layer, in a folder that it makes, of the tar that is written to `input`. @throws Unavailable */
+  unpack(folder: string): Promise<LayerTool>;
   /** Removes what it keeps on the host for itself, and every scratch; after the last process. */
   close(): Promise<void>;
+}
+
+/** A program of the host that works on files that a sandbox wrote, behind the same walls. */
+export interface LayerTool {
+  /** The tar, where it is unpacked. */
+  readonly input: Writable;
+  /** The tar, where it is packed; to be read to its end. */
+  readonly output: Readable;
+  /** Resolves when its work is done and nothing of it is left. @throws NoCapacity where a disk is full, Unavailable with what it said */
+  readonly done: Promise<void>;
+  kill(): void;
 }
 
 export interface ScratchOptions {
@@ -34,6 +53,8 @@ export interface ScratchOptions {
    * process that uses it stands still meanwhile.
    */
   readonly from?: Scratch | string;
+  /** Told once, when it was removed. */
+  readonly onRemoved?: () => void;
 }
 
 /**
@@ -68,11 +89,12 @@ export interface IsolatedSpec {
 }
 
 /**
- * `host`: the host's /usr, /bin, /lib* read-only, an own small /etc, all else private and writable.
+ * `host`: the host's /usr, /bin, /lib* read-only, an own small /etc, all else private and writable; with `layers`, that rest
+ * is what `unpack` made of these folders, the first on top, below a private writable layer.
  * `image`: these folders, the first on top, below a private writable layer.
  */
 export type IsolatedRoot =
-  | { readonly kind: 'host' }
+  | { readonly kind: 'host'; readonly layers?: readonly string[] }
   | { readonly kind: 'image'; readonly layers: readonly [string, ...string[]] };
 
 /** A file or folder of the host that is seen inside. */

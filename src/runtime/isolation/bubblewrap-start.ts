@@ -2,6 +2,7 @@ import { HoldfastError } from '../../common/errors.js';
 import type { IsolatedBind, IsolatedRoot, IsolatedSpec } from '../../common/ports/sandbox.js';
 import type { HostView } from './host-view.js';
 import type { LauncherStep } from './launcher.js';
+import { hasLayers, overlaySteps } from './root-layers.js';
 import { insideUser } from './scratch-template.js';
 
 /** Where roots are built, each process in a mount namespace of its own; on the host it stays empty. */
@@ -35,43 +36,34 @@ export function startWords(parts: StartParts): { readonly words: readonly string
     ...binds.map(({ source, name }) => ['bind', source, `${stage}/${name}`] as const),
     ['disk', scratch.file, `${stage}${diskOnStage}`],
     ['own', `${stage}${diskOnStage}/files`, String(scratch.uid)],
-    ...overlay(spec.scratch.root),
+    ...overlaySteps(spec.scratch.root, { stage, files: `${stage}${diskOnStage}`, user: scratch.uid }),
     ['pivot', stage],
     ['user', String(scratch.uid)],
   ];
   const argsOption = ['--args', String(descriptors.args), '--'];
   return {
     words: [...steps.flat(), 'exec', bwrap, ...argsOption, ...spec.argv],
-    args: [...confinement, ...rootArgs(spec.scratch.root, host), ...mounts(binds), ...programArgs(spec)],
+    args: [...confinement(insideUser.id), ...rootArgs(spec.scratch.root, host), ...mounts(binds), ...programArgs(spec)],
   };
 }
 
-/** Layers are bound first, so that no path of the host needs quoting in the options. */
-function overlay(root: IsolatedRoot): LauncherStep[] {
-  if (root.kind === 'host') return [];
-  const layers = root.layers.map((_, index) => `${stage}/layer${index}`);
-  const files = `${stage}${diskOnStage}`;
-  const options = `lowerdir=${layers.join(':')},upperdir=${files}/files,workdir=${files}/work`;
+/** Arguments of bubblewrap for whatever runs in it, as this user of the inside. */
+export function confinement(insideId: number): string[] {
   return [
-    ...root.layers.map((layer, index) => ['bind', layer, layers[index] as string] as const),
-    ['overlay', `${stage}/root`, options],
+    '--unshare-all',
+    '--unshare-user',
+    '--disable-userns',
+    ...['--uid', String(insideId), '--gid', String(insideId)],
+    ...['--hostname', 'sandbox'],
+    ...['--cap-drop', 'ALL'],
+    ...['--seccomp', String(descriptors.filter)],
+    '--die-with-parent',
+    '--new-session',
   ];
 }
 
-const confinement = [
-  '--unshare-all',
-  '--unshare-user',
-  '--disable-userns',
-  ...['--uid', String(insideUser.id), '--gid', String(insideUser.id)],
-  ...['--hostname', 'sandbox'],
-  ...['--cap-drop', 'ALL'],
-  ...['--seccomp', String(descriptors.filter)],
-  '--die-with-parent',
-  '--new-session',
-];
-
 function rootArgs(root: IsolatedRoot, host: HostView): string[] {
-  const files = root.kind === 'host' ? `${diskOnStage}/files` : '/root';
+  const files = hasLayers(root) ? '/root' : `${diskOnStage}/files`;
   const shown = root.kind === 'host' ? host.binds : [];
   return ['--bind', files, '/', ...shown, '--proc', '/proc', '--dev', '/dev'];
 }

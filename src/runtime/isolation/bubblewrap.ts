@@ -1,16 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
-import type { Writable } from 'node:stream';
 import type { Clock, Random } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
 import type {
   IsolatedProcess,
   IsolatedSpec,
   IsolationBackend,
+  LayerTool,
   Scratch,
   ScratchOptions,
 } from '../../common/ports/sandbox.js';
@@ -21,7 +20,11 @@ import { ConfinedProcess } from '../process/confined-process.js';
 import { checkId, checkSpec, descriptors, stage, startWords } from './bubblewrap-start.js';
 import { type HostView, readHostView } from './host-view.js';
 import { BubblewrapProcess } from './isolated-process.js';
+import { hasStarted, launch } from './launcher.js';
+import { type LayerStartParts, type LayerWords, packWords, unpackWords } from './layer-start.js';
+import { startLayerTool } from './layer-tool.js';
 import { checkRequirements, findProgram, unavailable } from './requirements.js';
+import { layerUser } from './root-layers.js';
 import { DiskScratch } from './scratch.js';
 import { ScratchTemplates } from './scratch-template.js';
 import { filterArch, seccompFilter } from './seccomp-filter.js';
@@ -91,25 +94,23 @@ export class Bubblewrap implements IsolationBackend {
     const file = join(this.#folder, 'scratch', `${id}.img`);
     const source = await this.#sourceOf(options, file);
     const uid = firstUser + (this.#randomNumber() % users);
-    return new DiskScratch({ id, root, file, source, uid, launcher: this.#options.launcher });
+    const { onRemoved } = options;
+    return new DiskScratch({ id, root, file, source, uid, launcher: this.#options.launcher, onRemoved });
   }
 
   /** What the first start copies to `file`, unless that is there by then. */
   async #sourceOf({ root, diskGb, from }: ScratchOptions, file: string): Promise<string> {
     if (typeof from === 'string') return from;
-    if (from === undefined) return (await this.#templates?.find(root.kind, diskGb, file)) ?? file;
+    if (from === undefined) return (await this.#templates?.find(root, diskGb, file)) ?? file;
     await from.save(file);
     return file;
   }
 
   async start(spec: IsolatedSpec): Promise<IsolatedProcess> {
     checkSpec(spec);
-    const { scratch } = spec;
-    if (!(scratch instanceof DiskScratch) || scratch.isUsed)
-      throw new HoldfastError(
-        'InvalidArgument',
-        `isolated process ${spec.id}: its scratch is in use or of another backend`,
-      );
+    const scratch = ownScratch(spec.scratch);
+    if (scratch.isUsed)
+      throw new HoldfastError('InvalidArgument', `isolated process ${spec.id}: its scratch is in use`);
     await this.#ready();
     const process = await this.#spawn(spec, scratch);
     try {
@@ -120,6 +121,37 @@ export class Bubblewrap implements IsolationBackend {
       await process.remove();
       throw error;
     }
+  }
+
+  async pack(scratch: Scratch, what: 'layer' | 'flat'): Promise<LayerTool> {
+    const { uid, root } = ownScratch(scratch);
+    await this.#ready();
+    const id = `pack-${this.#randomNumber()}`;
+    const file = join(this.#folder, 'scratch', `${id}.img`);
+    const remove = async (): Promise<void> => await rm(file, { force: true });
+    try {
+      await scratch.save(file);
+      return this.#work(id, (parts) => packWords(parts, { file, uid, root }, what), remove);
+    } catch (error) {
+      await remove();
+      throw error;
+    }
+  }
+
+  async unpack(folder: string): Promise<LayerTool> {
+    await this.#ready();
+    await mkdir(folder, { mode: 0o755 });
+    await chown(folder, layerUser, layerUser);
+    return this.#work(`unpack-${this.#randomNumber()}`, (parts) => unpackWords(parts, folder));
+  }
+
+  #work(id: string, wordsOf: (parts: LayerStartParts) => LayerWords, after?: () => Promise<void>): LayerTool {
+    const { cgroups, launcher, clock } = this.#options;
+    const [bwrap, tar] = [findProgram('bwrap'), findProgram('tar')];
+    if (bwrap === null || tar === null || this.#host === null) throw unavailable('bubblewrap or tar is gone');
+    const cgroup = cgroups.create(id);
+    const words = wordsOf({ host: this.#host, bwrap, tar, cgroupFolders: cgroup.folders });
+    return startLayerTool({ id, words, launcher, filter: this.#filterFile, cgroup, clock, after });
   }
 
   async close(): Promise<void> {
@@ -152,25 +184,8 @@ export class Bubblewrap implements IsolationBackend {
     const bwrap = findProgram('bwrap');
     if (bwrap === null || this.#host === null) throw unavailable('bubblewrap is not installed any more');
     const { words, args } = startWords({ spec, host: this.#host, bwrap, cgroupFolders, scratch });
-    // Opened for each one: it is read from where the descriptor stands.
-    const filter = openSync(this.#filterFile, 'r');
-    try {
-      const child = spawn(this.#options.launcher, words, {
-        // A process group of its own, against Ctrl-C and for the watchdog.
-        detached: true,
-        stdio: ['ignore', 'pipe', 'pipe', 'pipe', filter, 'pipe'],
-        env: {},
-        cwd: '/',
-      });
-      for (const stream of [child.stdio[descriptors.socket], child.stdio[descriptors.args]])
-        stream?.on('error', () => {
-          // It ended before it had read all; its exit tells.
-        });
-      (child.stdio[descriptors.args] as Writable | undefined)?.end(args.map((arg) => `${arg}\0`).join(''));
-      return child;
-    } finally {
-      closeSync(filter);
-    }
+    const ends = ['ignore', 'pipe', 'pipe', 'pipe'] as const;
+    return launch({ launcher: this.#options.launcher, filter: this.#filterFile }, { words, args }, ends);
   }
 
   get #filterFile(): string {
@@ -204,8 +219,10 @@ export class Bubblewrap implements IsolationBackend {
   }
 }
 
-function hasStarted(child: ChildProcess): child is ChildProcess & { readonly pid: number } {
-  return child.pid !== undefined;
+/** @throws InvalidArgument */
+function ownScratch(scratch: Scratch): DiskScratch {
+  if (scratch instanceof DiskScratch) return scratch;
+  throw new HoldfastError('InvalidArgument', `scratch ${scratch.id} is of another backend`);
 }
 
 function messageOf(error: unknown): string {

@@ -1,5 +1,7 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
+import type { Writable } from 'node:stream';
 import { HoldfastError } from '../../common/errors.js';
 
 /** One step of the launcher, with its words: see launcher.c. */
@@ -11,6 +13,7 @@ export type LauncherStep =
   | readonly ['folder', target: string]
   | readonly ['link', text: string, target: string]
   | readonly ['bind', source: string, target: string]
+  | readonly ['layer', source: string, target: string, from: string, to: string]
   | readonly ['disk', image: string, target: string]
   | readonly ['own', target: string, user: string]
   | readonly ['overlay', target: string, options: string]
@@ -19,6 +22,8 @@ export type LauncherStep =
   | readonly ['unused', image: string]
   | readonly ['sync', pid: string, target: string];
 
+/** On which bubblewrap reads its arguments; 4 is its filter. */
+const argsDescriptor = 5;
 const keptErrorChars = 2_000;
 
 /** Runs steps that start nothing. @throws Unavailable, with what the launcher said */
@@ -37,8 +42,48 @@ export async function runProgram(program: string, args: readonly string[]): Prom
     number | string | null,
     string | null,
   ];
-  if (code === 0) return;
-  throw new HoldfastError('Unavailable', `${program} ended with ${signal ?? code}: ${said.trim()}`);
+  if (code !== 0) throw programFailed(program, signal ?? code, said.trim());
+}
+
+/** @param how it ended; @param said on stderr */
+export function programFailed(program: string, how: string | number | null, said: string): HoldfastError {
+  const code = /No space left on device|Disk quota exceeded/.test(said) ? 'NoCapacity' : 'Unavailable';
+  return new HoldfastError(code, `${program} ended with ${how}: ${said}`);
+}
+
+/** What a child has as its descriptors 0 to 3: `pipe`s are this process's to read or write. */
+export type Ends = readonly ['ignore' | 'pipe', 'pipe', 'pipe', 'ignore' | 'pipe'];
+
+/** Starts the launcher, which becomes bubblewrap with `args`. @param filter a file with a seccomp filter */
+export function launch(
+  { launcher, filter }: { readonly launcher: string; readonly filter: string },
+  { words, args }: { readonly words: readonly string[]; readonly args: readonly string[] },
+  ends: Ends,
+): ChildProcess {
+  // Opened for each one: it is read from where the descriptor stands.
+  const opened = openSync(filter, 'r');
+  try {
+    const child = spawn(launcher, words, {
+      // A process group of its own, against Ctrl-C and for the watchdog.
+      detached: true,
+      stdio: [...ends, opened, 'pipe'],
+      env: {},
+      cwd: '/',
+    });
+    const streams: ChildProcess['stdio'][number][] = [...child.stdio];
+    for (const stream of streams)
+      stream?.on('error', () => {
+        // It ended before it had read all; its exit tells.
+      });
+    (streams[argsDescriptor] as Writable | undefined)?.end(args.map((arg) => `${arg}\0`).join(''));
+    return child;
+  } finally {
+    closeSync(opened);
+  }
+}
+
+export function hasStarted(child: ChildProcess): child is ChildProcess & { readonly pid: number } {
+  return child.pid !== undefined;
 }
 
 /** Where the host's own programs are; those of the administrator come after them. */

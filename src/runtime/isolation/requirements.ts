@@ -9,6 +9,7 @@ import { filterArch } from './seccomp-filter.js';
 const programs = [
   { program: 'bwrap', name: 'bubblewrap' },
   { program: 'mkfs.ext4', name: 'e2fsprogs' },
+  { program: 'tar', name: 'tar' },
 ];
 
 /** Path of a program of the host; null where it is not installed. */

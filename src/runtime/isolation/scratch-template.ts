@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { IsolatedRoot } from '../../common/ports/sandbox.js';
 import type { HostView } from './host-view.js';
 import { runProgram } from './launcher.js';
+import { hasLayers } from './root-layers.js';
 
 /** Of the user in every sandbox. */
 export const insideUser = { id: 1_000, name: 'user', home: '/home/user' };
@@ -34,7 +35,8 @@ export class ScratchTemplates {
   }
 
   /** A file to copy; or, where there are too many kinds of them, `path` itself, freshly made. @throws Unavailable */
-  async find(kind: IsolatedRoot['kind'], diskGb: number, path: string): Promise<string> {
+  async find(root: IsolatedRoot, diskGb: number, path: string): Promise<string> {
+    const kind = skeletonOf(root);
     const name = `${kind}-${diskGb}`;
     const made = this.#made.get(name);
     if (made !== undefined) return await made;
@@ -46,7 +48,7 @@ export class ScratchTemplates {
     return await making;
   }
 
-  async #make(kind: IsolatedRoot['kind'], diskGb: number, path: string): Promise<string> {
+  async #make(kind: Skeleton, diskGb: number, path: string): Promise<string> {
     this.#ready ??= writeSkeletons(this.#folder, this.#host);
     await this.#ready;
     const partial = `${path}.partial`;
@@ -61,10 +63,17 @@ export class ScratchTemplates {
   }
 }
 
+type Skeleton = IsolatedRoot['kind'] | 'empty';
+
+/** Layers have all that a root needs: whatever lay over them would hide what they say. */
+function skeletonOf(root: IsolatedRoot): Skeleton {
+  return root.kind === 'host' && hasLayers(root) ? 'empty' : root.kind;
+}
+
 /** `host` has an /etc of its own and the links of the host's root; `image` has what is the machine's and not the image's. */
 async function writeSkeletons(folder: string, host: HostView): Promise<void> {
-  await rm(join(folder, 'host'), { recursive: true, force: true });
-  await rm(join(folder, 'image'), { recursive: true, force: true });
+  for (const kind of ['host', 'image', 'empty']) await rm(join(folder, kind), { recursive: true, force: true });
+  for (const name of ['files', 'work']) await mkdir(join(folder, 'empty', name), { recursive: true });
   for (const kind of ['host', 'image']) {
     const files = join(folder, kind, 'files');
     for (const name of ['etc', 'home/user', 'tmp', 'var/tmp']) await mkdir(join(files, name), { recursive: true });

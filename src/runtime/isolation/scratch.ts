@@ -21,6 +21,7 @@ export interface DiskScratchParts {
   /** Of the host's user that its files belong to. */
   readonly uid: number;
   readonly launcher: string;
+  readonly onRemoved?: (() => void) | undefined;
 }
 
 /** A sparse file with an ext4 file system, mounted by the launcher in the namespace of the process that uses it. */
@@ -31,6 +32,7 @@ export class DiskScratch implements Scratch {
   readonly uid: number;
   readonly #parts: DiskScratchParts;
   #user: ScratchUser | null = null;
+  #isRemoved = false;
 
   constructor(parts: DiskScratchParts) {
     this.id = parts.id;
@@ -71,5 +73,8 @@ export class DiskScratch implements Scratch {
   async remove(): Promise<void> {
     await rm(this.file, { force: true });
     await rm(`${this.file}.partial`, { force: true });
+    if (this.#isRemoved) return;
+    this.#isRemoved = true;
+    this.#parts.onRemoved?.();
   }
 }

@@ -18,6 +18,8 @@ export interface ConfinedProcessParts {
   readonly clock: Clock;
   /** The child stands in for the program and ends with 128 + the signal that ended that one, as shells and bubblewrap do. */
   readonly isWrapped?: boolean;
+  /** False: its stdout is somebody else's to read. Default true. */
+  readonly printsLines?: boolean;
 }
 
 type OutputListener = Parameters<ContainerProcess['onOutput']>[0];
@@ -54,7 +56,7 @@ export class ConfinedProcess {
     this.pid = child.pid;
     this.#parts = parts;
     this.#group = processGroup(child.pid);
-    readLines(child.stdout as Readable, (text) => this.#onLine('stdout', text));
+    if (parts.printsLines !== false) readLines(child.stdout as Readable, (text) => this.#onLine('stdout', text));
     readLines(child.stderr as Readable, (text) => this.#onLine('stderr', text));
     this.exited = this.#whenExited();
   }
