@@ -1,0 +1,134 @@
+import type { Clock } from '../../common/clock.js';
+import { HoldfastError } from '../../common/errors.js';
+import type { IsolationBackend, LayerTool, Scratch } from '../../common/ports/sandbox.js';
+import type { ImageStore } from './image-store.js';
+import { type HeldLayers, LayerCache } from './layer-cache.js';
+
+export interface ImagesOptions {
+  readonly backend: IsolationBackend;
+  readonly store: ImageStore;
+  /** For unpacked layers; it goes with the boot. */
+  readonly folder: string;
+  readonly maxBytes: number;
+  readonly clock: Clock;
+}
+
+/** Where a session starts from. */
+export interface ImageStart {
+  readonly id: string;
+  /** To have it on this host. */
+  readonly withinMs: number;
+}
+
+/** Each is a mount below every session of the image. */
+const mostLayers = 32;
+
+/** Makes images of what sandboxes wrote, and file systems that stand on them. */
+export class Images {
+  readonly #options: ImagesOptions;
+  readonly #cache: LayerCache;
+  /** The newest first. */
+  readonly #layers = new WeakMap<Scratch, readonly string[]>();
+  /** One after the other: each takes as much disk as its sandbox has written. */
+  readonly #underway = new WeakMap<Scratch, Promise<unknown>>();
+  readonly #tools = new Set<LayerTool>();
+
+  constructor(options: ImagesOptions) {
+    this.#options = options;
+    this.#cache = new LayerCache(options);
+  }
+
+  /** @throws NotFound where the account has no such image, NoCapacity, ActivationFailed where it takes too long, Unavailable */
+  async createScratch(
+    id: string,
+    { diskGb, image }: { readonly diskGb: number; readonly image: ImageStart | null },
+  ): Promise<Scratch> {
+    const { backend, store } = this.#options;
+    if (image === null) return await backend.createScratch({ id, root: { kind: 'host' }, diskGb });
+    const layers = await store.layersOf(image.id);
+    const { folders, release } = await this.#hold(image, layers);
+    try {
+      const root = { kind: 'host', layers: folders } as const;
+      const scratch = await backend.createScratch({ id, root, diskGb, onRemoved: release });
+      this.#layers.set(scratch, layers);
+      return scratch;
+    } catch (e) {
+      release();
+      throw e;
+    }
+  }
+
+  /**
+   * The files of a sandbox at one moment, as an image; a process that uses them stands still while they are copied.
+   *
+   * @returns its id @throws NoCapacity where a disk is full, Unavailable, the signal's reason
+   */
+  snapshot(scratch: Scratch, signal: AbortSignal): Promise<string> {
+    const before = this.#underway.get(scratch) ?? Promise.resolve();
+    const taking = before.then(() => this.#snapshot(scratch, signal));
+    this.#underway.set(
+      scratch,
+      taking.catch(() => undefined), // told to its own caller
+    );
+    return taking;
+  }
+
+  /** Gives up what is under way. */
+  async close(): Promise<void> {
+    for (const tool of this.#tools) tool.kill();
+    await this.#cache.close();
+  }
+
+  async #snapshot(scratch: Scratch, signal: AbortSignal): Promise<string> {
+    const { store } = this.#options;
+    const below = this.#layers.get(scratch) ?? [];
+    const top = below.length < mostLayers ? await this.#pack(scratch, 'layer', signal) : null;
+    // The same changes twice are the same as once.
+    if (top !== null && top === below[0]) return await store.putImage(below);
+    // An overlay takes no folder twice.
+    if (top !== null && !below.includes(top)) return await store.putImage([top, ...below]);
+    return await store.putImage([await this.#pack(scratch, 'flat', signal)]);
+  }
+
+  /** @returns the layer's hash */
+  async #pack(scratch: Scratch, what: 'layer' | 'flat', signal: AbortSignal): Promise<string> {
+    signal.throwIfAborted();
+    const tool = await this.#options.backend.pack(scratch, what);
+    const kill = (): void => tool.kill();
+    this.#tools.add(tool);
+    signal.addEventListener('abort', kill, { once: true });
+    if (signal.aborted) kill();
+    try {
+      const layer = await this.#options.store.putLayer(tool.output as AsyncIterable<Uint8Array>);
+      // Only now is it known that the tar was all of it.
+      await tool.done;
+      return layer;
+    } catch (e) {
+      tool.kill();
+      await tool.done.catch(() => undefined); // the first error says more
+      signal.throwIfAborted();
+      throw e;
+    } finally {
+      signal.removeEventListener('abort', kill);
+      this.#tools.delete(tool);
+    }
+  }
+
+  /** Fetching goes on for others where this one stops waiting. */
+  async #hold({ id, withinMs }: ImageStart, layers: readonly string[]): Promise<HeldLayers> {
+    const holding = this.#cache.hold(layers);
+    const enough = new AbortController();
+    const late = this.#options.clock.sleep(withinMs, enough.signal).then(
+      () => null,
+      () => null,
+    );
+    const held = await Promise.race([holding, late]).finally(() => enough.abort());
+    if (held !== null) return held;
+    holding.then(({ release }) => release()).catch(() => undefined); // nobody waits for it any more
+    throw new HoldfastError(
+      'ActivationFailed',
+      `image ${id.slice(0, 12)} was not on this host within startupTimeoutMs of ${withinMs}; raise it`,
+      { details: { startupTimeoutMs: withinMs } },
+    );
+  }
+}
