@@ -77,6 +77,8 @@ export interface ClassOptions {
   readonly placement: PlacementConstraints;
   /** In the environment of its containers; a later one wins where two have the same variable. */
   readonly secrets: readonly SecretReference[];
+  /** Id of the image that sessions of a sandbox start from; absent: none. */
+  readonly image?: string | undefined;
   readonly tags: readonly string[];
   readonly metadata: Readonly<Record<string, unknown>>;
 }

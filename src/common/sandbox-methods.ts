@@ -1,4 +1,5 @@
 import type { MethodManifest } from './manifest.js';
+import type { SessionArguments } from './session-options.js';
 
 /**
  * What a session can be asked over the wire; `SandboxSession` of the SDK is made of these. Commands take a slot of the session's
@@ -8,7 +9,7 @@ import type { MethodManifest } from './manifest.js';
 const commands = ['exec', 'spawn'] as const;
 const streamedCommands = ['execStream'] as const;
 /** Asking again changes nothing: they may run again after an unknown outcome. */
-const questions = ['pwd', 'getEnv', 'exists', 'stat', 'list', 'describe', 'findProcess', 'wait'] as const;
+const questions = ['pwd', 'getEnv', 'exists', 'stat', 'list', 'describe', 'findProcess', 'wait', 'snapshot'] as const;
 const changes = [
   'chdir',
   'updateEnv',
@@ -108,6 +109,14 @@ export interface SessionView {
   }[];
   readonly memoryBytes: number;
   readonly tags: readonly string[];
+}
+
+/** Answer of `snapshot`. */
+export interface SnapshotAnswer {
+  /** Id of the image. */
+  readonly image: string;
+  /** Makes a session that goes on where this one was. */
+  readonly fork: SessionArguments;
 }
 
 /** Answer of `stat`. */

@@ -1,4 +1,5 @@
 import { HoldfastError } from './errors.js';
+import { checkedImageId } from './image.js';
 import { type Check, expected } from './option-checks.js';
 import { checkOptions } from './options.js';
 
@@ -26,6 +27,12 @@ export interface GivenSessionOptions extends SessionOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+/** What a session is made with, on its way to its worker. */
+export interface SessionArguments extends GivenSessionOptions {
+  /** A session that another one is the origin of: its image in place of the sandbox's, and the variables that were taken away. */
+  readonly fork?: { readonly image: string; readonly unsetEnv: readonly string[] };
+}
+
 const longestHost = 253;
 const mostHosts = 1_000;
 
@@ -47,6 +54,20 @@ export function checkSessionOptions(where: string, options: SessionOptions): Giv
     ...(Object.fromEntries(given) as Omit<SessionOptions, 'env'>),
     ...(env === undefined ? {} : { env: envText(where, env) }),
   };
+}
+
+/** @param value as a client sent it @throws InvalidArgument */
+export function checkSessionArguments(where: string, value: unknown): SessionArguments {
+  const { fork, ...options } = (value ?? {}) as SessionArguments;
+  const given = checkSessionOptions(where, options);
+  return fork === undefined ? given : { ...given, fork: checkedFork(where, fork) };
+}
+
+function checkedFork(where: string, fork: NonNullable<SessionArguments['fork']>): typeof fork {
+  const { image, unsetEnv } = fork ?? {};
+  if (!Array.isArray(unsetEnv)) throw new HoldfastError('InvalidArgument', `${where} is a fork without unsetEnv`);
+  for (const name of unsetEnv) checkVariableName(where, name);
+  return { image: checkedImageId(image), unsetEnv };
 }
 
 /**

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { HoldfastError } from '../common/errors.js';
+import { isHash } from '../common/image.js';
 import type { AppManifest } from '../common/manifest.js';
 import { isSecretName, isVariableName, maxSecretsPerClass } from '../common/secret.js';
 
@@ -66,6 +67,7 @@ const options = z.object({
   onLoss: z.enum(['fail', 'recreate']).nullable(),
   placement,
   secrets: z.array(secret).max(maxSecretsPerClass).default([]),
+  image: z.string().refine(isHash, 'is not the id of an image').optional(),
   tags: z.array(z.string()),
   metadata,
 });

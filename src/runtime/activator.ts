@@ -129,6 +129,7 @@ export class Activator {
       instance.activated();
       this.#watchIdle(instance);
     } catch (cause) {
+      room.release();
       await leaving.giveUp(instance);
       // Over: its lease says it.
       await pins.change(instance.key, instance.pin, { state: 'idle', why: 'activation failed' }).catch(() => undefined);
@@ -141,14 +142,15 @@ export class Activator {
   async #enter(instance: Instance, room: Room): Promise<void> {
     const { clock } = this.#deps;
     const startedAt = clock.monotonic();
-    const { container, ready } = await room.take(instance.key);
+    const args = await this.#bounded(this.#deps.leaving.argumentsOf(instance.pin), instance, 'fetching the arguments');
+    const own = instance.klass.kind === 'sandbox' ? (this.#deps.sessions?.ownFor(instance, args) ?? null) : null;
+    const { container, ready } = await room.take(own);
     instance.container = container;
     await ready;
     const loadedAt = clock.monotonic();
     instance.phasesMs['container'] = loadedAt - startedAt;
     const { kind, manifest, methods, enterHooks, exitHooks } = instance.klass;
     const { pin } = instance;
-    const args = await this.#bounded(this.#deps.leaving.argumentsOf(pin), instance, 'fetching the arguments');
     if (kind === 'sandbox') this.#deps.sessions?.entering(instance, { containerId: container.id, args });
     const activation = container.activate(instance, {
       id: pin.identity.id,

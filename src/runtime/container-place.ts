@@ -1,4 +1,4 @@
-import type { InstanceKey } from '../common/ids.js';
+import type { OwnContainer } from '../common/ports/container.js';
 import type { Container } from './container.js';
 
 /** A place for one instance in a container that has its class. */
@@ -10,7 +10,7 @@ export interface Place {
 
 /** A place that is promised: nobody else can have it. Taken once, or given back. */
 export interface Room {
-  /** @throws Unavailable, SandboxUnavailable */
-  take(key: InstanceKey): Promise<Place>;
+  /** @param own what a warm container has not @throws Unavailable, SandboxUnavailable */
+  take(own: OwnContainer | null): Promise<Place>;
   release(): void;
 }

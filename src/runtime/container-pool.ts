@@ -1,6 +1,5 @@
 import type { Clock } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
-import type { InstanceKey } from '../common/ids.js';
 import type { ContainerExit, ContainerStarter, OwnContainer } from '../common/ports/container.js';
 import type { Container, ContainerEvents } from './container.js';
 import type { Place, Room } from './container-place.js';
@@ -18,12 +17,6 @@ export interface PoolLimits {
   readonly canGrow: boolean;
 }
 
-/** Who needs a place. */
-export interface Wish {
-  readonly klass: LoadedClass;
-  readonly key: InstanceKey;
-}
-
 /** A container with the bundle of one class, and its places. */
 interface ClassContainer {
   readonly container: Container;
@@ -32,9 +25,12 @@ interface ClassContainer {
   readonly ready: Promise<void>;
 }
 
-/** The same, with what a container is loaded with. */
-interface Wanted extends Wish {
+/** Who needs a place, with what a container is loaded with. */
+interface Wanted {
+  readonly klass: LoadedClass;
   readonly secrets: SecretSource;
+  /** Null: a warm one will do. */
+  readonly own: OwnContainer | null;
 }
 
 /**
@@ -47,7 +43,6 @@ interface Wanted extends Wish {
 export class ContainerPool {
   readonly #clock: Clock;
   readonly #bundlePath: (klass: LoadedClass) => Promise<string>;
-  readonly #ownFor: (wish: Wish) => OwnContainer | null;
   readonly #maxContainers: number;
   readonly #env: Readonly<Record<string, string>>;
   readonly #starts: ContainerStarts;
@@ -64,8 +59,6 @@ export class ContainerPool {
     readonly clock: Clock;
     /** Of the class's bundle on this host; empty where it needs none. */
     readonly bundlePath: (klass: LoadedClass) => Promise<string>;
-    /** For an instance that needs more than a warm container has; null: a warm one will do. */
-    readonly ownFor?: (wish: Wish) => OwnContainer | null;
     readonly limits: PoolLimits;
     readonly env: Readonly<Record<string, string>>;
     readonly eventsOf: (container: Container) => ContainerEvents;
@@ -73,7 +66,6 @@ export class ContainerPool {
     const { starter, clock, limits, eventsOf } = deps;
     this.#clock = clock;
     this.#bundlePath = deps.bundlePath;
-    this.#ownFor = deps.ownFor ?? (() => null);
     this.#maxContainers = limits.maxContainers;
     this.#env = deps.env;
     this.#starts = new ContainerStarts({
@@ -124,7 +116,7 @@ export class ContainerPool {
       if (promised.places === 0) this.#promised.delete(label);
     };
     if (this.#containersNeeded() <= this.#maxContainers) {
-      return { release, take: (key) => this.#take({ klass, secrets, key }, release).finally(release) };
+      return { release, take: (own) => this.#take({ klass, secrets, own }, release).finally(release) };
     }
     release();
     return null;
@@ -174,8 +166,7 @@ export class ContainerPool {
   }
 
   async #takeNew(wanted: Wanted, claimed: () => void): Promise<Place> {
-    const own = this.#ownFor(wanted);
-    if (own !== null) return this.#startFor({ ...wanted, own }, claimed);
+    if (wanted.own !== null) return this.#startFor(wanted, claimed);
     const warm = this.#starts.takeWarm(wanted.klass.options.memoryMb);
     if (warm === null) return this.#startFor(wanted, claimed);
     claimed();
@@ -183,7 +174,7 @@ export class ContainerPool {
   }
 
   /** The one who has it started has the first place in it, before those wake up who wait for it (I2). */
-  #startFor(wanted: Wanted & { readonly own?: OwnContainer }, claimed: () => void): Promise<Place> {
+  #startFor(wanted: Wanted, claimed: () => void): Promise<Place> {
     const { klass, own } = wanted;
     const { label, options } = klass;
     const ofLabel = this.#starting.get(label) ?? new Set();
@@ -192,7 +183,7 @@ export class ContainerPool {
       ofLabel.delete(starting);
       if (ofLabel.size === 0 && this.#starting.get(label) === ofLabel) this.#starting.delete(label);
     };
-    const starting = this.#starts.start(options.memoryMb, own).then(
+    const starting = this.#starts.start(options.memoryMb, own ?? undefined).then(
       (container) => {
         isOver();
         claimed();

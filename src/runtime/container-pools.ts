@@ -61,7 +61,6 @@ export function makePools(parts: {
     ...shared,
     starter: sandboxes,
     bundlePath: async () => '',
-    ownFor: ({ klass, key }) => sandboxes.ownFor(key, klass.options.placement.diskGb),
     limits: { maxContainers: config.maxSandboxes, warm: config.warmSandboxes, warmMemoryMb, canGrow: true },
   });
   return new ContainerPools(classes, sessions);

@@ -5,6 +5,7 @@ export const exportedNames = [
   'Client',
   'Cls',
   'HoldfastError',
+  'Image',
   'Sandbox',
   'SandboxProcess',
   'SandboxSession',

@@ -30,6 +30,7 @@ export { Client, type ClientOptions } from './client.js';
 export { Cls } from './cls.js';
 export { type CurrentContext, currentContext } from './current-context.js';
 export { enter, exit, method } from './decorators.js';
+export { Image } from './image.js';
 export type {
   ClassInfo,
   ClassInstanceHandle,
@@ -46,6 +47,7 @@ export type {
   WorkerInfo,
 } from './infos.js';
 export type { TransferOptions } from './sandbox/files.js';
+export type { ForkOptions } from './sandbox/fork.js';
 export type { Forwarding } from './sandbox/forward.js';
 export { Sandbox } from './sandbox/sandbox.js';
 export { SandboxProcess } from './sandbox/sandbox-process.js';

@@ -120,6 +120,14 @@ describe('holdfast sandbox', () => {
     expect((await run(['ls', '-l', `${session}:sub`])).stdout).toMatch(/file\s+0644\s+2000000 .* data\.bin\n$/);
   });
 
+  test('makes an image of the files of a session', async () => {
+    const taken = await run(['snapshot', session]);
+    expect(taken).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^[0-9a-f]{64}\n$/) });
+    const again = JSON.parse((await run(['snapshot', session, '--json'])).stdout) as { image: string };
+    expect(again.image).toHaveLength(64);
+    expect(await run(['snapshot', 'sandboxes/shell/never-made'])).toMatchObject({ exitCode: 3, stdout: '' });
+  });
+
   test('lists processes, and follows one that somebody started', async () => {
     const child = home.start(['sandbox', 'exec', session, '--shell', 'sleep 99'], env);
     const listed = await listedProcess(/sleep 99/);

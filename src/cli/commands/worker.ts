@@ -18,6 +18,7 @@ interface WorkerOptions extends ServerOptions {
   readonly isolation: Isolation;
   readonly warm: number;
   readonly warmSandboxes?: number;
+  readonly imageCacheGb?: number;
   readonly env?: Readonly<Record<string, string>>;
   readonly data?: string;
   readonly ca?: string;
@@ -54,6 +55,7 @@ export function registerWorker(program: Command, context: CommandContext): void 
       defaultWarmContainers,
     )
     .option('--warm-sandboxes <count>', 'sandboxes kept started, from the first session on; default: 2', wholeNumber)
+    .option('--image-cache-gb <size>', 'for the layers of images; default: 20', positiveNumber)
     .option('--env <key=value>', 'a variable for every container; repeatable', keyValue)
     .option('--data <dir>', 'for bundles; default: in the state folder')
     .option(
@@ -101,6 +103,7 @@ async function runWorker(options: WorkerOptions, { terminal, env, signal }: Comm
       warmContainers: options.warm,
       maxSandboxes: options.maxSandboxes ?? defaultMaxSandboxes(),
       warmSandboxes: options.warmSandboxes ?? defaultWarmSandboxes,
+      ...(options.imageCacheGb === undefined ? {} : { imageCacheGb: options.imageCacheGb }),
       dataFolder: options.data ?? join(stateFolder(env), 'workers', workerId),
       containerEnv: options.env ?? {},
       leaseTimes: leaseTimes(settings.leaseTtlMs),

@@ -20,7 +20,7 @@ import { startWatchdog } from '../../runtime/process/watchdog.js';
 import { Worker } from '../../runtime/worker.js';
 import { entryPath } from './entries.js';
 import { classBinds, createIsolation, sandboxesFolder } from './isolation.js';
-import { sandboxPlatform } from './sandbox-platform.js';
+import { defaultImageCacheGb, sandboxPlatform } from './sandbox-platform.js';
 import type { Services } from './services.js';
 import type { WorkerPartConfig } from './worker-part.js';
 
@@ -73,7 +73,16 @@ export async function startBoot(
       transport: shared.transport,
       hostResources: () => ({ cpuCores: availableParallelism(), freeMemoryMb: freemem() / bytesPerMb }),
       sandboxPlatform: (bootId, watchdog) =>
-        config.sandboxLack === null ? sandboxPlatform(isolation(bootId, watchdog), shared.outbound) : null,
+        config.sandboxLack === null
+          ? sandboxPlatform({
+              backend: isolation(bootId, watchdog),
+              outbound: shared.outbound,
+              objects: services.objects,
+              account: config.account,
+              folder: bootFolder(config, bootId),
+              imageCacheGb: config.imageCacheGb ?? defaultImageCacheGb,
+            })
+          : null,
       startWatchdog: (bootId, deadline) =>
         startWatchdog({
           entry: entryPath('watchdog-main'),

@@ -1,62 +1,114 @@
 import { systemClock, systemRandom } from '../../adapters/system/clock.js';
 import type { InstanceClass } from '../../common/activation.js';
+import { HoldfastError } from '../../common/errors.js';
 import type { ContainerExit } from '../../common/ports/container.js';
+import type { Scratch } from '../../common/ports/sandbox.js';
 import type { SessionView } from '../../common/sandbox-methods.js';
 import { TimerWheel } from '../../common/timer-wheel.js';
 import { OutputBudget } from '../../runtime/sandbox/output-budget.js';
+import type { SandboxContainer } from '../../runtime/sandbox/sandbox-container.js';
 import { defaultDiskGb, SandboxFactory } from '../../runtime/sandbox/sandbox-factory.js';
 import { sessionOutputBytes } from '../../runtime/sandbox/sandboxes.js';
 import { sessionClass } from '../../runtime/sandbox/session-class.js';
+import type { SessionMemory } from '../../runtime/sandbox/session-parts.js';
 import { createChannelPair } from '../../wire/channel-pair.js';
 import { openLocalPlatform } from './sandbox-platform.js';
 
-/** A sandbox of this machine for one session of this process. */
-export interface LocalSandbox {
+export interface LocalSandboxOptions {
+  readonly timeoutMs: number;
+  readonly memoryMb: number;
+  readonly cpu: number;
+  readonly diskGb?: number;
+  /** Id of the image that it starts with. */
+  readonly image?: string;
+  readonly startupTimeoutMs: number;
+}
+
+/** What runs for a session until it sleeps or ends. */
+export interface LocalStart {
   readonly instanceClass: InstanceClass;
   /** Resolves when its processes have ended, however. */
   readonly died: Promise<ContainerExit>;
-  view(): Promise<SessionView | null>;
-  /** Resolves when nothing of it is left. */
-  end(): Promise<void>;
 }
 
 const wheelTickMs = 10;
 const wheel = new TimerWheel(systemClock, wheelTickMs);
 
-/** @throws SandboxUnavailable, saying what to install */
-export async function startLocalSandbox(limits: {
-  readonly timeoutMs: number;
-  readonly memoryMb: number;
-  readonly cpu: number;
-  readonly diskGb?: number;
-}): Promise<LocalSandbox> {
-  const platform = await openLocalPlatform();
-  const factory = new SandboxFactory(platform, systemRandom);
-  const { left } = createChannelPair();
-  const { memoryMb, timeoutMs, diskGb = defaultDiskGb } = limits;
-  const container = await factory.start({
-    ...{ memoryMb, diskGb, channel: left, scratch: null },
-    onKeep: () => undefined,
-  });
-  const end = async (): Promise<void> => {
+/** A sandbox of this machine for one session of this process: its files from the first start to the end, its processes from start to sleep. */
+export class LocalSandbox {
+  readonly #options: LocalSandboxOptions;
+  #container: SandboxContainer | null = null;
+  #scratch: Scratch | null = null;
+  #memory: SessionMemory | null = null;
+  #starting: Promise<LocalStart> | null = null;
+  #isOver = false;
+
+  constructor(options: LocalSandboxOptions) {
+    this.#options = options;
+  }
+
+  /** First, and again after each sleep. @throws SandboxUnavailable, saying what to install */
+  start(): Promise<LocalStart> {
+    this.#starting = this.#start();
+    return this.#starting;
+  }
+
+  /** Null: it sleeps. */
+  async view(): Promise<SessionView | null> {
+    const view = this.#container?.describe().catch(() => null); // it has just ended
+    return (await view) ?? null;
+  }
+
+  /** Resolves when none of its processes is left; its files stay. */
+  async sleep(): Promise<void> {
+    const container = this.#container;
+    this.#container = null;
+    if (container === null) return;
     container.kill();
     await container.exited;
     container.guest.close();
     await container.remove();
-    await container.scratch.remove();
-  };
-  try {
-    container.limit(limits);
-  } catch (e) {
-    await end();
-    throw e;
   }
-  const budget = new OutputBudget(sessionOutputBytes);
-  const parts = { clock: systemClock, wheel, budget, tickets: null, resumed: null };
-  return {
-    instanceClass: sessionClass(container, parts, () => ({ timeoutMs, memoryMb, env: {} })),
-    died: container.exited,
-    view: () => container.describe(),
-    end,
-  };
+
+  /** Resolves when nothing of it is left. */
+  async end(): Promise<void> {
+    this.#isOver = true;
+    await this.#starting?.catch(() => undefined); // told to the one who starts it
+    await this.sleep();
+    await this.#scratch?.remove();
+    this.#scratch = null;
+  }
+
+  async #start(): Promise<LocalStart> {
+    this.#checkNotOver();
+    const { memoryMb, timeoutMs, diskGb = defaultDiskGb, image, startupTimeoutMs } = this.#options;
+    const factory = new SandboxFactory(await openLocalPlatform(), systemRandom);
+    const { left } = createChannelPair();
+    const container = await factory.start({
+      ...{ memoryMb, diskGb, channel: left, scratch: this.#scratch },
+      image: image === undefined ? null : { id: image, withinMs: startupTimeoutMs },
+      onKeep: (_, memory) => {
+        this.#memory = memory;
+      },
+    });
+    this.#container = container;
+    this.#scratch = container.scratch;
+    try {
+      this.#checkNotOver();
+      container.limit(this.#options);
+    } catch (e) {
+      await this.sleep();
+      throw e;
+    }
+    const budget = new OutputBudget(sessionOutputBytes);
+    const parts = { clock: systemClock, wheel, budget, tickets: null, resumed: this.#memory };
+    return {
+      instanceClass: sessionClass(container, parts, () => ({ timeoutMs, memoryMb, env: {} })),
+      died: container.exited,
+    };
+  }
+
+  #checkNotOver(): void {
+    if (this.#isOver) throw new HoldfastError('InstanceClosed', 'the session was closed while its sandbox started');
+  }
 }

@@ -1,26 +1,50 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createDiskObjectStore } from '../../adapters/disk/disk-object-store.js';
 import { systemClock, systemRandom } from '../../adapters/system/clock.js';
+import type { ObjectStore } from '../../common/ports/object-store.js';
 import type { IsolationBackend } from '../../common/ports/sandbox.js';
 import { TimerWheel } from '../../common/timer-wheel.js';
+import { ImageStore } from '../../runtime/images/image-store.js';
+import { Images } from '../../runtime/images/images.js';
 import { openGuestNetwork } from '../../runtime/outbound/guest-network.js';
 import { OutboundProxies } from '../../runtime/outbound/outbound-proxy.js';
 import { RefusedAddresses } from '../../runtime/outbound/refused-addresses.js';
+import { bootFolderName } from '../../runtime/process/boot-folder.js';
 import { openCgroups } from '../../runtime/process/cgroups.js';
 import { openGuest } from '../../runtime/sandbox/guest-client.js';
 import type { SandboxPlatform } from '../../runtime/sandbox/sandbox-factory.js';
+import { localAccount } from '../../sdk/handle-input.js';
 import { guestProgramPath } from './guest-program.js';
-import { createIsolation, sweepDeadBoots } from './isolation.js';
+import { createIsolation, sandboxesFolder, sweepDeadBoots } from './isolation.js';
 
+const bytesPerGb = 1_073_741_824;
+export const defaultImageCacheGb = 20;
 const agentPath = '/run/holdfast/agent';
 const wheelTickMs = 1_000;
 /** Of all sandboxes of this process. */
 const wheel = new TimerWheel(systemClock, wheelTickMs);
 
 /** What runs sandboxes on this host. @throws SandboxUnavailable where the agent was not built */
-export function sandboxPlatform(backend: IsolationBackend, outbound: OutboundProxies): SandboxPlatform {
+export function sandboxPlatform(parts: {
+  readonly backend: IsolationBackend;
+  readonly outbound: OutboundProxies;
+  readonly objects: ObjectStore;
+  readonly account: string;
+  /** Of the boot. */
+  readonly folder: string;
+  readonly imageCacheGb: number;
+}): SandboxPlatform {
+  const { backend, outbound, objects, account, folder, imageCacheGb } = parts;
   return {
     backend,
+    images: new Images({
+      backend,
+      store: new ImageStore(objects, account),
+      folder: join(folder, 'layers'),
+      maxBytes: imageCacheGb * bytesPerGb,
+      clock: systemClock,
+    }),
     agent: { argv: [agentPath], binds: [{ source: guestProgramPath(), target: agentPath }] },
     openGuest: (socket) => openGuest(socket, wheel),
     openNetwork: (guest, policy) => openGuestNetwork(guest, policy.outbound, outbound),
@@ -48,5 +72,14 @@ async function openLocal(): Promise<SandboxPlatform> {
   await sweepDeadBoots(dataFolder);
   await backend.check();
   const refused = new RefusedAddresses(systemClock, () => []);
-  return sandboxPlatform(backend, new OutboundProxies({ clock: systemClock, refused }));
+  const folder = join(sandboxesFolder(dataFolder), bootFolderName(bootId));
+  return sandboxPlatform({
+    backend,
+    outbound: new OutboundProxies({ clock: systemClock, refused }),
+    // Of this process: what it made goes with it.
+    objects: createDiskObjectStore({ folder: join(folder, 'objects') }),
+    account: localAccount,
+    folder,
+    imageCacheGb: defaultImageCacheGb,
+  });
 }

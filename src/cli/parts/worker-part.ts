@@ -34,6 +34,8 @@ export interface WorkerPartConfig {
   readonly warmContainers: number;
   readonly maxSandboxes: number;
   readonly warmSandboxes: number;
+  /** For the layers of images, unpacked. Default 20. */
+  readonly imageCacheGb?: number;
   readonly dataFolder: string;
   readonly containerEnv: Readonly<Record<string, string>>;
   readonly leaseTimes: LeaseTimes;

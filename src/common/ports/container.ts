@@ -17,6 +17,8 @@ export interface OwnContainer {
   readonly key: InstanceKey;
   /** Of a sandbox's disk. */
   readonly diskGb?: number;
+  /** What that starts with, and the time to have it here. */
+  readonly image?: { readonly id: string; readonly withinMs: number };
 }
 
 export interface ContainerProcess {

@@ -19,6 +19,8 @@ export interface SandboxInit {
   readonly channel: Channel;
   /** Its session's files stay when its processes end. */
   readonly onKeep: (memory: SessionMemory) => void;
+  /** Of its files, as they are at one moment. */
+  readonly takeSnapshot: (signal: AbortSignal) => Promise<string>;
   readonly openNetwork: (guest: Guest, policy: NetworkPolicy) => Promise<Readonly<Record<string, string>>>;
 }
 
@@ -32,12 +34,13 @@ export class SandboxContainer implements ContainerProcess, SessionBox {
   readonly scratch: Scratch;
   readonly #process: IsolatedProcess;
   readonly #openNetwork: SandboxInit['openNetwork'];
+  readonly #takeSnapshot: SandboxInit['takeSnapshot'];
   readonly #onKeep: SandboxInit['onKeep'];
   #host: SessionHost | null = null;
   /** Seen while it ran: whoever ends it for that ends it by another signal. */
   #ranOutOfMemory = false;
 
-  constructor({ process, guest, scratch, channel, openNetwork, onKeep }: SandboxInit) {
+  constructor({ process, guest, scratch, channel, takeSnapshot, openNetwork, onKeep }: SandboxInit) {
     this.id = process.id;
     this.pid = process.pid;
     this.exited = process.exited.then((exit) => (this.#ranOutOfMemory ? { ...exit, outOfMemory: true } : exit));
@@ -45,6 +48,7 @@ export class SandboxContainer implements ContainerProcess, SessionBox {
     this.guest = guest;
     this.scratch = scratch;
     this.#process = process;
+    this.#takeSnapshot = takeSnapshot;
     this.#openNetwork = openNetwork;
     this.#onKeep = onKeep;
   }
@@ -56,6 +60,10 @@ export class SandboxContainer implements ContainerProcess, SessionBox {
   /** @throws Unavailable, InvalidArgument */
   openNetwork(policy: NetworkPolicy): Promise<Readonly<Record<string, string>>> {
     return this.#openNetwork(this.guest, policy);
+  }
+
+  snapshot(signal: AbortSignal): Promise<string> {
+    return this.#takeSnapshot(signal);
   }
 
   hosts(host: SessionHost): void {

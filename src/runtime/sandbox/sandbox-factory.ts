@@ -5,12 +5,14 @@ import type { Channel } from '../../common/ports/channel.js';
 import type { Guest } from '../../common/ports/guest.js';
 import type { IsolatedBind, IsolationBackend, Scratch } from '../../common/ports/sandbox.js';
 import type { NetworkPolicy } from '../../common/session-options.js';
+import type { ImageStart, Images } from '../images/images.js';
 import { maxPids, SandboxContainer } from './sandbox-container.js';
 import type { SessionMemory } from './session-parts.js';
 
 /** How this host runs sandboxes. */
 export interface SandboxPlatform {
   readonly backend: IsolationBackend;
+  readonly images: Images;
   /** The agent's program and arguments, and what must be seen inside for it. */
   readonly agent: { readonly argv: readonly [string, ...string[]]; readonly binds: readonly IsolatedBind[] };
   /** @throws Unavailable where nobody answers in time */
@@ -26,13 +28,14 @@ export interface SandboxStart {
   readonly channel: Channel;
   /** Null: none yet. */
   readonly scratch: Scratch | null;
+  /** What a new scratch stands on; null: the programs of the host. */
+  readonly image: ImageStart | null;
   readonly onKeep: (container: SandboxContainer, memory: SessionMemory) => void;
 }
 
 const idBytes = 10;
 /** Warm sandboxes have it. */
 export const defaultDiskGb = 10;
-const hostRoot = { kind: 'host' } as const;
 
 /** What the agent has, and every command unless it is told otherwise. */
 export const sandboxEnv: Readonly<Record<string, string>> = {
@@ -51,14 +54,10 @@ export class SandboxFactory {
     this.#random = random;
   }
 
-  /** Nothing is left where this rejects, but a scratch that was given. @throws SandboxUnavailable, Unavailable */
+  /** Nothing is left where this rejects, but a scratch that was given. @throws SandboxUnavailable, Unavailable, and what making a scratch of the image throws */
   async start(start: SandboxStart): Promise<SandboxContainer> {
     if (start.scratch !== null) return await this.#startIn(start.scratch, start);
-    const scratch = await this.platform.backend.createScratch({
-      id: this.#newId(),
-      root: hostRoot,
-      diskGb: start.diskGb,
-    });
+    const scratch = await this.platform.images.createScratch(this.#newId(), start);
     try {
       return await this.#startIn(scratch, start);
     } catch (e) {
@@ -68,7 +67,7 @@ export class SandboxFactory {
   }
 
   async #startIn(scratch: Scratch, { memoryMb, channel, onKeep }: SandboxStart): Promise<SandboxContainer> {
-    const { backend, agent, openGuest, openNetwork } = this.platform;
+    const { backend, images, agent, openGuest, openNetwork } = this.platform;
     const process = await backend.start({
       id: this.#newId(),
       argv: agent.argv,
@@ -82,6 +81,7 @@ export class SandboxFactory {
       const guest = await openGuest(process.socket);
       const container: SandboxContainer = new SandboxContainer({
         ...{ process, guest, scratch, channel, openNetwork },
+        takeSnapshot: (signal) => images.snapshot(scratch, signal),
         onKeep: (memory) => onKeep(container, memory),
       });
       // An agent that breaks its link is as good as dead.

@@ -69,16 +69,17 @@ export class Sandboxes implements ContainerStarter {
     return this.#factory.platform.backend.kind;
   }
 
-  /** What a session needs that a warm sandbox has not: its files, where it sleeps here, or a disk of another size. */
-  ownFor(key: InstanceKey, diskGb: number | undefined): OwnContainer | null {
-    if (!this.#asleep.has(key) && (diskGb === undefined || diskGb === defaultDiskGb)) return null;
-    return { key, ...(diskGb === undefined ? {} : { diskGb }) };
+  /** What a session needs that a warm sandbox has not: its files, where it sleeps here, an image, or a disk of another size. */
+  ownFor(wanted: OwnContainer): OwnContainer | null {
+    const { key, diskGb = defaultDiskGb, image } = wanted;
+    const isUsual = diskGb === defaultDiskGb && image === undefined;
+    return isUsual && !this.#asleep.has(key) ? null : wanted;
   }
 
   /** @throws SandboxUnavailable, Unavailable */
   async start(memoryMb: number, own?: OwnContainer): Promise<ContainerProcess> {
     const asleep = own === undefined ? undefined : this.#asleep.get(own.key);
-    if (own === undefined || asleep === undefined) return await this.#start({ memoryMb, diskGb: own?.diskGb }, null);
+    if (own === undefined || asleep === undefined) return await this.#start({ ...own, memoryMb }, null);
     this.#asleep.delete(own.key);
     try {
       await asleep.free;
@@ -113,12 +114,13 @@ export class Sandboxes implements ContainerStarter {
     this.#isClosed = true;
     for (const container of this.#running.values()) container.kill();
     for (const [key, { generation }] of [...this.#asleep]) this.forget(key, generation);
+    await this.#factory.platform.images.close();
     await Promise.all(this.#reaping);
     await this.#factory.platform.backend.close();
   }
 
   async #start(
-    { memoryMb, diskGb = defaultDiskGb }: { readonly memoryMb: number; readonly diskGb?: number | undefined },
+    { memoryMb, diskGb = defaultDiskGb, image }: { readonly memoryMb: number } & Partial<OwnContainer>,
     asleep: Asleep | null,
   ): Promise<SandboxContainer> {
     const { left, right } = createChannelPair();
@@ -127,6 +129,7 @@ export class Sandboxes implements ContainerStarter {
       diskGb,
       channel: left,
       scratch: asleep?.scratch ?? null,
+      image: image ?? null,
       onKeep: (kept, memory) => this.#fallAsleep(kept, memory),
     });
     this.#serve(container, right, asleep?.memory ?? null);

@@ -7,6 +7,10 @@ import type { SessionMemory } from './session-parts.js';
 export class SessionEnvironment {
   readonly #guest: Guest;
   #cwd = '/';
+  /** What every command has in this sandbox unless the session says otherwise. */
+  #base: Readonly<Record<string, string>> = {};
+  #changes: Readonly<Record<string, string>> = {};
+  #unset: ReadonlySet<string> = new Set();
   #env: Readonly<Record<string, string>> = {};
 
   constructor(guest: Guest) {
@@ -22,12 +26,13 @@ export class SessionEnvironment {
   }
 
   get memory(): SessionMemory {
-    return { cwd: this.#cwd, env: this.#env };
+    return { cwd: this.#cwd, env: this.#changes, unsetEnv: [...this.#unset] };
   }
 
-  resume({ cwd, env }: SessionMemory): void {
+  begin(base: Readonly<Record<string, string>>, { cwd, env, unsetEnv }: SessionMemory): void {
     this.#cwd = cwd;
-    this.#env = env;
+    this.#base = base;
+    this.#change(env, new Set(unsetEnv));
   }
 
   /** A path as the session means it. */
@@ -42,13 +47,22 @@ export class SessionEnvironment {
   }
 
   update(values: unknown): Readonly<Record<string, string>> {
-    this.#env = { ...this.#env, ...checkedEnv(values) };
-    return this.#env;
+    const set = checkedEnv(values);
+    return this.#change({ ...this.#changes, ...set }, new Set([...this.#unset].filter((name) => !(name in set))));
   }
 
   unset(names: unknown): Readonly<Record<string, string>> {
     const gone = new Set(Array.isArray(names) ? names : []);
-    this.#env = Object.fromEntries(Object.entries(this.#env).filter(([name]) => !gone.has(name)));
+    const left = Object.entries(this.#changes).filter(([name]) => !gone.has(name));
+    const taken = Object.keys(this.#base).filter((name) => gone.has(name));
+    return this.#change(Object.fromEntries(left), new Set([...this.#unset, ...taken]));
+  }
+
+  #change(changes: Readonly<Record<string, string>>, unset: ReadonlySet<string>): Readonly<Record<string, string>> {
+    this.#changes = changes;
+    this.#unset = unset;
+    const base = Object.entries(this.#base).filter(([name]) => !unset.has(name));
+    this.#env = { ...Object.fromEntries(base), ...changes };
     return this.#env;
   }
 

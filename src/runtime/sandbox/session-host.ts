@@ -1,3 +1,4 @@
+import { currentCallContext } from '../../common/context.js';
 import type { Detached } from '../../common/detached.js';
 import type {
   CommandAnswer,
@@ -5,8 +6,9 @@ import type {
   FileView,
   SandboxMethod,
   SessionView,
+  SnapshotAnswer,
 } from '../../common/sandbox-methods.js';
-import { checkSessionOptions, type GivenSessionOptions } from '../../common/session-options.js';
+import { checkSessionArguments, type SessionArguments } from '../../common/session-options.js';
 import { checkedPath, checkedSize } from './call-checks.js';
 import { Commands } from './commands.js';
 import { SessionConnections } from './session-connections.js';
@@ -22,7 +24,7 @@ type Args = readonly unknown[];
  */
 export class SessionHost implements Record<SandboxMethod, (...args: never[]) => unknown> {
   readonly #parts: SessionParts;
-  readonly #options: GivenSessionOptions;
+  readonly #options: SessionArguments;
   readonly #environment: SessionEnvironment;
   readonly #commands: Commands;
   readonly #files: SessionFiles;
@@ -31,7 +33,7 @@ export class SessionHost implements Record<SandboxMethod, (...args: never[]) => 
   /** @param options of the session, as its first caller gave them. @throws InvalidArgument */
   constructor(parts: SessionParts, options: unknown) {
     this.#parts = parts;
-    this.#options = checkSessionOptions(parts.label, (options ?? {}) as object);
+    this.#options = checkSessionArguments(parts.label, options);
     this.#environment = new SessionEnvironment(parts.guest);
     this.#commands = new Commands(parts, this.#environment);
     this.#files = new SessionFiles(parts, this.#environment);
@@ -41,10 +43,11 @@ export class SessionHost implements Record<SandboxMethod, (...args: never[]) => 
   /** Hook. */
   async enter(): Promise<void> {
     const { guest, box, baseEnv, resumed } = this.#parts;
-    const { cwd = '/', env = {}, network = { outbound: 'none' } } = this.#options;
+    const { cwd = '/', env = {}, network = { outbound: 'none' }, fork } = this.#options;
     const way = await box.openNetwork(network);
-    if (resumed !== null) return this.#environment.resume({ ...resumed, env: { ...resumed.env, ...way } });
-    this.#environment.resume({ cwd: '/', env: { ...baseEnv, ...way, ...env } });
+    const base = { ...baseEnv, ...way };
+    if (resumed !== null) return this.#environment.begin(base, resumed);
+    this.#environment.begin(base, { cwd: '/', env, unsetEnv: fork?.unsetEnv ?? [] });
     if (cwd === '/') return;
     await guest.mkdir(this.#environment.absolute(checkedPath(cwd)), { parents: true, existOk: true });
     await this.#environment.chdir(cwd);
@@ -178,6 +181,12 @@ export class SessionHost implements Record<SandboxMethod, (...args: never[]) => 
 
   sendEnd(id: unknown): void {
     this.#connections.sendEnd(id);
+  }
+
+  async snapshot(): Promise<SnapshotAnswer> {
+    const { cwd, env, unsetEnv } = this.#environment.memory;
+    const image = await this.#parts.box.snapshot(currentCallContext().signal);
+    return { image, fork: { ...this.#options, cwd, env, fork: { image, unsetEnv } } };
   }
 
   async describe(): Promise<SessionView> {

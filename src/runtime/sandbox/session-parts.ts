@@ -5,10 +5,13 @@ import type { TimerWheel } from '../../common/timer-wheel.js';
 import type { ByteTickets } from './byte-tickets.js';
 import type { OutputBudget } from './output-budget.js';
 
-/** What a session remembers beside its files while it sleeps. */
+/** What a session remembers beside its files while it sleeps, and passes on to its forks. */
 export interface SessionMemory {
   readonly cwd: string;
+  /** Variables that it was given or has set; what its sandbox gives it, secrets above all, it gets anew. */
   readonly env: Readonly<Record<string, string>>;
+  /** Variables of its sandbox that it has taken away. */
+  readonly unsetEnv: readonly string[];
 }
 
 /** What a session's host works with. */
@@ -38,6 +41,8 @@ export interface SessionBox {
   outOfMemoryKills(): number;
   /** Gives the variables through which programs find the way out; none for `none`. */
   openNetwork(policy: NetworkPolicy): Promise<Readonly<Record<string, string>>>;
+  /** Of its files, as an image, whose id it gives. @throws NoCapacity where a disk is full, Unavailable, the signal's reason */
+  snapshot(signal: AbortSignal): Promise<string>;
   /** Its files stay when its processes end. */
   keep(memory: SessionMemory): void;
   kill(): void;

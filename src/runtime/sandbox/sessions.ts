@@ -1,10 +1,11 @@
 import type { HoldfastError } from '../../common/errors.js';
 import type { Generation, InstanceKey } from '../../common/ids.js';
 import type { Isolation } from '../../common/manifest.js';
+import type { OwnContainer } from '../../common/ports/container.js';
 import type { SessionView } from '../../common/sandbox-methods.js';
 import type { Instance } from '../instance.js';
+import { readSessionArguments } from './session-arguments.js';
 import { type LifetimeDeps, SessionLifetimes } from './session-lifetimes.js';
-import { sessionTimes } from './session-times.js';
 
 /** A worker that is asked about many sessions does not wait for one whose inside does not answer. */
 const describeWithinMs = 500;
@@ -23,13 +24,24 @@ export class Sessions {
     return this.#deps.sandboxes.isolation;
   }
 
+  /** The sandbox that it needs; null: a warm one will do. @throws InvalidArgument */
+  ownFor({ key, klass }: Instance, args: Uint8Array): OwnContainer | null {
+    const { placement, image: given, startupTimeoutMs } = klass.options;
+    const image = readSessionArguments(args).fork?.image ?? given;
+    return this.#deps.sandboxes.ownFor({
+      key,
+      ...(placement.diskGb === undefined ? {} : { diskGb: placement.diskGb }),
+      ...(image === undefined ? {} : { image: { id: image, withinMs: startupTimeoutMs } }),
+    });
+  }
+
   /** It has its sandbox: whose files those are, and how long it may live. @throws InvalidArgument */
   entering(instance: Instance, on: { readonly containerId: string; readonly args: Uint8Array }): void {
     const { key, pin } = instance;
-    const { idleTimeoutMs, lifetimeMs } = sessionTimes(on.args);
+    const { idleTimeoutMs, lifetimeMs } = readSessionArguments(on.args);
     instance.idleTimeoutMs = idleTimeoutMs ?? instance.idleTimeoutMs;
     this.#deps.sandboxes.assign(on.containerId, key, pin.generation);
-    if (lifetimeMs !== null) this.#lifetimes.watch(pin, key, lifetimeMs);
+    if (lifetimeMs !== undefined) this.#lifetimes.watch(pin, key, lifetimeMs);
   }
 
   /** It was closed while it slept. */

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { type Activation, activate, type ExitReport, type InstanceClass } from '../../common/activation.js';
-import type { Clock, Random } from '../../common/clock.js';
+import type { Clock, Monotonic, Random } from '../../common/clock.js';
 import type { CallContext, Logger } from '../../common/context.js';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { Mailbox } from '../../common/mailbox.js';
@@ -28,8 +28,6 @@ export interface LocalParts {
 
 type HostState = { readonly phase: 'active' } | { readonly phase: 'closing' } | { readonly phase: 'closed' };
 
-/** A local instance has one activation, its first. */
-const onlyEpoch = 1;
 const keptKeys = 10_000;
 const keptKeysMs = 600_000;
 
@@ -46,8 +44,10 @@ export class LocalHost {
   readonly random: Random;
   readonly manifest: ClassManifest;
   readonly createdAtMs: number;
-  readonly facts: Pick<CallContext, 'appName' | 'className' | 'instanceId' | 'epoch' | 'restarted' | 'log'>;
+  facts: Pick<CallContext, 'appName' | 'className' | 'instanceId' | 'epoch' | 'restarted' | 'log'>;
   lastCallAtMs: number | null = null;
+  /** The end of its last call, or of its activation. */
+  quietSince: Monotonic = 0;
   /** Answers of calls with an idempotency key. */
   readonly keyed = new LRUCache<string, Promise<Uint8Array>>({ max: keptKeys, ttl: keptKeysMs });
   readonly #registered: HostedClass;
@@ -72,7 +72,7 @@ export class LocalHost {
       appName,
       className: name,
       instanceId: this.id,
-      epoch: onlyEpoch,
+      epoch: 0,
       restarted: false,
       log: parts.log,
     };
@@ -93,6 +93,11 @@ export class LocalHost {
     return this.#state.phase;
   }
 
+  /** Nothing runs or waits. */
+  get isQuiet(): boolean {
+    return this.running + this.pending + this.#detached.size === 0;
+  }
+
   get running(): number {
     return this.#mailbox.running;
   }
@@ -107,9 +112,10 @@ export class LocalHost {
     return this.#activation;
   }
 
-  /** Constructs it and runs its `enter` hooks. @throws ActivationFailed */
-  async start(args: readonly unknown[]): Promise<void> {
-    const { ctor, options, enterHooks, exitHooks, methods } = this.#registered;
+  /** Constructs it and runs its `enter` hooks, at first and after a sleep. @throws ActivationFailed */
+  async start(args: readonly unknown[], ctor: InstanceClass = this.#registered.ctor): Promise<void> {
+    this.facts = { ...this.facts, epoch: this.facts.epoch + 1 };
+    const { options, enterHooks, exitHooks, methods } = this.#registered;
     const overtime = new AbortController();
     const late = startedTooLate(this.label, options.startupTimeoutMs);
     const timer = this.clock.after(options.startupTimeoutMs, () => overtime.abort(late));
@@ -134,9 +140,17 @@ export class LocalHost {
     };
     try {
       this.#activation = await activate(plan, overtime.signal);
+      this.quietSince = this.clock.monotonic();
     } finally {
       timer.cancel();
     }
+  }
+
+  /** Ends its activation, in a moment in which it is quiet; `start` comes before its next call. */
+  async sleep(): Promise<void> {
+    const activation = this.#activation;
+    this.#activation = null;
+    await activation?.exit('idle', this.options.exitTimeoutMs);
   }
 
   nextCallId(): string {
@@ -175,6 +189,7 @@ export class LocalHost {
   /** The call's code has stopped. */
   release(call: LocalCall): void {
     this.lastCallAtMs = this.clock.now();
+    this.quietSince = this.clock.monotonic();
     this.#detached.delete(call);
     this.#mailbox.release(call)?.start();
     if (this.#mailbox.running === 0) this.#whenQuiet();
@@ -205,9 +220,9 @@ export class LocalHost {
   async #finish(): Promise<ExitReport> {
     await this.#quiet();
     for (const call of this.#mailbox.runningCalls()) call.stop(forceClosed(call.what));
-    const report = await this.activation.exit('close', this.options.exitTimeoutMs);
+    const report = await this.#activation?.exit('close', this.options.exitTimeoutMs);
     this.#state = { phase: 'closed' };
-    return report;
+    return report ?? { exitHook: 'none' };
   }
 
   /** Until nothing runs, or for as long as the class gives its calls at an end. */

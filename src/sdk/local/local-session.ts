@@ -1,6 +1,6 @@
 import type { ClassManifest } from '../../common/manifest.js';
 import { sandboxMethods } from '../../common/sandbox-methods.js';
-import type { GivenSessionOptions } from '../../common/session-options.js';
+import type { SessionArguments } from '../../common/session-options.js';
 import { decodeArgs, encodeArgs } from '../../wire/codec.js';
 import { checkCloseOptions } from '../call-options.js';
 import { systemParts } from '../default-client.js';
@@ -12,62 +12,69 @@ import type { SessionControls, SessionInit } from '../sandbox/sandbox-session.js
 import { type AskOptions, type SessionCalls, sandboxPlans } from '../sandbox/session-calls.js';
 import type { SandboxHandle, SandboxSessionInfo } from '../sandbox/types.js';
 import { consoleLogger } from './console-logger.js';
-import { sandboxDied } from './local-errors.js';
 import { LocalHost } from './local-host.js';
 import { invokeLocally, streamLocally } from './local-invoke.js';
+import { type LocalBox, LocalLife } from './local-life.js';
 import { unlessStopped } from './unless-stopped.js';
 
 const keepAlive = new KeepAlive();
 /** The session limits its commands itself, and keeps what they have printed. */
 const noLimitMs = 2_147_483_647;
 
-/** A session in this process, in a sandbox of this machine. @throws SandboxUnavailable, ActivationFailed */
+/** A sandbox, as a session of this process needs it. */
+export interface LocalOrigin {
+  readonly appName: string;
+  readonly name: string;
+  readonly manifest: ClassManifest;
+  /** Makes another session of it. */
+  readonly open: SessionControls['open'];
+}
+
+/** A session in this process, in a sandbox of this machine. @throws SandboxUnavailable, ActivationFailed, NotFound (its image) */
 export async function openLocalSession(
-  sandbox: { readonly appName: string; readonly name: string; readonly manifest: ClassManifest },
-  given: GivenSessionOptions,
+  { manifest, appName, name, open }: LocalOrigin,
+  given: SessionArguments,
 ): Promise<Omit<SessionInit, 'sandbox'>> {
-  const { manifest, appName, name } = sandbox;
-  const { timeoutMs, memoryMb, cpu, placement } = manifest.options;
-  const { startLocalSandbox } = await import('../../cli/parts/local-sandbox.js');
-  const box = await keepAlive.during(
-    startLocalSandbox({
-      ...{ timeoutMs, memoryMb, cpu },
-      ...(placement.diskGb === undefined ? {} : { diskGb: placement.diskGb }),
-    }),
-  );
-  const host = new LocalHost(
-    {
-      ctor: box.instanceClass,
-      appName,
-      name,
-      options: { ...manifest.options, timeoutMs: noLimitMs },
-      manifest,
-      methods: sandboxMethods,
-      enterHooks: ['enter'],
-      exitHooks: ['exit'],
-      isBuiltIn: true,
-    },
-    { ...systemParts, log: consoleLogger },
-  );
-  try {
-    await keepAlive.during(host.start(decodeArgs(encodeArgs([given]))));
-  } catch (e) {
-    await box.end();
-    throw e;
-  }
-  const controls = controlsOf(host, { ...box, tags: given.tags ?? [] });
+  const { options } = manifest;
+  const { LocalSandbox } = await import('../../cli/parts/local-sandbox.js');
+  const { timeoutMs, memoryMb, cpu, startupTimeoutMs } = options;
+  const { diskGb } = options.placement;
+  const image = given.fork?.image ?? options.image;
+  const box = new LocalSandbox({
+    ...{ timeoutMs, memoryMb, cpu, startupTimeoutMs },
+    ...(diskGb === undefined ? {} : { diskGb }),
+    ...(image === undefined ? {} : { image }),
+  });
+  const host = hostOf({ appName, name, manifest });
+  const idleTimeoutMs = given.idleTimeoutMs ?? options.idleTimeoutMs;
+  const args = decodeArgs(encodeArgs([given]));
+  const life = new LocalLife({ host, box, args, idleTimeoutMs, memoryMb, keepAlive });
+  await keepAlive.during(life.begin());
+  const controls = controlsOf(host, { life, box, open, tags: given.tags ?? [] });
   const { lifetimeMs } = given;
   if (lifetimeMs !== undefined) {
     const end = (): void => void controls.close({ force: true }).catch(() => undefined); // nobody waits for it
     host.clock.after(Math.min(lifetimeMs, noLimitMs), end);
   }
-  void box.died.then(({ outOfMemory }) => {
-    if (host.phase === 'active') host.lost(sandboxDied(host.label, { outOfMemory, memoryMb }));
-  });
-  return { calls: localCalls(host), controls };
+  return { calls: localCalls(host, life), controls };
 }
 
-function localCalls(host: LocalHost): SessionCalls {
+function hostOf({ appName, name, manifest }: Omit<LocalOrigin, 'open'>): LocalHost {
+  const hosted = {
+    ctor: Object,
+    appName,
+    name,
+    options: { ...manifest.options, timeoutMs: noLimitMs },
+    manifest,
+    methods: sandboxMethods,
+    enterHooks: ['enter'],
+    exitHooks: ['exit'],
+    isBuiltIn: true,
+  };
+  return new LocalHost(hosted, { ...systemParts, log: consoleLogger });
+}
+
+function localCalls(host: LocalHost, life: LocalLife): SessionCalls {
   const calleeOf = (method: string, { signal }: AskOptions) => ({
     host,
     plan: sandboxPlans.get(method) as MethodPlan,
@@ -77,24 +84,32 @@ function localCalls(host: LocalHost): SessionCalls {
   });
   return {
     label: host.label,
-    call: async <R>(method: string, args: readonly unknown[], options: AskOptions = {}) =>
-      (await invokeLocally(calleeOf(method, options), args)) as R,
-    stream: <Y>(method: string, args: readonly unknown[], options: AskOptions = {}) =>
-      streamLocally(calleeOf(method, options), args) as AsyncIterable<Y>,
+    call: async <R>(method: string, args: readonly unknown[], options: AskOptions = {}) => {
+      // Not awaited where there is nothing to wait for: it could fall asleep meanwhile.
+      const waking = life.awake();
+      if (waking !== null) await waking;
+      return (await invokeLocally(calleeOf(method, options), args)) as R;
+    },
+    stream: async function* <Y>(method: string, args: readonly unknown[], options: AskOptions = {}) {
+      const waking = life.awake();
+      if (waking !== null) await waking;
+      yield* streamLocally(calleeOf(method, options), args) as AsyncIterable<Y>;
+    },
   };
 }
 
-type Box = Awaited<ReturnType<typeof import('../../cli/parts/local-sandbox.js').startLocalSandbox>>;
+interface LocalSession {
+  readonly life: LocalLife;
+  readonly box: Pick<LocalBox, 'view'>;
+  readonly tags: readonly string[];
+  readonly open: SessionControls['open'];
+}
 
-function controlsOf(host: LocalHost, box: Box & { readonly tags: readonly string[] }): SessionControls {
-  let ended: Promise<void> | null = null;
+function controlsOf(host: LocalHost, session: LocalSession): SessionControls {
   const close = async (options: CloseOptions): Promise<CloseResult> => {
     checkCloseOptions(options);
     const alreadyClosed = host.phase === 'closed';
-    const closing = host.close(options.force ?? false).then(() => {
-      ended ??= box.end();
-      return ended;
-    });
+    const closing = host.close(options.force ?? false).then(() => session.life.end());
     await keepAlive.during(unlessStopped(closing, options, host.label));
     return { closed: true, alreadyClosed, exitHook: 'none' };
   };
@@ -109,14 +124,15 @@ function controlsOf(host: LocalHost, box: Box & { readonly tags: readonly string
       const { appName: app, className: name } = host.facts;
       return { v: 1, kind: 'sandbox', account: localAccount, app, name, id: host.id, generation: 1, signature: '' };
     },
-    inspect: () => describe(host, box),
+    inspect: () => describe(host, session),
     close,
+    open: session.open,
   };
 }
 
 async function describe(
   { facts, id, phase, running, pending, createdAtMs, lastCallAtMs }: LocalHost,
-  box: Box & { readonly tags: readonly string[] },
+  { box, life, tags }: LocalSession,
 ): Promise<SandboxSessionInfo> {
   const view = phase === 'active' ? await box.view() : null;
   const processes = (view?.processes ?? []).map(({ pid, command, startedAtMs }) => ({
@@ -130,7 +146,7 @@ async function describe(
     id,
     generation: 1,
     epoch: facts.epoch,
-    state: phase,
+    state: phase === 'active' && life.isAsleep ? 'idle' : phase,
     workerId: null,
     running,
     pending,
@@ -141,6 +157,6 @@ async function describe(
     cwd: view?.cwd ?? '/',
     processes,
     memoryBytes: view?.memoryBytes ?? 0,
-    tags: box.tags,
+    tags,
   };
 }

@@ -2,11 +2,13 @@ import { inspect } from 'node:util';
 import { HoldfastError } from '../../common/errors.js';
 import { expected } from '../../common/option-checks.js';
 import { checkOptions } from '../../common/options.js';
-import type { FileView } from '../../common/sandbox-methods.js';
-import { checkVariableName, envText } from '../../common/session-options.js';
+import type { FileView, SnapshotAnswer } from '../../common/sandbox-methods.js';
+import { checkVariableName, envText, type SessionArguments } from '../../common/session-options.js';
+import { Image } from '../image.js';
 import type { CloseOptions, CloseResult } from '../infos.js';
 import * as commands from './commands.js';
 import * as files from './files.js';
+import { type ForkOptions, fork } from './fork.js';
 import { type Forwarding, forward } from './forward.js';
 import type { Sandbox } from './sandbox.js';
 import { SandboxProcess } from './sandbox-process.js';
@@ -32,6 +34,8 @@ export interface SessionControls {
   readonly isOwned: boolean;
   inspect(): Promise<SandboxSessionInfo>;
   close(options: CloseOptions): Promise<CloseResult>;
+  /** A fresh session of the same sandbox, where this one is. */
+  open(args: SessionArguments): Promise<SandboxSession>;
 }
 
 export interface SessionInit {
@@ -246,6 +250,27 @@ export class SandboxSession {
   async process(pid: number): Promise<SandboxProcess> {
     const { argv } = await this.#calls.call<{ argv: readonly string[] }>('findProcess', [pid]);
     return new SandboxProcess({ calls: this.#calls, pid, argv });
+  }
+
+  /**
+   * The files as they are at one moment, as an image; programs stand still while they are copied. What programs have not written
+   * yet is not in it, nor are sockets, variables or processes.
+   *
+   * @throws NoCapacity where a disk of the worker is full, Unavailable
+   */
+  async snapshot(): Promise<Image> {
+    const { image } = await this.#calls.call<SnapshotAnswer>('snapshot', []);
+    return Image.fromId(image);
+  }
+
+  /**
+   * `count` new sessions with these files, in this directory, with these variables and options, each to be closed by itself.
+   * All of them, or none where one cannot be made.
+   *
+   * @throws NoCapacity, Unavailable
+   */
+  fork(options?: ForkOptions): Promise<SandboxSession[]> {
+    return fork(this.#calls, this.#controls.open, options);
   }
 
   /** A local port that reaches a port inside. */

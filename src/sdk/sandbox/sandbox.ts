@@ -1,7 +1,7 @@
 import { HoldfastError } from '../../common/errors.js';
 import { expected } from '../../common/option-checks.js';
 import { checkOptions } from '../../common/options.js';
-import { checkSessionOptions, type SessionOptions } from '../../common/session-options.js';
+import { checkSessionOptions, type SessionArguments, type SessionOptions } from '../../common/session-options.js';
 import { encodeArgs } from '../../wire/codec.js';
 import type { InstanceView } from '../../wire/gen/holdfast/v1/router.js';
 import { checkCloseOptions, checkInstanceId } from '../call-options.js';
@@ -18,7 +18,7 @@ import { SandboxSession } from './sandbox-session.js';
 import { remoteCalls } from './session-calls.js';
 import { sessionInfo } from './session-info.js';
 import { sessionMethodNames } from './session-method-names.js';
-import type { SandboxHandle, SandboxInfo, SandboxSessionInfo, SessionArguments } from './types.js';
+import type { GivenArguments, SandboxHandle, SandboxInfo, SandboxSessionInfo } from './types.js';
 
 // Only this package makes one.
 let construct: (source: ClassSource) => Sandbox;
@@ -66,22 +66,18 @@ export class Sandbox {
 
   /** A fresh session with an id of its own. @throws SandboxUnavailable where no worker can isolate it */
   async create(options: SessionOptions = {}): Promise<SandboxSession> {
-    return this.#session(await this.#place('', options), true);
+    return this.#session(await this.#place('', this.#arguments(options)), true);
   }
 
   /** The session of that name, made at first use. Without options it joins whatever is there; with others than its first: `InstanceConflict`. */
   async named(sandboxId: string, options: SessionOptions = {}): Promise<SandboxSession> {
     checkInstanceId(sandboxId);
-    return this.#session(await this.#place(sandboxId, options), false);
+    return this.#session(await this.#place(sandboxId, this.#arguments(options)), false);
   }
 
   /** On this machine, with the same isolation and no cluster. @throws SandboxUnavailable, saying what to install */
   async local(options: SessionOptions = {}): Promise<SandboxSession> {
-    const given = checkSessionOptions(this.#what, options);
-    const { appName, name, local } = this.#source.origin;
-    const manifest = local?.manifest ?? this.#source.manifest;
-    const init = await openLocalSession({ appName, name, manifest }, given);
-    return new SandboxSession({ sandbox: this, ...init });
+    return await this.#local(checkSessionOptions(this.#what, options));
   }
 
   /** The session of a serialized handle. @throws InstanceGone, InstanceLost, PermissionDenied, InvalidArgument */
@@ -135,13 +131,20 @@ export class Sandbox {
     return `a session of sandbox '${this.name}'`;
   }
 
-  #place(id: string, options: SessionOptions): Promise<InstanceTarget> {
-    const given = this.#arguments(options);
-    return this.#source.create(id, given, options.tags ?? []);
+  async #local(args: SessionArguments): Promise<SandboxSession> {
+    const { appName, name, local } = this.#source.origin;
+    const manifest = local?.manifest ?? this.#source.manifest;
+    const open = (other: SessionArguments): Promise<SandboxSession> => this.#local(other);
+    const init = await openLocalSession({ appName, name, manifest, open }, args);
+    return new SandboxSession({ sandbox: this, ...init });
+  }
+
+  #place(id: string, args: GivenArguments): Promise<InstanceTarget> {
+    return this.#source.create(id, args, args[0]?.tags ?? []);
   }
 
   /** Nothing given is nothing to conflict with. */
-  #arguments(options: SessionOptions): SessionArguments {
+  #arguments(options: SessionOptions): GivenArguments {
     const given = checkSessionOptions(this.#what, options);
     return Object.keys(given).length === 0 ? [] : [given];
   }
@@ -159,6 +162,7 @@ export class Sandbox {
       },
       inspect: async () => sessionInfo((await inspectInstance(held)).instance),
       close: (options: CloseOptions) => closeInstance(held, options),
+      open: async (args: SessionArguments) => this.#session(await this.#place('', [args]), true),
     };
     return new SandboxSession({ sandbox: this, calls: remoteCalls(target), controls });
   }

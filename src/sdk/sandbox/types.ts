@@ -1,4 +1,4 @@
-import type { GivenSessionOptions } from '../../common/session-options.js';
+import type { SessionArguments } from '../../common/session-options.js';
 import type { ClassInstanceHandle, InstanceInfo } from '../infos.js';
 
 /** Bytes in any form that this package takes them. */
@@ -102,4 +102,4 @@ export type SandboxSessionInfo = InstanceInfo & {
 };
 
 /** Options as they travel as the constructor's arguments; none where nothing was given. */
-export type SessionArguments = readonly [] | readonly [GivenSessionOptions];
+export type GivenArguments = readonly [] | readonly [SessionArguments];

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { App, type SandboxSession } from 'holdfast';
+import { App, Image, isHoldfastError, type SandboxSession } from 'holdfast';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { codeOf, collect, exitOf, textOf, until } from './sandbox-world.js';
 
@@ -72,6 +72,57 @@ describe('a session without a cluster', () => {
     expect(await codeOf(other.exec('true'))).toBe('InstanceGone');
     const commands = readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && commandOf(pid).includes('4711'));
     expect(commands).toEqual([]);
+  });
+
+  test('that sleeps keeps its files and what it remembers, loses its processes, and is woken by a call', async () => {
+    const sleepy = await shell.local({ idleTimeoutMs: 50, cwd: '/work', env: { A: 1 } });
+    await sleepy.writeText('note', 'kept');
+    await sleepy.setEnv({ B: 2 });
+    await sleepy.unsetEnv('LANG');
+    await sleepy.chdir('/tmp');
+    const first = await sleepy.inspect();
+    await until(async () => (await sleepy.inspect()).state === 'idle');
+    expect(await sleepy.inspect()).toMatchObject({ processes: [], memoryBytes: 0 });
+    const [note, where, env] = await Promise.all([sleepy.readText('/work/note'), sleepy.pwd(), sleepy.getEnv()]);
+    expect([note, where]).toEqual(['kept', '/tmp']);
+    expect(env).toMatchObject({ A: '1', B: '2' });
+    expect(env).not.toHaveProperty('LANG');
+    expect((await sleepy.inspect()).epoch).toBeGreaterThan(first.epoch);
+    await until(async () => (await sleepy.inspect()).state === 'idle');
+    expect(textOf(await collect(sleepy.execStream('cat /work/note', { shell: true })))).toBe('kept');
+    await until(async () => (await sleepy.inspect()).state === 'idle');
+    expect(await sleepy.close()).toMatchObject({ closed: true, alreadyClosed: false });
+    expect(await codeOf(sleepy.readText('/work/note'))).toBe('InstanceGone');
+  });
+
+  test('does not fall asleep while a process that it has spawned runs', async () => {
+    const busy = await shell.local({ idleTimeoutMs: 30 });
+    const child = await busy.spawn('sleep 0.3; echo done', { shell: true });
+    expect((await child.wait()).stdout).toBe('done\n');
+    await until(async () => (await busy.inspect()).state === 'idle');
+    await busy.close();
+  });
+
+  test('is closed while it falls asleep or wakes, and nothing of it is left', async () => {
+    const sleepy = await shell.local({ idleTimeoutMs: 30 });
+    await until(async () => (await sleepy.inspect()).state === 'idle');
+    const waking = sleepy.pwd().catch((e: unknown) => e);
+    const closing = sleepy.close();
+    expect((await closing).closed).toBe(true);
+    expect(isHoldfastError(await waking)).toBe(true);
+    expect(await codeOf(sleepy.pwd())).toBe('InstanceGone');
+  });
+
+  test('is forked, and its image is one for other sandboxes of this process', async () => {
+    await session.writeText('/srv/origin', 'here');
+    const [fork] = (await session.fork()) as [SandboxSession];
+    expect([await fork.readText('/srv/origin'), await fork.pwd(), fork.local]).toEqual(['here', '/work', true]);
+    const image = await session.snapshot();
+    const other = app.sandbox({ name: 'other', image });
+    await using imaged = await other.local();
+    expect(await imaged.readText('/srv/origin')).toBe('here');
+    expect(await codeOf(app.sandbox({ name: 'none', image: Image.fromId('0'.repeat(64)) }).local())).toBe('NotFound');
+    await fork.close();
   });
 
   test('is closed at the end of its lifetime, and when its memory is used up', async () => {

@@ -9,6 +9,7 @@ import { registerForward } from './forward.js';
 import { registerList } from './list.js';
 import { registerProcesses } from './processes.js';
 import { registerShell } from './shell.js';
+import { registerSnapshot } from './snapshot.js';
 
 const examples = `
 Examples:
@@ -37,6 +38,7 @@ export function registerSandbox(program: Command, context: CommandContext): void
     registerProcesses,
     registerAttach,
     registerForward,
+    registerSnapshot,
     registerClose,
   ];
   for (const each of register) each(command, context);
