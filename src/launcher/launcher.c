@@ -258,6 +258,7 @@ static void copy_range(int from, int to, off_t start, off_t end) {
     ssize_t got = pread(from, buffer, wanted, start);
     check((int)got);
     if (got == 0) refuse(EIO);
+    errno = 0;
     if (pwrite(to, buffer, (size_t)got, start) != got) refuse(errno == 0 ? ENOSPC : errno);
     start += got;
   }

@@ -1,7 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { HoldfastError, isHoldfastError } from '../../src/common/errors.js';
 import { resolveSandboxOptions } from '../../src/common/sandbox-options.js';
-import { checkSessionOptions, envText, type SessionOptions } from '../../src/common/session-options.js';
+import {
+  checkSessionArguments,
+  checkSessionOptions,
+  envText,
+  type SessionOptions,
+} from '../../src/common/session-options.js';
 
 function refusal(work: () => unknown): string {
   try {
@@ -12,6 +17,26 @@ function refusal(work: () => unknown): string {
   }
   throw new HoldfastError('Internal', 'nothing was refused');
 }
+
+describe('what a session is made with, on its way', () => {
+  const image = 'a'.repeat(64);
+
+  test('is its options, and for a fork its image and the variables that were taken away', () => {
+    expect(checkSessionArguments('x', undefined)).toEqual({});
+    const fork = { image, unsetEnv: ['A'] };
+    expect(checkSessionArguments('x', { cwd: '/a', fork })).toEqual({ cwd: '/a', fork });
+  });
+
+  test.each([
+    [{ fork: { image: '../x', unsetEnv: [] } }, 'id of an image'],
+    [{ fork: { image } }, 'unsetEnv'],
+    [{ fork: { image, unsetEnv: ['A=B'] } }, 'A=B'],
+    [{ fork: null }, 'unsetEnv'],
+    [{ image }, "no option 'image'"],
+  ])('is refused where it is something else: %j', (value, named) => {
+    expect(refusal(() => checkSessionArguments('x', value))).toContain(named);
+  });
+});
 
 describe('options of a session', () => {
   test('keep what was given and nothing else, so that equal options are equal arguments', () => {
@@ -72,5 +97,14 @@ describe('options of a sandbox', () => {
   test('never ask for less than walls', () => {
     expect(resolveSandboxOptions('x', { isolation: 'process' }).isolation).toBe('bubblewrap');
     expect(resolveSandboxOptions('x', { isolation: 'gvisor' }).isolation).toBe('gvisor');
+  });
+
+  test('name an image by its id, and nothing else', () => {
+    const id = '0'.repeat(64);
+    expect(resolveSandboxOptions('x', { image: { id } }).image).toBe(id);
+    expect(resolveSandboxOptions('x')).not.toHaveProperty('image');
+    for (const image of [{ id: 'x' }, null, id]) {
+      expect(refusal(() => resolveSandboxOptions('x', { image } as never))).toContain("option 'image'");
+    }
   });
 });

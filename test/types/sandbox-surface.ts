@@ -7,6 +7,7 @@ import {
   type ExecOptions,
   type FileStat,
   type Forwarding,
+  Image,
   type InstanceInfo,
   type NetworkPolicy,
   Sandbox,
@@ -35,8 +36,13 @@ export const notASandbox = 1;
 export function declarations(choice: ClientChoice): void {
   // @ts-expect-error no such option
   app.sandbox({ memory: 5 });
-  // @ts-expect-error images are not in this version
+  // @ts-expect-error no image
   app.sandbox({ image: {} });
+  app.sandbox({ image: Image.fromId('') });
+  // @ts-expect-error images of classes are not in this version
+  app.cls({ image: Image.fromId('') });
+  // @ts-expect-error made by a snapshot, or known by its id
+  new Image('');
   const options: SandboxOptions = { onLoss: 'recreate', maxPendingTasks: 0 };
   const byName: Promise<Sandbox> = Sandbox.fromName('app', 'shell', choice);
   // @ts-expect-error made by app.sandbox

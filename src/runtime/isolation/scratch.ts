@@ -66,8 +66,13 @@ export class DiskScratch implements Scratch {
     if ((await stat(path).catch(() => null)) !== null)
       throw new HoldfastError('AlreadyExists', `scratch ${this.id} cannot be saved to ${path}: it is there already`);
     const copy: LauncherStep = ['copy', this.file, path];
-    if (this.#user === null) await runLauncher(launcher, [this.copying, ['unused', this.file], copy]);
-    else await this.#user.still(() => runLauncher(launcher, [copy]));
+    try {
+      if (this.#user === null) await runLauncher(launcher, [this.copying, ['unused', this.file], copy]);
+      else await this.#user.still(() => runLauncher(launcher, [copy]));
+    } catch (e) {
+      await rm(`${path}.partial`, { force: true });
+      throw e;
+    }
   }
 
   async remove(): Promise<void> {

@@ -1,14 +1,17 @@
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createDiskObjectStore } from '../../../src/adapters/disk/disk-object-store.js';
+import { systemClock } from '../../../src/adapters/system/clock.js';
 import { isHoldfastError } from '../../../src/common/errors.js';
 import type { ObjectStore } from '../../../src/common/ports/object-store.js';
 import { ImageStore } from '../../../src/runtime/images/image-store.js';
+import { Images } from '../../../src/runtime/images/images.js';
 import { LayerCache } from '../../../src/runtime/images/layer-cache.js';
 import { isolatedTest } from '../../isolated-test.js';
 import { openBench } from '../isolation/harness.js';
@@ -50,6 +53,14 @@ async function layerOf(script: string): Promise<string> {
   await packing.done;
   await scratch.remove();
   return layer;
+}
+
+/** A layer with one file in /srv, made without a sandbox. */
+async function tarOf(name: string, text: string): Promise<string> {
+  const tree = await mkdtemp(join(bench.folder, 'tree-'));
+  await mkdir(join(tree, 'srv'));
+  await writeFile(join(tree, 'srv', name), text);
+  return await store.putLayer(Readable.from([execFileSync('tar', ['-C', tree, '--owner=0', '--group=0', '-c', '.'])]));
 }
 
 test('a tar comes back as it was, in pieces that are stored once', async () => {
@@ -117,6 +128,28 @@ isolatedTest('a layer is unpacked once for all who hold it, and those that nobod
   expect(readdirSync(place)).toHaveLength(2);
   expect(third.folders[1]).toBe(second.folders[0]);
   await cache.close();
+});
+
+isolatedTest('an image of very many layers becomes one layer, with the same files', async () => {
+  const place = join(bench.folder, 'deep');
+  const { backend } = bench;
+  const images = new Images({ backend, store, folder: place, maxBytes: 1e9, clock: systemClock });
+  const { signal } = new AbortController();
+  const first = await layerOf('mkdir /srv/d; echo base > /srv/base; echo gone > /srv/gone');
+  const others = [];
+  for (let index = 0; index < 31; index += 1) others.push(await tarOf(`file${index}`, `${index}`));
+  const deep = await store.putImage([...others, first]);
+  const scratch = await images.createScratch('deep', { diskGb: 1, image: { id: deep, withinMs: 60_000 } });
+  const count = await bench.shell('rm /srv/gone; ls /srv | wc -l; cat /srv/file30 /srv/base', { scratch });
+  expect(count.out).toEqual(['33', '30base']);
+  const flat = await images.snapshot(scratch, signal);
+  expect(await store.layersOf(flat)).toHaveLength(1);
+  const again = await images.createScratch('again', { diskGb: 1, image: { id: flat, withinMs: 60_000 } });
+  const same = await bench.shell('ls /srv | wc -l; cat /srv/file30 /srv/base', { scratch: again });
+  expect(same.out).toEqual(count.out);
+  expect(await images.snapshot(again, signal)).not.toBe(flat);
+  await Promise.all([scratch.remove(), again.remove()]);
+  await images.close();
 });
 
 isolatedTest('a layer of which a part is missing is not there for anybody, and is tried again', async () => {

@@ -1,13 +1,17 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { expect } from 'vitest';
 import { isHoldfastError } from '../../../src/common/errors.js';
 import type { Scratch } from '../../../src/common/ports/sandbox.js';
+import { removeCgroups } from '../../../src/runtime/process/cgroup-tree.js';
 import { isolatedTest } from '../../isolated-test.js';
-import { openBench } from './harness.js';
+import { IsolationBench, openBench } from './harness.js';
 
 const bench = await openBench();
 let layers = 0;
@@ -142,6 +146,30 @@ isolatedTest('neither packing nor unpacking leaves anything behind, also when it
   await expect(unpacking.done).rejects.toSatisfy((e) => isHoldfastError(e, 'Unavailable'));
   for (const parent of bench.cgroups.parents) {
     expect(readdirSync(parent).filter((name) => name.includes('pack'))).toEqual([]);
+  }
+});
+
+isolatedTest('a disk of the host that is full is told as that, by packing and by unpacking', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'holdfast-full-'));
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=48m', 'holdfast-test', folder]);
+  const small = new IsolationBench(folder, `full-${process.pid}`);
+  try {
+    const scratch = await small.scratch();
+    await small.shell('head -c 30000000 /dev/urandom > /home/user/large', { scratch });
+    await expect(small.backend.pack(scratch, 'layer')).rejects.toSatisfy((e) => isHoldfastError(e, 'NoCapacity'));
+    expect(readdirSync(folder, { recursive: true }).filter((name) => String(name).includes('pack-'))).toEqual([]);
+    const large = await bench.scratch();
+    await bench.shell('head -c 60000000 /dev/urandom > /home/user/large', { scratch: large });
+    const packing = await bench.backend.pack(large, 'layer');
+    const unpacking = await small.backend.unpack(join(folder, 'unpacked'));
+    await pipeline(packing.output, unpacking.input).catch(() => undefined); // it stops reading when it fails
+    await expect(unpacking.done).rejects.toSatisfy((e) => isHoldfastError(e, 'NoCapacity'));
+    await packing.done.catch(() => undefined); // nobody reads it any more
+  } finally {
+    await small.backend.close();
+    removeCgroups(small.cgroups.parents);
+    execFileSync('umount', [folder]);
+    await rm(folder, { recursive: true, force: true });
   }
 });
 
