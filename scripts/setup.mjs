@@ -15,6 +15,7 @@ const isForSandboxes = process.argv.includes('--sandboxes');
 const ofSandboxes = [
   ['bwrap', 'bubblewrap'],
   ['mkfs.ext4', 'e2fsprogs'],
+  ['tar', 'tar'],
 ];
 const ofTests = [
   ['nats-server', 'nats-server'],

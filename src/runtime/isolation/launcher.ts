@@ -47,7 +47,9 @@ export async function runProgram(program: string, args: readonly string[]): Prom
 
 /** @param how it ended; @param said on stderr */
 export function programFailed(program: string, how: string | number | null, said: string): HoldfastError {
-  const code = /No space left on device|Disk quota exceeded|Wrote only \d+ of/.test(said) ? 'NoCapacity' : 'Unavailable';
+  const code = /No space left on device|Disk quota exceeded|Wrote only \d+ of/.test(said)
+    ? 'NoCapacity'
+    : 'Unavailable';
   return new HoldfastError(code, `${program} ended with ${how}: ${said}`);
 }
 
