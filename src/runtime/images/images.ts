@@ -93,7 +93,10 @@ export class Images {
   /** @returns the layer's hash */
   async #pack(scratch: Scratch, what: 'layer' | 'flat', signal: AbortSignal): Promise<string> {
     signal.throwIfAborted();
-    const tool = await this.#options.backend.pack(scratch, what);
+    const tool = await this.#options.backend.pack(scratch, what).catch((e: unknown) => {
+      signal.throwIfAborted();
+      throw e;
+    });
     const kill = (): void => tool.kill();
     this.#tools.add(tool);
     signal.addEventListener('abort', kill, { once: true });

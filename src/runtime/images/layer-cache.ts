@@ -1,9 +1,10 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import type { IsolationBackend, LayerTool } from '../../common/ports/sandbox.js';
+import { removeFolder } from '../process/remove-folder.js';
 import type { ImageStore, StoredLayer } from './image-store.js';
 
 export interface LayerCacheOptions {
@@ -106,7 +107,7 @@ export class LayerCache {
     try {
       await this.#unpack(layer.folder, stored);
     } catch (e) {
-      await rm(layer.folder, { recursive: true, force: true });
+      await removeFolder(layer.folder);
       throw e;
     }
   }
@@ -133,7 +134,7 @@ export class LayerCache {
       if (layer.holders > 0) continue;
       used -= layer.bytes;
       this.#layers.delete(other);
-      removing.push(rm(layer.folder, { recursive: true, force: true }));
+      removing.push(removeFolder(layer.folder));
     }
     if (used + bytes > maxBytes) {
       await Promise.all(removing);

@@ -17,6 +17,7 @@ import type { Watchdog } from '../../common/ports/watchdog.js';
 import { bootFolderName } from '../process/boot-folder.js';
 import type { Cgroups } from '../process/cgroups.js';
 import { ConfinedProcess } from '../process/confined-process.js';
+import { removeFolder } from '../process/remove-folder.js';
 import { checkId, checkSpec, descriptors, stage, startWords } from './bubblewrap-start.js';
 import { type HostView, readHostView } from './host-view.js';
 import { BubblewrapProcess } from './isolated-process.js';
@@ -159,7 +160,7 @@ export class Bubblewrap implements IsolationBackend {
       new HoldfastError('Unavailable', 'the worker is ending and isolates nothing any more'),
     );
     this.#isReady.catch(() => undefined); // told to those who start something
-    await rm(this.#folder, { recursive: true, force: true });
+    await removeFolder(this.#folder);
   }
 
   async #spawn(spec: IsolatedSpec, scratch: DiskScratch): Promise<BubblewrapProcess> {

@@ -1,9 +1,9 @@
-import { type Dirent, readdirSync, statSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { type Dirent, lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../common/clock.js';
 import { type BootFolder, parseBootFolder } from '../process/boot-folder.js';
 import { areCgroupsEmpty, killCgroups, processesBelow, removeCgroups } from '../process/cgroup-tree.js';
+import { removeFolder } from '../process/remove-folder.js';
 
 /** What a boot whose worker is gone left on this host: its watchdog was killed too, or could not finish. */
 export interface Leftover {
@@ -54,7 +54,7 @@ export async function removeLeftover({ cgroups, folders }: Leftover, clock: Cloc
     pollMs = Math.min(pollMs * 2, longestPollMs);
   }
   const areRemoved = removeCgroups(cgroups);
-  for (const folder of folders) await rm(folder, { recursive: true, force: true });
+  for (const folder of folders) await removeFolder(folder);
   return areRemoved;
 }
 
@@ -86,8 +86,17 @@ function bytesBelow(folder: string): number {
   return entriesIn(folder).reduce((sum, entry) => {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) return sum + bytesBelow(path);
-    return sum + (statSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * bytesPerBlock;
+    return sum + blocksOf(path) * bytesPerBlock;
   }, 0);
+}
+
+function blocksOf(path: string): number {
+  try {
+    return lstatSync(path).blocks;
+  } catch {
+    // Removed meanwhile, or a path that is too long: names in layers were chosen by sandboxes.
+    return 0;
+  }
 }
 
 function foldersIn(folder: string): string[] {

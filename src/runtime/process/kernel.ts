@@ -1,7 +1,7 @@
-import { rm } from 'node:fs/promises';
 import type { GuardedContainer } from '../../common/ports/watchdog.js';
 import { areCgroupsEmpty, killCgroups, removeCgroups } from './cgroup-tree.js';
 import { isProcessGroupGone, killProcessGroup, processGroup } from './process-group.js';
+import { removeFolder } from './remove-folder.js';
 
 /** A container that is to die. */
 export interface KilledContainer {
@@ -34,5 +34,5 @@ export const hostKernel: Kernel = {
     };
   },
   removeCgroups: (cgroups) => void removeCgroups(cgroups),
-  removeFolder: (path) => rm(path, { recursive: true, force: true }),
+  removeFolder,
 };

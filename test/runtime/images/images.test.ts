@@ -130,6 +130,22 @@ isolatedTest('a layer is unpacked once for all who hold it, and those that nobod
   await cache.close();
 });
 
+isolatedTest('a layer whose paths are as long as paths can be is removed like any other', async () => {
+  const layer = await layerOf(`perl -e 'chdir "/srv"; for (1 .. 50) { mkdir "d" x 79; chdir "d" x 79 }'`);
+  const place = join(bench.folder, 'long');
+  const cache = new LayerCache({ folder: place, store, backend: bench.backend, maxBytes: 600_000 });
+  (await cache.hold([layer])).release();
+  const [unpacked] = readdirSync(place) as [string];
+  await expect(rm(join(place, unpacked), { recursive: true })).rejects.toMatchObject({ code: 'ENAMETOOLONG' });
+  const other = await cache.hold([await layerOf('head -c 400000 /dev/urandom > /srv/f')]);
+  expect(readdirSync(place)).toHaveLength(1);
+  other.release();
+  const deeper = await layerOf(`perl -e 'chdir "/srv"; for (1 .. 70) { mkdir "d" x 79; chdir "d" x 79 }'`);
+  expect(await codeOf(cache.hold([deeper]))).toBe('Unavailable');
+  expect(readdirSync(place)).toEqual([]);
+  await cache.close();
+});
+
 isolatedTest('an image of very many layers becomes one layer, with the same files', async () => {
   const place = join(bench.folder, 'deep');
   const { backend } = bench;

@@ -1,4 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { App, Image, isHoldfastError, type SandboxSession } from 'holdfast';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { codeOf, collect, exitOf, textOf, until } from './sandbox-world.js';
@@ -104,13 +106,16 @@ describe('a session without a cluster', () => {
   });
 
   test('is closed while it falls asleep or wakes, and nothing of it is left', async () => {
+    const before = disks();
     const sleepy = await shell.local({ idleTimeoutMs: 30 });
     await until(async () => (await sleepy.inspect()).state === 'idle');
+    expect(disks()).toHaveLength(before.length + 1);
     const waking = sleepy.pwd().catch((e: unknown) => e);
     const closing = sleepy.close();
     expect((await closing).closed).toBe(true);
     expect(isHoldfastError(await waking)).toBe(true);
     expect(await codeOf(sleepy.pwd())).toBe('InstanceGone');
+    expect(disks()).toEqual(before);
   });
 
   test('is forked, and its image is one for other sandboxes of this process', async () => {
@@ -134,6 +139,13 @@ describe('a session without a cluster', () => {
     await until(async () => greedy.closed);
   });
 });
+
+/** Of this process's sessions. */
+function disks(): string[] {
+  const folder = join(tmpdir(), 'holdfast-local/sandboxes');
+  const boots = readdirSync(folder).filter((name) => name.includes(`-${process.pid}-`));
+  return boots.flatMap((boot) => readdirSync(join(folder, boot, 'scratch'))).toSorted();
+}
 
 function commandOf(pid: string): string {
   try {
