@@ -12,17 +12,20 @@ interface Chunk {
   length: number;
 }
 
-const chunkBytes = 65_536;
+const largestChunk = 65_536;
+/** The oldest one goes as a whole: with so many, little more goes than must. */
+const fewestChunks = 8;
 const firstChunkBytes = 1_024;
 
 /**
  * The last output of a process, both streams in the order seen, for any number of readers, each at its own offset.
  *
- * I1. It keeps at most `maxBytes`, and what the budget has for it: the oldest goes first.
+ * I1. It keeps at most `maxBytes`, and what the budget has for it: the oldest goes first, and hardly more of it than must.
  * I2. Offsets are those of the process: what is gone leaves a gap that a reader can see.
  */
 export class OutputRing {
   readonly #maxBytes: number;
+  readonly #chunkBytes: number;
   readonly #budget: OutputBudget;
   #chunks: Chunk[] = [];
   #keptBytes = 0;
@@ -32,6 +35,7 @@ export class OutputRing {
 
   constructor(maxBytes: number, budget: OutputBudget) {
     this.#maxBytes = maxBytes;
+    this.#chunkBytes = Math.min(largestChunk, Math.ceil(maxBytes / fewestChunks));
     this.#budget = budget;
   }
 
@@ -42,7 +46,11 @@ export class OutputRing {
 
   /** @param bytes copied */
   add(stream: Stream, bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length; at += chunkBytes) this.#add(stream, bytes.subarray(at, at + chunkBytes));
+    const skipped = Math.max(0, bytes.length - this.#maxBytes);
+    if (skipped > 0) this.drop();
+    this.#endOffset += skipped;
+    const size = this.#chunkBytes;
+    for (let at = skipped; at < bytes.length; at += size) this.#add(stream, bytes.subarray(at, at + size));
     this.#wake();
   }
 
@@ -86,7 +94,6 @@ export class OutputRing {
     const offset = this.#endOffset;
     this.#endOffset += length;
     while (this.#chunks.length > 0 && this.#keptBytes + length > this.#maxBytes) this.#dropOldest();
-    if (length > this.#maxBytes) return;
     while (!this.#budget.take(length)) {
       if (this.#chunks.length === 0) return;
       this.#dropOldest();
@@ -94,7 +101,8 @@ export class OutputRing {
     this.#keptBytes += length;
     const last = this.#chunks.at(-1);
     const isNext = last !== undefined && last.offset + last.length === offset;
-    if (isNext && last.stream === stream && last.length + length <= chunkBytes) return append(last, bytes);
+    if (isNext && last.stream === stream && last.length + length <= this.#chunkBytes)
+      return append(last, bytes, this.#chunkBytes);
     const buffer = Buffer.allocUnsafe(Math.max(firstChunkBytes, length));
     buffer.set(bytes);
     this.#chunks.push({ stream, offset, buffer, length });
@@ -138,7 +146,7 @@ export class OutputRing {
   }
 }
 
-function append(chunk: Chunk, bytes: Uint8Array): void {
+function append(chunk: Chunk, bytes: Uint8Array, chunkBytes: number): void {
   const length = chunk.length + bytes.length;
   if (length > chunk.buffer.length) {
     const larger = Buffer.allocUnsafe(Math.min(chunkBytes, Math.max(length, chunk.buffer.length * 2)));

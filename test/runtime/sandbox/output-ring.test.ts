@@ -52,8 +52,35 @@ describe('the output of a process', () => {
     const bytes = events.reduce((sum, event) => sum + event.bytes.length, 0);
     expect(first + bytes).toBe(500_000);
     expect(bytes).toBeLessThanOrEqual(100_000);
-    expect(bytes).toBeGreaterThan(20_000);
+    expect(bytes).toBeGreaterThan(80_000);
     expect(ring.hasDropped).toBe(true);
+  });
+
+  test('has its end whatever the pieces are in which it came, also those that are larger than its bound', async () => {
+    const whole = printed(40_000);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 1, max: 30_000 })),
+        fc.nat({ max: 5_000 }),
+        async (cuts, maxBytes) => {
+          const budget = new OutputBudget(1_000_000);
+          const ring = new OutputRing(maxBytes, budget);
+          let at = 0;
+          for (const size of [...cuts, whole.length]) {
+            ring.add('stdout', whole.subarray(at, at + size));
+            at = Math.min(whole.length, at + size);
+          }
+          ring.close();
+          const events = await readAll(ring);
+          const kept = Buffer.concat(events.map(({ bytes }) => bytes));
+          expect(kept.equals(whole.subarray(whole.length - kept.length))).toBe(true);
+          expect(kept.length).toBeLessThanOrEqual(maxBytes);
+          expect(kept.length).toBeGreaterThanOrEqual(Math.floor((maxBytes * 3) / 4) - 1);
+          ring.drop();
+          expect(budget.take(1_000_000)).toBe(true);
+        },
+      ),
+    );
   });
 
   test('gives way where the session has no room for it', async () => {
