@@ -26,14 +26,20 @@ export type LauncherStep =
 const argsDescriptor = 5;
 const keptErrorChars = 2_000;
 
-/** Runs steps that start nothing. @throws Unavailable, with what the launcher said */
-export async function runLauncher(launcher: string, steps: readonly LauncherStep[]): Promise<void> {
-  await runProgram(launcher, steps.flat());
+/** Runs steps that start nothing. @param timeoutMs default: none @throws NoCapacity, Unavailable, with what the launcher said */
+export async function runLauncher(launcher: string, steps: readonly LauncherStep[], timeoutMs?: number): Promise<void> {
+  await runProgram(launcher, steps.flat(), timeoutMs);
 }
 
 /** Runs a program of the host to its end, with no environment but a PATH. @throws Unavailable, with what it said on stderr */
-export async function runProgram(program: string, args: readonly string[]): Promise<void> {
-  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { PATH: systemPath }, cwd: '/' });
+export async function runProgram(program: string, args: readonly string[], timeoutMs = 0): Promise<void> {
+  const child = spawn(program, args, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { PATH: systemPath },
+    cwd: '/',
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+  });
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     said = (said + text).slice(-keptErrorChars);
@@ -42,6 +48,7 @@ export async function runProgram(program: string, args: readonly string[]): Prom
     number | string | null,
     string | null,
   ];
+  if (child.killed) throw programFailed(program, `a kill: it took longer than ${timeoutMs} ms`, said.trim());
   if (code !== 0) throw programFailed(program, signal ?? code, said.trim());
 }
 

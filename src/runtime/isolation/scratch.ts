@@ -4,6 +4,8 @@ import type { IsolatedRoot, Scratch } from '../../common/ports/sandbox.js';
 import { type LauncherStep, runLauncher } from './launcher.js';
 
 const bytesPerBlock = 512;
+/** Whoever calls into a sandbox that stands still waits; one that is silent for long is given up (runtime/sandbox/guest-pulse). */
+const longestStillMs = 45_000;
 
 /** The process that has a scratch mounted. */
 export interface ScratchUser {
@@ -68,7 +70,7 @@ export class DiskScratch implements Scratch {
     const copy: LauncherStep = ['copy', this.file, path];
     try {
       if (this.#user === null) await runLauncher(launcher, [this.copying, ['unused', this.file], copy]);
-      else await this.#user.still(() => runLauncher(launcher, [copy]));
+      else await this.#user.still(() => runLauncher(launcher, [copy], longestStillMs));
     } catch (e) {
       await rm(`${path}.partial`, { force: true });
       throw e;
