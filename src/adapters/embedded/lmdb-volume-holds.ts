@@ -80,7 +80,9 @@ function holdsOf(
     release: (account, id) => database.write(`releasing hold ${id}`, (db) => endHold(db, account, id)),
     heldRoots: (account) =>
       database.read('reading what is held', (db) =>
-        [...db.getRange(within('hold', account))].flatMap(({ value }) => (JSON.parse(value) as StoredHold).roots),
+        ['hold', 'since-roots'].flatMap((kind) =>
+          [...db.getRange(within(kind, account))].flatMap(({ value }) => (JSON.parse(value) as StoredHold).roots),
+        ),
       ),
   };
 }
@@ -96,7 +98,7 @@ function sweepsOf(
         if (sweep?.id === id && sweep.endsAtMs > now) return true;
         // One that died may still be removing what it condemned.
         if (sweep !== null && Math.max(sweep.endsAtMs, sweep.batchEndsAtMs) > now) return false;
-        for (const kind of ['since-sweep', 'condemned']) clear(db, kind, account);
+        for (const kind of ['since-sweep', 'since-roots', 'condemned']) clear(db, kind, account);
         writeSweep(db, account, { id, endsAtMs: now + ttlMs, batchEndsAtMs: 0 });
         return true;
       }),
@@ -128,7 +130,7 @@ function sweepsOf(
     endSweep: (account, id) =>
       database.write('ending a sweep', (db) => {
         if (readSweep(db, account)?.id !== id) return;
-        for (const kind of ['since-sweep', 'condemned']) clear(db, kind, account);
+        for (const kind of ['since-sweep', 'since-roots', 'condemned']) clear(db, kind, account);
         db.removeSync(sweepKey(account));
       }),
   };
@@ -143,6 +145,9 @@ export function keepSinceSweep(db: LmdbTable, { account, holdId, nowMs }: HoldNo
   const sweep = readSweep(db, account);
   if (sweep === null || sweep.endsAtMs <= nowMs) return;
   for (const hash of reservedBy(db, account, holdId)) db.putSync(sinceKey(account, hash), '');
+  // The commit may refer to all that its hold kept, and the sweep may have read this volume's history before.
+  const hold = db.get(holdKey(account, holdId));
+  if (hold !== undefined) db.putSync(['since-roots', account, holdId], hold);
 }
 
 export function endHold(db: LmdbTable, account: string, id: string): void {

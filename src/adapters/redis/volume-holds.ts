@@ -49,10 +49,11 @@ function holdsOf(
 function sweepsOf(
   redis: RedisConnection,
 ): Pick<VolumeHolds, 'beginSweep' | 'renewSweep' | 'condemn' | 'absolve' | 'endSweep'> {
-  const sweep = (account: string): [string, string, string] => [
+  const sweep = (account: string): [string, string, string, string] => [
     redisKeys.sweep(account),
     redisKeys.condemned(account),
     redisKeys.sinceSweep(account),
+    redisKeys.heldRoots(account),
   ];
   return {
     beginSweep: async (account, id, ttlMs) =>
@@ -66,7 +67,7 @@ function sweepsOf(
       for (let tries = 0; tries < condemnTries; tries++) {
         const reply = await redis.script('sweepCondemn', `condemning ${hashes.length} objects`, {
           keys: [
-            ...[...sweep(account), redisKeys.holds(account), redisKeys.heldRoots(account)],
+            ...[...sweep(account), redisKeys.holds(account)],
             ...holds.map((hold) => redisKeys.reserved(account, hold)),
           ],
           args: [id, ttlMs, holds.length, ...holds, ...hashes.map(shortened)],

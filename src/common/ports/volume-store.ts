@@ -85,7 +85,7 @@ export interface VolumeStore {
 
 /**
  * Who needs what that no commit in a history refers to: commits under way, and those who read an old one. A sweep removes
- * nothing that a hold has, nor what was published under one since the sweep began.
+ * nothing that a hold has, nor what was published under one since the sweep began, nor what that hold had.
  *
  * I1. An object is removed only while it is condemned, and condemned only while no hold has reserved it.
  * I2. What is condemned cannot be reserved: who wants it waits until it was removed and puts it there again.
@@ -104,7 +104,7 @@ export interface VolumeHolds {
   /** Keeps objects until the hold is over; returns those that are condemned and were not reserved. Null: it has lapsed. */
   reserve(account: string, id: string, hashes: readonly Hash[]): Promise<Hash[] | null>;
   release(account: string, id: string): Promise<void>;
-  /** Roots of the commits that holds name. */
+  /** Roots of the commits that holds name; during a sweep also of those that a commit has ended since that began. */
   heldRoots(account: string): Promise<Hash[]>;
 
   /** False: another sweep is under way. */

@@ -2,10 +2,10 @@ import { ulid } from 'ulid';
 import type { Clock } from '../clock.js';
 import { HoldfastError, isHoldfastError } from '../errors.js';
 import type { ObjectStore } from '../ports/object-store.js';
-import type { CommitRecord, RootRecord, VolumeHolds, VolumeRecord, VolumeStore } from '../ports/volume-store.js';
+import type { CommitRecord, HeldCommit, RootRecord, VolumeRecord, VolumeStore } from '../ports/volume-store.js';
 import type { NodeStore } from './change-directory.js';
 import type { DirectoryEntry } from './entry.js';
-import { KeptHold } from './hold.js';
+import { type CommitHolds, KeptHold } from './hold.js';
 import { mergeTrees } from './merge.js';
 import { encodeNode } from './node-codec.js';
 import type { ObjectReader } from './object-reader.js';
@@ -14,9 +14,9 @@ import { Uploads, type UploadTotals } from './uploads.js';
 
 /** What commits of an account's volumes are made with. */
 export interface CommitParts {
-  readonly volumes: VolumeStore;
-  readonly holds: VolumeHolds;
-  readonly objects: ObjectStore;
+  readonly volumes: Pick<VolumeStore, 'find' | 'publish'>;
+  readonly holds: CommitHolds;
+  readonly objects: Pick<ObjectStore, 'has' | 'put'>;
   readonly reader: ObjectReader;
   readonly clock: Clock;
 }
@@ -53,18 +53,25 @@ const mergePauseMs = 20;
  */
 export async function commitVolume(
   parts: CommitParts,
-  { volume, base }: { readonly volume: VolumeRecord; readonly base: CommitRecord | null },
+  on: {
+    readonly volume: VolumeRecord;
+    readonly base: CommitRecord | null;
+    /** Of which the new state takes something over. */
+    readonly source?: HeldCommit;
+  },
   make: {
     readonly build: (root: DirectoryEntry, builder: TreeBuilder) => Promise<DirectoryEntry>;
     readonly options: CommitOptions;
   },
 ): Promise<Committed> {
   const { clock, holds } = parts;
+  const { volume, base, source } = on;
   const id = ulid(clock.now());
   const held = base === null ? null : { volumeId: volume.id, commitId: base.id };
   const hold = await KeptHold.take({ holds, clock, account: volume.account }, id, held);
   let isPublished = false;
   try {
+    if (source !== undefined) await holdSource(parts, hold, source);
     const uploads = new Uploads({ objects: parts.objects, holds, clock, hold });
     const builder = builderOf(parts.reader, uploads);
     const before = rootOf(base, clock.now());
@@ -76,6 +83,12 @@ export async function commitVolume(
   } finally {
     await hold.release({ isPublished });
   }
+}
+
+/** Kept by the commit's own hold: a sweep sees either that or the new commit. @throws NotFound */
+async function holdSource({ holds }: CommitParts, { account, id }: KeptHold, source: HeldCommit): Promise<void> {
+  if (await holds.holdAlso(account, id, source)) return;
+  throw new HoldfastError('NotFound', `commit ${source.commitId} is not in the history of its volume any more`);
 }
 
 /** The directory at the top of a commit; an empty one where there is none. */
@@ -215,7 +228,7 @@ function deleted({ name }: VolumeRecord): HoldfastError {
 }
 
 /** @throws PayloadTooLarge */
-function checkSize({ name, sizeGb }: VolumeRecord, bytes: number): void {
+export function checkSize({ name, sizeGb }: VolumeRecord, bytes: number): void {
   if (sizeGb === null || bytes <= sizeGb * bytesPerGb) return;
   throw new HoldfastError(
     'PayloadTooLarge',

@@ -5,8 +5,11 @@ import type { HeldCommit, VolumeHolds } from '../ports/volume-store.js';
 const holdTtlMs = 60_000;
 const renewEveryMs = 15_000;
 
+/** What a committer or a reader does with holds. */
+export type CommitHolds = Pick<VolumeHolds, 'hold' | 'holdAlso' | 'renew' | 'reserve' | 'release'>;
+
 export interface HoldParts {
-  readonly holds: VolumeHolds;
+  readonly holds: CommitHolds;
   readonly clock: Clock;
   readonly account: string;
 }

@@ -20,13 +20,13 @@ const firstPauseMs = 50;
  * and then fails the read. Wrong bytes are never handed out.
  */
 export class ObjectReader implements NodeSource {
-  readonly #objects: ObjectStore;
+  readonly #objects: Pick<ObjectStore, 'get'>;
   readonly #account: string;
   readonly #clock: Clock;
   readonly #nodes = new LRUCache<Hash, Node>({ maxSize: keptNodeBytes });
   readonly #underway = new Map<Hash, Promise<Node>>();
 
-  constructor(parts: { readonly objects: ObjectStore; readonly account: string; readonly clock: Clock }) {
+  constructor(parts: { readonly objects: Pick<ObjectStore, 'get'>; readonly account: string; readonly clock: Clock }) {
     this.#objects = parts.objects;
     this.#account = parts.account;
     this.#clock = parts.clock;

@@ -1,10 +1,9 @@
 import type { Clock } from '../clock.js';
 import { HoldfastError } from '../errors.js';
 import type { ObjectStore } from '../ports/object-store.js';
-import type { VolumeHolds } from '../ports/volume-store.js';
 import type { NodeSink } from './change-directory.js';
 import { type Blob, type Hash, inlineBytes } from './entry.js';
-import { holdOver, type KeptHold } from './hold.js';
+import { type CommitHolds, holdOver, type KeptHold } from './hold.js';
 import { objectKey } from './object-key.js';
 import { hashOf } from './object-reader.js';
 
@@ -19,8 +18,8 @@ const firstPauseMs = 50;
 const condemnedPauseMs = 100;
 
 export interface UploadParts {
-  readonly objects: ObjectStore;
-  readonly holds: VolumeHolds;
+  readonly objects: Pick<ObjectStore, 'has' | 'put'>;
+  readonly holds: CommitHolds;
   readonly clock: Clock;
   readonly hold: KeptHold;
 }

@@ -89,6 +89,26 @@ export function holdTests(context: () => StoreUnderTest): void {
     expect(await holds.condemn({ account, id: 's2', ttlMs: life }, [a])).toEqual([a]);
   });
 
+  test('what a hold kept is still named after its commit, until the sweep that went on is over', async () => {
+    const { store } = context();
+    const { holds, volumes } = store;
+    const volume = volumeOf(fresh(), 'data');
+    const { account, id: volumeId } = volume;
+    await volumes.create(volume, null);
+    const [first] = await publishMany(store, volume, 1);
+    const publishOver = async (id: string, expected: string) => {
+      await holds.hold(account, { id: `h-${id}`, ttlMs: life, commit: { volumeId, commitId: expected } });
+      await volumes.publish(volume, commitOf(id, expected), { holdId: `h-${id}`, expected });
+    };
+    await sweepIn(account, 's1');
+    await publishOver('next1', 'c0');
+    expect(await holds.heldRoots(account)).toEqual([first?.root.hash]);
+    await holds.endSweep(account, 's1');
+    expect(await holds.heldRoots(account)).toEqual([]);
+    await publishOver('next2', 'next1');
+    expect(await holds.heldRoots(account)).toEqual([]);
+  });
+
   test('I3: a hold whose time is over reserves nothing, keeps nothing, and stays over', async () => {
     const { holds } = context().store;
     const account = fresh();

@@ -1,6 +1,6 @@
 -- Condemns objects that nobody has reserved and that no commit since the beginning of the sweep has brought.
 --
--- KEYS[1] sweep, KEYS[2] condemned, KEYS[3] what was published since it began, KEYS[4] holds, KEYS[5] roots by hold,
+-- KEYS[1] sweep, KEYS[2] condemned, KEYS[3] what was published since it began, KEYS[4] roots by hold, KEYS[5] holds,
 -- KEYS[6...] reserved, by each hold that the caller has seen
 -- ARGV[1] id of the sweep
 -- ARGV[2] life of what is condemned, ms
@@ -14,16 +14,16 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return { 'lapsed' }
 end
-for _, hold in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now)) do
-  redis.call('ZREM', KEYS[4], hold)
-  redis.call('HDEL', KEYS[5], hold)
+for _, hold in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now)) do
+  redis.call('ZREM', KEYS[5], hold)
+  redis.call('HDEL', KEYS[4], hold)
 end
 local seen = tonumber(ARGV[3])
 local known = {}
 for i = 1, seen do
   known[ARGV[3 + i]] = true
 end
-local holds = redis.call('ZRANGE', KEYS[4], 0, -1)
+local holds = redis.call('ZRANGE', KEYS[5], 0, -1)
 for _, hold in ipairs(holds) do
   if not known[hold] then
     return { 'holds', holds }

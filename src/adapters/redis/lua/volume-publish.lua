@@ -1,7 +1,8 @@
 -- Makes a commit the head of its volume, in one compare-and-set, and ends the hold under which it was made.
 --
 -- KEYS[1] volumes, KEYS[2] leases (see volume-create), KEYS[3] heads, KEYS[4] commits of the volume, a hash by id,
--- KEYS[5] its history, a list of ids, newest first, KEYS[6] holds, KEYS[7] roots by hold, KEYS[8] reserved by this hold,
+-- KEYS[5] its history, a list of ids, newest first, KEYS[6] holds, KEYS[7] roots by hold (`since`: of those that
+-- ended so since the sweep began), KEYS[8] reserved by this hold,
 -- KEYS[9] sweep, KEYS[10] what was published since the sweep began
 -- ARGV[1] name of the volume
 -- ARGV[2] its id
@@ -34,6 +35,9 @@ redis.call('LPUSH', KEYS[5], ARGV[4])
 redis.call('HSET', KEYS[3], ARGV[2], ARGV[5])
 if redis.call('EXISTS', KEYS[9]) == 1 then
   redis.call('SUNIONSTORE', KEYS[10], KEYS[10], KEYS[8])
+  -- The commit may refer to all that its hold kept, and the sweep may have read this volume's history before.
+  local roots = redis.call('HGET', KEYS[7], ARGV[6]) or ''
+  redis.call('HSET', KEYS[7], 'since', (redis.call('HGET', KEYS[7], 'since') or '') .. ' ' .. roots)
 end
 redis.call('ZREM', KEYS[6], ARGV[6])
 redis.call('HDEL', KEYS[7], ARGV[6])
