@@ -6,6 +6,7 @@ import type { ControlStream } from './control-stream.js';
 import { beatForEver } from './router-heartbeat.js';
 import { createRouterParts, type RouterDeps } from './router-parts.js';
 import { routerHandlers } from './service.js';
+import { keepVolumes } from './volumes/volume-upkeep.js';
 
 export interface RouterConfig extends RouterDeps {
   /** `host:port` of the gRPC server; port 0 takes a free one. */
@@ -45,12 +46,13 @@ export async function startRouter(config: RouterConfig): Promise<Router> {
     }
     const address = `${listen.slice(0, listen.lastIndexOf(':'))}:${port}`;
     const beating = beatForEver(config, { routerId, address: config.advertise ?? address }, parts.closed);
+    const keeping = keepVolumes(config, parts.closed);
     log.info('router.started', { router: routerId, address });
     const close = async (): Promise<void> => {
       const reason = new HoldfastError('Unavailable', `router ${routerId} is closing; ask another one`);
       for (const stream of streams) stream.close(reason);
       parts.close();
-      await Promise.all([beating, health?.close(), stopGrpcServer(server, clock, closeGraceMs)]);
+      await Promise.all([beating, keeping, health?.close(), stopGrpcServer(server, clock, closeGraceMs)]);
       log.info('router.closed', { router: routerId });
     };
     let closing: Promise<void> | null = null;

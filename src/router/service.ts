@@ -26,6 +26,7 @@ import type { RouterParts } from './router-parts.js';
 import { downloadHandler, unaryHandler, uploadHandler } from './rpc.js';
 import { fetchSecrets } from './secrets/fetch-secrets.js';
 import { issueToken, listTokens, revokeToken } from './tokens.js';
+import { volumeHandlers } from './volumes/volume-handlers.js';
 
 /** Each may hold a whole bundle in memory. */
 const maxDeploysAtOnce = 4;
@@ -37,6 +38,7 @@ export function routerHandlers(parts: RouterParts, streams: Set<ControlStream>):
     ...appHandlers(parts),
     ...tokenHandlers(parts),
     ...secretHandlers(parts),
+    ...volumeHandlers(parts),
   };
 }
 

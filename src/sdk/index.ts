@@ -65,3 +65,4 @@ export type {
   SpawnOptions,
 } from './sandbox/types.js';
 export { Secret } from './secret.js';
+export { Volume, type VolumeChange, type VolumeCommit, type VolumeCreateOptions } from './volumes/volume.js';

@@ -405,6 +405,208 @@ export interface FetchSecretsReply_VariablesEntry {
   value: string;
 }
 
+export interface VolumeView {
+  account: string;
+  name: string;
+  id: string;
+  /** cloud_bucket or vast_local. */
+  backend: string;
+  sizeGb?: number | undefined;
+  mountPathDefault?: string | undefined;
+  geolocation: string[];
+  ephemeral: boolean;
+  createdAtMs: number;
+}
+
+export interface CommitView {
+  id: string;
+  parent?: string | undefined;
+  root: RootView | undefined;
+  message: string;
+  atMs: number;
+}
+
+export interface RootView {
+  hash: string;
+  mode: number;
+  mtimeSeconds: number;
+  mtimeNanos: number;
+  files: number;
+  bytes: number;
+}
+
+export interface CreateVolumeRequest {
+  name: string;
+  /** A ULID chosen by the client: the same volume, when it asks again. */
+  id: string;
+  backend: string;
+  sizeGb?: number | undefined;
+  mountPathDefault?: string | undefined;
+  geolocation: string[];
+  /** 0: for ever. Otherwise it goes when it was not extended for so long. */
+  ttlMs: number;
+}
+
+export interface CreateVolumeReply {
+  created: boolean;
+  /** The one that has the name now. */
+  volume: VolumeView | undefined;
+}
+
+export interface FindVolumeRequest {
+  name: string;
+}
+
+export interface FindVolumeReply {
+  volume?: VolumeView | undefined;
+  head?: CommitView | undefined;
+}
+
+export interface ListVolumesRequest {
+}
+
+export interface ListVolumesReply {
+  volumes: VolumeView[];
+}
+
+export interface DeleteVolumeRequest {
+  name: string;
+  /** Empty: whichever has the name. */
+  id: string;
+}
+
+export interface DeleteVolumeReply {
+  deleted: boolean;
+}
+
+export interface ExtendVolumeRequest {
+  name: string;
+  id: string;
+  ttlMs: number;
+}
+
+export interface ExtendVolumeReply {
+  extended: boolean;
+}
+
+export interface ListCommitsRequest {
+  volumeId: string;
+  limit: number;
+  /** Id of the last commit of the page before; empty: from the newest. */
+  after: string;
+  /** Instead: this one. */
+  commitId: string;
+}
+
+export interface ListCommitsReply {
+  commits: CommitView[];
+}
+
+export interface SweepVolumesRequest {
+  /** 0: as the router has it. */
+  keepCommits: number;
+  keepForMs: number;
+}
+
+export interface SweepVolumesReply {
+  removed: number;
+  kept: number;
+  commitsForgotten: number;
+}
+
+export interface HoldRequest {
+  id: string;
+  op:
+    | //
+    /** A hold for so long, with or without a commit that it keeps. */
+    { $case: "take"; value: TakeHold }
+    | { $case: "also"; value: HeldCommitView }
+    | { $case: "renewForMs"; value: number }
+    | { $case: "release"; value: boolean }
+    | undefined;
+}
+
+export interface TakeHold {
+  ttlMs: number;
+  commit?: HeldCommitView | undefined;
+}
+
+export interface HeldCommitView {
+  volumeId: string;
+  commitId: string;
+}
+
+export interface HoldReply {
+  held: boolean;
+}
+
+export interface ReserveObjectsRequest {
+  holdId: string;
+  hashes: string[];
+}
+
+export interface ReserveObjectsReply {
+  lapsed: boolean;
+  condemned: string[];
+}
+
+export interface FindObjectsRequest {
+  hashes: string[];
+}
+
+export interface FindObjectsReply {
+  found: string[];
+}
+
+export interface PublishCommitRequest {
+  volumeName: string;
+  volumeId: string;
+  commit: CommitView | undefined;
+  holdId: string;
+  /** Id of the head; absent: none yet. */
+  expected?: string | undefined;
+}
+
+export interface PublishCommitReply {
+  /** published, moved, lapsed or gone. */
+  outcome: string;
+  head?: CommitView | undefined;
+}
+
+export interface SignObjectsRequest {
+  hashes: string[];
+  /** get or put. */
+  for: string;
+}
+
+export interface SignObjectsReply {
+  /** Empty: the object store has none; use PutObject and GetObject. */
+  requests: SignedView[];
+}
+
+export interface SignedView {
+  url: string;
+  headers: { [key: string]: string };
+}
+
+export interface SignedView_HeadersEntry {
+  key: string;
+  value: string;
+}
+
+export interface ObjectPart {
+  /** Of a put: in the first part. */
+  hash: string;
+  bytes: Buffer;
+}
+
+export interface PutObjectReply {
+}
+
+export interface GetObjectRequest {
+  hash: string;
+}
+
 function createBaseControlBatch(): ControlBatch {
   return { requests: [], closeError: Buffer.alloc(0) };
 }
@@ -5125,6 +5327,2521 @@ export const FetchSecretsReply_VariablesEntry: MessageFns<FetchSecretsReply_Vari
   },
 };
 
+function createBaseVolumeView(): VolumeView {
+  return {
+    account: "",
+    name: "",
+    id: "",
+    backend: "",
+    sizeGb: undefined,
+    mountPathDefault: undefined,
+    geolocation: [],
+    ephemeral: false,
+    createdAtMs: 0,
+  };
+}
+
+export const VolumeView: MessageFns<VolumeView> = {
+  encode(message: VolumeView, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.account !== "") {
+      writer.uint32(10).string(message.account);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.id !== "") {
+      writer.uint32(26).string(message.id);
+    }
+    if (message.backend !== "") {
+      writer.uint32(34).string(message.backend);
+    }
+    if (message.sizeGb !== undefined) {
+      writer.uint32(41).double(message.sizeGb);
+    }
+    if (message.mountPathDefault !== undefined) {
+      writer.uint32(50).string(message.mountPathDefault);
+    }
+    for (const v of message.geolocation) {
+      writer.uint32(58).string(v!);
+    }
+    if (message.ephemeral !== false) {
+      writer.uint32(64).bool(message.ephemeral);
+    }
+    if (message.createdAtMs !== 0) {
+      writer.uint32(72).int64(message.createdAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VolumeView {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVolumeView();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.account = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.backend = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.sizeGb = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.mountPathDefault = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.geolocation.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.ephemeral = reader.bool();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.createdAtMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<VolumeView>, I>>(base?: I): VolumeView {
+    return VolumeView.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<VolumeView>, I>>(object: I): VolumeView {
+    const message = createBaseVolumeView();
+    message.account = object.account ?? "";
+    message.name = object.name ?? "";
+    message.id = object.id ?? "";
+    message.backend = object.backend ?? "";
+    message.sizeGb = object.sizeGb ?? undefined;
+    message.mountPathDefault = object.mountPathDefault ?? undefined;
+    message.geolocation = object.geolocation?.map((e) => e) || [];
+    message.ephemeral = object.ephemeral ?? false;
+    message.createdAtMs = object.createdAtMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseCommitView(): CommitView {
+  return { id: "", parent: undefined, root: undefined, message: "", atMs: 0 };
+}
+
+export const CommitView: MessageFns<CommitView> = {
+  encode(message: CommitView, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.parent !== undefined) {
+      writer.uint32(18).string(message.parent);
+    }
+    if (message.root !== undefined) {
+      RootView.encode(message.root, writer.uint32(26).fork()).join();
+    }
+    if (message.message !== "") {
+      writer.uint32(34).string(message.message);
+    }
+    if (message.atMs !== 0) {
+      writer.uint32(40).int64(message.atMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CommitView {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCommitView();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.parent = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.root = RootView.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.atMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<CommitView>, I>>(base?: I): CommitView {
+    return CommitView.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CommitView>, I>>(object: I): CommitView {
+    const message = createBaseCommitView();
+    message.id = object.id ?? "";
+    message.parent = object.parent ?? undefined;
+    message.root = (object.root !== undefined && object.root !== null) ? RootView.fromPartial(object.root) : undefined;
+    message.message = object.message ?? "";
+    message.atMs = object.atMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseRootView(): RootView {
+  return { hash: "", mode: 0, mtimeSeconds: 0, mtimeNanos: 0, files: 0, bytes: 0 };
+}
+
+export const RootView: MessageFns<RootView> = {
+  encode(message: RootView, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.hash !== "") {
+      writer.uint32(10).string(message.hash);
+    }
+    if (message.mode !== 0) {
+      writer.uint32(16).uint32(message.mode);
+    }
+    if (message.mtimeSeconds !== 0) {
+      writer.uint32(24).int64(message.mtimeSeconds);
+    }
+    if (message.mtimeNanos !== 0) {
+      writer.uint32(32).uint32(message.mtimeNanos);
+    }
+    if (message.files !== 0) {
+      writer.uint32(40).int64(message.files);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(48).int64(message.bytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RootView {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRootView();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.hash = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.mode = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.mtimeSeconds = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.mtimeNanos = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.files = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RootView>, I>>(base?: I): RootView {
+    return RootView.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RootView>, I>>(object: I): RootView {
+    const message = createBaseRootView();
+    message.hash = object.hash ?? "";
+    message.mode = object.mode ?? 0;
+    message.mtimeSeconds = object.mtimeSeconds ?? 0;
+    message.mtimeNanos = object.mtimeNanos ?? 0;
+    message.files = object.files ?? 0;
+    message.bytes = object.bytes ?? 0;
+    return message;
+  },
+};
+
+function createBaseCreateVolumeRequest(): CreateVolumeRequest {
+  return { name: "", id: "", backend: "", sizeGb: undefined, mountPathDefault: undefined, geolocation: [], ttlMs: 0 };
+}
+
+export const CreateVolumeRequest: MessageFns<CreateVolumeRequest> = {
+  encode(message: CreateVolumeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    if (message.backend !== "") {
+      writer.uint32(26).string(message.backend);
+    }
+    if (message.sizeGb !== undefined) {
+      writer.uint32(33).double(message.sizeGb);
+    }
+    if (message.mountPathDefault !== undefined) {
+      writer.uint32(42).string(message.mountPathDefault);
+    }
+    for (const v of message.geolocation) {
+      writer.uint32(50).string(v!);
+    }
+    if (message.ttlMs !== 0) {
+      writer.uint32(56).int32(message.ttlMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreateVolumeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreateVolumeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.backend = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.sizeGb = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.mountPathDefault = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.geolocation.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.ttlMs = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<CreateVolumeRequest>, I>>(base?: I): CreateVolumeRequest {
+    return CreateVolumeRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CreateVolumeRequest>, I>>(object: I): CreateVolumeRequest {
+    const message = createBaseCreateVolumeRequest();
+    message.name = object.name ?? "";
+    message.id = object.id ?? "";
+    message.backend = object.backend ?? "";
+    message.sizeGb = object.sizeGb ?? undefined;
+    message.mountPathDefault = object.mountPathDefault ?? undefined;
+    message.geolocation = object.geolocation?.map((e) => e) || [];
+    message.ttlMs = object.ttlMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseCreateVolumeReply(): CreateVolumeReply {
+  return { created: false, volume: undefined };
+}
+
+export const CreateVolumeReply: MessageFns<CreateVolumeReply> = {
+  encode(message: CreateVolumeReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.created !== false) {
+      writer.uint32(8).bool(message.created);
+    }
+    if (message.volume !== undefined) {
+      VolumeView.encode(message.volume, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreateVolumeReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreateVolumeReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.created = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.volume = VolumeView.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<CreateVolumeReply>, I>>(base?: I): CreateVolumeReply {
+    return CreateVolumeReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CreateVolumeReply>, I>>(object: I): CreateVolumeReply {
+    const message = createBaseCreateVolumeReply();
+    message.created = object.created ?? false;
+    message.volume = (object.volume !== undefined && object.volume !== null)
+      ? VolumeView.fromPartial(object.volume)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseFindVolumeRequest(): FindVolumeRequest {
+  return { name: "" };
+}
+
+export const FindVolumeRequest: MessageFns<FindVolumeRequest> = {
+  encode(message: FindVolumeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FindVolumeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFindVolumeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FindVolumeRequest>, I>>(base?: I): FindVolumeRequest {
+    return FindVolumeRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FindVolumeRequest>, I>>(object: I): FindVolumeRequest {
+    const message = createBaseFindVolumeRequest();
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseFindVolumeReply(): FindVolumeReply {
+  return { volume: undefined, head: undefined };
+}
+
+export const FindVolumeReply: MessageFns<FindVolumeReply> = {
+  encode(message: FindVolumeReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.volume !== undefined) {
+      VolumeView.encode(message.volume, writer.uint32(10).fork()).join();
+    }
+    if (message.head !== undefined) {
+      CommitView.encode(message.head, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FindVolumeReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFindVolumeReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.volume = VolumeView.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.head = CommitView.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FindVolumeReply>, I>>(base?: I): FindVolumeReply {
+    return FindVolumeReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FindVolumeReply>, I>>(object: I): FindVolumeReply {
+    const message = createBaseFindVolumeReply();
+    message.volume = (object.volume !== undefined && object.volume !== null)
+      ? VolumeView.fromPartial(object.volume)
+      : undefined;
+    message.head = (object.head !== undefined && object.head !== null)
+      ? CommitView.fromPartial(object.head)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListVolumesRequest(): ListVolumesRequest {
+  return {};
+}
+
+export const ListVolumesRequest: MessageFns<ListVolumesRequest> = {
+  encode(_: ListVolumesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListVolumesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListVolumesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListVolumesRequest>, I>>(base?: I): ListVolumesRequest {
+    return ListVolumesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListVolumesRequest>, I>>(_: I): ListVolumesRequest {
+    const message = createBaseListVolumesRequest();
+    return message;
+  },
+};
+
+function createBaseListVolumesReply(): ListVolumesReply {
+  return { volumes: [] };
+}
+
+export const ListVolumesReply: MessageFns<ListVolumesReply> = {
+  encode(message: ListVolumesReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.volumes) {
+      VolumeView.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListVolumesReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListVolumesReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.volumes.push(VolumeView.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListVolumesReply>, I>>(base?: I): ListVolumesReply {
+    return ListVolumesReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListVolumesReply>, I>>(object: I): ListVolumesReply {
+    const message = createBaseListVolumesReply();
+    message.volumes = object.volumes?.map((e) => VolumeView.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDeleteVolumeRequest(): DeleteVolumeRequest {
+  return { name: "", id: "" };
+}
+
+export const DeleteVolumeRequest: MessageFns<DeleteVolumeRequest> = {
+  encode(message: DeleteVolumeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteVolumeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteVolumeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<DeleteVolumeRequest>, I>>(base?: I): DeleteVolumeRequest {
+    return DeleteVolumeRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DeleteVolumeRequest>, I>>(object: I): DeleteVolumeRequest {
+    const message = createBaseDeleteVolumeRequest();
+    message.name = object.name ?? "";
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseDeleteVolumeReply(): DeleteVolumeReply {
+  return { deleted: false };
+}
+
+export const DeleteVolumeReply: MessageFns<DeleteVolumeReply> = {
+  encode(message: DeleteVolumeReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.deleted !== false) {
+      writer.uint32(8).bool(message.deleted);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteVolumeReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteVolumeReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.deleted = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<DeleteVolumeReply>, I>>(base?: I): DeleteVolumeReply {
+    return DeleteVolumeReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DeleteVolumeReply>, I>>(object: I): DeleteVolumeReply {
+    const message = createBaseDeleteVolumeReply();
+    message.deleted = object.deleted ?? false;
+    return message;
+  },
+};
+
+function createBaseExtendVolumeRequest(): ExtendVolumeRequest {
+  return { name: "", id: "", ttlMs: 0 };
+}
+
+export const ExtendVolumeRequest: MessageFns<ExtendVolumeRequest> = {
+  encode(message: ExtendVolumeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    if (message.ttlMs !== 0) {
+      writer.uint32(24).int32(message.ttlMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExtendVolumeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExtendVolumeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.ttlMs = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ExtendVolumeRequest>, I>>(base?: I): ExtendVolumeRequest {
+    return ExtendVolumeRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExtendVolumeRequest>, I>>(object: I): ExtendVolumeRequest {
+    const message = createBaseExtendVolumeRequest();
+    message.name = object.name ?? "";
+    message.id = object.id ?? "";
+    message.ttlMs = object.ttlMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseExtendVolumeReply(): ExtendVolumeReply {
+  return { extended: false };
+}
+
+export const ExtendVolumeReply: MessageFns<ExtendVolumeReply> = {
+  encode(message: ExtendVolumeReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.extended !== false) {
+      writer.uint32(8).bool(message.extended);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExtendVolumeReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExtendVolumeReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.extended = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ExtendVolumeReply>, I>>(base?: I): ExtendVolumeReply {
+    return ExtendVolumeReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExtendVolumeReply>, I>>(object: I): ExtendVolumeReply {
+    const message = createBaseExtendVolumeReply();
+    message.extended = object.extended ?? false;
+    return message;
+  },
+};
+
+function createBaseListCommitsRequest(): ListCommitsRequest {
+  return { volumeId: "", limit: 0, after: "", commitId: "" };
+}
+
+export const ListCommitsRequest: MessageFns<ListCommitsRequest> = {
+  encode(message: ListCommitsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.volumeId !== "") {
+      writer.uint32(10).string(message.volumeId);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(16).int32(message.limit);
+    }
+    if (message.after !== "") {
+      writer.uint32(26).string(message.after);
+    }
+    if (message.commitId !== "") {
+      writer.uint32(34).string(message.commitId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListCommitsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListCommitsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.volumeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.limit = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.commitId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListCommitsRequest>, I>>(base?: I): ListCommitsRequest {
+    return ListCommitsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListCommitsRequest>, I>>(object: I): ListCommitsRequest {
+    const message = createBaseListCommitsRequest();
+    message.volumeId = object.volumeId ?? "";
+    message.limit = object.limit ?? 0;
+    message.after = object.after ?? "";
+    message.commitId = object.commitId ?? "";
+    return message;
+  },
+};
+
+function createBaseListCommitsReply(): ListCommitsReply {
+  return { commits: [] };
+}
+
+export const ListCommitsReply: MessageFns<ListCommitsReply> = {
+  encode(message: ListCommitsReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.commits) {
+      CommitView.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListCommitsReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListCommitsReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.commits.push(CommitView.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListCommitsReply>, I>>(base?: I): ListCommitsReply {
+    return ListCommitsReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListCommitsReply>, I>>(object: I): ListCommitsReply {
+    const message = createBaseListCommitsReply();
+    message.commits = object.commits?.map((e) => CommitView.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSweepVolumesRequest(): SweepVolumesRequest {
+  return { keepCommits: 0, keepForMs: 0 };
+}
+
+export const SweepVolumesRequest: MessageFns<SweepVolumesRequest> = {
+  encode(message: SweepVolumesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.keepCommits !== 0) {
+      writer.uint32(8).int32(message.keepCommits);
+    }
+    if (message.keepForMs !== 0) {
+      writer.uint32(16).int64(message.keepForMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SweepVolumesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSweepVolumesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.keepCommits = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.keepForMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SweepVolumesRequest>, I>>(base?: I): SweepVolumesRequest {
+    return SweepVolumesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SweepVolumesRequest>, I>>(object: I): SweepVolumesRequest {
+    const message = createBaseSweepVolumesRequest();
+    message.keepCommits = object.keepCommits ?? 0;
+    message.keepForMs = object.keepForMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseSweepVolumesReply(): SweepVolumesReply {
+  return { removed: 0, kept: 0, commitsForgotten: 0 };
+}
+
+export const SweepVolumesReply: MessageFns<SweepVolumesReply> = {
+  encode(message: SweepVolumesReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.removed !== 0) {
+      writer.uint32(8).int64(message.removed);
+    }
+    if (message.kept !== 0) {
+      writer.uint32(16).int64(message.kept);
+    }
+    if (message.commitsForgotten !== 0) {
+      writer.uint32(24).int64(message.commitsForgotten);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SweepVolumesReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSweepVolumesReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.removed = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.kept = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.commitsForgotten = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SweepVolumesReply>, I>>(base?: I): SweepVolumesReply {
+    return SweepVolumesReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SweepVolumesReply>, I>>(object: I): SweepVolumesReply {
+    const message = createBaseSweepVolumesReply();
+    message.removed = object.removed ?? 0;
+    message.kept = object.kept ?? 0;
+    message.commitsForgotten = object.commitsForgotten ?? 0;
+    return message;
+  },
+};
+
+function createBaseHoldRequest(): HoldRequest {
+  return { id: "", op: undefined };
+}
+
+export const HoldRequest: MessageFns<HoldRequest> = {
+  encode(message: HoldRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    switch (message.op?.$case) {
+      case "take":
+        TakeHold.encode(message.op.value, writer.uint32(18).fork()).join();
+        break;
+      case "also":
+        HeldCommitView.encode(message.op.value, writer.uint32(26).fork()).join();
+        break;
+      case "renewForMs":
+        writer.uint32(32).int32(message.op.value);
+        break;
+      case "release":
+        writer.uint32(40).bool(message.op.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.op = { $case: "take", value: TakeHold.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.op = { $case: "also", value: HeldCommitView.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.op = { $case: "renewForMs", value: reader.int32() };
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.op = { $case: "release", value: reader.bool() };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<HoldRequest>, I>>(base?: I): HoldRequest {
+    return HoldRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HoldRequest>, I>>(object: I): HoldRequest {
+    const message = createBaseHoldRequest();
+    message.id = object.id ?? "";
+    switch (object.op?.$case) {
+      case "take": {
+        if (object.op?.value !== undefined && object.op?.value !== null) {
+          message.op = { $case: "take", value: TakeHold.fromPartial(object.op.value) };
+        }
+        break;
+      }
+      case "also": {
+        if (object.op?.value !== undefined && object.op?.value !== null) {
+          message.op = { $case: "also", value: HeldCommitView.fromPartial(object.op.value) };
+        }
+        break;
+      }
+      case "renewForMs": {
+        if (object.op?.value !== undefined && object.op?.value !== null) {
+          message.op = { $case: "renewForMs", value: object.op.value };
+        }
+        break;
+      }
+      case "release": {
+        if (object.op?.value !== undefined && object.op?.value !== null) {
+          message.op = { $case: "release", value: object.op.value };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseTakeHold(): TakeHold {
+  return { ttlMs: 0, commit: undefined };
+}
+
+export const TakeHold: MessageFns<TakeHold> = {
+  encode(message: TakeHold, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ttlMs !== 0) {
+      writer.uint32(8).int32(message.ttlMs);
+    }
+    if (message.commit !== undefined) {
+      HeldCommitView.encode(message.commit, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TakeHold {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTakeHold();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.ttlMs = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.commit = HeldCommitView.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<TakeHold>, I>>(base?: I): TakeHold {
+    return TakeHold.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TakeHold>, I>>(object: I): TakeHold {
+    const message = createBaseTakeHold();
+    message.ttlMs = object.ttlMs ?? 0;
+    message.commit = (object.commit !== undefined && object.commit !== null)
+      ? HeldCommitView.fromPartial(object.commit)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseHeldCommitView(): HeldCommitView {
+  return { volumeId: "", commitId: "" };
+}
+
+export const HeldCommitView: MessageFns<HeldCommitView> = {
+  encode(message: HeldCommitView, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.volumeId !== "") {
+      writer.uint32(10).string(message.volumeId);
+    }
+    if (message.commitId !== "") {
+      writer.uint32(18).string(message.commitId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldCommitView {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldCommitView();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.volumeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.commitId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<HeldCommitView>, I>>(base?: I): HeldCommitView {
+    return HeldCommitView.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HeldCommitView>, I>>(object: I): HeldCommitView {
+    const message = createBaseHeldCommitView();
+    message.volumeId = object.volumeId ?? "";
+    message.commitId = object.commitId ?? "";
+    return message;
+  },
+};
+
+function createBaseHoldReply(): HoldReply {
+  return { held: false };
+}
+
+export const HoldReply: MessageFns<HoldReply> = {
+  encode(message: HoldReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.held !== false) {
+      writer.uint32(8).bool(message.held);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.held = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<HoldReply>, I>>(base?: I): HoldReply {
+    return HoldReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HoldReply>, I>>(object: I): HoldReply {
+    const message = createBaseHoldReply();
+    message.held = object.held ?? false;
+    return message;
+  },
+};
+
+function createBaseReserveObjectsRequest(): ReserveObjectsRequest {
+  return { holdId: "", hashes: [] };
+}
+
+export const ReserveObjectsRequest: MessageFns<ReserveObjectsRequest> = {
+  encode(message: ReserveObjectsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.holdId !== "") {
+      writer.uint32(10).string(message.holdId);
+    }
+    for (const v of message.hashes) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReserveObjectsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReserveObjectsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.holdId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.hashes.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ReserveObjectsRequest>, I>>(base?: I): ReserveObjectsRequest {
+    return ReserveObjectsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReserveObjectsRequest>, I>>(object: I): ReserveObjectsRequest {
+    const message = createBaseReserveObjectsRequest();
+    message.holdId = object.holdId ?? "";
+    message.hashes = object.hashes?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseReserveObjectsReply(): ReserveObjectsReply {
+  return { lapsed: false, condemned: [] };
+}
+
+export const ReserveObjectsReply: MessageFns<ReserveObjectsReply> = {
+  encode(message: ReserveObjectsReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.lapsed !== false) {
+      writer.uint32(8).bool(message.lapsed);
+    }
+    for (const v of message.condemned) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReserveObjectsReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReserveObjectsReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.lapsed = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.condemned.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ReserveObjectsReply>, I>>(base?: I): ReserveObjectsReply {
+    return ReserveObjectsReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReserveObjectsReply>, I>>(object: I): ReserveObjectsReply {
+    const message = createBaseReserveObjectsReply();
+    message.lapsed = object.lapsed ?? false;
+    message.condemned = object.condemned?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseFindObjectsRequest(): FindObjectsRequest {
+  return { hashes: [] };
+}
+
+export const FindObjectsRequest: MessageFns<FindObjectsRequest> = {
+  encode(message: FindObjectsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.hashes) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FindObjectsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFindObjectsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.hashes.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FindObjectsRequest>, I>>(base?: I): FindObjectsRequest {
+    return FindObjectsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FindObjectsRequest>, I>>(object: I): FindObjectsRequest {
+    const message = createBaseFindObjectsRequest();
+    message.hashes = object.hashes?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseFindObjectsReply(): FindObjectsReply {
+  return { found: [] };
+}
+
+export const FindObjectsReply: MessageFns<FindObjectsReply> = {
+  encode(message: FindObjectsReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.found) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FindObjectsReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFindObjectsReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.found.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FindObjectsReply>, I>>(base?: I): FindObjectsReply {
+    return FindObjectsReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FindObjectsReply>, I>>(object: I): FindObjectsReply {
+    const message = createBaseFindObjectsReply();
+    message.found = object.found?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBasePublishCommitRequest(): PublishCommitRequest {
+  return { volumeName: "", volumeId: "", commit: undefined, holdId: "", expected: undefined };
+}
+
+export const PublishCommitRequest: MessageFns<PublishCommitRequest> = {
+  encode(message: PublishCommitRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.volumeName !== "") {
+      writer.uint32(10).string(message.volumeName);
+    }
+    if (message.volumeId !== "") {
+      writer.uint32(18).string(message.volumeId);
+    }
+    if (message.commit !== undefined) {
+      CommitView.encode(message.commit, writer.uint32(26).fork()).join();
+    }
+    if (message.holdId !== "") {
+      writer.uint32(34).string(message.holdId);
+    }
+    if (message.expected !== undefined) {
+      writer.uint32(42).string(message.expected);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PublishCommitRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePublishCommitRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.volumeName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.volumeId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.commit = CommitView.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.holdId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.expected = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PublishCommitRequest>, I>>(base?: I): PublishCommitRequest {
+    return PublishCommitRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PublishCommitRequest>, I>>(object: I): PublishCommitRequest {
+    const message = createBasePublishCommitRequest();
+    message.volumeName = object.volumeName ?? "";
+    message.volumeId = object.volumeId ?? "";
+    message.commit = (object.commit !== undefined && object.commit !== null)
+      ? CommitView.fromPartial(object.commit)
+      : undefined;
+    message.holdId = object.holdId ?? "";
+    message.expected = object.expected ?? undefined;
+    return message;
+  },
+};
+
+function createBasePublishCommitReply(): PublishCommitReply {
+  return { outcome: "", head: undefined };
+}
+
+export const PublishCommitReply: MessageFns<PublishCommitReply> = {
+  encode(message: PublishCommitReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.outcome !== "") {
+      writer.uint32(10).string(message.outcome);
+    }
+    if (message.head !== undefined) {
+      CommitView.encode(message.head, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PublishCommitReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePublishCommitReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.outcome = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.head = CommitView.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PublishCommitReply>, I>>(base?: I): PublishCommitReply {
+    return PublishCommitReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PublishCommitReply>, I>>(object: I): PublishCommitReply {
+    const message = createBasePublishCommitReply();
+    message.outcome = object.outcome ?? "";
+    message.head = (object.head !== undefined && object.head !== null)
+      ? CommitView.fromPartial(object.head)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSignObjectsRequest(): SignObjectsRequest {
+  return { hashes: [], for: "" };
+}
+
+export const SignObjectsRequest: MessageFns<SignObjectsRequest> = {
+  encode(message: SignObjectsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.hashes) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.for !== "") {
+      writer.uint32(18).string(message.for);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SignObjectsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSignObjectsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.hashes.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.for = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SignObjectsRequest>, I>>(base?: I): SignObjectsRequest {
+    return SignObjectsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SignObjectsRequest>, I>>(object: I): SignObjectsRequest {
+    const message = createBaseSignObjectsRequest();
+    message.hashes = object.hashes?.map((e) => e) || [];
+    message.for = object.for ?? "";
+    return message;
+  },
+};
+
+function createBaseSignObjectsReply(): SignObjectsReply {
+  return { requests: [] };
+}
+
+export const SignObjectsReply: MessageFns<SignObjectsReply> = {
+  encode(message: SignObjectsReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.requests) {
+      SignedView.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SignObjectsReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSignObjectsReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requests.push(SignedView.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SignObjectsReply>, I>>(base?: I): SignObjectsReply {
+    return SignObjectsReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SignObjectsReply>, I>>(object: I): SignObjectsReply {
+    const message = createBaseSignObjectsReply();
+    message.requests = object.requests?.map((e) => SignedView.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSignedView(): SignedView {
+  return { url: "", headers: {} };
+}
+
+export const SignedView: MessageFns<SignedView> = {
+  encode(message: SignedView, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.url !== "") {
+      writer.uint32(10).string(message.url);
+    }
+    globalThis.Object.entries(message.headers).forEach(([key, value]: [string, string]) => {
+      SignedView_HeadersEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SignedView {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSignedView();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.url = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = SignedView_HeadersEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.headers[entry2.key] = entry2.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SignedView>, I>>(base?: I): SignedView {
+    return SignedView.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SignedView>, I>>(object: I): SignedView {
+    const message = createBaseSignedView();
+    message.url = object.url ?? "";
+    message.headers = (globalThis.Object.entries(object.headers ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseSignedView_HeadersEntry(): SignedView_HeadersEntry {
+  return { key: "", value: "" };
+}
+
+export const SignedView_HeadersEntry: MessageFns<SignedView_HeadersEntry> = {
+  encode(message: SignedView_HeadersEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SignedView_HeadersEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSignedView_HeadersEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SignedView_HeadersEntry>, I>>(base?: I): SignedView_HeadersEntry {
+    return SignedView_HeadersEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SignedView_HeadersEntry>, I>>(object: I): SignedView_HeadersEntry {
+    const message = createBaseSignedView_HeadersEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseObjectPart(): ObjectPart {
+  return { hash: "", bytes: Buffer.alloc(0) };
+}
+
+export const ObjectPart: MessageFns<ObjectPart> = {
+  encode(message: ObjectPart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.hash !== "") {
+      writer.uint32(10).string(message.hash);
+    }
+    if (message.bytes.length !== 0) {
+      writer.uint32(18).bytes(message.bytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ObjectPart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseObjectPart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.hash = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.bytes = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ObjectPart>, I>>(base?: I): ObjectPart {
+    return ObjectPart.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ObjectPart>, I>>(object: I): ObjectPart {
+    const message = createBaseObjectPart();
+    message.hash = object.hash ?? "";
+    message.bytes = object.bytes ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBasePutObjectReply(): PutObjectReply {
+  return {};
+}
+
+export const PutObjectReply: MessageFns<PutObjectReply> = {
+  encode(_: PutObjectReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PutObjectReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePutObjectReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PutObjectReply>, I>>(base?: I): PutObjectReply {
+    return PutObjectReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PutObjectReply>, I>>(_: I): PutObjectReply {
+    const message = createBasePutObjectReply();
+    return message;
+  },
+};
+
+function createBaseGetObjectRequest(): GetObjectRequest {
+  return { hash: "" };
+}
+
+export const GetObjectRequest: MessageFns<GetObjectRequest> = {
+  encode(message: GetObjectRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.hash !== "") {
+      writer.uint32(10).string(message.hash);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetObjectRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetObjectRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.hash = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GetObjectRequest>, I>>(base?: I): GetObjectRequest {
+    return GetObjectRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetObjectRequest>, I>>(object: I): GetObjectRequest {
+    const message = createBaseGetObjectRequest();
+    message.hash = object.hash ?? "";
+    return message;
+  },
+};
+
 /**
  * The control plane as SDKs and the CLI see it. Metadata of every call: `authorization: Bearer <token>`.
  * A failed call has gRPC status and, in trailing metadata `holdfast-error-bin`, a WireError in msgpack.
@@ -5290,6 +8007,136 @@ export const RouterService = {
     responseSerialize: (value: FetchSecretsReply): Buffer => Buffer.from(FetchSecretsReply.encode(value).finish()),
     responseDeserialize: (value: Buffer): FetchSecretsReply => FetchSecretsReply.decode(value),
   },
+  /** Volumes: names, heads and histories. */
+  createVolume: {
+    path: "/holdfast.v1.Router/CreateVolume" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CreateVolumeRequest): Buffer => Buffer.from(CreateVolumeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CreateVolumeRequest => CreateVolumeRequest.decode(value),
+    responseSerialize: (value: CreateVolumeReply): Buffer => Buffer.from(CreateVolumeReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CreateVolumeReply => CreateVolumeReply.decode(value),
+  },
+  findVolume: {
+    path: "/holdfast.v1.Router/FindVolume" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: FindVolumeRequest): Buffer => Buffer.from(FindVolumeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FindVolumeRequest => FindVolumeRequest.decode(value),
+    responseSerialize: (value: FindVolumeReply): Buffer => Buffer.from(FindVolumeReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): FindVolumeReply => FindVolumeReply.decode(value),
+  },
+  listVolumes: {
+    path: "/holdfast.v1.Router/ListVolumes" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListVolumesRequest): Buffer => Buffer.from(ListVolumesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListVolumesRequest => ListVolumesRequest.decode(value),
+    responseSerialize: (value: ListVolumesReply): Buffer => Buffer.from(ListVolumesReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListVolumesReply => ListVolumesReply.decode(value),
+  },
+  deleteVolume: {
+    path: "/holdfast.v1.Router/DeleteVolume" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DeleteVolumeRequest): Buffer => Buffer.from(DeleteVolumeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DeleteVolumeRequest => DeleteVolumeRequest.decode(value),
+    responseSerialize: (value: DeleteVolumeReply): Buffer => Buffer.from(DeleteVolumeReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DeleteVolumeReply => DeleteVolumeReply.decode(value),
+  },
+  extendVolume: {
+    path: "/holdfast.v1.Router/ExtendVolume" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ExtendVolumeRequest): Buffer => Buffer.from(ExtendVolumeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExtendVolumeRequest => ExtendVolumeRequest.decode(value),
+    responseSerialize: (value: ExtendVolumeReply): Buffer => Buffer.from(ExtendVolumeReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExtendVolumeReply => ExtendVolumeReply.decode(value),
+  },
+  listCommits: {
+    path: "/holdfast.v1.Router/ListCommits" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListCommitsRequest): Buffer => Buffer.from(ListCommitsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListCommitsRequest => ListCommitsRequest.decode(value),
+    responseSerialize: (value: ListCommitsReply): Buffer => Buffer.from(ListCommitsReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListCommitsReply => ListCommitsReply.decode(value),
+  },
+  sweepVolumes: {
+    path: "/holdfast.v1.Router/SweepVolumes" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SweepVolumesRequest): Buffer => Buffer.from(SweepVolumesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SweepVolumesRequest => SweepVolumesRequest.decode(value),
+    responseSerialize: (value: SweepVolumesReply): Buffer => Buffer.from(SweepVolumesReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SweepVolumesReply => SweepVolumesReply.decode(value),
+  },
+  /** Commits by clients: objects first, then their root. See common/ports/volume-store.ts. */
+  hold: {
+    path: "/holdfast.v1.Router/Hold" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: HoldRequest): Buffer => Buffer.from(HoldRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): HoldRequest => HoldRequest.decode(value),
+    responseSerialize: (value: HoldReply): Buffer => Buffer.from(HoldReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): HoldReply => HoldReply.decode(value),
+  },
+  reserveObjects: {
+    path: "/holdfast.v1.Router/ReserveObjects" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReserveObjectsRequest): Buffer =>
+      Buffer.from(ReserveObjectsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReserveObjectsRequest => ReserveObjectsRequest.decode(value),
+    responseSerialize: (value: ReserveObjectsReply): Buffer => Buffer.from(ReserveObjectsReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReserveObjectsReply => ReserveObjectsReply.decode(value),
+  },
+  findObjects: {
+    path: "/holdfast.v1.Router/FindObjects" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: FindObjectsRequest): Buffer => Buffer.from(FindObjectsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FindObjectsRequest => FindObjectsRequest.decode(value),
+    responseSerialize: (value: FindObjectsReply): Buffer => Buffer.from(FindObjectsReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): FindObjectsReply => FindObjectsReply.decode(value),
+  },
+  publishCommit: {
+    path: "/holdfast.v1.Router/PublishCommit" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PublishCommitRequest): Buffer => Buffer.from(PublishCommitRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PublishCommitRequest => PublishCommitRequest.decode(value),
+    responseSerialize: (value: PublishCommitReply): Buffer => Buffer.from(PublishCommitReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PublishCommitReply => PublishCommitReply.decode(value),
+  },
+  /** By signed urls where the object store has them, else through the router. */
+  signObjects: {
+    path: "/holdfast.v1.Router/SignObjects" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SignObjectsRequest): Buffer => Buffer.from(SignObjectsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SignObjectsRequest => SignObjectsRequest.decode(value),
+    responseSerialize: (value: SignObjectsReply): Buffer => Buffer.from(SignObjectsReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SignObjectsReply => SignObjectsReply.decode(value),
+  },
+  putObject: {
+    path: "/holdfast.v1.Router/PutObject" as const,
+    requestStream: true as const,
+    responseStream: false as const,
+    requestSerialize: (value: ObjectPart): Buffer => Buffer.from(ObjectPart.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ObjectPart => ObjectPart.decode(value),
+    responseSerialize: (value: PutObjectReply): Buffer => Buffer.from(PutObjectReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PutObjectReply => PutObjectReply.decode(value),
+  },
+  getObject: {
+    path: "/holdfast.v1.Router/GetObject" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: GetObjectRequest): Buffer => Buffer.from(GetObjectRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetObjectRequest => GetObjectRequest.decode(value),
+    responseSerialize: (value: ObjectPart): Buffer => Buffer.from(ObjectPart.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ObjectPart => ObjectPart.decode(value),
+  },
 } as const;
 
 export interface RouterServer extends UntypedServiceImplementation {
@@ -5314,6 +8161,23 @@ export interface RouterServer extends UntypedServiceImplementation {
   rotateSecretKey: handleUnaryCall<RotateSecretKeyRequest, RotateSecretKeyReply>;
   /** Needs the token of a worker, to which this instance is placed. */
   fetchSecrets: handleUnaryCall<FetchSecretsRequest, FetchSecretsReply>;
+  /** Volumes: names, heads and histories. */
+  createVolume: handleUnaryCall<CreateVolumeRequest, CreateVolumeReply>;
+  findVolume: handleUnaryCall<FindVolumeRequest, FindVolumeReply>;
+  listVolumes: handleUnaryCall<ListVolumesRequest, ListVolumesReply>;
+  deleteVolume: handleUnaryCall<DeleteVolumeRequest, DeleteVolumeReply>;
+  extendVolume: handleUnaryCall<ExtendVolumeRequest, ExtendVolumeReply>;
+  listCommits: handleUnaryCall<ListCommitsRequest, ListCommitsReply>;
+  sweepVolumes: handleUnaryCall<SweepVolumesRequest, SweepVolumesReply>;
+  /** Commits by clients: objects first, then their root. See common/ports/volume-store.ts. */
+  hold: handleUnaryCall<HoldRequest, HoldReply>;
+  reserveObjects: handleUnaryCall<ReserveObjectsRequest, ReserveObjectsReply>;
+  findObjects: handleUnaryCall<FindObjectsRequest, FindObjectsReply>;
+  publishCommit: handleUnaryCall<PublishCommitRequest, PublishCommitReply>;
+  /** By signed urls where the object store has them, else through the router. */
+  signObjects: handleUnaryCall<SignObjectsRequest, SignObjectsReply>;
+  putObject: handleClientStreamingCall<ObjectPart, PutObjectReply>;
+  getObject: handleServerStreamingCall<GetObjectRequest, ObjectPart>;
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | undefined;

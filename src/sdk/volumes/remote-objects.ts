@@ -1,0 +1,164 @@
+import type { Clock } from '../../common/clock.js';
+import { HoldfastError } from '../../common/errors.js';
+import type { ObjectStore } from '../../common/ports/object-store.js';
+import { hashInKey } from '../../common/volumes/object-key.js';
+import {
+  FindObjectsReply,
+  FindObjectsRequest,
+  GetObjectRequest,
+  ObjectPart,
+  type SignedView,
+  SignObjectsReply,
+  SignObjectsRequest,
+} from '../../wire/gen/holdfast/v1/router.js';
+import type { ClientCore } from '../client-core.js';
+
+const partBytes = 262_144;
+/** For one object, which has 64 MiB at most. */
+const moveWithinMs = 300_000;
+/** A router takes some at once, and others move theirs, too. */
+const putsAtOnce = 6;
+
+/**
+ * The objects of the account's volumes, as a client reaches them: by signed urls where the object store has them, else
+ * through the router. Keys are those of `objectKey`; the account in them is the token's, whatever they say.
+ */
+export function remoteObjects(core: ClientCore): Pick<ObjectStore, 'get' | 'has' | 'put'> {
+  const turns = new Turns(putsAtOnce);
+  const sign = signer(core);
+  return {
+    has: async (key) => {
+      const request = { hashes: [hashOf(key)] };
+      const { found } = await core.ask('FindObjects', { request, of: FindObjectsRequest, reply: FindObjectsReply });
+      return found.length > 0;
+    },
+    put: (key, bytes) =>
+      turns.take(async () => put(core, await sign('put', hashOf(key)), { hash: hashOf(key), bytes })),
+    get: async (key) => {
+      const hash = hashOf(key);
+      const signed = await sign('get', hash);
+      return signed === null ? await getThrough(core, hash) : await getSigned(core, signed);
+    },
+  };
+}
+
+async function put(
+  core: ClientCore,
+  signed: SignedView | null,
+  { hash, bytes }: { readonly hash: string; readonly bytes: Uint8Array },
+): Promise<void> {
+  if (signed !== null) {
+    await exchange(core, signed, { method: 'PUT', body: bytes });
+    return;
+  }
+  const { upload } = core.transport;
+  if (upload === undefined) throw noWay(core);
+  await upload('PutObject', partsOf(hash, bytes), { timeoutMs: moveWithinMs });
+}
+
+function* partsOf(hash: string, bytes: Uint8Array): Generator<Uint8Array, void, undefined> {
+  for (let at = 0; at === 0 || at < bytes.length; at += partBytes) {
+    const part = bytes.subarray(at, at + partBytes);
+    const view = Buffer.from(part.buffer, part.byteOffset, part.length);
+    yield ObjectPart.encode({ hash: at === 0 ? hash : '', bytes: view }).finish();
+  }
+}
+
+async function getThrough(core: ClientCore, hash: string): Promise<Uint8Array> {
+  const { download } = core.transport;
+  if (download === undefined) throw noWay(core);
+  return await inTime(core.clock, async (signal) => {
+    const pieces: Uint8Array[] = [];
+    for await (const part of download('GetObject', GetObjectRequest.encode({ hash }).finish(), { signal }))
+      pieces.push(ObjectPart.decode(part).bytes);
+    return Buffer.concat(pieces);
+  });
+}
+
+async function getSigned(core: ClientCore, signed: SignedView): Promise<Uint8Array | null> {
+  return await exchange(core, signed, { method: 'GET' });
+}
+
+/** Null: the object store signs nothing, and so it will be for this client. */
+function signer(core: ClientCore): (what: 'get' | 'put', hash: string) => Promise<SignedView | null> {
+  let signsNothing = false;
+  return async (what, hash) => {
+    if (signsNothing) return null;
+    const request = { hashes: [hash], for: what };
+    const { requests } = await core.ask('SignObjects', { request, of: SignObjectsRequest, reply: SignObjectsReply });
+    signsNothing = requests.length === 0;
+    return requests[0] ?? null;
+  };
+}
+
+/** Null: it is not there. @throws Unavailable */
+async function exchange(
+  core: ClientCore,
+  { url, headers }: SignedView,
+  how: { readonly method: 'GET' } | { readonly method: 'PUT'; readonly body: Uint8Array },
+): Promise<Uint8Array | null> {
+  const { host } = new URL(url);
+  return await core.keepAlive.during(
+    inTime(core.clock, async (signal) => {
+      try {
+        const response = await fetch(url, { ...how, headers, signal });
+        const body = new Uint8Array(await response.arrayBuffer());
+        if (response.ok) return body;
+        if (response.status === 404 && how.method === 'GET') return null;
+        throw new HoldfastError('Unavailable', `the object store at ${host} answered ${response.status}`);
+      } catch (error) {
+        if (error instanceof HoldfastError || signal.aborted) throw error;
+        // Its message may have the url, which is as good as a credential.
+        throw new HoldfastError('Unavailable', `the object store at ${host} cannot be reached from here`);
+      }
+    }),
+  );
+}
+
+async function inTime<T>(clock: Clock, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const late = new AbortController();
+  const timer = clock.after(moveWithinMs, () =>
+    late.abort(new HoldfastError('Unavailable', `an object of a volume did not move within ${moveWithinMs} ms`)),
+  );
+  try {
+    return await work(late.signal);
+  } finally {
+    timer.cancel();
+  }
+}
+
+function hashOf(key: string): string {
+  const hash = hashInKey(key);
+  if (hash === null) throw new HoldfastError('Internal', `${key} is no key of an object of a volume`);
+  return hash;
+}
+
+function noWay({ endpoint }: ClientCore): HoldfastError {
+  return new HoldfastError(
+    'Unavailable',
+    `${endpoint} moves no files of volumes; use them from a program or with the CLI`,
+    { retryable: false },
+  );
+}
+
+/** So many at once, the others in their order. */
+class Turns {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(atOnce: number) {
+    this.#free = atOnce;
+  }
+
+  async take<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free -= 1;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free += 1;
+      else next();
+    }
+  }
+}

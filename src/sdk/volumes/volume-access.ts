@@ -1,0 +1,156 @@
+import { ulid } from 'ulid';
+import { HoldfastError, isHoldfastError } from '../../common/errors.js';
+import type { CommitRecord, HeldCommit, VolumeRecord } from '../../common/ports/volume-store.js';
+import {
+  type CommitParts,
+  type Committed,
+  commitVolume,
+  rootOf,
+  type TreeBuilder,
+} from '../../common/volumes/commit.js';
+import type { DirectoryEntry } from '../../common/volumes/entry.js';
+import { KeptHold } from '../../common/volumes/hold.js';
+import { ObjectReader } from '../../common/volumes/object-reader.js';
+import { checkedVolumeName } from '../../common/volumes/volume-name.js';
+import { CreateVolumeReply, CreateVolumeRequest } from '../../wire/gen/holdfast/v1/router.js';
+import { volumeOf } from '../../wire/volume-views.js';
+import type { ClientCore } from '../client-core.js';
+import { remoteObjects } from './remote-objects.js';
+import { foundVolume, remoteHolds, remoteVolumes } from './remote-store.js';
+
+/** The router knows the account by the token; here it is only a part of keys that nobody else sees. */
+const ownAccount = 'own';
+const historyPage = 1_000;
+
+/** A volume as it was found. */
+export interface FoundVolume {
+  readonly volume: VolumeRecord;
+  /** Null: nothing was committed yet. */
+  readonly head: CommitRecord | null;
+}
+
+/** A state of a volume that stays readable for as long as it is held. */
+export interface HeldState {
+  readonly name: string;
+  readonly root: DirectoryEntry;
+  readonly reader: ObjectReader;
+}
+
+export interface NewState {
+  readonly message: string;
+  readonly onConflict?: 'last-writer-wins' | 'fail';
+  /** Of which it takes something over, beside the head. */
+  readonly source?: HeldCommit;
+  /** Makes the new root of the head's. */
+  readonly build: (root: DirectoryEntry, builder: TreeBuilder) => Promise<DirectoryEntry>;
+}
+
+const known = new WeakMap<ClientCore, VolumeAccess>();
+
+/** The volumes of an account, from a client: what it reads is checked by its hash here, and what it commits is built here. */
+export class VolumeAccess {
+  readonly core: ClientCore;
+  readonly reader: ObjectReader;
+  readonly #parts: CommitParts;
+  readonly #volumes: ReturnType<typeof remoteVolumes>;
+
+  /** The one of a client. */
+  static of(core: ClientCore): VolumeAccess {
+    const access = known.get(core) ?? new VolumeAccess(core);
+    known.set(core, access);
+    return access;
+  }
+
+  private constructor(core: ClientCore) {
+    const { clock } = core;
+    const objects = remoteObjects(core);
+    this.core = core;
+    this.reader = new ObjectReader({ objects, account: ownAccount, clock });
+    this.#volumes = remoteVolumes(core);
+    this.#parts = { volumes: this.#volumes, holds: remoteHolds(core), objects, reader: this.reader, clock };
+  }
+
+  /** Makes one, or tells who has the name. */
+  async create(
+    name: string,
+    sizeGb: number | undefined,
+  ): Promise<{ readonly created: boolean; readonly volume: VolumeRecord }> {
+    // The id makes it the same volume where the request is sent again.
+    const request: CreateVolumeRequest = {
+      ...{ name: checkedVolumeName(name), id: ulid(this.core.clock.now()), backend: 'cloud_bucket' },
+      ...{ sizeGb, geolocation: [], ttlMs: 0 },
+    };
+    const question = { request, of: CreateVolumeRequest, reply: CreateVolumeReply };
+    const { created, volume } = await this.core.ask('CreateVolume', question);
+    if (volume === undefined) throw new HoldfastError('Internal', `the router made volume ${name} without telling it`);
+    return { created, volume: volumeOf(volume) };
+  }
+
+  /** @throws NotFound */
+  async found(name: string): Promise<FoundVolume> {
+    return await foundVolume(this.#volumes, checkedVolumeName(name));
+  }
+
+  /** Newest first. */
+  async *history({ volume }: FoundVolume): AsyncGenerator<CommitRecord, void, undefined> {
+    for (let after: string | null = null; ; ) {
+      const page = await this.#volumes.commits('', volume.id, { limit: historyPage, after });
+      yield* page;
+      const last = page.at(-1);
+      if (last === undefined || page.length < historyPage) return;
+      after = last.id;
+    }
+  }
+
+  /** @throws NotFound, also for a commit of another volume */
+  async commitOf({ volume }: FoundVolume, commitId: string): Promise<CommitRecord> {
+    const commit = await this.#volumes.commit('', volume.id, commitId);
+    if (commit !== null) return commit;
+    throw new HoldfastError(
+      'NotFound',
+      `volume ${volume.name} has no commit ${commitId}: \`holdfast volume history ${volume.name}\` shows those that it has`,
+    );
+  }
+
+  /** The newest state, kept from sweeps until it is released. @throws NotFound */
+  async holdHead(name: string): Promise<HeldState & AsyncDisposable> {
+    return await this.#onHead(name, (found) => this.hold(found, found.head));
+  }
+
+  /** @throws NotFound where the commit is not in the history any more */
+  async hold({ volume }: FoundVolume, commit: CommitRecord | null): Promise<HeldState & AsyncDisposable> {
+    const { clock, holds } = this.#parts;
+    const held = commit === null ? null : { volumeId: volume.id, commitId: commit.id };
+    const hold = held && (await KeptHold.take({ holds, clock, account: ownAccount }, ulid(clock.now()), held));
+    return {
+      ...{ name: volume.name, root: rootOf(commit, clock.now()), reader: this.reader },
+      [Symbol.asyncDispose]: async () => await hold?.release(),
+    };
+  }
+
+  /** Publishes a new state on the newest one. @throws CommitConflict, PayloadTooLarge, NotFound, Unavailable */
+  async commit(
+    name: string,
+    { build, source, message, onConflict = 'last-writer-wins' }: NewState,
+  ): Promise<Committed> {
+    const { keepAlive } = this.core;
+    const make = { build, options: { message, onConflict } };
+    const publish = ({ volume, head }: FoundVolume) =>
+      commitVolume(this.#parts, { volume, base: head, ...(source === undefined ? {} : { source }) }, make);
+    return await keepAlive.during(this.#onHead(name, publish));
+  }
+
+  /** Again where the head that was found had left the history before it was held; nothing was done by then. */
+  async #onHead<T>(name: string, work: (found: FoundVolume) => Promise<T>): Promise<T> {
+    for (let found = await this.found(name); ; ) {
+      try {
+        return await work(found);
+      } catch (error) {
+        if (!isHoldfastError(error, 'NotFound')) throw error;
+        const now = await this.found(name);
+        if (now.volume.id !== found.volume.id || now.head?.id === found.head?.id) throw error;
+        found = now;
+      }
+    }
+  }
+}

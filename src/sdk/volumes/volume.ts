@@ -1,0 +1,227 @@
+import { HoldfastError } from '../../common/errors.js';
+import { rootOf } from '../../common/volumes/commit.js';
+import { readContent } from '../../common/volumes/content.js';
+import { diffTrees, type PathChange } from '../../common/volumes/diff.js';
+import { parsePath, showPath } from '../../common/volumes/paths.js';
+import { checkedVolumeName } from '../../common/volumes/volume-name.js';
+import {
+  DeleteVolumeReply,
+  DeleteVolumeRequest,
+  ListVolumesReply,
+  ListVolumesRequest,
+} from '../../wire/gen/holdfast/v1/router.js';
+import { chooseClient } from '../client-choice.js';
+import type { ClientChoice } from '../infos.js';
+import type { Bytes, FileStat } from '../sandbox/types.js';
+import { uploadFiles } from './upload-files.js';
+import { type NewState, VolumeAccess } from './volume-access.js';
+import { checkedPath, copying, removing, writing } from './volume-changes.js';
+import { existing, listed } from './volume-tree.js';
+
+/** How a volume is made. */
+export interface VolumeCreateOptions extends ClientChoice {
+  /** What its files may hold together; a commit above that is refused. Default: no limit. */
+  readonly sizeGb?: number;
+}
+
+/** One state in the history of a volume. */
+export interface VolumeCommit {
+  readonly commitId: string;
+  readonly at: Date;
+  readonly message: string;
+  /** Files and symbolic links in it. */
+  readonly files: number;
+  /** What they hold; holes do not count. */
+  readonly bytes: number;
+}
+
+/** What two states differ in at one path. */
+export type VolumeChange = PathChange;
+
+const defaultHistory = 100;
+
+/**
+ * Files under a name, which outlive all that uses them, with their history. Every change is one commit: all of it is there
+ * afterwards, or nothing. Changes of different paths that are made at once merge; of the same path the last one stands.
+ */
+export class Volume {
+  readonly name: string;
+  readonly #options: VolumeCreateOptions;
+  readonly #isMadeIfMissing: boolean;
+
+  private constructor(name: string, options: VolumeCreateOptions, isMadeIfMissing: boolean) {
+    this.name = checkedVolumeName(name);
+    this.#options = options;
+    this.#isMadeIfMissing = isMadeIfMissing;
+  }
+
+  /** Names one; it is looked up, or made, when it is first used. @throws InvalidArgument */
+  static fromName(name: string, options: VolumeCreateOptions & { readonly createIfMissing?: boolean } = {}): Volume {
+    return new Volume(name, options, options.createIfMissing ?? false);
+  }
+
+  /** @throws AlreadyExists where the name is taken, InvalidArgument, PermissionDenied */
+  static async create(name: string, options: VolumeCreateOptions = {}): Promise<Volume> {
+    const volume = new Volume(name, options, false);
+    const { created } = await volume.#access.create(name, options.sizeGb);
+    if (created) return volume;
+    throw new HoldfastError('AlreadyExists', `there is a volume ${name} already`, { details: { name } });
+  }
+
+  /** One that is there. @throws NotFound, unless it is to be made */
+  static async get(name: string, options: ClientChoice & { readonly mintIfMissing?: boolean } = {}): Promise<Volume> {
+    const volume = new Volume(name, options, options.mintIfMissing ?? false);
+    const access = await volume.#made();
+    await access.found(name);
+    return volume;
+  }
+
+  /** By name. */
+  static async list(options: ClientChoice = {}): Promise<Volume[]> {
+    const question = { request: {}, of: ListVolumesRequest, reply: ListVolumesReply };
+    const { volumes } = await chooseClient(options).ask('ListVolumes', question);
+    return volumes.map(({ name }) => new Volume(name, options, false));
+  }
+
+  /** With its history. What is being read of it can still be read. @throws PermissionDenied, Unavailable */
+  async delete(options: ClientChoice = this.#options): Promise<{ readonly deleted: boolean }> {
+    const request = { name: this.name, id: '' };
+    const change = { request, of: DeleteVolumeRequest, reply: DeleteVolumeReply };
+    const { deleted } = await chooseClient(options).change('DeleteVolume', change);
+    return { deleted };
+  }
+
+  /** A file as it is when the reading begins. @throws NotFound, FileNotFound, InvalidArgument for what is no file */
+  async *readFile(path: string): AsyncGenerator<Uint8Array, void, undefined> {
+    const at = checkedPath(path);
+    const access = await this.#made();
+    await using state = await access.holdHead(this.name);
+    const entry = await existing(state, at);
+    if (entry.type !== 'file')
+      throw new HoldfastError(
+        'InvalidArgument',
+        `${showPath(at)} in volume ${this.name} is no file, but a ${entry.type}`,
+      );
+    yield* readContent(state.reader, entry);
+  }
+
+  /** Directories on the way are made. @throws NotFound, InvalidArgument, PayloadTooLarge above `sizeGb` */
+  async writeFile(path: string, content: string | Bytes | AsyncIterable<Bytes>): Promise<void> {
+    const access = await this.#made();
+    const { clock } = access.core;
+    const build = writing(this.name, path, { content, nowMs: clock.now() });
+    await access.commit(this.name, { message: `write ${path}`, build });
+  }
+
+  /** In the order of paths, which are relative to the volume's root. @throws NotFound, FileNotFound, InvalidArgument */
+  async listdir(path = '', options: { readonly recursive?: boolean } = {}): Promise<FileStat[]> {
+    const at = parsePath(path);
+    const access = await this.#made();
+    await using state = await access.holdHead(this.name);
+    return await listed(state, at, options.recursive ?? false);
+  }
+
+  /** @throws NotFound, FileNotFound, InvalidArgument for a directory that is not removed recursively */
+  async removeFile(path: string, options: { readonly recursive?: boolean } = {}): Promise<void> {
+    await this.#commit(`remove ${path}`, removing(this.name, path, options.recursive ?? false));
+  }
+
+  /** Within the volume, directories with all that is in them; no bytes are moved. @throws NotFound, FileNotFound, InvalidArgument */
+  async copyFiles(from: readonly string[], to: string): Promise<void> {
+    const { clock } = chooseClient(this.#options);
+    await this.#commit(`copy ${from.join(', ')} to ${to}`.slice(0, 200), copying(this.name, { from, to }, clock.now()));
+  }
+
+  /**
+   * Files, directories and links of this machine, as one commit, whose id it gives. What is in the object store already is not
+   * sent, so that one that broke off goes on where it was.
+   *
+   * @param options.onProgress called with bytes
+   * @throws NotFound, FileNotFound, InvalidArgument, PayloadTooLarge
+   */
+  async batchUpload(
+    files: Iterable<{ readonly local: string; readonly remote: string }>,
+    options: { readonly onProgress?: (done: number, total: number) => void } = {},
+  ): Promise<string> {
+    const { onProgress } = options;
+    const { commit } = await uploadFiles(await this.#made(), { name: this.name, files }, { onProgress });
+    return commit.id;
+  }
+
+  /** Newest first. @param options.limit default 100. @throws NotFound */
+  async history(options: { readonly limit?: number } = {}): Promise<VolumeCommit[]> {
+    const { limit = defaultHistory } = options;
+    const access = await this.#made();
+    const commits: VolumeCommit[] = [];
+    if (limit < 1) return commits;
+    for await (const { id, atMs, message, root } of access.history(await access.found(this.name))) {
+      commits.push({ commitId: id, at: new Date(atMs), message, files: root.files, bytes: root.bytes });
+      if (commits.length >= limit) break;
+    }
+    return commits;
+  }
+
+  /** What changed from one commit to another, by default the newest; times alone are no change. @throws NotFound */
+  async diff(from: string, to?: string): Promise<VolumeChange[]> {
+    const access = await this.#made();
+    const found = await access.found(this.name);
+    const after = to === undefined ? found.head : await access.commitOf(found, to);
+    await using old = await access.hold(found, await access.commitOf(found, from));
+    await using state = await access.hold(found, after);
+    const changes: VolumeChange[] = [];
+    for await (const change of diffTrees(access.reader, old.root, state.root)) changes.push(change);
+    return changes.sort((a, b) => (a.path < b.path ? -1 : 1));
+  }
+
+  /** Makes the state of an older commit the newest one, as a commit of its own, whose id it gives. @throws NotFound */
+  async restore(commitId: string): Promise<string> {
+    const access = await this.#made();
+    const found = await access.found(this.name);
+    const old = await access.commitOf(found, commitId);
+    const { commit } = await access.commit(this.name, {
+      message: `restore ${commitId}`,
+      source: { volumeId: found.volume.id, commitId },
+      build: async () => rootOf(old, old.atMs),
+    });
+    return commit.id;
+  }
+
+  /** A new volume that shares all bytes with this one, or with an older state of it. @throws AlreadyExists, NotFound */
+  async branch(name: string, options: { readonly at?: string } = {}): Promise<Volume> {
+    const access = await this.#made();
+    const found = await access.found(this.name);
+    const start = options.at === undefined ? found.head : await access.commitOf(found, options.at);
+    const { client, baseUrl } = this.#options;
+    const choice = { ...(client && { client }), ...(baseUrl !== undefined && { baseUrl }) };
+    const { sizeGb } = found.volume;
+    const made = await Volume.create(name, { ...choice, ...(sizeGb !== null && { sizeGb }) });
+    if (start === null) return made;
+    try {
+      await access.commit(name, {
+        message: `branch of ${this.name} at ${start.id}`,
+        source: { volumeId: found.volume.id, commitId: start.id },
+        build: async () => rootOf(start, start.atMs),
+      });
+      return made;
+    } catch (error) {
+      // Without its files it is nobody's branch. What fails here, too, is left to be deleted by hand.
+      await made.delete().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  get #access(): VolumeAccess {
+    return VolumeAccess.of(chooseClient(this.#options));
+  }
+
+  async #made(): Promise<VolumeAccess> {
+    const access = this.#access;
+    if (this.#isMadeIfMissing) await access.create(this.name, this.#options.sizeGb);
+    return access;
+  }
+
+  async #commit(message: string, build: NewState['build']): Promise<void> {
+    const access = await this.#made();
+    await access.commit(this.name, { message, build });
+  }
+}
