@@ -19,6 +19,7 @@ import { registerSandbox } from './commands/sandbox/sandbox.js';
 import { registerSecret } from './commands/secret.js';
 import { registerToken } from './commands/token.js';
 import { registerVersion } from './commands/version.js';
+import { registerVolume } from './commands/volume/volume.js';
 import { registerWorker } from './commands/worker.js';
 import { registerWorkers } from './commands/workers.js';
 
@@ -32,7 +33,7 @@ const groups: readonly (readonly [
     [registerCall, registerPs, registerInspect, registerLogs, registerHandle, registerAttach, registerClose],
   ],
   ['Sandboxes:', [registerSandbox]],
-  ['Data:', [registerSecret]],
+  ['Data:', [registerSecret, registerVolume]],
   ['Cluster:', [registerRouter, registerWorker, registerWorkers, registerApps, registerDrain, registerToken]],
   ['Other:', [registerDoctor, registerVersion, registerExitCodes]],
 ];

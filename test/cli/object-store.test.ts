@@ -1,4 +1,5 @@
-import { cpSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -31,7 +32,7 @@ afterAll(async () => {
 });
 
 describe('a bucket as the object store', () => {
-  it('of routers and workers has their bundles and large arguments', async () => {
+  it('of routers and workers has their bundles, large arguments and volumes', async () => {
     await using router = home.start(['router', ...local, '--object-store', place('real')], env);
     await using worker = home.start(['worker', '--isolation', 'process', ...local, '--id', 'w'], {
       ...env,
@@ -50,6 +51,15 @@ describe('a bucket as the object store', () => {
         expect.stringMatching(/^real\/bundles\/[0-9a-f]{64}$/),
         expect.stringMatching(/^real\/args\/[0-9a-f]{64}$/),
       ]),
+    );
+    const files = join(home.folder, 'files');
+    mkdirSync(files);
+    writeFileSync(join(files, 'big'), randomBytes(9_000_000));
+    await home.out('volume', 'put', `${files}/`, 'data', '--create', ...to);
+    await home.out('volume', 'get', 'data', join(home.folder, 'back'), ...to);
+    expect(readFileSync(join(home.folder, 'back/big')).equals(readFileSync(join(files, 'big')))).toBe(true);
+    expect(await keysIn()).toEqual(
+      expect.arrayContaining([expect.stringMatching(/^real\/volumes\/default\/[0-9a-f]{2}\/[0-9a-f]{64}$/)]),
     );
     expect(router.output + worker.output).not.toContain(keys.AWS_SECRET_ACCESS_KEY);
     for (const server of [worker, router]) {

@@ -26,6 +26,7 @@ export const routerMethods = {
     request: proto.RotateSecretKeyRequest,
     reply: proto.RotateSecretKeyReply,
   },
+  sweepVolumes: { name: 'SweepVolumes', request: proto.SweepVolumesRequest, reply: proto.SweepVolumesReply },
   revokeToken: { name: 'RevokeToken', request: proto.RevokeTokenRequest, reply: proto.RevokeTokenReply },
 } as const;
 

@@ -4,10 +4,10 @@ import type { SandboxProcess } from '../../../sdk/sandbox/sandbox-process.js';
 import type { CommandContext } from '../command-context.js';
 import { findConnection } from '../connection.js';
 import { type ConnectionOptions, positiveNumber, wholeNumber, withConnection } from '../options.js';
+import { writeOut } from '../write-out.js';
 import { commandExit } from './command-exit.js';
 import { runInTerminal } from './run-in-terminal.js';
 import { parseSessionReference } from './session-reference.js';
-import { writeOut } from './write-out.js';
 
 interface AttachOptions extends ConnectionOptions {
   readonly fromOffset: number;

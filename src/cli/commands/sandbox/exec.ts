@@ -6,10 +6,10 @@ import { toJson } from '../../output/json-value.js';
 import type { CommandContext } from '../command-context.js';
 import { findConnection } from '../connection.js';
 import { type ConnectionOptions, type JsonOption, keyValue, positiveNumber, withConnection } from '../options.js';
+import { writeOut } from '../write-out.js';
 import { commandExit } from './command-exit.js';
 import { commandWords } from './command-words.js';
 import { parseSessionReference } from './session-reference.js';
-import { writeOut } from './write-out.js';
 
 interface ExecCommandOptions extends ConnectionOptions, JsonOption {
   readonly shell?: boolean;

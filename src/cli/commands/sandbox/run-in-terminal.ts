@@ -2,7 +2,7 @@ import type { ReadStream, WriteStream } from 'node:tty';
 import { HoldfastError } from '../../../common/errors.js';
 import type { SandboxProcess } from '../../../sdk/sandbox/sandbox-process.js';
 import type { SandboxStreamEvent } from '../../../sdk/sandbox/types.js';
-import { writeOut } from './write-out.js';
+import { writeOut } from '../write-out.js';
 
 /** A terminal, as its process has it. */
 export interface LocalTerminal {
