@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/adapters/system/clock.js';
 import type { ObjectStore } from '../../../src/common/ports/object-store.js';
+import { commitVolume, rootOf } from '../../../src/common/volumes/commit.js';
 import { KeptHold } from '../../../src/common/volumes/hold.js';
 import { objectKey } from '../../../src/common/volumes/object-key.js';
 import { sweepAccount } from '../../../src/router/volumes/sweep.js';
@@ -41,6 +43,46 @@ describe('a sweep', () => {
     await world.store.volumes.delete(account, second.name, second.id);
     await world.sweep();
     expect(await world.keys()).toEqual([]);
+  });
+
+  it('keeps what a commit took over from one that it has forgotten, published behind its back', async () => {
+    const volume = await world.volume();
+    const files = { a: randomBytes(100_000), 'd/b': randomBytes(5_000) };
+    const { commit: old } = await world.commit(volume, files);
+    const { commit: base } = await world.commit(volume, { a: null, 'd/b': null });
+    const steps = new EventEmitter();
+    const [held, historiesRead] = [once(steps, 'held'), once(steps, 'histories-read')];
+    const restoring = commitVolume(
+      world.parts(),
+      { volume, base, source: { volumeId: volume.id, commitId: old.id } },
+      {
+        build: async () => {
+          steps.emit('held');
+          await historiesRead;
+          return rootOf(old, 0);
+        },
+        options: { message: 'restore', onConflict: 'fail' },
+      },
+    );
+    await held;
+    const { volumes, holds } = world.store;
+    const heldRoots: typeof holds.heldRoots = async (of) => {
+      steps.emit('histories-read');
+      await restoring;
+      return await holds.heldRoots(of);
+    };
+    const store = { volumes, holds: { ...holds, heldRoots } };
+    const parts = { store, objects: world.objects, clock: systemClock };
+    expect(await sweepAccount(parts, account, keepOne)).toMatchObject({ commitsForgotten: 1 });
+    expect(await volumes.commit(account, volume.id, old.id)).toBeNull();
+    expect(await world.files(await world.head(volume))).toEqual(shown(files));
+    await expect(
+      commitVolume(
+        world.parts(),
+        { volume, base, source: { volumeId: volume.id, commitId: old.id } },
+        { build: async () => rootOf(old, 0), options: { message: 'again', onConflict: 'fail' } },
+      ),
+    ).rejects.toMatchObject({ code: 'NotFound' });
   });
 
   it('leaves a reader every file of the commit that it holds, although the history has forgotten it', async () => {

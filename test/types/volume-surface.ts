@@ -1,0 +1,40 @@
+/** Type tests of volumes, in the compiler of this project and in TypeScript 5.9. Nothing here runs. */
+import {
+  type Bytes,
+  type Client,
+  type FileStat,
+  Volume,
+  type VolumeChange,
+  type VolumeCommit,
+  type VolumeCreateOptions,
+} from 'holdfast';
+
+export async function volumes(client: Client, bytes: Bytes, stream: AsyncIterable<Bytes>): Promise<void> {
+  const options: VolumeCreateOptions = { client, sizeGb: 0.5 };
+  const volume: Volume = Volume.fromName('data', { ...options, createIfMissing: true });
+  const made: Volume = await Volume.create('data', options);
+  const got: Volume = await Volume.get('data', { client, mintIfMissing: true });
+  const all: Volume[] = await Volume.list({ baseUrl: 'host:1' });
+  const { deleted }: { readonly deleted: boolean } = await volume.delete({ client });
+  const pieces: AsyncIterable<Uint8Array> = volume.readFile('a');
+  for (const content of ['text', bytes, stream]) await volume.writeFile('a', content);
+  const stats: FileStat[] = await volume.listdir('d', { recursive: true });
+  await volume.removeFile('a', { recursive: true });
+  await volume.copyFiles(['a', 'b'], 'd/');
+  const commitId: string = await volume.batchUpload([{ local: 'a', remote: 'b' }], {
+    onProgress: (done: number, total: number) => void (done / total),
+  });
+  const history: VolumeCommit[] = await volume.history({ limit: 5 });
+  const at: Date | undefined = history[0]?.at;
+  const changes: VolumeChange[] = await volume.diff(commitId, commitId);
+  const change: 'added' | 'modified' | 'deleted' | undefined = changes[0]?.change;
+  const restored: string = await volume.restore(commitId);
+  const branch: Volume = await volume.branch('other', { at: commitId });
+  // @ts-expect-error not in this version
+  volume.mount('/data');
+  // @ts-expect-error not in this version
+  Volume.create('data', { backend: 'vast_local' });
+  // @ts-expect-error volumes are made by fromName, create and get
+  new Volume('data');
+  void [made.name, got, all, deleted, pieces, stats, at, change, restored, branch];
+}
