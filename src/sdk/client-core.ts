@@ -198,6 +198,10 @@ export class ClientCore implements TargetHost {
     }
   }
 
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** @throws Cancelled */
   checkOpen(): void {
     if (this.#isClosed) throw new HoldfastError('Cancelled', 'the client is closed; make another one');

@@ -30,11 +30,12 @@ export async function volumes(client: Client, bytes: Bytes, stream: AsyncIterabl
   const change: 'added' | 'modified' | 'deleted' | undefined = changes[0]?.change;
   const restored: string = await volume.restore(commitId);
   const branch: Volume = await volume.branch('other', { at: commitId });
+  await using brief: Volume & AsyncDisposable = await Volume.ephemeral({ client, prefix: 'brief' });
   // @ts-expect-error not in this version
   volume.mount('/data');
   // @ts-expect-error not in this version
   Volume.create('data', { backend: 'vast_local' });
   // @ts-expect-error volumes are made by fromName, create and get
   new Volume('data');
-  void [made.name, got, all, deleted, pieces, stats, at, change, restored, branch];
+  void [brief, made.name, got, all, deleted, pieces, stats, at, change, restored, branch];
 }

@@ -36,6 +36,12 @@ export interface HeldState {
   readonly reader: ObjectReader;
 }
 
+export interface NewVolume {
+  readonly sizeGb?: number | undefined;
+  /** It goes when its lease was not extended for so long; 0: it stays. */
+  readonly ttlMs?: number;
+}
+
 export interface NewState {
   readonly message: string;
   readonly onConflict?: 'last-writer-wins' | 'fail';
@@ -73,17 +79,24 @@ export class VolumeAccess {
   /** Makes one, or tells who has the name. */
   async create(
     name: string,
-    sizeGb: number | undefined,
+    { sizeGb, ttlMs = 0 }: NewVolume = {},
   ): Promise<{ readonly created: boolean; readonly volume: VolumeRecord }> {
     // The id makes it the same volume where the request is sent again.
     const request: CreateVolumeRequest = {
       ...{ name: checkedVolumeName(name), id: ulid(this.core.clock.now()), backend: 'cloud_bucket' },
-      ...{ sizeGb, geolocation: [], ttlMs: 0 },
+      ...{ sizeGb, geolocation: [], ttlMs },
     };
     const question = { request, of: CreateVolumeRequest, reply: CreateVolumeReply };
     const { created, volume } = await this.core.ask('CreateVolume', question);
     if (volume === undefined) throw new HoldfastError('Internal', `the router made volume ${name} without telling it`);
     return { created, volume: volumeOf(volume) };
+  }
+
+  /** @throws AlreadyExists where the name is taken */
+  async createNew(name: string, options: NewVolume): Promise<VolumeRecord> {
+    const { created, volume } = await this.create(name, options);
+    if (created) return volume;
+    throw new HoldfastError('AlreadyExists', `there is a volume ${name} already`, { details: { name } });
   }
 
   /** @throws NotFound */

@@ -1,3 +1,4 @@
+import { ulid } from 'ulid';
 import { HoldfastError } from '../../common/errors.js';
 import { rootOf } from '../../common/volumes/commit.js';
 import { readContent } from '../../common/volumes/content.js';
@@ -13,6 +14,7 @@ import {
 import { chooseClient } from '../client-choice.js';
 import type { ClientChoice } from '../infos.js';
 import type { Bytes, FileStat } from '../sandbox/types.js';
+import { EphemeralVolume } from './ephemeral.js';
 import { uploadFiles } from './upload-files.js';
 import { type NewState, VolumeAccess } from './volume-access.js';
 import { checkedPath, copying, removing, writing } from './volume-changes.js';
@@ -63,9 +65,20 @@ export class Volume {
   /** @throws AlreadyExists where the name is taken, InvalidArgument, PermissionDenied */
   static async create(name: string, options: VolumeCreateOptions = {}): Promise<Volume> {
     const volume = new Volume(name, options, false);
-    const { created } = await volume.#access.create(name, options.sizeGb);
-    if (created) return volume;
-    throw new HoldfastError('AlreadyExists', `there is a volume ${name} already`, { details: { name } });
+    await volume.#access.createNew(name, { sizeGb: options.sizeGb });
+    return volume;
+  }
+
+  /**
+   * One of a fresh name, deleted with all it holds when it is disposed: `await using v = await Volume.ephemeral()`. Where the
+   * client dies or is closed it is gone half a minute later.
+   */
+  static async ephemeral(options: { readonly prefix?: string } & ClientChoice = {}): Promise<Volume & AsyncDisposable> {
+    const { prefix = 'ephemeral', ...choice } = options;
+    const { clock } = chooseClient(choice);
+    const volume = new Volume(`${prefix}-${ulid(clock.now()).toLowerCase()}`, choice, false);
+    const lease = await EphemeralVolume.make(volume.#access, volume.name);
+    return Object.assign(volume, { [Symbol.asyncDispose]: () => lease.end() });
   }
 
   /** One that is there. @throws NotFound, unless it is to be made */
@@ -216,7 +229,7 @@ export class Volume {
 
   async #made(): Promise<VolumeAccess> {
     const access = this.#access;
-    if (this.#isMadeIfMissing) await access.create(this.name, this.#options.sizeGb);
+    if (this.#isMadeIfMissing) await access.create(this.name, { sizeGb: this.#options.sizeGb });
     return access;
   }
 

@@ -5,7 +5,10 @@ import { join } from 'node:path';
 import { Client, Volume } from 'holdfast';
 import { startCluster, type TestCluster } from 'holdfast/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { codeOf, errorOf } from '../sandboxes/sandbox-world.js';
+import { coreOf, Client as SourceClient } from '../../../src/sdk/client.js';
+import { EphemeralVolume } from '../../../src/sdk/volumes/ephemeral.js';
+import { VolumeAccess } from '../../../src/sdk/volumes/volume-access.js';
+import { codeOf, errorOf, until } from '../sandboxes/sandbox-world.js';
 import { contentOf, filesOf, hashOf } from './volume-files.js';
 
 const mebibyte = 1_048_576;
@@ -178,6 +181,29 @@ describe.each(['embedded', 'real'] as const)('volumes on a cluster that is %s', 
     const files = await filesOf(volume);
     expect(names.map((name) => files[name])).toEqual(names.map((name) => hashOf(name)));
     expect(await volume.history()).toHaveLength(names.length);
+  });
+
+  it('an ephemeral volume is gone when it is disposed, or once its client renews its lease no more', async () => {
+    const choice = { client: cluster.client };
+    const names = async () => (await Volume.list(choice)).map(({ name }) => name);
+    let name: string;
+    {
+      await using brief = await Volume.ephemeral({ ...choice, prefix: 'brief' });
+      name = brief.name;
+      await brief.writeFile('a', '1');
+      expect(await names()).toContain(name);
+    }
+    expect(await names()).not.toContain(name);
+    const dying = new SourceClient({ endpoint: cluster.endpoint, token: cluster.token });
+    await EphemeralVolume.make(VolumeAccess.of(coreOf(dying)), `left-${mode}`, 1_000);
+    await dying.close();
+    const left = Volume.fromName(`left-${mode}`, choice);
+    const isThere = () =>
+      left.listdir().then(
+        () => true,
+        ({ code }) => code !== 'NotFound',
+      );
+    await until(async () => !(await isThere()));
   });
 
   it('what would be more than sizeGb is refused whole, with both numbers', async () => {

@@ -42,7 +42,7 @@ async function put(places: readonly string[], options: PutOptions, context: Comm
   ]);
   const { terminal, signal } = context;
   await withVolumes(options, context, async (_client, access) => {
-    if (options.create) await access.create(to.volume, undefined);
+    if (options.create) await access.create(to.volume);
     const { files, bytes } = await localFiles(locals, { access, to });
     const transfer = { name: to.volume, bytes };
     const message = options.message ?? `put ${locals.join(' ')}`.slice(0, 200);
