@@ -39,7 +39,8 @@ async function expire({ store, log }: Parts, account: string): Promise<void> {
   try {
     for (const volume of await store.volumes.expire(account)) log.info('volume.expired', { volume });
   } catch (error) {
-    if (!isHoldfastError(error)) throw error; // the store is away: the next round asks again
+    // A store that is away is asked again in the next round.
+    if (!isHoldfastError(error)) log.error('volumes.notExpired', { account, error: String(error) });
   }
 }
 
