@@ -7,6 +7,7 @@ export default defineConfig({
   esbuild: { target: 'node20' },
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: './test/temporary-disk.ts',
     // A machine that is busy with other things takes ten times as long; what hangs is found all the same.
     testTimeout: 180_000,
     hookTimeout: 180_000,

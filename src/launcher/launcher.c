@@ -152,7 +152,10 @@ static void mount_layer(char **words) {
   } attributes = {.set = attr_readonly | attr_nosuid | attr_nodev | attr_idmap, .user = (uint64_t)user_namespace(words + 2)};
   int tree = (int)syscall(nr_open_tree, AT_FDCWD, words[0], open_tree_clone | O_CLOEXEC);
   check(tree);
-  check((int)syscall(nr_mount_setattr, tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes));
+  if (syscall(nr_mount_setattr, tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0) {
+    step = "images need Linux 5.19 and a data folder on ext4, XFS or Btrfs; this one cannot map owners: layer";
+    fail();
+  }
   check(mkdir(words[1], 0755));
   check((int)syscall(nr_move_mount, tree, "", AT_FDCWD, words[1], move_mount_from_fd));
   close(tree);

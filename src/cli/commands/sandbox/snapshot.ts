@@ -7,8 +7,9 @@ import { type ConnectionOptions, type JsonOption, withConnection } from '../opti
 import { parseSessionReference } from './session-reference.js';
 
 const notes = `
-It prints the id of the image: app.sandbox({ image: Image.fromId('…') }) starts sessions
-with these files. Programs of the session stand still while its files are copied.`;
+It prints the id of the image: app.sandbox({ image: Image.fromId('…') }) starts
+sessions with these files. Programs of the session stand still while its files
+are copied.`;
 
 /** `holdfast sandbox snapshot SESSION` */
 export function registerSnapshot(program: Command, context: CommandContext): void {
