@@ -10,6 +10,7 @@ export const exportedNames = [
   'SandboxProcess',
   'SandboxSession',
   'Secret',
+  'Volume',
   'currentContext',
   'enter',
   'exit',

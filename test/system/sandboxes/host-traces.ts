@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
 /** What a sandbox, or a whole boot of a worker, is on this host. */
@@ -46,7 +47,7 @@ export function agentOf({ namespaces }: HostTraces): number {
 /** What is there of it now, in words; nothing where all is gone. */
 export function leftOf({ namespaces, cgroups, files }: HostTraces): string[] {
   const loops = readdirSync('/sys/block').filter((name) => {
-    const backing = textOf(`/sys/block/${name}/loop/backing_file`).trim();
+    const backing = backingOf(name);
     return files.some((file) => backing.startsWith(file));
   });
   const mounts = textOf('/proc/self/mountinfo')
@@ -109,8 +110,14 @@ function cgroupsOf(pid: number): string[] {
 /** Files of this host that are mounted in there. */
 function disksOf(pid: number): string[] {
   const loops = textOf(`/proc/${pid}/mountinfo`).matchAll(/ \/dev\/(loop\d+) /g);
-  const backing = [...new Set([...loops].map(([, name]) => textOf(`/sys/block/${name}/loop/backing_file`).trim()))];
+  const backing = [...new Set([...loops].map(([, name]) => backingOf(name ?? '')))];
   return backing.filter((path) => path !== '');
+}
+
+/** The file of a loop device; the kernel says where on its file system it is, which may be mounted as our temporary folder. */
+function backingOf(loop: string): string {
+  const path = textOf(`/sys/block/${loop}/loop/backing_file`).trim();
+  return path === '' || path.startsWith(tmpdir()) ? path : join(tmpdir(), path);
 }
 
 /** Empty where there is nothing to read. */
