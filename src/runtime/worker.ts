@@ -2,7 +2,6 @@ import { ulid } from 'ulid';
 import type { BootId, InstanceKey } from '../common/ids.js';
 import type { Pin } from '../common/pin.js';
 import type { BusSubscription } from '../common/ports/bus.js';
-import type { ByteStream } from '../common/ports/byte-stream.js';
 import type { Channel } from '../common/ports/channel.js';
 import type { SigningKey } from '../common/ports/store.js';
 import type { Watchdog } from '../common/ports/watchdog.js';
@@ -47,7 +46,8 @@ export class Worker {
   readonly #wheel: TimerWheel;
   readonly #instances = new Map<InstanceKey, Instance>();
   readonly #links: LinkHost;
-  readonly #tickets: ByteTickets;
+  /** Of clients' streams of bytes. */
+  readonly tickets: ByteTickets;
   readonly #pools: ContainerPools;
   /** Null: this host cannot isolate. */
   readonly #sandboxes: Sandboxes | null;
@@ -112,10 +112,9 @@ export class Worker {
       onSession: (link) => new ClientSession(this.#sessionHost(), link),
       beforeFlush: () => lease.mayRun(),
     });
-    this.#tickets = new ByteTickets({ random, mayRun: () => lease.mayRun() });
+    this.tickets = new ByteTickets({ random, mayRun: () => lease.mayRun() });
     const platform = deps.sandboxPlatform(bootId, watchdog);
-    this.#sandboxes =
-      platform && new Sandboxes({ platform, clock, random, wheel: this.#wheel, tickets: this.#tickets });
+    this.#sandboxes = platform && new Sandboxes({ platform, clock, random, wheel: this.#wheel, tickets: this.tickets });
     this.#pools = makePools({
       config,
       clock,
@@ -178,11 +177,6 @@ export class Worker {
   /** A client's stream. */
   accept(channel: Channel): void {
     this.#links.accept(channel);
-  }
-
-  /** A client's stream of bytes, for which a call of it has answered a ticket. @throws PermissionDenied, Unavailable */
-  serveBytes(ticket: string, stream: ByteStream): Promise<void> {
-    return this.#tickets.serve(ticket, stream);
   }
 
   /** Places nothing any more and releases every instance; resolves with how many left. The successor never starts first (C10). */

@@ -75,7 +75,7 @@ export async function startWorkerPart(services: Services, config: WorkerPartConf
   let worker: Worker | null = null;
   const server = await serveWorker(config.listen, {
     accept: (channel) => (worker === null ? channel.close() : worker.accept(channel)),
-    serveBytes: async (ticket, stream) => await worker?.serveBytes(ticket, stream),
+    serveBytes: async (ticket, stream) => await worker?.tickets.serve(ticket, stream),
     clock: systemClock,
     tls,
   });

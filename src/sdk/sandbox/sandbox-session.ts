@@ -265,9 +265,7 @@ export class SandboxSession {
 
   /**
    * `count` new sessions with these files, in this directory, with these variables and options, each to be closed by itself.
-   * All of them, or none where one cannot be made.
-   *
-   * @throws NoCapacity, Unavailable
+   * All of them, or none where one cannot be made. @throws NoCapacity, Unavailable
    */
   fork(options?: ForkOptions): Promise<SandboxSession[]> {
     return fork(this.#calls, this.#controls.open, options);
