@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { startCluster, type TestCluster } from 'holdfast/testing';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { isolatedTest as test } from '../isolated-test.js';
 import { leftOf, tracesOf } from '../system/sandboxes/host-traces.js';
 import { Home } from './holdfast.js';
 

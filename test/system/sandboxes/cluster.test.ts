@@ -1,7 +1,8 @@
 import { networkInterfaces } from 'node:os';
 import type { SandboxSession, SandboxStreamEvent } from 'holdfast';
 import type { ClusterProcess } from 'holdfast/testing';
-import { describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
+import { isolatedTest as test } from '../../isolated-test.js';
 import { clientProcess } from '../client-process.js';
 import { type HostTraces, leftOf, tracesOf, tracesOfWorker, watchdogOf } from './host-traces.js';
 import { codeOf, collect, errorOf, fileIn, sandboxWorld, textOf, until } from './sandbox-world.js';

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { SandboxSession } from 'holdfast';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { isolatedTest as test } from '../../isolated-test.js';
 import { codeOf, collect, errorOf, exitOf, fileIn, sandboxWorld, textOf, until } from './sandbox-world.js';
 
 const world = sandboxWorld();

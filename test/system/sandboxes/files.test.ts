@@ -3,7 +3,8 @@ import { createReadStream, mkdtempSync, readFileSync, rmSync, writeFileSync } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FileChange, SandboxSession } from 'holdfast';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { isolatedTest as test } from '../../isolated-test.js';
 import { codeOf, collect, errorOf, sandboxWorld } from './sandbox-world.js';
 
 const world = sandboxWorld();

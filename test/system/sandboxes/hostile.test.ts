@@ -4,7 +4,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type HoldfastError, isHoldfastError, type SandboxExecResult, type SandboxSession } from 'holdfast';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { isolatedTest as test } from '../../isolated-test.js';
 import { agentOf, leftOf, tracesOf } from './host-traces.js';
 import { codeOf, collect, errorOf, fileIn, sandboxWorld, until } from './sandbox-world.js';
 

@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { App, Image, isHoldfastError, type SandboxSession } from 'holdfast';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { isolatedTest as test } from '../../isolated-test.js';
 import { codeOf, collect, exitOf, textOf, until } from './sandbox-world.js';
 
 const app = new App('local-sandboxes');

@@ -1,5 +1,6 @@
 import type { SandboxSession } from 'holdfast';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect } from 'vitest';
+import { isolatedTest as test } from '../../isolated-test.js';
 import { ports, startNeighbour } from '../../runtime/outbound/neighbour.js';
 import { sandboxWorld, until } from './sandbox-world.js';
 

@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { App, Client, type SandboxSession, type SandboxStreamEvent } from 'holdfast';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { isolatedTest as test } from '../../isolated-test.js';
 import { codeOf, collect, exitOf, fileIn, type SandboxApp, sandboxWorld, textOf, until } from './sandbox-world.js';
 
 const world = sandboxWorld();

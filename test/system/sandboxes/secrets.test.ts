@@ -1,5 +1,6 @@
 import { type SandboxSession, Secret } from 'holdfast';
-import { expect, test } from 'vitest';
+import { expect } from 'vitest';
+import { isolatedTest as test } from '../../isolated-test.js';
 import { codeOf, errorOf, sandboxWorld, until } from './sandbox-world.js';
 
 const world = sandboxWorld();

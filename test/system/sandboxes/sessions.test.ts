@@ -1,6 +1,7 @@
 import { App, isHoldfastError, Sandbox, SandboxSession } from 'holdfast';
-import { describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { sessionMethodNames } from '../../../src/sdk/sandbox/session-method-names.js';
+import { isolatedTest as test } from '../../isolated-test.js';
 import { codeOf, collect, errorOf, sandboxWorld, until } from './sandbox-world.js';
 
 const world = sandboxWorld();

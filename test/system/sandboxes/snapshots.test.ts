@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { App, Image, type SandboxSession } from 'holdfast';
-import { describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
+import { isolatedTest as test } from '../../isolated-test.js';
 import { codeOf, errorOf, fileIn, sandboxWorld } from './sandbox-world.js';
 
 const world = sandboxWorld();
