@@ -11,7 +11,7 @@ import { type Place, parsePlace } from './session-reference.js';
 
 const examples = `
 Examples:
-  holdfast sandbox cp data.csv demo/shell/one:/work/data.csv
+  holdfast sandbox cp data.csv demo/shell/one:/tmp/data.csv
   holdfast sandbox cp demo/shell/one:result.json .`;
 
 /** `holdfast sandbox cp FROM TO` */

@@ -15,7 +15,7 @@ const examples = `
 Examples:
   holdfast sandbox create demo/shell one
   holdfast sandbox exec demo/shell/one python3 -c 'print(6 * 7)'
-  holdfast sandbox cp data.csv demo/shell/one:/work/
+  holdfast sandbox cp data.csv demo/shell/one:/tmp/
   holdfast sandbox shell demo/shell/one
   holdfast sandbox close demo/shell/one
 
