@@ -60,7 +60,7 @@ export function createLmdbVolumes(database: Transactions): VolumeStore {
   };
 }
 
-function commitsOf(database: Transactions): Pick<VolumeStore, 'commit' | 'commits' | 'forget' | 'publish'> {
+function commitsOf(database: Transactions): Pick<VolumeStore, 'commit' | 'commits' | 'forgetBefore' | 'publish'> {
   return {
     commit: (account, volumeId, commitId) =>
       database.read(`reading commit ${commitId}`, (db) => readCommit(db, account, { volumeId, commitId })),
@@ -72,11 +72,11 @@ function commitsOf(database: Transactions): Pick<VolumeStore, 'commit' | 'commit
         const range = { start, end: historyKey(account, volumeId, -1), reverse: true, exclusiveStart: true, limit };
         return [...db.getRange(range)].map(({ value }) => JSON.parse(value) as CommitRecord);
       }),
-    forget: (account, volumeId, keep) =>
+    forgetBefore: (account, volumeId, commitId) =>
       database.write(`shortening the history of ${volumeId}`, (db) => {
-        const start = historyKey(account, volumeId, -1);
-        const all = [...db.getKeys({ start, end: historyKey(account, volumeId, Number.MAX_SAFE_INTEGER) })];
-        const old = all.slice(0, Math.max(0, Math.min(all.length - Math.max(1, keep), forgottenAtOnce)));
+        const place = Number(db.get(placeKey(account, volumeId, commitId)) ?? -1);
+        const [start, end] = [historyKey(account, volumeId, -1), historyKey(account, volumeId, place)];
+        const old = place < 0 ? [] : [...db.getKeys({ start, end, limit: forgottenAtOnce })];
         for (const key of old) {
           const { id } = JSON.parse(db.get(key) ?? '{}') as CommitRecord;
           db.removeSync(key);

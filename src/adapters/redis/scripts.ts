@@ -17,7 +17,7 @@ const files = {
   volumeExtend: 'volume-extend.lua',
   volumeLapsed: 'volume-lapsed.lua',
   volumePublish: 'volume-publish.lua',
-  volumeForget: 'volume-forget.lua',
+  volumeForgetBefore: 'volume-forget-before.lua',
   holdTake: 'hold-take.lua',
   holdAlso: 'hold-also.lua',
   holdRenew: 'hold-renew.lua',

@@ -43,7 +43,7 @@ export function createVolumes(redis: RedisConnection): VolumeStore {
   };
 }
 
-function commitsOf(redis: RedisConnection): Pick<VolumeStore, 'commit' | 'commits' | 'forget' | 'publish'> {
+function commitsOf(redis: RedisConnection): Pick<VolumeStore, 'commit' | 'commits' | 'forgetBefore' | 'publish'> {
   return {
     commit: async (account, volumeId, commitId) => {
       const key = redisKeys.commits(account, volumeId);
@@ -51,10 +51,10 @@ function commitsOf(redis: RedisConnection): Pick<VolumeStore, 'commit' | 'commit
       return record === null ? null : decodeCommit(record);
     },
     commits: (account, volumeId, page) => readHistory(redis, { account, volumeId }, page),
-    forget: async (account, volumeId, keep) => {
+    forgetBefore: async (account, volumeId, commitId) => {
       const keys = [redisKeys.commits(account, volumeId), redisKeys.history(account, volumeId)];
-      const args = [Math.max(1, keep), forgottenAtOnce];
-      return Number(await redis.script('volumeForget', `shortening the history of ${volumeId}`, { keys, args }));
+      const args = [commitId, forgottenAtOnce];
+      return Number(await redis.script('volumeForgetBefore', `shortening the history of ${volumeId}`, { keys, args }));
     },
     publish: (volume, commit, on) => publish(redis, { volume, commit }, on),
   };

@@ -70,8 +70,8 @@ export interface VolumeStore {
     volumeId: string,
     page: { readonly limit: number; readonly after: string | null },
   ): Promise<CommitRecord[]>;
-  /** Drops all commits but the newest; how many went. */
-  forget(account: string, volumeId: string, keep: number): Promise<number>;
+  /** Drops commits that are older than this one, some at a time; how many went. None where it is not in the history. */
+  forgetBefore(account: string, volumeId: string, commitId: string): Promise<number>;
   /**
    * Makes the commit the head, in one compare-and-set, and ends the hold. What the commit refers to stays for as long as it is
    * in the history. @param expected id of the head; null: none yet

@@ -96,12 +96,27 @@ class Sweep {
     const youngAfter = this.#parts.clock.now() - keepForMs;
     let forgotten = 0;
     for (const { id } of await volumes.list(this.#account)) {
-      let keep = 0;
-      for await (const { atMs } of this.#history(id)) {
-        if (keep >= keepCommits && atMs < youngAfter) break;
-        keep += 1;
+      let kept = 0;
+      let oldest: string | null = null;
+      for await (const commit of this.#history(id)) {
+        if (kept >= keepCommits && oldest !== null && commit.atMs < youngAfter) {
+          // By its id, not by a number: others publish meanwhile.
+          forgotten += await this.#forgetBefore(id, oldest);
+          break;
+        }
+        oldest = commit.id;
+        kept += 1;
       }
-      for (let gone = 1; gone > 0; forgotten += gone) gone = await volumes.forget(this.#account, id, keep);
+    }
+    return forgotten;
+  }
+
+  async #forgetBefore(volumeId: string, commitId: string): Promise<number> {
+    const { volumes } = this.#parts.store;
+    let forgotten = 0;
+    for (let gone = 1; gone > 0; forgotten += gone) {
+      this.#over.signal.throwIfAborted();
+      gone = await volumes.forgetBefore(this.#account, volumeId, commitId);
     }
     return forgotten;
   }

@@ -149,7 +149,7 @@ export function holdTests(context: () => StoreUnderTest): void {
     expect(await holds.holdAlso(account, 'h1', { volumeId, commitId: 'never' })).toBe(false);
     expect(await holds.holdAlso(account, 'h2', { volumeId, commitId: 'c1' })).toBe(false);
     expect((await holds.heldRoots(account)).sort()).toEqual([first?.root.hash, second?.root.hash].sort());
-    await store.volumes.forget(account, volumeId, 1);
+    await store.volumes.forgetBefore(account, volumeId, 'c1');
     expect(await take('h3', 'c0')).toBe(false);
     await holds.release(account, 'h1');
     expect(await holds.heldRoots(account)).toEqual([]);

@@ -141,11 +141,13 @@ export function volumeTests(context: () => StoreUnderTest): void {
     await store.volumes.create(volume, null);
     const commits = await publishMany(store, volume, 6);
     const history = () => store.volumes.commits(volume.account, volume.id, { limit: 10, after: null });
-    expect(await store.volumes.forget(volume.account, volume.id, 4)).toBe(2);
+    const forgetBefore = (id: string) => store.volumes.forgetBefore(volume.account, volume.id, id);
+    expect(await forgetBefore('c2')).toBe(2);
     expect(await history()).toEqual(commits.slice(2).toReversed());
     expect(await store.volumes.commit(volume.account, volume.id, 'c1')).toBeNull();
-    expect(await store.volumes.forget(volume.account, volume.id, 0)).toBe(3);
-    expect(await store.volumes.forget(volume.account, volume.id, 5)).toBe(0);
+    expect(await forgetBefore('c1')).toBe(0);
+    expect(await forgetBefore('c5')).toBe(3);
+    expect(await forgetBefore('c5')).toBe(0);
     expect(await history()).toEqual([commits[5]]);
     expect(
       await publishMany(store, volume, { count: 1, from: commits[5] as CommitRecord, name: 'later' }),

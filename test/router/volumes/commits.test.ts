@@ -262,9 +262,10 @@ describe('a history of commits by several writers', () => {
           // What is not there in the base cannot be removed on it.
           for (const [name, bytes] of changes) if (bytes === null && !base.model.has(name)) changes.delete(name);
           if (changes.size === 0) continue;
-          const sweeping = sweep ? world.sweep() : null;
-          const { commit } = await world.commit(volume, Object.fromEntries(changes), { base: base.commit });
-          await sweeping;
+          const [{ commit }] = await Promise.all([
+            world.commit(volume, Object.fromEntries(changes), { base: base.commit }),
+            sweep ? world.sweep() : null,
+          ]);
           const model = new Map(head.model);
           for (const [name, bytes] of changes) {
             const text = bytes?.toString() ?? null;

@@ -45,6 +45,23 @@ describe('a sweep', () => {
     expect(await world.keys()).toEqual([]);
   });
 
+  it('keeps as many commits as it shall, also where others are published while it counts them', async () => {
+    const volume = await world.volume();
+    const made = [];
+    for (const name of ['a', 'b', 'c']) made.push((await world.commit(volume, { [name]: randomBytes(5_000) })).commit);
+    const { volumes, holds } = world.store;
+    const commits: typeof volumes.commits = async (...page) => {
+      const read = await volumes.commits(...page);
+      if (made.length === 3) made.push((await world.commit(volume, { d: randomBytes(5_000) })).commit);
+      return read;
+    };
+    const parts = { store: { volumes: { ...volumes, commits }, holds }, objects: world.objects, clock: systemClock };
+    expect(await sweepAccount(parts, account, { keepCommits: 2, keepForMs: 0 })).toMatchObject({ commitsForgotten: 1 });
+    const page = { limit: 10, after: null };
+    expect(await volumes.commits(account, volume.id, page)).toEqual(made.slice(1).toReversed());
+    for (const commit of made.slice(1)) expect(Object.keys(await world.files(commit))).toContain('b');
+  });
+
   it('keeps what a commit took over from one that it has forgotten, published behind its back', async () => {
     const volume = await world.volume();
     const files = { a: randomBytes(100_000), 'd/b': randomBytes(5_000) };

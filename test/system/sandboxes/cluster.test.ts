@@ -41,7 +41,10 @@ function ownAddress(): string {
 }
 
 async function gone(traces: HostTraces): Promise<void> {
-  await until(async () => leftOf(traces).length === 0);
+  await until(
+    async () => leftOf(traces).length === 0,
+    () => leftOf(traces),
+  );
 }
 
 describe('sessions of a cluster', () => {

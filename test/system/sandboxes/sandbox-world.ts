@@ -10,6 +10,8 @@ import { startCluster, type TestCluster } from 'holdfast/testing';
 import { afterAll, beforeAll } from 'vitest';
 
 export type SandboxApp = typeof import('../../fixtures/sandbox-app.js');
+/** Well below the limit of a test, so that it says what it waited for. */
+const inVainMs = 90_000;
 const appFile = new URL('../../fixtures/sandbox-app.ts', import.meta.url);
 
 /** A cluster of this test file with the app of sandboxes. */
@@ -68,7 +70,11 @@ export function exitOf(events: readonly SandboxStreamEvent[]): Extract<SandboxSt
   return last;
 }
 
-/** Asks the cluster again and again until it is so. */
-export async function until(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
+/** Asks the cluster again and again until it is so. @param stands what is there instead, for who waits in vain */
+export async function until(holds: () => Promise<boolean>, stands?: () => unknown): Promise<void> {
+  const signal = AbortSignal.timeout(inVainMs);
+  while (!(await holds())) {
+    if (signal.aborted) throw new Error(`not so after ${inVainMs} ms: ${holds}; ${JSON.stringify(stands?.())}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }

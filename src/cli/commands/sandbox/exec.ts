@@ -25,7 +25,7 @@ runs has an exit code of \`holdfast help exit-codes\`. The options above come
 before the command: what follows its name is its own.
 
 Examples:
-  holdfast sandbox exec demo/shell/one ls -l /work
+  holdfast sandbox exec demo/shell/one ls -l /tmp
   holdfast sandbox exec demo/shell/one --shell 'ls | wc -l'
   tar c src | holdfast sandbox exec demo/shell/one --stdin tar x`;
 
