@@ -11,7 +11,8 @@ import { FrameStream } from '../wire/frame-stream.js';
 import { type ActivateBody, FrameKind, type LoadBody } from '../wire/frames.js';
 
 const bundlePath = fileURLToPath(new URL('./rehearsal-bundle.js', import.meta.url));
-const className = 'Rehearsed';
+
+const activateBody: ActivateBody = { id: 'rehearsal', epoch: 1, restarted: false, args: encodeArgs([]) };
 
 /**
  * Once through the life of an instance, with this process as its own worker. Node's loader is set up and the code compiled
@@ -35,7 +36,7 @@ export async function rehearse(options: Omit<ContainerOptions, 'channel' | 'onTr
     });
   const load = await loadBody();
   await ask(() => stream.writer.frame(FrameKind.Load, 0, 0, encodeBody(load)));
-  await ask(() => stream.writer.frame(FrameKind.Activate, 0, 1, encodeBody(activateBody())));
+  await ask(() => stream.writer.frame(FrameKind.Activate, 0, 1, encodeBody(activateBody)));
   const call = { ref: 1, slot: 1, flags: 0, remainingMs: 1_000, method: 'echo', meta: null };
   await ask(() => stream.writer.call({ ...call, payload: encodeArgs(['nothing']) }));
   left.close();
@@ -47,18 +48,14 @@ async function loadBody(): Promise<LoadBody> {
     .update(await readFile(bundlePath))
     .digest('hex');
   const names = { containerId: 'rehearsal', account: 'rehearsal', app: 'rehearsal', deployment: 1 };
-  return { ...names, bundlePath, bundleSha256, memoryMb: 0, timeoutMs: 0, env: {} };
-}
-
-function activateBody(): ActivateBody {
   return {
-    id: 'rehearsal',
-    className,
-    exportName: className,
-    epoch: 1,
-    generation: 1,
-    restarted: false,
-    args: encodeArgs([]),
+    ...names,
+    bundlePath,
+    bundleSha256,
+    memoryMb: 0,
+    timeoutMs: 0,
+    env: {},
+    className: 'Rehearsed',
     enterHooks: [],
     exitHooks: [],
     methods: ['echo'],

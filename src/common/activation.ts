@@ -14,22 +14,32 @@ export interface ExitReport {
   readonly error?: string;
 }
 
-/** All that is needed to make one instance of a class. */
-export interface ActivationPlan {
+/** What all instances of a class have in common; there may be very many of them. */
+export interface ActivatedClass {
   readonly instanceClass: InstanceClass;
-  readonly args: readonly unknown[];
   /** The decorated ones; nothing else can be called (C9). */
-  readonly methods: readonly string[];
+  readonly methods: ReadonlySet<string>;
   /** In the order in which they run. */
   readonly enterHooks: readonly string[];
   readonly exitHooks: readonly string[];
+  /** What the constructor or a hook threw is what the caller gets: no attempt would mend it. Default: nothing is. */
+  readonly isFinal?: (thrown: unknown) => boolean;
+  readonly clock: Clock;
+}
+
+/** Which instance it is. */
+export interface Activated {
   /** `app/Class/id`, for messages. */
   readonly label: string;
   /** The context of the constructor (attempt 1 and up) and of hooks. */
   hookContext(signal: AbortSignal, attempt: number): CallContext;
-  /** What the constructor or a hook threw is what the caller gets: no attempt would mend it. Default: nothing is. */
-  readonly isFinal?: (thrown: unknown) => boolean;
-  readonly clock: Clock;
+}
+
+/** All that is needed to make one instance of a class. */
+export interface ActivationPlan {
+  readonly klass: ActivatedClass;
+  readonly subject: Activated;
+  readonly args: readonly unknown[];
 }
 
 type Method = (...args: readonly unknown[]) => unknown;
@@ -44,47 +54,48 @@ const backoffMs = [100, 400];
  * @throws ActivationFailed with what the user's code threw as cause, and the signal's reason when it aborts
  */
 export async function activate(plan: ActivationPlan, signal: AbortSignal): Promise<Activation> {
+  const { klass, subject, args } = plan;
   let failure: { readonly hook: string; readonly thrown: unknown } | null = null;
   for (let attempt = 1; attempt <= maxAttempts; attempt += 1) {
-    if (attempt > 1) await plan.clock.sleep(backoffMs[attempt - 2] ?? 0, signal);
+    if (attempt > 1) await klass.clock.sleep(backoffMs[attempt - 2] ?? 0, signal);
     signal.throwIfAborted();
     let hook = 'constructor';
-    const context = plan.hookContext(signal, attempt);
+    const context = subject.hookContext(signal, attempt);
     try {
-      const object = runInContext(context, () => construct(plan.instanceClass, plan.args));
-      for (hook of plan.enterHooks) {
+      const object = runInContext(context, () => construct(klass.instanceClass, args));
+      for (hook of klass.enterHooks) {
         await orAborted(
           runInContext(context, () => call(object, hook, [])),
           signal,
         );
       }
-      return new Activation(plan, object);
+      return new Activation(klass, subject, object);
     } catch (thrown) {
       signal.throwIfAborted();
-      if (plan.isFinal?.(thrown)) throw thrown;
+      if (klass.isFinal?.(thrown)) throw thrown;
       failure = { hook, thrown };
     }
   }
-  throw activationFailed(plan.label, failure?.hook ?? 'constructor', failure?.thrown);
+  throw activationFailed(subject.label, failure?.hook ?? 'constructor', failure?.thrown);
 }
 
 /** One live object of a user's class: its methods by name, its generators, its end. */
 export class Activation {
-  readonly #plan: ActivationPlan;
+  readonly #class: ActivatedClass;
+  readonly #subject: Activated;
   readonly #object: object;
-  readonly #methods: ReadonlySet<string>;
   #exit: Promise<ExitReport> | null = null;
 
   /** @internal Use `activate`. */
-  constructor(plan: ActivationPlan, object: object) {
-    this.#plan = plan;
+  constructor(klass: ActivatedClass, subject: Activated, object: object) {
+    this.#class = klass;
+    this.#subject = subject;
     this.#object = object;
-    this.#methods = new Set(plan.methods);
   }
 
-  /** Only names of the plan's list, never a property of the object that merely exists (C9). */
+  /** Only names of the class's list, never a property of the object that merely exists (C9). */
   hasMethod(methodName: string): boolean {
-    return this.#methods.has(methodName);
+    return this.#class.methods.has(methodName);
   }
 
   /**
@@ -111,7 +122,7 @@ export class Activation {
   ): AsyncIterator<unknown, void, undefined> {
     const method = this.#method(methodName);
     const made = runInContext(context, () => method.apply(this.#object, args as unknown[]));
-    return new DrivenGenerator(made, context, `${this.#plan.label}.${methodName}`);
+    return new DrivenGenerator(made, context, `${this.#subject.label}.${methodName}`);
   }
 
   /** Runs the `exit` hooks, once however often it is asked (C3). After `timeoutMs` it no longer waits for them. */
@@ -121,24 +132,24 @@ export class Activation {
   }
 
   #method(name: string): Method {
-    const method: unknown = this.#methods.has(name) ? Reflect.get(this.#object, name) : undefined;
+    const method: unknown = this.#class.methods.has(name) ? Reflect.get(this.#object, name) : undefined;
     if (typeof method === 'function') return method as Method;
     throw new HoldfastError(
       'NotFound',
-      `${this.#plan.label} has no method ${JSON.stringify(name)}; it has: ${[...this.#methods].join(', ') || 'none'}`,
+      `${this.#subject.label} has no method ${JSON.stringify(name)}; it has: ${[...this.#class.methods].join(', ') || 'none'}`,
       { details: { method: name } },
     );
   }
 
   async #runExitHooks(reason: ExitReason, timeoutMs: number): Promise<ExitReport> {
-    if (this.#plan.exitHooks.length === 0) return { exitHook: 'none' };
+    if (this.#class.exitHooks.length === 0) return { exitHook: 'none' };
     const overtime = new AbortController();
     const late = new HoldfastError(
       'DeadlineExceeded',
-      `the exit hooks of ${this.#plan.label} did not end within ${timeoutMs} ms; raise exitTimeoutMs or do less there`,
+      `the exit hooks of ${this.#subject.label} did not end within ${timeoutMs} ms; raise exitTimeoutMs or do less there`,
       { outcome: 'unknown', details: { timeoutMs } },
     );
-    const timer = this.#plan.clock.after(timeoutMs, () => overtime.abort(late));
+    const timer = this.#class.clock.after(timeoutMs, () => overtime.abort(late));
     try {
       return await orAborted(this.#exitHooksInOrder(reason, overtime.signal), overtime.signal);
     } catch {
@@ -151,9 +162,9 @@ export class Activation {
 
   /** A hook that fails does not keep the others from running: they free other things. */
   async #exitHooksInOrder(reason: ExitReason, signal: AbortSignal): Promise<ExitReport> {
-    const context = this.#plan.hookContext(signal, 1);
+    const context = this.#subject.hookContext(signal, 1);
     let failure: string | null = null;
-    for (const hook of this.#plan.exitHooks) {
+    for (const hook of this.#class.exitHooks) {
       if (signal.aborted) break;
       try {
         await runInContext(context, () => call(this.#object, hook, [reason]));

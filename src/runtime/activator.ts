@@ -10,6 +10,7 @@ import { Instance, type InstanceDeps } from './instance.js';
 import type { Leaving } from './leaving.js';
 import type { ClassLoader, LoadedClass } from './loaded-class.js';
 import type { PinKeeper } from './pin-keeper.js';
+import { RecentCalls } from './recent-calls.js';
 import type { Sessions } from './sandbox/sessions.js';
 import type { SecretSource } from './secret-source.js';
 
@@ -35,6 +36,12 @@ interface Placed {
   readonly secrets: SecretSource;
 }
 
+/** What an instance is brought up with. */
+interface Given {
+  readonly pin: Pin;
+  readonly room: Room;
+}
+
 const strength: Readonly<Record<Isolation, number>> = { process: 0, bubblewrap: 1, gvisor: 2 };
 
 /**
@@ -53,7 +60,11 @@ export class Activator {
   constructor(deps: ActivatorDeps) {
     this.#deps = deps;
     const { clock, wheel, leaving } = deps;
-    this.#instanceDeps = { clock, wheel, onContainerDied: (dead, waiting) => leaving.died(dead, waiting) };
+    const recentCalls = new RecentCalls({ clock, wheel });
+    this.#instanceDeps = {
+      ...{ clock, wheel, recentCalls },
+      onContainerDied: (dead, waiting) => leaving.died(dead, waiting),
+    };
   }
 
   /** Resolves when the pin is active here at its epoch. @throws why it is refused for good */
@@ -64,8 +75,8 @@ export class Activator {
       await before.catch(() => undefined); // an older request's refusal is its own
     }
     const here = this.#deps.instances.get(key);
-    if (here?.pin.epoch === pin.epoch) return;
-    if (here !== undefined) throw refused(pin, `epoch ${here.pin.epoch} of it is still here`);
+    if (here?.epoch === pin.epoch) return;
+    if (here !== undefined) throw refused(pin, `epoch ${here.epoch} of it is still here`);
     const placing = this.#activate(key, pin).finally(() => this.#placing.delete(key));
     this.#placing.set(key, placing);
     await placing;
@@ -89,9 +100,9 @@ export class Activator {
       throw e;
     });
     const instance = new Instance(key, { pin: active, klass }, this.#instanceDeps);
-    instance.phasesMs['pin'] = clock.monotonic() - startedAt;
+    instance.passed('pin', clock.monotonic() - startedAt);
     instances.set(key, instance);
-    void this.#bringUp(instance, room);
+    void this.#bringUp(instance, { pin: active, room });
   }
 
   async #makeActive(key: InstanceKey, pin: Pin): Promise<Pin> {
@@ -120,54 +131,45 @@ export class Activator {
   }
 
   /** From a container to the end of `enter`. What fails here is told to those who wait; the pin goes back to `idle` first. */
-  async #bringUp(instance: Instance, room: Room): Promise<void> {
+  async #bringUp(instance: Instance, given: Given): Promise<void> {
     const { leaving, pins, instances } = this.#deps;
     try {
-      await this.#enter(instance, room);
+      await this.#enter(instance, given);
       // It can have died in the moment in which `enter` ended; while it activates nobody is told of that.
       instance.container?.checkAlive();
       instance.activated();
       this.#watchIdle(instance);
     } catch (cause) {
-      room.release();
+      given.room.release();
       await leaving.giveUp(instance);
       // Over: its lease says it.
-      await pins.change(instance.key, instance.pin, { state: 'idle', why: 'activation failed' }).catch(() => undefined);
+      await pins.change(instance.key, given.pin, { state: 'idle', why: 'activation failed' }).catch(() => undefined);
       instances.delete(instance.key);
       instance.activationFailed(activationError(instance, cause));
     }
     this.#deps.pools.of(instance.klass).fillSoon();
   }
 
-  async #enter(instance: Instance, room: Room): Promise<void> {
+  async #enter(instance: Instance, { pin, room }: Given): Promise<void> {
     const { clock } = this.#deps;
     const startedAt = clock.monotonic();
-    const args = await this.#bounded(this.#deps.leaving.argumentsOf(instance.pin), instance, 'fetching the arguments');
+    const args = await this.#bounded(this.#deps.leaving.argumentsOf(pin), instance, 'fetching the arguments');
     const own = instance.klass.kind === 'sandbox' ? (this.#deps.sessions?.ownFor(instance, args) ?? null) : null;
     const { container, ready } = await room.take(own);
     instance.container = container;
     await ready;
     const loadedAt = clock.monotonic();
-    instance.phasesMs['container'] = loadedAt - startedAt;
-    const { kind, manifest, methods, enterHooks, exitHooks } = instance.klass;
-    const { pin } = instance;
-    if (kind === 'sandbox') this.#deps.sessions?.entering(instance, { containerId: container.id, args });
+    instance.passed('container', loadedAt - startedAt);
+    if (instance.klass.kind === 'sandbox') this.#deps.sessions?.entering(instance, { containerId: container.id, args });
     const activation = container.activate(instance, {
-      id: pin.identity.id,
-      className: manifest.name,
-      exportName: manifest.exportName,
+      id: instance.id,
       epoch: pin.epoch,
-      generation: pin.generation,
       restarted: pin.restarted,
       args,
-      enterHooks,
-      exitHooks,
-      methods: [...methods.keys()],
-      concurrentRequests: manifest.options.concurrentRequests,
     });
     instance.slot = activation.slot;
     await this.#bounded(activation.ready, instance, 'constructor and enter hooks');
-    instance.phasesMs['enter'] = clock.monotonic() - loadedAt;
+    instance.passed('enter', clock.monotonic() - loadedAt);
   }
 
   /** @throws ActivationFailed after `startupTimeoutMs`, whatever the container does */

@@ -17,7 +17,7 @@ import {
 import type { ServerLink } from '../wire/link-host.js';
 import { tracing } from '../wire/tracing.js';
 import { CallTrace } from './call-trace.js';
-import type { Instance } from './instance.js';
+import { Instance } from './instance.js';
 import { unknownMethod } from './instance-errors.js';
 import type { KeyedFollower } from './keyed-follower.js';
 import { type Caller, WorkerCall } from './worker-call.js';
@@ -34,11 +34,13 @@ export interface SessionHost {
   countCall(outcome: 'admitted' | 'moved' | 'refused'): void;
 }
 
-/** An instance that this client has bound to a slot. */
-interface Binding {
+/** What a client has bound to a slot: the instance itself where it is here, since there may be very many. */
+type Binding = Instance | Elsewhere;
+
+/** Not here, not yet, or not for this client. */
+interface Elsewhere {
   readonly key: InstanceKey;
   readonly epoch: Epoch;
-  instance: Instance | undefined;
   /** The error, encoded: it may be one of very many, and an error holds its stack. */
   readonly refusal: Uint8Array | null;
 }
@@ -130,11 +132,10 @@ export class ClientSession implements Caller {
 
   #onBind(slot: number, frame: Buffer): void {
     const bind = readBind(readBody(frame));
-    const key = bind.key as InstanceKey;
     const refusal = this.#refusalOf(bind);
-    if (this.#bindings.get(slot)?.refusal) this.#refusedSlots--;
+    if (isRefused(this.#bindings.get(slot))) this.#refusedSlots--;
     if (refusal !== null) this.#refusedSlots++;
-    this.#bindings.set(slot, { key, epoch: bind.epoch, instance: this.#host.find(key), refusal });
+    this.#bindings.set(slot, this.#bound({ key: bind.key as InstanceKey, epoch: bind.epoch, refusal }));
     if (this.#bindings.size > maxSlots || this.#refusedSlots > maxRefusedSlots) {
       throw new HoldfastError(
         'InvalidArgument',
@@ -167,8 +168,8 @@ export class ClientSession implements Caller {
         `call ${ref} carries ${head.payload.length} bytes, more than asked for`,
       );
     }
-    if (binding.refusal !== null) return this.#refuse(ref, binding.refusal);
-    const instance = this.#instanceOf(binding);
+    if (!(binding instanceof Instance) && binding.refusal !== null) return this.#refuse(ref, binding.refusal);
+    const instance = this.#instanceOf(slot, binding);
     // First of all (C1): where it leaves, its successor may know methods that it does not.
     if (instance === undefined || instance.refusing === 'moving' || !this.#host.mayAdmit()) {
       this.#host.countCall('moved');
@@ -236,11 +237,18 @@ export class ClientSession implements Caller {
     call.instance.calls.cancel(call, byDeadline ? CancelReason.deadline : CancelReason.caller);
   }
 
-  /** A binding outlives an instance that sleeps and comes back; its epoch then differs. */
-  #instanceOf(binding: Binding): Instance | undefined {
-    if (binding.instance === undefined || binding.instance.phase === 'gone')
-      binding.instance = this.#host.find(binding.key);
-    return binding.instance?.pin.epoch === binding.epoch ? binding.instance : undefined;
+  /** A binding outlives its instance, which never comes back at the same epoch: it is `gone` for good then. */
+  #instanceOf(slot: number, binding: Binding): Instance | undefined {
+    if (binding instanceof Instance) return binding;
+    const bound = this.#bound(binding);
+    if (!(bound instanceof Instance)) return undefined;
+    this.#bindings.set(slot, bound);
+    return bound;
+  }
+
+  #bound(binding: Elsewhere): Binding {
+    const here = binding.refusal === null ? this.#host.find(binding.key) : undefined;
+    return here?.epoch === binding.epoch ? here : binding;
   }
 
   #refuse(ref: number, error: Uint8Array): void {
@@ -252,6 +260,10 @@ export class ClientSession implements Caller {
     this.#link.writer.frame(FrameKind.Error, ref, 0, error);
     this.#flush();
   }
+}
+
+function isRefused(binding: Binding | undefined): boolean {
+  return binding !== undefined && !(binding instanceof Instance) && binding.refusal !== null;
 }
 
 function unknownMethodOf(instance: Instance, method: string): HoldfastError {

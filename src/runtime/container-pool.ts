@@ -238,6 +238,11 @@ export class ContainerPool {
       memoryMb: klass.options.memoryMb,
       timeoutMs: klass.options.timeoutMs,
       env: { ...this.#env, ...variables },
+      className: klass.manifest.name,
+      enterHooks: klass.enterHooks,
+      exitHooks: klass.exitHooks,
+      methods: [...klass.methods.keys()],
+      concurrentRequests: klass.options.concurrentRequests,
     });
   }
 

@@ -120,7 +120,7 @@ export class Control {
     const monotonic = clock.monotonic();
     const describe = async (instance: Instance): Promise<InstanceLoad> => ({
       key: instance.key,
-      epoch: instance.pin.epoch,
+      epoch: instance.epoch,
       running: instance.running,
       pending: instance.pending,
       lastCallAtMs: Math.round(clock.now() - (monotonic - instance.lastCallEndedAt)),
@@ -132,7 +132,7 @@ export class Control {
 
   #at(key: string, epoch: number): Instance | undefined {
     const instance = this.#deps.instances.get(key as InstanceKey);
-    return instance?.pin.epoch === epoch ? instance : undefined;
+    return instance?.epoch === epoch ? instance : undefined;
   }
 }
 

@@ -50,6 +50,11 @@ export class InstanceCalls implements TimedCalls {
     return this.#mailbox.running + this.#mailbox.ahead === this.#detached && this.#sending.size === 0;
   }
 
+  /** No call waits, runs, or is still answered. */
+  get isOver(): boolean {
+    return this.running + this.pending + this.#sending.size === 0;
+  }
+
   get lastEndedAt(): Monotonic {
     return this.#mailbox.lastReleasedAt;
   }

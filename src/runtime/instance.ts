@@ -1,35 +1,45 @@
 import type { Clock, Monotonic } from '../common/clock.js';
-import type { Identity, InstanceKey } from '../common/ids.js';
+import type { Epoch, Identity, InstanceKey } from '../common/ids.js';
 import type { ClassOptions } from '../common/manifest.js';
 import type { Pin } from '../common/pin.js';
 import type { TimerWheel, WheelEntry } from '../common/timer-wheel.js';
 import type { CancelReason } from '../wire/frames.js';
+import { decodePin, pinText } from '../wire/pin-record.js';
 import type { Container } from './container.js';
 import { InstanceCalls } from './instance-calls.js';
 import { type Ending, type InstanceState, refusalIn } from './instance-state.js';
 import { KeyedCalls } from './keyed-calls.js';
 import type { LoadedClass } from './loaded-class.js';
+import type { RecentCalls } from './recent-calls.js';
 import type { WorkerCall } from './worker-call.js';
 
 export interface InstanceDeps {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
+  readonly recentCalls: RecentCalls;
   /** The container died under it: the pin must be changed before those who wait are told. */
   readonly onContainerDied: (instance: Instance, waiting: readonly WorkerCall[]) => void;
 }
+
+/** What its activation goes through. `activate`: from the change of its pin on. */
+type Phase = 'pin' | 'container' | 'enter' | 'activate';
+
+// Shared: there may be very many.
+const active: InstanceState = { phase: 'active' };
+const gone: InstanceState = { phase: 'gone' };
 
 /**
  * One activated (or activating) instance on this worker: what it is, where, and whether it admits calls.
  *
  * I1. A call is admitted only while the phase is `activating` or `active`, at this instance's epoch (C1).
- * I2. What only a busy one needs is made when it is needed: there may be very many that do nothing.
+ * I2. There may be very many that do nothing: what only a busy one needs is made when it is needed and given back, what it
+ *     has in common with others is theirs, and its pin is kept as one string.
  */
 export class Instance {
   readonly key: InstanceKey;
   readonly klass: LoadedClass;
-  readonly activatedAt: Monotonic;
-  readonly phasesMs: Record<string, number> = {};
-  pin: Pin;
+  readonly id: string;
+  readonly epoch: Epoch;
   container: Container | null = null;
   /** After this long without a call it sleeps; null: never. */
   idleTimeoutMs: number | null;
@@ -37,24 +47,53 @@ export class Instance {
   slot = 0;
   /** The next look whether it may sleep. */
   idleCheck: WheelEntry | null = null;
+  #pin: string;
+  /** In whole microseconds, since those take no memory of their own; null: not yet. */
+  readonly #phasesUs: Record<Phase, number | null> = { pin: null, container: null, enter: null, activate: null };
   #calls: InstanceCalls | null = null;
   #keyed: KeyedCalls | null = null;
   #state: InstanceState = { phase: 'activating', ending: null };
   readonly #deps: InstanceDeps;
+  /** When it was made, or its last call ended before its calls rested. */
+  #quietSince: Monotonic;
   #whenQuiet: (() => void) | null = null;
   #whenSettled: (() => void) | null = null;
 
   constructor(key: InstanceKey, init: { readonly pin: Pin; readonly klass: LoadedClass }, deps: InstanceDeps) {
     this.key = key;
-    this.pin = init.pin;
     this.klass = init.klass;
+    this.id = init.pin.identity.id;
+    this.epoch = init.pin.epoch;
+    this.#pin = pinText(init.pin);
     this.idleTimeoutMs = init.klass.options.idleTimeoutMs;
     this.#deps = deps;
-    this.activatedAt = deps.clock.monotonic();
+    this.#quietSince = deps.clock.monotonic();
   }
 
   get identity(): Identity {
-    return this.pin.identity;
+    const { account, app, manifest } = this.klass;
+    return { account, app, className: manifest.name, id: this.id };
+  }
+
+  /** As it was changed last; read anew each time. */
+  get pin(): Pin {
+    return decodePin(this.#pin);
+  }
+
+  /** @param pin at the same epoch */
+  set pin(pin: Pin) {
+    this.#pin = pinText(pin);
+  }
+
+  /** What it has come through, in ms. */
+  get phasesMs(): Record<string, number> {
+    const reached = Object.entries(this.#phasesUs).filter(([, us]) => us !== null);
+    return Object.fromEntries(reached.map(([phase, us]) => [phase, Number(us) / 1_000]));
+  }
+
+  /** It has come through a phase of its activation. */
+  passed(phase: Phase, tookMs: number): void {
+    this.#phasesUs[phase] = Math.round(tookMs * 1_000);
   }
 
   get options(): ClassOptions {
@@ -62,7 +101,7 @@ export class Instance {
   }
 
   get calls(): InstanceCalls {
-    this.#calls ??= new InstanceCalls(this, this.#deps);
+    this.#calls ??= this.#wake();
     return this.#calls;
   }
 
@@ -93,15 +132,15 @@ export class Instance {
   }
 
   get lastCallEndedAt(): Monotonic {
-    return this.#calls?.lastEndedAt ?? this.activatedAt;
+    return this.#calls?.lastEndedAt ?? this.#quietSince;
   }
 
   /** `enter` has ended. */
   activated(): void {
     if (this.#state.phase !== 'activating') return;
     const { ending } = this.#state;
-    this.#state = ending === null ? { phase: 'active' } : { phase: 'leaving', ending };
-    this.phasesMs['activate'] = this.#deps.clock.monotonic() - this.activatedAt;
+    this.#state = ending === null ? active : { phase: 'leaving', ending };
+    this.passed('activate', this.#deps.clock.monotonic() - this.#quietSince);
     this.#calls?.activated();
     this.#whenSettled?.();
   }
@@ -133,13 +172,24 @@ export class Instance {
 
   /** Clients may hold on to it until they bind their slot anew: what it needs no more it lets go. */
   gone(): void {
-    this.#state = { phase: 'gone' };
+    this.#state = gone;
     this.#calls?.stop();
     if (this.idleCheck !== null) this.#deps.wheel.remove(this.idleCheck);
     this.idleCheck = null;
     this.#keyed = null;
     this.container = null;
     this.#whenSettled?.();
+  }
+
+  /** Gives back what its calls needed, unless it has some or had one after `quietSince`. @returns whether it has none of that */
+  rest(quietSince: Monotonic): boolean {
+    const calls = this.#calls;
+    if (calls === null) return true;
+    if (!calls.isOver || calls.lastEndedAt > quietSince) return false;
+    calls.stop();
+    this.#quietSince = calls.lastEndedAt;
+    this.#calls = null;
+    return true;
   }
 
   /** Resolves when nothing of its calls is left. */
@@ -162,5 +212,9 @@ export class Instance {
   /** One that was still activating learns it from its activation, one that was leaving needs no telling. */
   containerDied(): void {
     if (this.#state.phase === 'active') this.#deps.onContainerDied(this, this.leave('moving'));
+  }
+  #wake(): InstanceCalls {
+    this.#deps.recentCalls.add(this);
+    return new InstanceCalls(this, this.#deps);
   }
 }

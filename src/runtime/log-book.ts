@@ -61,7 +61,7 @@ export class LogBook {
       atMs: this.#clock.now(),
       app: origin.app,
       className: origin.className,
-      id: origin.instance?.identity.id ?? '',
+      id: origin.instance?.id ?? '',
       workerId: this.#workerId,
       level: word(said['level'], 'info'),
       message: said['message'].slice(0, longestMessage),

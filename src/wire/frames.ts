@@ -135,22 +135,22 @@ export interface LoadBody {
   readonly timeoutMs: number;
   /** Added to the container's environment before the bundle is loaded. */
   readonly env: Readonly<Record<string, string>>;
-}
-
-export interface ActivateBody {
-  readonly id: string;
+  /** The class of all its instances. */
   readonly className: string;
-  readonly exportName: string;
-  readonly epoch: number;
-  readonly generation: number;
-  readonly restarted: boolean;
-  /** Encoded constructor arguments (wire/codec). */
-  readonly args: Uint8Array;
   readonly enterHooks: readonly string[];
   readonly exitHooks: readonly string[];
   readonly methods: readonly string[];
-  /** Slots for calls. */
+  /** Slots for calls, of each instance. */
   readonly concurrentRequests: number;
+}
+
+/** What an instance has of its own: a container may have very many. */
+export interface ActivateBody {
+  readonly id: string;
+  readonly epoch: number;
+  readonly restarted: boolean;
+  /** Encoded constructor arguments (wire/codec). */
+  readonly args: Uint8Array;
 }
 
 export interface DeactivateBody {

@@ -1,6 +1,7 @@
 import { HoldfastError } from '../common/errors.js';
 import type { BootId, WorkerId } from '../common/ids.js';
 import type { Pin, PinState, PinTransition, PlacementNote } from '../common/pin.js';
+import { encodeArgs, hashArgs } from './codec.js';
 
 /**
  * A pin as text: `generation epoch state opId\n`, then one JSON object. The header is all that a store's compare-and-set
@@ -14,8 +15,8 @@ interface PinBody {
   readonly a?: string;
   /** deployment */
   readonly d?: number;
-  /** args, base64 */
-  readonly g?: string;
+  /** args, base64; 0: those and their hash are of no arguments, as they mostly are */
+  readonly g?: string | 0;
   readonly h?: string;
   /** 1: a session of a sandbox */
   readonly k?: 1;
@@ -28,8 +29,8 @@ interface PinBody {
   readonly r?: number;
   /** 1: restarted */
   readonly x?: 1;
-  /** chosen, score, rejected */
-  readonly n?: readonly [string, number, readonly (readonly [string, string])[]];
+  /** chosen (0: the worker that has it), score, rejected */
+  readonly n?: readonly [string | 0, number, readonly (readonly [string, string])[]];
   /** transitions: ms after createdAtMs, letters of from and to, why */
   readonly s?: readonly (readonly [number, string, string])[];
 }
@@ -40,6 +41,9 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 export type PinBodyFields = Omit<Pin, 'generation' | 'epoch' | 'state' | 'opId' | 'transitions'>;
 
 type TransitionState = PinTransition['from'];
+
+const noArguments: Uint8Array = Uint8Array.from(encodeArgs([]));
+const hashOfNone = hashArgs(noArguments);
 
 const letters: Readonly<Record<TransitionState, string>> = {
   none: 'n',
@@ -59,6 +63,11 @@ export function encodePin(pin: Pin): Buffer {
   return Buffer.from(`${header}\n${encodePinBody(pin, pin.transitions)}`, 'utf8');
 }
 
+/** The same as text, in one piece: V8 would keep the parts that it was put together from, which take more. */
+export function pinText(pin: Pin): string {
+  return encodePin(pin).toString('utf8');
+}
+
 /** The JSON after the header, for stores that assemble the header themselves. */
 export function encodePinBody(pin: PinBodyFields, transitions: readonly PinTransition[]): string {
   const { identity, createdAtMs, args, placement } = pin;
@@ -70,14 +79,17 @@ export function encodePinBody(pin: PinBodyFields, transitions: readonly PinTrans
   if (pin.bootId !== null) body.b = pin.bootId;
   if (pin.address !== null) body.a = pin.address;
   if (pin.deployment !== 0) body.d = pin.deployment;
-  if (args.length > 0) body.g = base64(args);
-  if (pin.argsHash !== '') body.h = pin.argsHash;
+  if (hasNoArguments(pin)) body.g = 0;
+  else {
+    if (args.length > 0) body.g = base64(args);
+    if (pin.argsHash !== '') body.h = pin.argsHash;
+  }
   if (pin.kind === 'sandbox') body.k = 1;
   if (pin.tags.length > 0) body.tags = pin.tags;
   if (pin.onLoss === 'fail') body.l = 1;
   if (pin.restarts !== 0) body.r = pin.restarts;
   if (pin.restarted) body.x = 1;
-  if (placement !== null) body.n = encodePlacement(placement);
+  if (placement !== null) body.n = encodePlacement(placement, pin.workerId);
   if (transitions.length > 0) body.s = transitions.map((made) => encodeTransition(made, createdAtMs));
   return JSON.stringify(body);
 }
@@ -101,15 +113,15 @@ export function decodePin(record: Uint8Array | string): Pin {
     bootId: (body.b ?? null) as BootId | null,
     address: body.a ?? null,
     deployment: body.d ?? 0,
-    args: body.g === undefined ? new Uint8Array() : new Uint8Array(Buffer.from(body.g, 'base64')),
-    argsHash: body.h ?? '',
+    args: decodeArguments(body.g),
+    argsHash: body.g === 0 ? hashOfNone : (body.h ?? ''),
     tags: body.tags ?? [],
     onLoss: body.l === 1 ? 'fail' : 'recreate',
     opId: header[4] ?? '',
     createdAtMs: body.t,
     restarts: body.r ?? 0,
     restarted: body.x === 1,
-    placement: body.n === undefined ? null : decodePlacement(body.n),
+    placement: body.n === undefined ? null : decodePlacement(body.n, body.w ?? null),
     transitions: (body.s ?? []).map((made) => decodeTransition(made, body.t)),
   };
 }
@@ -144,12 +156,28 @@ function isPinState(state: string | undefined): state is PinState {
   return state !== undefined && state !== 'none' && Object.hasOwn(letters, state);
 }
 
-function encodePlacement({ chosen, score, rejected }: PlacementNote): NonNullable<PinBody['n']> {
-  return [chosen, score, rejected.map(({ workerId, why }) => [workerId, why] as const)];
+function hasNoArguments({ args, argsHash }: PinBodyFields): boolean {
+  return argsHash === hashOfNone && Buffer.compare(args, noArguments) === 0;
 }
 
-function decodePlacement([chosen, score, rejected]: NonNullable<PinBody['n']>): PlacementNote {
-  return { chosen, score, rejected: rejected.map(([workerId, why]) => ({ workerId, why })) };
+function decodeArguments(g: PinBody['g']): Uint8Array {
+  if (g === undefined) return new Uint8Array();
+  return new Uint8Array(g === 0 ? noArguments : Buffer.from(g, 'base64'));
+}
+
+function encodePlacement(
+  { chosen, score, rejected }: PlacementNote,
+  workerId: WorkerId | null,
+): NonNullable<PinBody['n']> {
+  return [chosen === workerId ? 0 : chosen, score, rejected.map(({ workerId: id, why }) => [id, why] as const)];
+}
+
+function decodePlacement([chosen, score, rejected]: NonNullable<PinBody['n']>, workerId: string | null): PlacementNote {
+  return {
+    chosen: chosen === 0 ? (workerId ?? '') : chosen,
+    score,
+    rejected: rejected.map(([id, why]) => ({ workerId: id, why })),
+  };
 }
 
 function encodeTransition({ atMs, from, to, why }: PinTransition, createdAtMs: number): [number, string, string] {

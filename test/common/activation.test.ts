@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { type Activation, type ActivationPlan, activate, type InstanceClass } from '../../src/common/activation.js';
+import {
+  type ActivatedClass,
+  type Activation,
+  type ActivationPlan,
+  activate,
+  type InstanceClass,
+} from '../../src/common/activation.js';
 import type { Clock } from '../../src/common/clock.js';
 import { type CallContext, currentCallContext } from '../../src/common/context.js';
 import { isHoldfastError } from '../../src/common/errors.js';
@@ -46,24 +52,23 @@ function context(overrides: Partial<CallContext> = {}): CallContext {
   };
 }
 
-function plan(instanceClass: InstanceClass, overrides: Partial<ActivationPlan> = {}): ActivationPlan {
+interface Given extends Partial<Omit<ActivatedClass, 'methods'>> {
+  readonly methods?: readonly string[];
+  readonly args?: readonly unknown[];
+}
+
+function plan(instanceClass: InstanceClass, { methods = [], args = [], ...given }: Given = {}): ActivationPlan {
   return {
-    instanceClass,
-    args: [],
-    methods: [],
-    enterHooks: [],
-    exitHooks: [],
-    label: 'demo/Thing/a',
-    hookContext: (signal, attempt) => context({ signal, attempt }),
-    clock: hastyClock(),
-    ...overrides,
+    klass: { instanceClass, methods: new Set(methods), enterHooks: [], exitHooks: [], clock: hastyClock(), ...given },
+    subject: { label: 'demo/Thing/a', hookContext: (signal, attempt) => context({ signal, attempt }) },
+    args,
   };
 }
 
 const never = new AbortController().signal;
 
-function start(instanceClass: InstanceClass, overrides: Partial<ActivationPlan> = {}): Promise<Activation> {
-  return activate(plan(instanceClass, overrides), never);
+function start(instanceClass: InstanceClass, given: Given = {}): Promise<Activation> {
+  return activate(plan(instanceClass, given), never);
 }
 
 describe('activation', () => {

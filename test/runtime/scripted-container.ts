@@ -7,7 +7,7 @@ import { encodeError } from '../../src/wire/errors.js';
 import { decodeBody, encodeBody } from '../../src/wire/frame-bodies.js';
 import { readBody, readCall, readCancel, readCredit, readFrames } from '../../src/wire/frame-reader.js';
 import { FrameStream } from '../../src/wire/frame-stream.js';
-import { CallFlag, CancelReason, FrameKind, inlinePayloadBytes } from '../../src/wire/frames.js';
+import { CallFlag, CancelReason, FrameKind, inlinePayloadBytes, type LoadBody } from '../../src/wire/frames.js';
 import { until } from './until.js';
 
 /** A call as it reached a container; it ends when the test says so. */
@@ -104,7 +104,7 @@ export class ScriptedContainer implements ContainerProcess {
   readonly frames: { readonly kind: FrameKind; readonly ref: number; readonly body: Buffer }[] = [];
   kills = 0;
   /** What it was loaded with; null before. */
-  env: Readonly<Record<string, string>> | null = null;
+  loaded: LoadBody | null = null;
   hasExited = false;
   onLoad: () => void = () => this.send(FrameKind.Loaded, {});
   onActivate: (slot: number) => void = (slot) => this.send(FrameKind.Activated, { slot });
@@ -200,11 +200,11 @@ export class ScriptedContainer implements ContainerProcess {
     const call = this.calls.find((made) => made.ref === ref);
     switch (kind) {
       case FrameKind.Load:
-        this.env = decodeBody(readBody(frame))['env'] as Record<string, string>;
+        this.loaded = decodeBody(readBody(frame)) as unknown as LoadBody;
         return this.onLoad();
       case FrameKind.Activate:
         this.slots.set(slot, String(decodeBody(readBody(frame))['id']));
-        this.#turns.set(slot, { limit: Number(decodeBody(readBody(frame))['concurrentRequests']), queued: [] });
+        this.#turns.set(slot, { limit: this.loaded?.concurrentRequests ?? 0, queued: [] });
         return this.onActivate(slot);
       case FrameKind.Deactivate: {
         const reason = decodeBody(readBody(frame))['reason'] as string | null;

@@ -33,7 +33,7 @@ describe('a class that names secrets', () => {
     await start(() => ({ TOKEN: 'plain-4711' }));
     await world.deploy('Model', { options: { secrets } });
     const { container, pin } = await world.alive('Model', 'a');
-    expect(container.env).toEqual({ ZONE: 'a', TOKEN: 'plain-4711' });
+    expect(container.loaded?.env).toEqual({ ZONE: 'a', TOKEN: 'plain-4711' });
     expect(asked).toEqual([{ key: pin.key, epoch: pin.epoch, bootId: world.worker.bootId }]);
   });
 
@@ -56,8 +56,8 @@ describe('a class that names secrets', () => {
     const second = await world.alive('Packed', 'b');
     const third = await world.alive('Packed', 'c');
     expect(second.container).toBe(first.container);
-    expect(first.container.env?.['TOKEN']).toBe('value-1');
-    expect(third.container.env?.['TOKEN']).toBe('value-2');
+    expect(first.container.loaded?.env['TOKEN']).toBe('value-1');
+    expect(third.container.loaded?.env['TOKEN']).toBe('value-2');
     expect(asked).toHaveLength(2);
   });
 
@@ -65,7 +65,7 @@ describe('a class that names secrets', () => {
     await start(() => ({}));
     await world.deploy('Plain');
     const { container } = await world.alive('Plain', 'a');
-    expect(container.env).toEqual({ ZONE: 'a', TOKEN: 'of the host' });
+    expect(container.loaded?.env).toEqual({ ZONE: 'a', TOKEN: 'of the host' });
     expect(asked).toEqual([]);
   });
 });

@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { BootId, WorkerId } from '../../src/common/ids.js';
 import type { Pin, PinState } from '../../src/common/pin.js';
+import { encodeArgs, hashArgs } from '../../src/wire/codec.js';
 import { decodePin, encodePin } from '../../src/wire/pin-record.js';
 
 const states: readonly PinState[] = ['idle', 'placing', 'active', 'draining', 'closing', 'closed', 'lost'];
@@ -99,6 +100,17 @@ describe('a pin record', () => {
         .split('\n')[1] ?? '',
     );
     expect(Object.keys(body).sort()).toEqual(['i', 't']);
+  });
+
+  test('says in a few bytes that there are no arguments and that the chosen worker has it', () => {
+    const args = Uint8Array.from(encodeArgs([]));
+    const pin = { ...typical, args, argsHash: hashArgs(args) };
+    const body = encodePin(pin).toString('utf8').split('\n')[1] ?? '';
+    expect(JSON.parse(body)).toMatchObject({ g: 0, n: [0, 0.75, []] });
+    expect(body).not.toContain(pin.argsHash);
+    expect(decodePin(encodePin(pin))).toEqual(pin);
+    const elsewhere = { ...pin, argsHash: 'other', placement: { chosen: 'another', score: 0, rejected: [] } };
+    expect(decodePin(encodePin(elsewhere))).toEqual(elsewhere);
   });
 
   test('is never made with an opId that would break the header', () => {

@@ -1,26 +1,9 @@
-import { type Activation, type ActivationPlan, activate, type InstanceClass } from '../../common/activation.js';
-import type { Clock } from '../../common/clock.js';
+import { type Activated, type Activation, activate } from '../../common/activation.js';
 import type { CallContext } from '../../common/context.js';
 import { HoldfastError } from '../../common/errors.js';
-import type { FrameStream } from '../../wire/frame-stream.js';
 import type { ActivateBody, DeactivateBody, DeactivatedBody } from '../../wire/frames.js';
-import type { LogSink } from './log-sink.js';
+import type { HostedClass, HostParts } from './hosted-class.js';
 import type { RunningCall } from './running-call.js';
-
-/** What instances and calls need of the container that they are in. */
-export interface HostParts {
-  readonly containerId: string;
-  readonly appName: string;
-  readonly stream: FrameStream;
-  readonly logs: LogSink;
-  readonly clock: Clock;
-  /** See `ActivationPlan`. */
-  readonly isFinal: (thrown: unknown) => boolean;
-  /** What the code of a call threw, as its caller gets it. */
-  readonly encodeThrown: (thrown: unknown) => Uint8Array;
-  /** The call has written its last frame. */
-  readonly callEnded: (ref: number) => void;
-}
 
 /** Less than a message to the worker costs. */
 const quickMs = 0.1;
@@ -30,26 +13,36 @@ type State =
   | { readonly phase: 'active'; readonly activation: Activation }
   | { readonly phase: 'left' };
 
-/** One instance in this container, by its slot. */
-export class HostedInstance {
-  readonly host: HostParts;
+const left: State = { phase: 'left' };
+
+/** One instance in this container, by its slot. Very many of them may be here: what its class knows it does not. */
+export class HostedInstance implements Activated {
+  readonly klass: HostedClass;
   readonly slot: number;
-  readonly facts: ActivateBody;
-  /** `app/Class/id`, for messages. */
-  readonly label: string;
+  readonly id: string;
+  readonly epoch: number;
+  readonly restarted: boolean;
   #state: State = { phase: 'activating', stop: new AbortController() };
   /** Calls that hold a slot. */
   #holders = 0;
-  /** Sent before they had one, in their order. */
-  readonly #queued: RunningCall[] = [];
-  /** Methods whose last run took no time: what comes after one of them is not kept waiting by it. */
-  readonly #quick = new Set<string>();
+  /** Sent before they had one, in their order; made when there are some. */
+  #queued: RunningCall[] | null = null;
 
-  constructor(host: HostParts, slot: number, facts: ActivateBody) {
-    this.host = host;
+  constructor(klass: HostedClass, slot: number, { id, epoch, restarted }: ActivateBody) {
+    this.klass = klass;
     this.slot = slot;
-    this.facts = facts;
-    this.label = `${host.appName}/${facts.className}/${facts.id}`;
+    this.id = id;
+    this.epoch = epoch;
+    this.restarted = restarted;
+  }
+
+  get host(): HostParts {
+    return this.klass.host;
+  }
+
+  /** `app/Class/id`, for messages. */
+  get label(): string {
+    return `${this.host.appName}/${this.klass.name}/${this.id}`;
   }
 
   /** Null while it is activating or has left. */
@@ -58,23 +51,11 @@ export class HostedInstance {
   }
 
   /** Constructs it and runs its `enter` hooks. @returns false: told to leave meanwhile @throws ActivationFailed */
-  async activate(instanceClass: InstanceClass, args: readonly unknown[]): Promise<boolean> {
+  async activate(args: readonly unknown[]): Promise<boolean> {
     if (this.#state.phase !== 'activating') return false;
     const { signal } = this.#state.stop;
-    const { methods, enterHooks, exitHooks } = this.facts;
-    const plan: ActivationPlan = {
-      instanceClass,
-      args,
-      methods,
-      enterHooks,
-      exitHooks,
-      label: this.label,
-      hookContext: (hookSignal, attempt) => this.#hookContext(hookSignal, attempt),
-      isFinal: this.host.isFinal,
-      clock: this.host.clock,
-    };
     try {
-      const activation = await activate(plan, signal);
+      const activation = await activate({ klass: this.klass, subject: this, args }, signal);
       if (signal.aborted) return false;
       this.#state = { phase: 'active', activation };
       return true;
@@ -87,7 +68,7 @@ export class HostedInstance {
   /** Runs its `exit` hooks where a reason is given; from here on it is not there. */
   async leave({ reason, timeoutMs }: DeactivateBody): Promise<DeactivatedBody> {
     const state = this.#state;
-    this.#state = { phase: 'left' };
+    this.#state = left;
     if (state.phase === 'activating')
       state.stop.abort(new HoldfastError('Cancelled', `the activation of ${this.label} was given up`));
     if (state.phase !== 'active' || reason === null) return { exitHook: 'skipped' };
@@ -96,48 +77,55 @@ export class HostedInstance {
 
   /** A call came: begins it, or lets it wait for a slot where the worker said so. */
   arrived(call: RunningCall): void {
-    if (call.isQueued && this.#holders >= this.facts.concurrentRequests) this.#queued.push(call);
+    if (call.isQueued && this.#holders >= this.klass.concurrentRequests) this.#wait(call);
     else this.#begin(call);
   }
 
   /** The code of a call has stopped. */
   stopped(call: RunningCall, tookMs: number): void {
-    if (tookMs < quickMs) this.#quick.add(call.method);
-    else this.#quick.delete(call.method);
+    const { quick } = this.klass;
+    if (tookMs < quickMs) quick.add(call.method);
+    else quick.delete(call.method);
     if (call.isReader) return;
     this.#holders -= 1;
-    const next = this.#queued.shift();
+    const next = this.#queued?.shift();
     if (next === undefined) return;
+    if (this.#queued?.length === 0) this.#queued = null;
     // What is answered must not wait for code that may block.
-    if (!this.#quick.has(next.method)) this.host.stream.flushNow();
+    if (!quick.has(next.method)) this.host.stream.flushNow();
     this.#begin(next);
   }
 
   /** It shall not begin. */
   withdraw(call: RunningCall): void {
-    this.#queued.splice(this.#queued.indexOf(call), 1);
+    const queued = this.#queued?.filter((waiting) => waiting !== call) ?? [];
+    this.#queued = queued.length === 0 ? null : queued;
   }
 
-  #begin(call: RunningCall): void {
-    if (!call.isReader) this.#holders += 1;
-    call.begin();
-  }
-
-  #hookContext(signal: AbortSignal, attempt: number): CallContext {
-    const { className, id, epoch, restarted } = this.facts;
+  hookContext(signal: AbortSignal, attempt: number): CallContext {
     return {
       appName: this.host.appName,
-      className,
-      instanceId: id,
+      className: this.klass.name,
+      instanceId: this.id,
       callId: null,
       attempt,
-      epoch,
-      restarted,
+      epoch: this.epoch,
+      restarted: this.restarted,
       signal,
       log: this.host.logs.logger({ slot: this.slot, callId: null }),
       chain: [],
       deadline: null,
       traceparent: null,
     };
+  }
+
+  #wait(call: RunningCall): void {
+    this.#queued ??= [];
+    this.#queued.push(call);
+  }
+
+  #begin(call: RunningCall): void {
+    if (!call.isReader) this.#holders += 1;
+    call.begin();
   }
 }

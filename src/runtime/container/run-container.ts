@@ -8,7 +8,8 @@ import { decodeBody, encodeBody } from '../../wire/frame-bodies.js';
 import { readBody, readCall, readCancel, readCredit, readFrames } from '../../wire/frame-reader.js';
 import { FrameStream } from '../../wire/frame-stream.js';
 import { type ActivateBody, type DeactivateBody, FrameKind, type LoadBody } from '../../wire/frames.js';
-import { HostedInstance, type HostParts } from './hosted-instance.js';
+import { type HostedClass, type HostParts, hostedClass } from './hosted-class.js';
+import { HostedInstance } from './hosted-instance.js';
 import { LogSink } from './log-sink.js';
 import { RunningCall } from './running-call.js';
 import { TunnelTransport } from './tunnel-transport.js';
@@ -54,8 +55,9 @@ class ContainerHost {
   readonly #transport: TunnelTransport;
   readonly #instances = new Map<number, HostedInstance>();
   readonly #calls = new Map<number, RunningCall>();
-  /** What the app's instances share; null before the load. */
-  #parts: HostParts | null = null;
+  #isLoading = false;
+  /** Of all its instances; null before the load. */
+  #class: HostedClass | null = null;
   #isReading = false;
   #hasAnswers = false;
 
@@ -157,42 +159,43 @@ class ContainerHost {
 
   async #load(body: LoadBody): Promise<void> {
     try {
-      if (this.#parts !== null) {
-        throw new HoldfastError(
-          'Internal',
-          `container ${body.containerId} has a bundle already: app ${this.#parts.appName}`,
-        );
+      if (this.#isLoading) {
+        throw new HoldfastError('Internal', `container ${body.containerId} has a bundle already or is loading one`);
       }
-      const { isBuiltIn = false } = this.#options;
-      this.#parts = {
-        containerId: body.containerId,
-        appName: body.app,
-        stream: this.#stream,
-        logs: this.#logs,
-        clock: this.#options.clock,
-        isFinal: (thrown) => isBuiltIn && isHoldfastError(thrown),
-        encodeThrown: isBuiltIn ? encodeError : encodeUserError,
-        callEnded: (ref) => this.#callEnded(ref),
-      };
+      this.#isLoading = true;
       await this.#options.load(body);
+      const { app, className } = body;
+      this.#class = hostedClass(this.#partsFor(body), body, this.#options.resolveClass(app, className));
       this.#answer(FrameKind.Loaded, 0);
     } catch (error) {
       this.#answer(FrameKind.LoadFailed, 0, encodeError(error));
     }
   }
 
-  async #activate(slot: number, facts: ActivateBody): Promise<void> {
+  #partsFor({ containerId, app }: LoadBody): HostParts {
+    const { isBuiltIn = false, clock } = this.#options;
+    return {
+      containerId,
+      appName: app,
+      stream: this.#stream,
+      logs: this.#logs,
+      clock,
+      isFinal: (thrown) => isBuiltIn && isHoldfastError(thrown),
+      encodeThrown: isBuiltIn ? encodeError : encodeUserError,
+      callEnded: (ref) => this.#callEnded(ref),
+    };
+  }
+
+  async #activate(slot: number, body: ActivateBody): Promise<void> {
     try {
-      const parts = this.#parts;
-      if (parts === null || this.#instances.has(slot)) {
-        const why = parts === null ? 'no bundle is loaded' : `slot ${slot} is taken`;
-        throw new HoldfastError('Internal', `${facts.className}/${facts.id} cannot be activated: ${why}`);
+      const klass = this.#class;
+      if (klass === null || this.#instances.has(slot)) {
+        const why = klass === null ? 'no bundle is loaded' : `slot ${slot} is taken`;
+        throw new HoldfastError('Internal', `instance ${body.id} cannot be activated: ${why}`);
       }
-      const instance = new HostedInstance(parts, slot, facts);
+      const instance = new HostedInstance(klass, slot, body);
       this.#instances.set(slot, instance);
-      const instanceClass = this.#options.resolveClass(parts.appName, facts.className);
-      if (instanceClass === undefined) throw noSuchClass(parts.appName, facts.className);
-      if (await instance.activate(instanceClass, decodeArgs(facts.args))) this.#answer(FrameKind.Activated, slot);
+      if (await instance.activate(decodeArgs(body.args))) this.#answer(FrameKind.Activated, slot);
     } catch (error) {
       this.#answer(FrameKind.ActivationFailed, slot, encodeError(error));
     }
@@ -227,12 +230,4 @@ class ContainerHost {
     for (const call of this.#calls.values()) call.onDrain();
     this.#transport.onDrain();
   }
-}
-
-function noSuchClass(app: string, className: string): HoldfastError {
-  return new HoldfastError(
-    'ActivationFailed',
-    `the bundle of app ${app} has no class ${className}; does the deployed module import the file that declares it?`,
-    { details: { app, className } },
-  );
 }

@@ -43,19 +43,19 @@ export class RunningContext implements CallContext {
   }
 
   get className(): string {
-    return this.#instance.facts.className;
+    return this.#instance.klass.name;
   }
 
   get instanceId(): string {
-    return this.#instance.facts.id;
+    return this.#instance.id;
   }
 
   get epoch(): number {
-    return this.#instance.facts.epoch;
+    return this.#instance.epoch;
   }
 
   get restarted(): boolean {
-    return this.#instance.facts.restarted;
+    return this.#instance.restarted;
   }
 
   get callId(): string {

@@ -119,15 +119,16 @@ export class LocalHost {
     const overtime = new AbortController();
     const late = startedTooLate(this.label, options.startupTimeoutMs);
     const timer = this.clock.after(options.startupTimeoutMs, () => overtime.abort(late));
-    const plan = {
+    const klass = {
       instanceClass: ctor,
-      args,
-      methods: [...methods.keys()],
+      methods: new Set(methods.keys()),
       enterHooks,
       exitHooks,
-      label: this.label,
       isFinal: (thrown: unknown) => this.isBuiltIn && isHoldfastError(thrown),
       clock: this.clock,
+    };
+    const subject = {
+      label: this.label,
       hookContext: (signal: AbortSignal, attempt: number): CallContext => ({
         ...this.facts,
         callId: null,
@@ -139,7 +140,7 @@ export class LocalHost {
       }),
     };
     try {
-      this.#activation = await activate(plan, overtime.signal);
+      this.#activation = await activate({ klass, subject, args }, overtime.signal);
       this.quietSince = this.clock.monotonic();
     } finally {
       timer.cancel();

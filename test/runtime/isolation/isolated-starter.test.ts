@@ -64,8 +64,8 @@ async function start(
     await container.exited;
   });
   container.limit({ memoryMb, cpu: 1 });
-  await driver.load({ ...bundle, env: { LOADED: 'too' } });
-  await driver.activate(1, { className: 'Thing', methods });
+  await driver.load({ ...bundle, methods, env: { LOADED: 'too' } });
+  await driver.activate(1);
   return { container, driver };
 }
 

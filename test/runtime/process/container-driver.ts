@@ -78,6 +78,11 @@ export class ContainerDriver {
       memoryMb: 512,
       timeoutMs: 600_000,
       env: {},
+      className: 'Thing',
+      enterHooks: [],
+      exitHooks: [],
+      methods: [],
+      concurrentRequests: 1_000,
       ...body,
     };
     this.send(FrameKind.Load, { body: encodeBody(whole) });
@@ -85,24 +90,8 @@ export class ContainerDriver {
     if (answer.kind === FrameKind.LoadFailed) throw decodeError(readBody(answer.frame));
   }
 
-  async activate(
-    slot: number,
-    body: Partial<ActivateBody> & Pick<ActivateBody, 'className'>,
-    args: unknown[] = [],
-  ): Promise<void> {
-    const whole: ActivateBody = {
-      id: `i${slot}`,
-      exportName: body.className,
-      epoch: 5,
-      generation: 5,
-      restarted: false,
-      args: encodeArgs(args),
-      enterHooks: [],
-      exitHooks: [],
-      methods: [],
-      concurrentRequests: 1_000,
-      ...body,
-    };
+  async activate(slot: number, args: unknown[] = [], body: Partial<ActivateBody> = {}): Promise<void> {
+    const whole: ActivateBody = { id: `i${slot}`, epoch: 5, restarted: false, args: encodeArgs(args), ...body };
     this.send(FrameKind.Activate, { slot, body: encodeBody(whole) });
     const answer = await this.next(
       (seen) => seen.slot === slot && (seen.kind === FrameKind.Activated || seen.kind === FrameKind.ActivationFailed),

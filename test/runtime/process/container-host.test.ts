@@ -18,6 +18,7 @@ import {
   chunkWindowBytes,
   initialYieldCreditBytes,
   inlinePayloadBytes,
+  type LoadBody,
   yieldOverheadBytes,
 } from '../../../src/wire/frames.js';
 import { CancelReason, ContainerDriver, FrameKind } from './container-driver.js';
@@ -159,17 +160,17 @@ function bundle(text = '// nothing'): { bundlePath: string; bundleSha256: string
   return { bundlePath, bundleSha256: createHash('sha256').update(text).digest('hex') };
 }
 
-async function active(args: unknown[] = []): Promise<Started> {
+async function active(args: unknown[] = [], facts: Partial<LoadBody> = {}): Promise<Started> {
   const started = start();
-  await started.driver.load(bundle());
-  await started.driver.activate(1, { className: 'Thing', methods }, args);
+  await started.driver.load({ ...bundle(), methods, ...facts });
+  await started.driver.activate(1, args);
   return started;
 }
 
 describe('calls that were sent ahead', () => {
   test('begin in their order when the one before them has ended', async () => {
-    const { driver } = await active();
-    await driver.activate(2, { className: 'Thing', methods, concurrentRequests: 1 });
+    const { driver } = await active([], { concurrentRequests: 1 });
+    await driver.activate(2);
     const first = driver.begin('slowEcho', ['first'], { slot: 2 });
     const others = ['second', 'third'].map((value) => driver.begin('echo', [value], { slot: 2, queued: true }));
     await driver.call('echo', ['through'], { slot: 1 });
@@ -182,15 +183,15 @@ describe('calls that were sent ahead', () => {
   });
 
   test('begin at once where the call before them has ended meanwhile', async () => {
-    const { driver } = await active();
-    await driver.activate(2, { className: 'Thing', methods, concurrentRequests: 1 });
+    const { driver } = await active([], { concurrentRequests: 1 });
+    await driver.activate(2);
     expect(await driver.call('echo', ['first'], { slot: 2 })).toBe('first');
     expect(await driver.call('echo', ['second'], { slot: 2, queued: true })).toBe('second');
   });
 
   test('never begin where they are cancelled, and are given back where they are recalled', async () => {
-    const { driver } = await active();
-    await driver.activate(2, { className: 'Thing', methods, concurrentRequests: 1 });
+    const { driver } = await active([], { concurrentRequests: 1 });
+    await driver.activate(2);
     const first = driver.begin('slowEcho', ['first'], { slot: 2 });
     const [cancelled, recalled, last] = ['a', 'b', 'c'].map((value) =>
       driver.begin('echo', [value], { slot: 2, queued: true }),
@@ -236,17 +237,17 @@ describe('loading', () => {
 
 describe('instances', () => {
   test('are made with their arguments, several in one container, each by its slot', async () => {
-    const { driver } = await active(['one', new Map([[1, 2]])]);
-    await driver.activate(2, { className: 'Thing', methods, enterHooks: ['load'] }, ['two']);
+    const { driver } = await active(['one', new Map([[1, 2]])], { enterHooks: ['load'] });
+    await driver.activate(2, ['two']);
     expect(await driver.call('args')).toEqual(['one', new Map([[1, 2]])]);
     expect(await driver.call('args', [], { slot: 2 })).toEqual(['two']);
-    expect(events).toEqual(['enter']);
+    expect(events).toEqual(['enter', 'enter']);
   });
 
   test('a hook that always fails is ActivationFailed with its cause', async () => {
-    const { driver } = await active();
-    const activating = driver.activate(2, { className: 'Thing', enterHooks: ['failToLoad'] });
-    await expect(activating).rejects.toMatchObject({
+    const { driver } = start();
+    await driver.load({ ...bundle(), enterHooks: ['failToLoad'] });
+    await expect(driver.activate(1)).rejects.toMatchObject({
       code: 'ActivationFailed',
       details: { attempts: 3, hook: 'failToLoad' },
       cause: { name: 'TypeError', message: 'no model' },
@@ -254,24 +255,25 @@ describe('instances', () => {
   });
 
   test('a class that the bundle does not have is named', async () => {
-    const { driver } = await active();
-    await expect(driver.activate(2, { className: 'Other' })).rejects.toMatchObject({
+    const { driver } = start();
+    await expect(driver.load({ ...bundle(), className: 'Other' })).rejects.toMatchObject({
       code: 'ActivationFailed',
       message: expect.stringContaining('Other'),
     });
   });
 
   test('an activation that is told to leave is not reported as active afterwards', async () => {
-    const { driver } = await active();
-    void driver.activate(2, { className: 'Thing', enterHooks: ['failToLoad'] }).catch(() => undefined);
+    const { driver } = start();
+    await driver.load({ ...bundle(), enterHooks: ['failToLoad'] });
+    void driver.activate(2).catch(() => undefined);
     expect(await driver.deactivate(2, { reason: null, timeoutMs: 0 })).toEqual({ exitHook: 'skipped' });
-    await driver.activate(3, { className: 'Thing', methods });
+    await expect(driver.activate(3)).rejects.toMatchObject({ code: 'ActivationFailed' });
     expect(driver.seen.filter((seen) => seen.slot === 2).map((seen) => seen.kind)).toEqual([FrameKind.Deactivated]);
   });
 
   test('leave with their exit hooks and the reason; calls for them are then refused', async () => {
-    const { driver } = await active();
-    await driver.activate(2, { className: 'Thing', methods, exitHooks: ['unload'] });
+    const { driver } = await active([], { exitHooks: ['unload'] });
+    await driver.activate(2);
     expect(await driver.deactivate(2, { reason: 'drain', timeoutMs: 1_000 })).toEqual({ exitHook: 'ran' });
     expect(events).toEqual(['exit drain']);
     await expect(driver.call('args', [], { slot: 2 })).rejects.toMatchObject({ code: 'Internal', outcome: 'not-run' });

@@ -115,8 +115,8 @@ async function start(of: Boot, entry = here('./fixtures/container.mjs')): Promis
 async function active(of: Boot, memoryMb?: number): Promise<Started> {
   const started = await start(of);
   if (memoryMb !== undefined) started.container.limit({ memoryMb, cpu: 1 });
-  await started.driver.load({ ...bundle, env: { LOADED: 'too' } });
-  await started.driver.activate(1, { className: 'Thing', methods });
+  await started.driver.load({ ...bundle, methods, env: { LOADED: 'too' } });
+  await started.driver.activate(1);
   return started;
 }
 
@@ -193,9 +193,9 @@ describe('a container process', () => {
 
 test('the real entry loads a decorated class, found by its app and name in the SDK of the container', async () => {
   const { container, driver } = await start(await boot(), here('../../../dist/cli/container-main.js'));
-  await driver.load(await bundleOf('decorated-bundle.ts'));
-  const facts = { className: 'Greeter', methods: ['greet'], enterHooks: ['load'], exitHooks: ['unload'], epoch: 42 };
-  await driver.activate(1, facts, ['you']);
+  const facts = { className: 'Greeter', methods: ['greet'], enterHooks: ['load'], exitHooks: ['unload'] };
+  await driver.load({ ...(await bundleOf('decorated-bundle.ts')), ...facts });
+  await driver.activate(1, ['you'], { epoch: 42 });
   expect(await driver.call('greet')).toBe('hello you, epoch 42');
   const left = nextLine(container, /left/);
   expect(await driver.deactivate(1, { reason: 'drain', timeoutMs: 5_000 })).toEqual({ exitHook: 'ran' });

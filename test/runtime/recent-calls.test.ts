@@ -1,0 +1,64 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { TimerWheel } from '../../src/common/timer-wheel.js';
+import { Instance } from '../../src/runtime/instance.js';
+import { ClassLoader } from '../../src/runtime/loaded-class.js';
+import { RecentCalls } from '../../src/runtime/recent-calls.js';
+import { WorkerCall } from '../../src/runtime/worker-call.js';
+import { WorkerWorld } from './worker-world.js';
+
+const nothing = (): void => undefined;
+
+describe('the calls of an instance', () => {
+  let world: WorkerWorld;
+  let instance: Instance;
+  beforeEach(async () => {
+    world = await WorkerWorld.start();
+    const { clock, store } = world;
+    const wheel = new TimerWheel(clock, 10);
+    const pin = await world.pinAt('Basket', 'a');
+    const klass = await new ClassLoader(store).load(pin.identity, pin.deployment);
+    const recentCalls = new RecentCalls({ clock, wheel });
+    instance = new Instance(pin.key, { pin, klass }, { clock, wheel, recentCalls, onContainerDied: nothing });
+    instance.activated();
+  });
+  afterEach(() => world[Symbol.asyncDispose]());
+
+  function call(): WorkerCall {
+    const method = instance.klass.methods.get('work');
+    if (method === undefined) throw new Error('the class has no such method');
+    const caller = { forward: nothing, fail: nothing, moved: nothing, done: nothing };
+    const init = { caller, ref: 1, instance, method, chain: null, deadlineAt: null, trace: null, isKeyed: false };
+    return new WorkerCall(init);
+  }
+
+  it('are given back when it has had none for a second or two, and when the last one ended is not forgotten', () => {
+    const one = call();
+    instance.calls.accept(one, Buffer.alloc(32));
+    const { calls } = instance;
+    world.clock.advance(100);
+    const endedAt = world.clock.monotonic();
+    calls.ended(one, true);
+    world.clock.advance(900);
+    expect(instance.calls).toBe(calls);
+    const { timers } = world.clock;
+    world.clock.advance(2_000);
+    expect(instance.lastCallEndedAt).toBe(endedAt);
+    // Neither its limit of time nor anybody who looks is left.
+    expect(world.clock.timers).toBeLessThan(timers);
+    expect(instance.calls).not.toBe(calls);
+  });
+
+  it('stay while one of them runs, or is still answered', () => {
+    const [one, other] = [call(), call()];
+    for (const made of [one, other]) instance.calls.accept(made, Buffer.alloc(32));
+    const { calls } = instance;
+    world.clock.advance(5_000);
+    calls.ended(one, false);
+    calls.ended(other, true);
+    world.clock.advance(5_000);
+    expect(instance.calls).toBe(calls);
+    calls.ended(one, true);
+    world.clock.advance(5_000);
+    expect(instance.calls).not.toBe(calls);
+  });
+});
