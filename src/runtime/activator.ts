@@ -17,6 +17,8 @@ import type { SecretSource } from './secret-source.js';
 export interface ActivatorDeps {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
+  /** False: fenced (S7). */
+  readonly mayRun: () => boolean;
   readonly classes: ClassLoader;
   readonly pools: ContainerPools;
   readonly pins: PinKeeper;
@@ -59,10 +61,10 @@ export class Activator {
 
   constructor(deps: ActivatorDeps) {
     this.#deps = deps;
-    const { clock, wheel, leaving } = deps;
+    const { clock, wheel, mayRun, leaving } = deps;
     const recentCalls = new RecentCalls({ clock, wheel });
     this.#instanceDeps = {
-      ...{ clock, wheel, recentCalls },
+      ...{ clock, wheel, mayRun, recentCalls },
       onContainerDied: (dead, waiting) => leaving.died(dead, waiting),
     };
   }

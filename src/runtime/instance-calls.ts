@@ -16,6 +16,7 @@ import type { WorkerCall } from './worker-call.js';
  * I1. No frame of a call reaches the container before `enter` has ended (C3); admitted calls wait in `#early`.
  * I2. A slot frees when the code has really stopped, whatever the caller was told (C4).
  * I3. Nothing is left of them when no code that a caller waits for runs or can begin, and no result is still on its way.
+ * I4. What has waited is started only while this boot may run: its session asked when it came, which may be long ago (S7).
  */
 export class InstanceCalls implements TimedCalls {
   readonly #instance: Instance;
@@ -204,10 +205,12 @@ export class InstanceCalls implements TimedCalls {
     return early;
   }
 
+  /** Where this boot is over it stays held, and is gone with its instance (I4). */
   #startHeld(call: WorkerCall): void {
     const frame = call.held;
+    if (frame === null || !this.#instance.mayRun()) return;
     call.held = null;
-    if (frame !== null) this.#start(call, frame);
+    this.#start(call, frame);
   }
 
   /** Before the end of `enter` it waits with its slot (I1); so it does where the container is dying, and never runs there. */
@@ -252,7 +255,7 @@ export class InstanceCalls implements TimedCalls {
   }
 
   #sendMore(): void {
-    if (this.#mailbox.nextToSend() === undefined) return;
+    if (this.#mailbox.nextToSend() === undefined || !this.#instance.mayRun()) return;
     const parts = this.#aheadParts();
     if (parts !== null) sendMoreAhead(parts);
   }

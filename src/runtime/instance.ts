@@ -17,6 +17,8 @@ export interface InstanceDeps {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly recentCalls: RecentCalls;
+  /** False: this boot starts nothing more (S7). Asked before every start of a call that has waited. */
+  readonly mayRun: () => boolean;
   /** The container died under it: the pin must be changed before those who wait are told. */
   readonly onContainerDied: (instance: Instance, waiting: readonly WorkerCall[]) => void;
 }
@@ -117,6 +119,11 @@ export class Instance {
   /** Null: it admits calls. */
   get refusing(): Ending | null {
     return refusalIn(this.#state);
+  }
+
+  /** By the clock, now. */
+  mayRun(): boolean {
+    return this.#deps.mayRun();
   }
 
   get running(): number {

@@ -137,6 +137,7 @@ export class Worker {
     this.#sessions = sandboxes && new Sessions({ ...shared, store: store.pins, sandboxes });
     this.#activator = new Activator({
       ...shared,
+      mayRun: () => lease.mayRun(),
       classes: new ClassLoader(store),
       pools: this.#pools,
       sessions: this.#sessions,

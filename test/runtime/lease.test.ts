@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { HoldfastError } from '../../src/common/errors.js';
 import type { Bus } from '../../src/common/ports/bus.js';
+import { FrameKind } from '../../src/wire/frames.js';
 import { turns, until } from './until.js';
 import { type ScriptedWatchdog, WorkerWorld } from './worker-world.js';
 
@@ -55,6 +56,57 @@ describe('the lease of a boot', () => {
     await until(() => container.hasExited);
     await turns(10);
     expect(call.kinds).toEqual([]);
+  });
+
+  // Nobody waits for the answer of the call before them: nothing else asks the clock.
+  it('S7: starts no call that has waited for its slot when it is over, also when no timer has run since', async () => {
+    world = await WorkerWorld.start();
+    const { client, container } = await world.alive('Basket', 'a');
+    const first = client.call('work', ['runs']);
+    client.call('work', ['waits']);
+    const run = await container.call(1);
+    client.cancel(first);
+    expect((await first.error()).code).toBe('Cancelled');
+    world.clock.jump(11_000);
+    run.result('too late');
+    await turns(20);
+    expect(container.calls).toHaveLength(1);
+    expect(world.worker.over.reason).toBe('expired');
+  });
+
+  it('S7: starts no call that has waited for enter when it is over', async () => {
+    world = await WorkerWorld.start();
+    world.starter.prepare = (container) => {
+      container.onActivate = () => undefined;
+    };
+    const { pin, client, container } = await world.entering('Basket', 'a');
+    client.call('work');
+    await world.runs(pin, 1);
+    world.clock.jump(11_000);
+    container.send(FrameKind.Activated, { slot: 1 });
+    await turns(20);
+    expect(container.calls).toHaveLength(0);
+    expect(world.worker.over.reason).toBe('expired');
+  });
+
+  it('S7: sends nothing ahead when it is over', async () => {
+    world = await WorkerWorld.start();
+    const { client, container } = await world.alive('Basket', 'a');
+    const quick = client.call('work');
+    (await container.call(1)).result('quick');
+    await quick.value();
+    const first = client.call('work', ['runs']);
+    const run = await container.call(2);
+    for (let i = 0; i < 40; i += 1) client.call('work', [i]);
+    await until(() => container.queued(1) === 32);
+    client.cancel(first);
+    expect((await first.error()).code).toBe('Cancelled');
+    world.clock.jump(11_000);
+    run.result('too late');
+    await turns(20);
+    // Those that it had before are its own to begin; the watchdog ends them.
+    expect(container.calls.length + container.queued(1)).toBe(34);
+    expect(world.worker.over.reason).toBe('expired');
   });
 
   it('S7: counts from the moment before the renewal was sent, however late its answer comes', async () => {

@@ -18,7 +18,8 @@ describe('the calls of an instance', () => {
     const pin = await world.pinAt('Basket', 'a');
     const klass = await new ClassLoader(store).load(pin.identity, pin.deployment);
     const recentCalls = new RecentCalls({ clock, wheel });
-    instance = new Instance(pin.key, { pin, klass }, { clock, wheel, recentCalls, onContainerDied: nothing });
+    const deps = { clock, wheel, mayRun: () => true, recentCalls, onContainerDied: nothing };
+    instance = new Instance(pin.key, { pin, klass }, deps);
     instance.activated();
   });
   afterEach(() => world[Symbol.asyncDispose]());

@@ -14,6 +14,17 @@ export const placing: readonly Mutation[] = [
     ],
   },
   {
+    name: 'a call that has waited is started without asking the lease',
+    keeps: 'S7',
+    changes: [
+      {
+        file: 'src/runtime/instance.ts',
+        from: 'return this.#deps.mayRun();',
+        to: 'return true;',
+      },
+    ],
+  },
+  {
     name: 'answers leave without asking the lease',
     keeps: 'S7',
     changes: [
