@@ -1,20 +1,23 @@
 import type { Clock } from '../common/clock.js';
-import { HoldfastError } from '../common/errors.js';
 import type { ContainerExit, ContainerStarter, OwnContainer } from '../common/ports/container.js';
+import { ClassLoads } from './class-loads.js';
 import type { Container, ContainerEvents } from './container.js';
 import type { Place, Room } from './container-place.js';
 import { ContainerStarts } from './container-starts.js';
 import type { LoadedClass } from './loaded-class.js';
+import { PreparedContainers } from './prepared-containers.js';
 import type { SecretSource } from './secret-source.js';
 
 export interface PoolLimits {
-  /** Containers that run a class at once; warm ones are not counted. */
+  /** Containers that run a class at once; warm ones are not counted, whether they have loaded one or not. */
   readonly maxContainers: number;
   /** Generic containers that wait for a class. */
   readonly warm: number;
   /** What those are made for, and whether they can be given more. */
   readonly warmMemoryMb: number;
   readonly canGrow: boolean;
+  /** Whether warm ones load the classes that are asked for; else loading is no work. */
+  readonly prepares: boolean;
 }
 
 /** A container with the bundle of one class, and its places. */
@@ -34,17 +37,15 @@ interface Wanted {
 }
 
 /**
- * The containers of a worker. Warm ones hide Node's start; one that has run user code is never used for another class, nor
- * again once it is empty: what a module left behind must not be seen by the next instance.
+ * The containers of a worker. Warm ones hide Node's start, and the load of a class that is asked for often; one that has loaded a
+ * class is never used for another, nor again once it is empty: what a module left behind must not be seen by the next instance.
  *
  * I1. Containers that run or are being started, and those that promised places need, never exceed `maxContainers`.
  * I2. A container never holds more instances than `tasksPerContainer`.
  */
 export class ContainerPool {
-  readonly #clock: Clock;
-  readonly #bundlePath: (klass: LoadedClass) => Promise<string>;
   readonly #maxContainers: number;
-  readonly #env: Readonly<Record<string, string>>;
+  readonly #loads: ClassLoads;
   readonly #starts: ContainerStarts;
   readonly #used = new Map<Container, ClassContainer>();
   /** By class label: containers with room. */
@@ -64,16 +65,16 @@ export class ContainerPool {
     readonly eventsOf: (container: Container) => ContainerEvents;
   }) {
     const { starter, clock, limits, eventsOf } = deps;
-    this.#clock = clock;
-    this.#bundlePath = deps.bundlePath;
     this.#maxContainers = limits.maxContainers;
-    this.#env = deps.env;
+    this.#loads = new ClassLoads(deps);
+    const prepare = (container: Container, klass: LoadedClass) => this.#loads.load(container, klass, async () => ({}));
     this.#starts = new ContainerStarts({
       starter,
       clock,
       warmSize: limits.warm,
       warmMemoryMb: limits.warmMemoryMb,
       canGrow: limits.canGrow,
+      prepared: limits.prepares ? new PreparedContainers(clock, prepare) : null,
       eventsOf: (container) => {
         const events = eventsOf(container);
         const onDied = (exit: ContainerExit): void => {
@@ -158,6 +159,11 @@ export class ContainerPool {
         claimed();
         return this.#occupy(open);
       }
+      const prepared = wanted.own === null ? this.#starts.takePrepared(klass) : null;
+      if (prepared !== null) {
+        claimed();
+        return this.#occupy(this.#use(prepared, klass, Promise.resolve()));
+      }
       const [starting] = this.#starting.get(klass.label) ?? [];
       // A burst of names of a packed class waits for one container.
       if (starting === undefined || klass.options.tasksPerContainer === 1) return this.#takeNew(wanted, claimed);
@@ -199,51 +205,24 @@ export class ContainerPool {
   }
 
   #assign(container: Container, wanted: Wanted): ClassContainer {
-    const { klass } = wanted;
-    const ready = this.#loadInTime(container, wanted);
-    const used: ClassContainer = { container, klass, places: klass.options.tasksPerContainer, ready };
-    this.#used.set(container, used);
+    const used = this.#use(container, wanted.klass, this.#loads.load(container, wanted.klass, wanted.secrets));
     // Reported by every activation that waits for it; nobody else may come to it.
-    ready.catch(() => {
+    used.ready.catch(() => {
       this.#forget(container);
       container.kill();
     });
     return used;
   }
 
-  /** Code at the top of a bundle can run for ever. */
-  #loadInTime(container: Container, wanted: Wanted): Promise<void> {
-    const { klass } = wanted;
-    const { startupTimeoutMs } = klass.options;
-    return new Promise((resolve, reject) => {
-      const timer = this.#clock.after(startupTimeoutMs, () => {
-        const message = `${klass.label}: loading the bundle took longer than startupTimeoutMs of ${startupTimeoutMs}`;
-        reject(new HoldfastError('ActivationFailed', message, { outcome: 'ran', details: { startupTimeoutMs } }));
-      });
-      void this.#load(container, wanted)
-        .then(resolve, reject)
-        .finally(() => timer.cancel());
-    });
-  }
-
-  async #load(container: Container, { klass, secrets }: Wanted): Promise<void> {
-    const [bundlePath, variables] = await Promise.all([this.#bundlePath(klass), secrets()]);
-    await container.load(klass, {
-      containerId: container.id,
-      account: klass.account,
-      app: klass.app,
-      deployment: klass.deployment,
-      bundlePath,
-      bundleSha256: klass.bundleSha256,
-      memoryMb: klass.options.memoryMb,
-      timeoutMs: klass.options.timeoutMs,
-      env: { ...this.#env, ...variables },
-      className: klass.manifest.name,
-      enterHooks: klass.enterHooks,
-      exitHooks: klass.exitHooks,
-      methods: [...klass.methods.keys()],
-      concurrentRequests: klass.options.concurrentRequests,
-    });
+  /** @param ready when it has the class */
+  #use(container: Container, klass: LoadedClass, ready: Promise<void>): ClassContainer {
+    const used: ClassContainer = { container, klass, places: klass.options.tasksPerContainer, ready };
+    this.#used.set(container, used);
+    void ready.then(
+      () => this.#starts.asked(klass),
+      () => undefined, // told to those who wait for it
+    );
+    return used;
   }
 
   #occupy(used: ClassContainer): Place {

@@ -54,14 +54,26 @@ export function makePools(parts: {
     starter,
     bundlePath: (klass) => bundles.path(klass.bundleSha256),
     // A heap never grows beyond what its process was started with.
-    limits: { maxContainers: config.maxContainers, warm: config.warmContainers, warmMemoryMb, canGrow: false },
+    limits: {
+      maxContainers: config.maxContainers,
+      warm: config.warmContainers,
+      warmMemoryMb,
+      canGrow: false,
+      prepares: true,
+    },
   });
   if (sandboxes === null) return new ContainerPools(classes, null);
   const sessions = new ContainerPool({
     ...shared,
     starter: sandboxes,
     bundlePath: async () => '',
-    limits: { maxContainers: config.maxSandboxes, warm: config.warmSandboxes, warmMemoryMb, canGrow: true },
+    limits: {
+      maxContainers: config.maxSandboxes,
+      warm: config.warmSandboxes,
+      warmMemoryMb,
+      canGrow: true,
+      prepares: false,
+    },
   });
   return new ContainerPools(classes, sessions);
 }

@@ -2,19 +2,24 @@ import type { Clock, Timer } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
 import type { ContainerStarter, OwnContainer } from '../common/ports/container.js';
 import { Container, type ContainerEvents } from './container.js';
+import type { LoadedClass } from './loaded-class.js';
+import type { PreparedContainers } from './prepared-containers.js';
 import { RecentDemand } from './recent-demand.js';
 
 /** However many are asked for: an idle one costs some 15 MB. */
 const mostWarm = 8;
+/** That have no class, however many have been given one: the next class may be another. */
+const fewestWithoutClass = 1;
 /** A start takes a core for as long as a whole first call takes: the one who just took a container goes first. */
 const refillAfterMs = 20;
 const reviewEveryMs = 5_000;
 
 /**
  * Starts containers that have no class yet, and keeps some of them warm: as many as were asked for within a few seconds,
- * within bounds.
+ * within bounds. All but one of them are prepared for the classes that were asked for.
  *
  * I1. After `close` none is handed out and none is left, also none that was just being started.
+ * I2. Those with a class and those without, together, are no more than were asked for or `mostWarm`, nor fewer than `warmSize`.
  */
 export class ContainerStarts {
   readonly #starter: ContainerStarter;
@@ -22,6 +27,7 @@ export class ContainerStarts {
   readonly #warmSize: number;
   readonly #warmMemoryMb: number;
   readonly #canGrow: boolean;
+  readonly #prepared: PreparedContainers | null;
   readonly #eventsOf: (container: Container) => ContainerEvents;
   readonly #warm: Container[] = [];
   readonly #underway = new Set<Promise<Container>>();
@@ -39,6 +45,8 @@ export class ContainerStarts {
     readonly warmMemoryMb: number;
     /** Who asks for more than warm ones are made for has its own started. */
     readonly canGrow: boolean;
+    /** Null: none are. */
+    readonly prepared: PreparedContainers | null;
     readonly eventsOf: (container: Container) => ContainerEvents;
   }) {
     this.#starter = deps.starter;
@@ -46,6 +54,7 @@ export class ContainerStarts {
     this.#warmSize = deps.warmSize;
     this.#warmMemoryMb = deps.warmMemoryMb;
     this.#canGrow = deps.canGrow;
+    this.#prepared = deps.prepared;
     this.#eventsOf = deps.eventsOf;
     this.#demand = new RecentDemand(deps.clock);
   }
@@ -59,10 +68,12 @@ export class ContainerStarts {
   /** Fills up in the background, one after the other; a start that fails is tried again at the next `fillSoon`. */
   fill(): void {
     const wanted = this.#wanted();
-    for (const surplus of this.#warm.splice(wanted)) surplus.kill();
+    this.#prepared?.trim(Math.max(0, wanted - fewestWithoutClass));
+    for (const surplus of this.#warm.splice(this.#wantedWithoutClass(wanted))) surplus.kill();
     if (this.#isClosed) return;
-    if (this.#warm.length > this.#warmSize) this.#reviewLater();
-    if (this.#isFilling || this.#warm.length >= wanted) return;
+    if (this.#warm.length + this.#preparedCount > this.#warmSize || this.#preparedCount > 0) this.#reviewLater();
+    this.#prepare();
+    if (this.#isFilling || this.#warm.length >= this.#wantedWithoutClass(wanted)) return;
     this.#isFilling = true;
     this.start(this.#warmMemoryMb).then(
       (container) => {
@@ -79,11 +90,23 @@ export class ContainerStarts {
 
   /** A moment later, so that nobody waits for it. */
   fillSoon(): void {
-    if (this.#isClosed || this.#isFilling || this.#warm.length >= this.#wanted()) return;
+    if (this.#isClosed || this.#isFilling || this.#isFull) return;
     this.#refill ??= this.#clock.after(refillAfterMs, () => {
       this.#refill = null;
       this.fill();
     });
+  }
+
+  /** The class has a container of its own: it may need more. */
+  asked(klass: LoadedClass): void {
+    if (klass.options.memoryMb <= this.#warmMemoryMb || this.#canGrow) this.#prepared?.asked(klass);
+  }
+
+  /** One that has loaded the class, or null. */
+  takePrepared(klass: LoadedClass): Container | null {
+    const container = this.#prepared?.take(klass) ?? null;
+    if (container !== null) this.#demand.add();
+    return container;
   }
 
   /** A warm one, or null. The news of a death can be late: one that hung up is none. */
@@ -110,7 +133,31 @@ export class ContainerStarts {
     this.#isClosed = true;
     this.#refill?.cancel();
     this.#review?.cancel();
-    await Promise.allSettled([...this.#warm.map((container) => container.killed()), ...this.#underway]);
+    const warm = this.#warm.map((container) => container.killed());
+    await Promise.allSettled([...warm, ...this.#underway, this.#prepared?.close()]);
+  }
+
+  get #preparedCount(): number {
+    return this.#prepared?.count ?? 0;
+  }
+
+  /** Nothing to start, and nobody to prepare one for. */
+  get #isFull(): boolean {
+    if (this.#warm.length < this.#wantedWithoutClass(this.#wanted())) return false;
+    return this.#warm.length <= fewestWithoutClass || (this.#prepared?.mostWanted() ?? null) === null;
+  }
+
+  #wantedWithoutClass(wanted: number): number {
+    return Math.max(Math.min(wanted, fewestWithoutClass), wanted - this.#preparedCount);
+  }
+
+  #prepare(): void {
+    while (this.#warm.length > fewestWithoutClass) {
+      const klass = this.#prepared?.mostWanted() ?? null;
+      const container = klass === null ? undefined : this.#warm.pop();
+      if (klass === null || container === undefined) return;
+      this.#prepared?.prepare(klass, container);
+    }
   }
 
   #wanted(): number {
@@ -136,6 +183,7 @@ export class ContainerStarts {
       onDied: (exit) => {
         const index = this.#warm.indexOf(container);
         if (index >= 0) this.#warm.splice(index, 1);
+        this.#prepared?.forget(container);
         events.onDied(exit);
       },
     });

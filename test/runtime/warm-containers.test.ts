@@ -15,7 +15,7 @@ describe('warm containers', () => {
     clock = new ManualClock();
     starter = new ScriptedStarter();
     starts = new ContainerStarts({
-      ...{ starter, clock, warmSize: 1, warmMemoryMb: 1_024, canGrow: false },
+      ...{ starter, clock, warmSize: 1, warmMemoryMb: 1_024, canGrow: false, prepared: null },
       eventsOf: () => events,
     });
     starts.fill();

@@ -214,6 +214,12 @@ export class WorkerWorld implements AsyncDisposable {
     return version;
   }
 
+  /** Publishes the class again: instances that are made from now on are of this deployment. */
+  async redeploy(className: string, setup: ClassSetup = {}): Promise<number> {
+    this.#versions.delete(className);
+    return this.deploy(className, setup);
+  }
+
   /** Writes `placing` as a router does, for an id that is new or asleep. */
   async pinAt(
     className: string,

@@ -1,0 +1,131 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { HoldfastError } from '../../src/common/errors.js';
+import type { WorkerConfig } from '../../src/runtime/worker-options.js';
+import { encodeError } from '../../src/wire/errors.js';
+import { FrameKind } from '../../src/wire/frames.js';
+import { FetchSecretsReply } from '../../src/wire/gen/holdfast/v1/router.js';
+import type { ScriptedContainer } from './scripted-container.js';
+import { turns, until } from './until.js';
+import { WorkerWorld } from './worker-world.js';
+
+let world: WorkerWorld;
+afterEach(() => world[Symbol.asyncDispose]());
+
+const mostWarm = 8;
+
+async function start(config: Partial<WorkerConfig> = {}): Promise<void> {
+  const unary = async (): Promise<Uint8Array> => FetchSecretsReply.encode({ variables: { TOKEN: 'x' } }).finish();
+  const none = (): never => {
+    throw new Error('this test opens no channels');
+  };
+  world = await WorkerWorld.start({
+    config: { warmContainers: 1, ...config },
+    transport: () => ({ unary, openRouter: none, openWorker: none, close: async () => undefined }),
+  });
+  await until(() => world.starter.running.length === 1);
+}
+
+/** Those that have loaded a class and have no instance. */
+function prepared(): ScriptedContainer[] {
+  return world.starter.running.filter(({ loaded, slots }) => loaded !== null && slots.size === 0);
+}
+
+function withoutClass(): ScriptedContainer[] {
+  return world.starter.running.filter(({ loaded }) => loaded === null);
+}
+
+/** Containers are started, and prepared, a moment after one was taken: only that moment passes. */
+async function eventually(holds: () => boolean): Promise<void> {
+  let leftMs = 200;
+  await until(() => {
+    if (leftMs-- > 0) world.clock.advance(1);
+    return holds();
+  });
+}
+
+/** For showing that nothing more is done. */
+async function settle(): Promise<void> {
+  world.clock.advance(100);
+  await turns(100);
+}
+
+describe('prepared containers', () => {
+  it('have the class that two were needed for, and the next instance of it starts in one of them', async () => {
+    await start();
+    await world.alive('Basket', 'a');
+    await settle();
+    expect(prepared()).toEqual([]);
+    await world.alive('Basket', 'b');
+    await eventually(() => prepared().length === 1);
+    const [ready] = prepared();
+    expect(ready?.loaded).toMatchObject({ className: 'Basket', env: {} });
+    const { container } = await world.alive('Basket', 'c');
+    expect(container).toBe(ready);
+    expect(withoutClass()).toHaveLength(1);
+  });
+
+  it('never serve another class, nor another deployment of theirs', async () => {
+    await start();
+    for (const id of ['a', 'b']) await world.alive('Basket', id);
+    await eventually(() => prepared().length === 1);
+    const [ready] = prepared();
+    const other = await world.alive('Other', 'a');
+    await world.redeploy('Basket');
+    const next = await world.alive('Basket', 'c');
+    expect(next.container.loaded?.deployment).not.toBe(ready?.loaded?.deployment);
+    expect([other.container, next.container]).not.toContain(ready);
+    expect(prepared()).toContain(ready);
+  });
+
+  it.each([
+    ['with secrets, which it gets as they are when an instance comes', { secrets: [{ name: 'TOKEN' }] }],
+    ['that needs a larger heap than warm ones have', { memoryMb: 4_096 }],
+  ])('are none for a class %s', async (_, options) => {
+    await start();
+    await world.deploy('Basket', { options });
+    for (const id of ['a', 'b', 'c']) await world.alive('Basket', id);
+    await settle();
+    expect(prepared()).toEqual([]);
+  });
+
+  it('are at most eight with those that have no class, of which one stays without, and go when nobody asks', async () => {
+    await start({ maxContainers: 20 });
+    for (let n = 0; n < 12; n += 1) await world.alive(n % 2 === 0 ? 'Basket' : 'Other', `i${n}`);
+    await eventually(() => prepared().length === mostWarm - 1 && withoutClass().length === 1);
+    await settle();
+    expect([prepared().length, withoutClass().length]).toEqual([mostWarm - 1, 1]);
+    expect(new Set(prepared().map(({ loaded }) => loaded?.className))).toEqual(new Set(['Basket', 'Other']));
+    await world.pass(20_000);
+    await eventually(() => prepared().length === 0 && withoutClass().length === 1);
+  });
+
+  it('that die are given up, until the class is asked for again', async () => {
+    await start();
+    for (const id of ['a', 'b']) await world.alive('Basket', id);
+    await eventually(() => prepared().length === 1);
+    prepared()[0]?.die();
+    await settle();
+    expect(prepared()).toEqual([]);
+    for (const id of ['c', 'd']) await world.alive('Basket', id);
+    await eventually(() => prepared().length > 0);
+  });
+
+  it('that cannot load the class are given up, and nobody is told', async () => {
+    await start();
+    await world.alive('Basket', 'a');
+    await eventually(() => withoutClass().length === 1);
+    world.starter.prepare = (container) => {
+      const error = new HoldfastError('ActivationFailed', 'its module throws');
+      container.onLoad = () => container.send(FrameKind.LoadFailed, { body: encodeError(error) });
+    };
+    const healthy = world.starter.running;
+    const { client, container } = await world.alive('Basket', 'b');
+    await eventually(() => world.starter.started.some(({ kills }) => kills > 0));
+    await settle();
+    expect(prepared()).toEqual([]);
+    const answer = client.call('work');
+    (await container.call(1)).result('fine');
+    expect(await answer.value()).toBe('fine');
+    expect(healthy).toContain(container);
+  });
+});
