@@ -78,7 +78,15 @@ export class Commands {
     const spec = checkedCommand(given);
     const { signal } = currentCallContext();
     const queue = new OutputQueue();
-    const sink: OutputSink = { paces: true, add: (stream, bytes, offset) => queue.add(stream, bytes, offset) };
+    let untaken = 0;
+    const sink = {
+      paces: true,
+      add: (stream: 'stdout' | 'stderr', bytes: Uint8Array, offset: number) => {
+        if (!sink.paces) return;
+        untaken += bytes.length;
+        queue.add(stream, bytes, offset);
+      },
+    };
     const command = await this.#start(spec, sink);
     const unwatch = command.killAt(signal);
     command.ended.then(
@@ -89,6 +97,7 @@ export class Commands {
       yield { type: 'start', pid: command.pid };
       for (let event = await queue.next(); event !== null; event = await queue.next()) {
         yield event;
+        untaken -= event.bytes.length;
         command.process.acknowledge(event.bytes.length);
       }
       const end = await command.ended;
@@ -96,7 +105,10 @@ export class Commands {
       yield { type: 'exit', ...end };
     } finally {
       unwatch();
+      // Its end comes after its output, which nobody takes any more.
+      sink.paces = false;
       command.kill();
+      command.process.acknowledge(untaken);
       await command.ended.catch(() => undefined); // what it ended with is told above, where anybody listens
     }
   }

@@ -11,7 +11,7 @@ export type CommandEnd = Omit<Extract<CommandEvent, { type: 'exit' }>, 'type'>;
 export interface OutputSink {
   /** @param bytes a view: copied where they are kept */
   add(stream: 'stdout' | 'stderr', bytes: Uint8Array, offset: number): void;
-  /** True: its reader acknowledges what it has taken. */
+  /** True: its reader acknowledges what it has taken, until he leaves. */
   readonly paces: boolean;
 }
 
@@ -22,8 +22,8 @@ const killWithinMs = 10_000;
  * One command from its start to its end.
  *
  * I1. It ends at its limit, at the caller's abort, by itself, or with its sandbox; killed means its whole process group.
- * I2. `ended` settles within `killWithinMs` of a kill, and nothing of the command runs by then: a sandbox that does not kill is
- *     killed itself.
+ * I2. Nothing of the command runs `killWithinMs` after a kill: a sandbox that does not kill is killed itself. `ended` settles
+ *     then, and when its reader has taken what it had printed.
  */
 export class RunningCommand {
   readonly argv: readonly string[];
@@ -32,6 +32,7 @@ export class RunningCommand {
   readonly ended: Promise<CommandEnd>;
   readonly #parts: SessionParts;
   readonly #process: GuestProcess;
+  readonly #sink: OutputSink;
   readonly #startedAt: Monotonic;
   #limit: WheelEntry | null;
   #timedOut = false;
@@ -58,13 +59,14 @@ export class RunningCommand {
       else process.acknowledge(bytes.length);
     });
     if (early > 0) process.acknowledge(early);
-    return new RunningCommand(parts, { process, argv: command.argv, timeoutMs, startedAt });
+    return new RunningCommand(parts, { process, sink, argv: command.argv, timeoutMs, startedAt });
   }
 
   private constructor(
     parts: SessionParts,
     init: {
       readonly process: GuestProcess;
+      readonly sink: OutputSink;
       readonly argv: readonly string[];
       readonly timeoutMs: number;
       readonly startedAt: Monotonic;
@@ -74,6 +76,7 @@ export class RunningCommand {
     this.argv = init.argv;
     this.#parts = parts;
     this.#process = init.process;
+    this.#sink = init.sink;
     this.#startedAt = init.startedAt;
     this.startedAtMs = Math.round(clock.now() - (clock.monotonic() - init.startedAt));
     this.#limit = wheel.add(init.timeoutMs, () => {
@@ -104,7 +107,9 @@ export class RunningCommand {
     this.#killing = this.#process.kill('SIGKILL').catch(() => undefined); // the sandbox is gone, and so is the command
     const backstop = this.#parts.wheel.add(killWithinMs, () => this.#parts.box.kill());
     const disarm = (): void => this.#parts.wheel.remove(backstop);
-    this.ended.then(disarm, disarm);
+    // Its end is told after its output: where a reader paces that, he may take his time once nothing of it runs.
+    const over: Promise<unknown> = this.#sink.paces ? this.#killing : this.ended;
+    over.then(disarm, disarm);
   }
 
   /** Killed when the signal aborts. Gives back how to stop that. */

@@ -238,6 +238,17 @@ describe('what a command does, as it does it', () => {
     await until(async () => (await session.exec(['kill', '-0', pid])).exitCode !== 0);
   });
 
+  test('that stands still because nobody reads ends with its reader, and the session goes on', async () => {
+    await using other = await world.app.shell.create();
+    const events = other.execStream('yes & echo $! > /tmp/yes; wait', { shell: true })[Symbol.asyncIterator]();
+    await events.next();
+    await events.next();
+    await standsStill(other, (await other.readText('/tmp/yes')).trim());
+    await events.return?.();
+    await until(async () => (await other.inspect()).running === 0);
+    expect(await other.pwd()).toBe('/');
+  });
+
   test('ends at its limit, and is checked', async () => {
     const events = await collect(session.execStream('echo a; sleep 99', { shell: true, timeoutMs: 200 }));
     expect(exitOf(events)).toMatchObject({ timedOut: true, signal: 'SIGKILL' });
@@ -320,3 +331,14 @@ describe('a command that takes too much', () => {
     expect((await session.exec('echo fine')).stdout).toBe('fine\n');
   });
 });
+
+/** Its pipe is full: it has not run between two looks, in which something else has. */
+async function standsStill(of: SandboxSession, pid: string): Promise<void> {
+  const switches = async (): Promise<string> =>
+    (await of.exec(['grep', 'ctxt_switches', `/proc/${pid}/status`], { check: true })).stdout;
+  for (let before = await switches(); ; ) {
+    const now = await switches();
+    if (now === before) return;
+    before = now;
+  }
+}
