@@ -24,6 +24,8 @@ static int run_child(void *context) {
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setsid();
+    /* The agent comes first in its sandbox, and it alone. */
+    setpriority(PRIO_PROCESS, 0, 0);
     if (request->flags & SPAWN_PTY && ioctl(launch->fds[0], TIOCSCTTY, 0) != 0) return fail(launch, PLACE_PROGRAM);
     for (int i = 0; i < 3; i++)
         if (dup2(launch->fds[i], i) < 0) return fail(launch, PLACE_PROGRAM);

@@ -7,6 +7,7 @@
  *
  *   cgroup FILE           joins the group of this cgroup.procs
  *   oom-score NUMBER      so that a host that is out of memory ends sandboxes before anything else
+ *   urgent NUMBER         so much above its neighbours on the processor, by setpriority(2)
  *   copy SOURCE TARGET    a sparse copy, shared where the file system can; nothing where TARGET is there
  *   namespace STAGE       a mount namespace, and at STAGE an empty folder to build a root in, for the next steps
  *   folder TARGET
@@ -47,6 +48,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -94,6 +96,8 @@ static long number(const char *text) {
 static void join_cgroup(char **words) { write_text(words[0], "0"); }
 
 static void set_oom_score(char **words) { write_text("/proc/self/oom_score_adj", words[0]); }
+
+static void make_urgent(char **words) { check(setpriority(PRIO_PROCESS, 0, (int)-number(words[0]))); }
 
 static void enter_namespace(char **words) {
   check(unshare(CLONE_NEWNS));
@@ -308,6 +312,7 @@ static const struct {
 } steps[] = {
     {"cgroup", 1, join_cgroup},
     {"oom-score", 1, set_oom_score},
+    {"urgent", 1, make_urgent},
     {"copy", 2, copy},
     {"namespace", 1, enter_namespace},
     {"folder", 1, make_folder},

@@ -14,6 +14,8 @@ export const descriptors = { socket: 3, filter: 4, args: 5 };
 
 /** Sandboxes are the first to go when the whole host is out of memory. */
 const oomScore = '500';
+/** An agent stops what takes all of its sandbox's processor only if it gets there itself; it starts commands as anybody else. */
+const agentUrgency = '15';
 
 export interface StartParts {
   readonly spec: IsolatedSpec;
@@ -30,6 +32,7 @@ export function startWords(parts: StartParts): { readonly words: readonly string
   const steps: LauncherStep[] = [
     ...parts.cgroupFolders.map((folder) => ['cgroup', `${folder}/cgroup.procs`] as const),
     ['oom-score', oomScore],
+    ...(spec.isPid1 === true ? [['urgent', agentUrgency] as const] : []),
     scratch.copying,
     ['namespace', stage],
     ...host.stage(stage),

@@ -8,6 +8,7 @@ import { HoldfastError } from '../../common/errors.js';
 export type LauncherStep =
   | readonly ['cgroup', file: string]
   | readonly ['oom-score', score: string]
+  | readonly ['urgent', nice: string]
   | readonly ['copy', source: string, target: string]
   | readonly ['namespace', stage: string]
   | readonly ['folder', target: string]

@@ -235,6 +235,17 @@ describe('a session whose agent', () => {
     expect((await doomed.close()).closed).toBe(true);
   });
 
+  test('cannot crowd out its agent, which comes before all that it starts', async () => {
+    await using crowded = await world.app.shell.create();
+    const word = `100000.${process.pid}8`;
+    await crowded.spawn(['sleep', word]);
+    const nice = (pid: number): number =>
+      Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[16]);
+    expect(nice(agentOf(tracesOf(word)))).toBe(-15);
+    const refused = await crowded.exec('nice; nice -n -5 nice', { shell: true });
+    expect(refused.stdout).toBe('0\n0\n');
+  });
+
   test('stops answering is ended by the limit of a command, or by a close', async () => {
     const [limited, closed] = await Promise.all([world.app.shell.create(), world.app.shell.create()]);
     const stop = async (of: SandboxSession, word: string) => {
