@@ -72,7 +72,7 @@ const commands = [
   ['cat'],
 ];
 
-const kinds = { spawn: 1, data: 2, resize: 6, write: 14, connect: 19, listen: 20 };
+const kinds = { spawn: 1, data: 2, resize: 6, write: 14, connect: 19, listen: 20, discard: 21 };
 const takesData = [kinds.spawn, kinds.write, kinds.connect];
 
 const number = (width, value) => {
@@ -120,13 +120,14 @@ function makeRequest(draw, sent) {
     18: () => [number(4, oldRef()), number(4, draw(4))],
     19: () => [number(2, oneOf([9, 40123])), credit()],
     20: () => [number(2, oneOf([0, 40123])), credit()],
+    21: () => [flags()],
   };
   const ref = oldRef();
   // Data for what takes none is the end of the agent, as it should be: seldom enough to get further.
   const isDataWelcome = takesData.includes(sent[ref - 1]) || draw(500) === 0;
-  const drawn = draw(4) === 0 ? kinds.data + draw(5) : 1 + draw(kinds.listen);
+  const drawn = draw(4) === 0 ? kinds.data + draw(5) : 1 + draw(kinds.discard);
   const kind = drawn === kinds.data && !isDataWelcome ? kinds.spawn : drawn;
-  const isFollowUp = kind >= kinds.data && kind <= kinds.resize;
+  const isFollowUp = kind === kinds.discard || (kind >= kinds.data && kind <= kinds.resize);
   if (!isFollowUp) sent.push(kind);
   const body = Buffer.concat(bodies[kind]());
   const frame = Buffer.concat([

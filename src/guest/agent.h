@@ -121,6 +121,7 @@ struct stream *add_stream(const struct request *request, enum stream_type type, 
 struct stream *as_process(struct object *object); /* NULL where it is none, or has ended */
 void settle(struct object *object);
 void end_process(struct stream *stream, int status);
+void discard_output(struct object *object, uint8_t flags);
 void close_operation(struct object *object);
 
 /* commands.c, processes.c */

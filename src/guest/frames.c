@@ -8,6 +8,7 @@ static const char *const bodies[REQUEST_KINDS] = {
     [RESIZE] = "22",      [KILL] = "41",     [STAT] = "ft",      [LIST] = "4t",        [MKDIR] = "2t",
     [REMOVE] = "ft",      [RENAME] = "tt",   [READ] = "884t",    [WRITE] = "f2t",      [REALPATH] = "ft",
     [WATCH] = "44t",      [WATCH_MORE] = "44t", [UNWATCH] = "44", [CONNECT] = "24",    [LISTEN] = "24",
+    [DISCARD] = "f",
 };
 
 struct cursor {

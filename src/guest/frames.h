@@ -13,7 +13,8 @@
  * A text is bytes ended by NUL; texts are a u32 count and as many of them. What a request is answered with, in this order:
  *
  *   Spawn      u8 flags | u16 cols | u16 rows | u32 uid | u32 credit | cwd | argv | environment
- *              -> Ok u32 pid; Data and Errors of its output; Exit. Takes Data, End, Credit, Resize
+ *              -> Ok u32 pid; Data and Errors of its output; Exit. Takes Data, End, Credit, Resize, Discard
+ *   Discard    u8 flags of a Spawn's ref             no answer: what it prints there from now on comes to nothing
  *   Kill       u32 ref of a Spawn | u8 signal         -> Ok, for SIGKILL when nothing of it runs any more
  *   Stat       u8 flags | path                        -> Ok: u8 type | u16 mode | u64 size | u64 mtime in ns
  *   List       u32 credit | path                      -> Data, of each entry u8 type | name, by name; End
@@ -39,18 +40,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PROTOCOL_VERSION = 1, HEADER = 9, MAX_FRAME = 1 << 20, MAX_TEXTS = 32768, WINDOW = 262144, CHUNK = 131072 };
+enum { PROTOCOL_VERSION = 2, HEADER = 9, MAX_FRAME = 1 << 20, MAX_TEXTS = 32768, WINDOW = 262144, CHUNK = 131072 };
 
 enum request_kind {
     SPAWN = 1, DATA, END, CREDIT, CLOSE, RESIZE, KILL, STAT, LIST, MKDIR, REMOVE, RENAME, READ, WRITE, REALPATH,
-    WATCH, WATCH_MORE, UNWATCH, CONNECT, LISTEN, REQUEST_KINDS
+    WATCH, WATCH_MORE, UNWATCH, CONNECT, LISTEN, DISCARD, REQUEST_KINDS
 };
 
 enum answer_kind {
     A_HELLO = 64, A_OK, A_ERROR, A_DATA, A_ERRORS, A_END, A_CREDIT, A_EXIT, A_ACCEPTED
 };
 
-enum flag { SPAWN_STDIN = 1, SPAWN_PTY = 2, STAT_FOLLOW = 1, REMOVE_RECURSIVE = 1, WRITE_APPEND = 1, REALPATH_FOLDER = 1 };
+enum flag { SPAWN_STDIN = 1, SPAWN_PTY = 2, STAT_FOLLOW = 1, REMOVE_RECURSIVE = 1, WRITE_APPEND = 1, REALPATH_FOLDER = 1, DISCARD_OUT = 1, DISCARD_ERRORS = 2 };
 enum place { PLACE_PATH, PLACE_CWD, PLACE_PROGRAM, PLACE_USER };
 enum { AGENT_REFS = 0x80000000u, SAME_USER = 0xffffffffu };
 

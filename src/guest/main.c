@@ -35,6 +35,7 @@ static void handle_later(const struct request *request, struct object *object) {
     if (request->kind == DATA) kind->data(object, request->data, request->size);
     if (request->kind == END && kind->end != NULL) kind->end(object);
     if (request->kind == RESIZE) resize_command(request);
+    if (request->kind == DISCARD) discard_output(object, request->flags);
     if (request->kind == CLOSE) close_operation(object);
     if (request->kind != CREDIT) return;
     int64_t credit = object->credit + (int64_t)request->number[0];

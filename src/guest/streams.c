@@ -148,6 +148,21 @@ struct stream *as_process(struct object *object) {
     return s->type != CONNECTION && s->running ? s : NULL;
 }
 
+/* A pipe that nobody empties would stop the command. */
+void discard_output(struct object *object, uint8_t flags) {
+    struct stream *s = (struct stream *)object;
+    if (object->kind != &stream_kind || s->type != COMMAND) return;
+    struct outlet *const outlets[] = {&s->out, &s->errors};
+    for (int i = 0; i < 2; i++) {
+        bool meant = flags & (i == 0 ? DISCARD_OUT : DISCARD_ERRORS);
+        if (!meant || outlets[i]->source.fd < 0 || outlets[i]->discarded) continue;
+        outlets[i]->left = s->running ? -1 : 0;
+        outlets[i]->discarded = s->running;
+        if (s->running) want(&outlets[i]->source, EPOLLIN);
+    }
+    settle(object);
+}
+
 void close_operation(struct object *object) {
     struct stream *s = as_process(object);
     if (s != NULL && s->type == COMMAND) return;

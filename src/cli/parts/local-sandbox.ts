@@ -6,6 +6,7 @@ import type { Scratch } from '../../common/ports/sandbox.js';
 import type { SessionView } from '../../common/sandbox-methods.js';
 import { TimerWheel } from '../../common/timer-wheel.js';
 import { OutputBudget } from '../../runtime/sandbox/output-budget.js';
+import { OutputPace } from '../../runtime/sandbox/output-pace.js';
 import type { SandboxContainer } from '../../runtime/sandbox/sandbox-container.js';
 import { defaultDiskGb, SandboxFactory } from '../../runtime/sandbox/sandbox-factory.js';
 import { sessionOutputBytes } from '../../runtime/sandbox/sandboxes.js';
@@ -33,6 +34,8 @@ export interface LocalStart {
 
 const wheelTickMs = 10;
 const wheel = new TimerWheel(systemClock, wheelTickMs);
+/** Of all sandboxes of this process. */
+const pace = new OutputPace(systemClock);
 
 /** A sandbox of this machine for one session of this process: its files from the first start to the end, its processes from start to sleep. */
 export class LocalSandbox {
@@ -101,7 +104,7 @@ export class LocalSandbox {
       throw e;
     }
     const budget = new OutputBudget(sessionOutputBytes);
-    const parts = { clock: systemClock, wheel, budget, tickets: null, resumed: this.#memory };
+    const parts = { clock: systemClock, wheel, budget, pace, tickets: null, resumed: this.#memory };
     return {
       instanceClass: sessionClass(container, parts, () => ({ timeoutMs, memoryMb, env: {} })),
       died: container.exited,

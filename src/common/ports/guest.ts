@@ -79,6 +79,8 @@ export interface GuestProcess {
   readonly exited: Promise<GuestExit>;
   /** So many bytes of output were dealt with, as many more may come. Without it the command stops when its pipe is full. */
   acknowledge(bytes: number): void;
+  /** What it prints there from now on comes to nothing; what is on its way still comes. */
+  discard(stream: 'stdout' | 'stderr'): void;
   /** Resolves when more is welcome; the bytes belong to the process from here on. Does nothing where stdin is closed or the process has ended. */
   write(bytes: Uint8Array): Promise<void>;
   /** After all that was written. Of a pty: its end-of-file character. */

@@ -46,6 +46,7 @@ export class Commands {
     const output = { stdout: new OutputCollector(maxBytes), stderr: new OutputCollector(maxBytes) };
     const sink: OutputSink = {
       paces: false,
+      isFull: (stream) => output[stream].isTruncated,
       add: (stream, bytes) => {
         const collector = output[stream];
         const wanted = Math.min(bytes.length, maxBytes - collector.keptBytes);

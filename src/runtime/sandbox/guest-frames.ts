@@ -20,6 +20,7 @@ export const GuestRequest = {
   Unwatch: 18,
   Connect: 19,
   Listen: 20,
+  Discard: 21,
 } as const;
 export type GuestRequest = (typeof GuestRequest)[keyof typeof GuestRequest];
 
@@ -37,12 +38,20 @@ export const GuestAnswer = {
 } as const;
 export type GuestAnswer = (typeof GuestAnswer)[keyof typeof GuestAnswer];
 
-export const GuestFlag = { spawnStdin: 1, spawnPty: 2, follow: 1, recursive: 1, append: 1, directory: 1 } as const;
+export const GuestFlag = {
+  spawnStdin: 1,
+  spawnPty: 2,
+  follow: 1,
+  recursive: 1,
+  append: 1,
+  directory: 1,
+  discard: { stdout: 1, stderr: 2 },
+} as const;
 
 /** What an Error is about, where it is not the path of the request. */
 export const GuestPlace = { path: 0, cwd: 1, program: 2, user: 3 } as const;
 
-export const guestProtocolVersion = 1;
+export const guestProtocolVersion = 2;
 /** u32 length of what follows | u8 kind | u32 ref. */
 export const guestHeaderBytes = 9;
 export const guestMaxFrameBytes = 1_048_576;

@@ -51,6 +51,7 @@ class SpawnedProcess implements GuestProcess {
   readonly #starter: Starter;
   #credit: GuestCredit | null = null;
   #sender: GuestSender | null = null;
+  readonly #discarded = new Set<'stdout' | 'stderr'>();
   #offset = 0;
   #isOver = false;
   #settle: { resolve(exit: GuestExit): void; reject(error: HoldfastError): void } | null = null;
@@ -89,6 +90,12 @@ class SpawnedProcess implements GuestProcess {
     if (this.#command.pty === undefined) this.#sender?.end();
     // It fails with the process only, which `exited` tells.
     else this.#sender?.write(endOfFile).catch(() => undefined);
+  }
+
+  discard(stream: 'stdout' | 'stderr'): void {
+    if (this.#isOver || this.#discarded.has(stream)) return;
+    this.#discarded.add(stream);
+    this.#link.send(GuestRequest.Discard, this.ref, [[1, GuestFlag.discard[stream]]]);
   }
 
   resize(cols: number, rows: number): void {

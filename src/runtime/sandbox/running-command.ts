@@ -11,6 +11,8 @@ export type CommandEnd = Omit<Extract<CommandEvent, { type: 'exit' }>, 'type'>;
 export interface OutputSink {
   /** @param bytes a view: copied where they are kept */
   add(stream: 'stdout' | 'stderr', bytes: Uint8Array, offset: number): void;
+  /** Nothing more is wanted of it. */
+  isFull?(stream: 'stdout' | 'stderr'): boolean;
   /** True: its reader acknowledges what it has taken, until he leaves. */
   readonly paces: boolean;
 }
@@ -46,19 +48,20 @@ export class RunningCommand {
     command: GuestCommand & { readonly timeoutMs: number },
     sink: OutputSink,
   ): Promise<RunningCommand> {
-    const { guest, clock } = parts;
+    const { guest, clock, pace } = parts;
     const startedAt = clock.monotonic();
     let process: GuestProcess | null = null;
     let early = 0;
     const { timeoutMs, ...what } = command;
     process = await guest.spawn(what, (stream, bytes, offset) => {
       sink.add(stream, bytes, offset);
+      if (sink.isFull?.(stream)) process?.discard(stream);
       if (sink.paces) return;
       // It can print before we know its number.
       if (process === null) early += bytes.length;
-      else process.acknowledge(bytes.length);
+      else pace.taken(process, bytes.length);
     });
-    if (early > 0) process.acknowledge(early);
+    if (early > 0) pace.taken(process, early);
     return new RunningCommand(parts, { process, sink, argv: command.argv, timeoutMs, startedAt });
   }
 

@@ -10,6 +10,7 @@ import type { LoadBody } from '../../wire/frames.js';
 import { runContainer } from '../container/run-container.js';
 import type { ByteTickets } from './byte-tickets.js';
 import { OutputBudget } from './output-budget.js';
+import { OutputPace } from './output-pace.js';
 import type { SandboxContainer } from './sandbox-container.js';
 import { defaultDiskGb, SandboxFactory, type SandboxPlatform } from './sandbox-factory.js';
 import { sessionClass } from './session-class.js';
@@ -49,6 +50,7 @@ export class Sandboxes implements ContainerStarter {
   readonly #tickets: ByteTickets;
   readonly #factory: SandboxFactory;
   readonly #budget = new OutputBudget(outputBytes);
+  readonly #pace: OutputPace;
   readonly #running = new Map<string, SandboxContainer>();
   readonly #asleep = new Map<InstanceKey, Asleep>();
   /** By container id: whose files it has. */
@@ -62,6 +64,7 @@ export class Sandboxes implements ContainerStarter {
     this.#clock = clock;
     this.#wheel = wheel;
     this.#tickets = tickets;
+    this.#pace = new OutputPace(clock);
     this.#factory = new SandboxFactory(platform, random);
   }
 
@@ -139,7 +142,8 @@ export class Sandboxes implements ContainerStarter {
   /** The session's end of the frames, in this process; see runtime/container. */
   #serve(container: SandboxContainer, channel: Channel, resumed: SessionMemory | null): void {
     const budget = new OutputBudget(sessionOutputBytes, this.#budget);
-    const parts = { clock: this.#clock, wheel: this.#wheel, tickets: this.#tickets, budget, resumed };
+    const shared = { clock: this.#clock, wheel: this.#wheel, tickets: this.#tickets, pace: this.#pace };
+    const parts = { ...shared, budget, resumed };
     let facts = { timeoutMs: 0, memoryMb: 0, env: {} };
     const session = sessionClass(container, parts, () => facts);
     runContainer({

@@ -4,6 +4,7 @@ import { currentCallContext } from '../../common/context.js';
 import type { TimerWheel } from '../../common/timer-wheel.js';
 import type { ByteTickets } from './byte-tickets.js';
 import type { OutputBudget } from './output-budget.js';
+import type { OutputPace } from './output-pace.js';
 import type { SandboxContainer } from './sandbox-container.js';
 import { sandboxEnv } from './sandbox-factory.js';
 import { SessionHost } from './session-host.js';
@@ -24,6 +25,7 @@ export function sessionClass(
     readonly clock: Clock;
     readonly wheel: TimerWheel;
     readonly budget: OutputBudget;
+    readonly pace: OutputPace;
     readonly tickets: ByteTickets | null;
     /** Of before it slept; null: it is new. */
     readonly resumed: SessionMemory | null;

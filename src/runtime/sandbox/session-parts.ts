@@ -4,6 +4,7 @@ import type { NetworkPolicy } from '../../common/session-options.js';
 import type { TimerWheel } from '../../common/timer-wheel.js';
 import type { ByteTickets } from './byte-tickets.js';
 import type { OutputBudget } from './output-budget.js';
+import type { OutputPace } from './output-pace.js';
 
 /** What a session remembers beside its files while it sleeps, and passes on to its forks. */
 export interface SessionMemory {
@@ -24,6 +25,8 @@ export interface SessionParts {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly budget: OutputBudget;
+  /** Of all sessions of the worker. */
+  readonly pace: OutputPace;
   /** Of one command. */
   readonly timeoutMs: number;
   readonly memoryMb: number;

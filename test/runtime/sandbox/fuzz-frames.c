@@ -84,6 +84,7 @@ static size_t make_frame(uint8_t *at, uint8_t kind)
 {
     static const char *const bodies[REQUEST_KINDS] = {
         "", "f2244tvv", "d", "", "4", "", "22", "41", "ft", "4t", "2t", "ft", "tt", "884t", "f2t", "ft", "44t", "44t", "44", "24", "24",
+        "f",
     };
     uint8_t *body = at + HEADER, *end = body;
     for (const char *type = bodies[kind]; *type != 0; type++) {

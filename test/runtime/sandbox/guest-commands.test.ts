@@ -146,6 +146,18 @@ describe('a command', () => {
     }
   });
 
+  test('goes on without credit where its output is discarded', async () => {
+    let received = 0;
+    const options = { ...command('yes | head -c 3000000'), outputCreditBytes: 100_000 };
+    const process = await guest.spawn(options, (_, bytes) => {
+      received += bytes.length;
+    });
+    while (received < 100_000) await guest.stat('/');
+    process.discard('stdout');
+    expect(await process.exited).toMatchObject({ exitCode: 0 });
+    expect(received).toBe(100_000);
+  });
+
   test('stops while its output is not acknowledged, and goes on where it stopped', async () => {
     let received = 0;
     const process = await guest.spawn(
