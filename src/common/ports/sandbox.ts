@@ -83,6 +83,8 @@ export interface IsolatedSpec {
   readonly cwd?: string;
   /** It is PID 1 itself and reaps; else it gets one. Default false. */
   readonly isPid1?: boolean;
+  /** All of those together get little of a processor that the worker or another container wants. Default false. */
+  readonly yields?: boolean;
   readonly scratch: Scratch;
   readonly binds?: readonly IsolatedBind[];
   readonly limits: IsolationLimits;

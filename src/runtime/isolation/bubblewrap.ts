@@ -150,7 +150,7 @@ export class Bubblewrap implements IsolationBackend {
     const { cgroups, launcher, clock } = this.#options;
     const [bwrap, tar] = [findProgram('bwrap'), findProgram('tar')];
     if (bwrap === null || tar === null || this.#host === null) throw unavailable('bubblewrap or tar is gone');
-    const cgroup = cgroups.create(id);
+    const cgroup = cgroups.create(id, 'yielding');
     const words = wordsOf({ host: this.#host, bwrap, tar, cgroupFolders: cgroup.folders });
     return startLayerTool({ id, words, launcher, filter: this.#filterFile, cgroup, clock, after });
   }
@@ -165,7 +165,7 @@ export class Bubblewrap implements IsolationBackend {
 
   async #spawn(spec: IsolatedSpec, scratch: DiskScratch): Promise<BubblewrapProcess> {
     const { cgroups, launcher, clock, watchdog } = this.#options;
-    const cgroup = cgroups.create(spec.id);
+    const cgroup = cgroups.create(spec.id, spec.yields === true ? 'yielding' : undefined);
     try {
       cgroup.limit(spec.limits);
       const child = this.#launch(spec, scratch, cgroup.folders);

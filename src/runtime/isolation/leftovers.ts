@@ -1,7 +1,7 @@
 import { type Dirent, lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../common/clock.js';
-import { type BootFolder, parseBootFolder } from '../process/boot-folder.js';
+import { type BootFolder, bootsFolder, parseBootFolder } from '../process/boot-folder.js';
 import { areCgroupsEmpty, killCgroups, processesBelow, removeCgroups } from '../process/cgroup-tree.js';
 import { removeFolder } from '../process/remove-folder.js';
 
@@ -64,7 +64,7 @@ export function findBootCgroups(root = '/sys/fs/cgroup'): string[] {
   const look = (folder: string, depth: number): void => {
     for (const name of foldersIn(folder)) {
       const path = join(folder, name);
-      if (name === 'holdfast' && foldersIn(path).some((boot) => parseBootFolder(boot) !== null)) found.push(path);
+      if (name === bootsFolder && foldersIn(path).some((boot) => parseBootFolder(boot) !== null)) found.push(path);
       else if (depth < deepestCgroup) look(path, depth + 1);
     }
   };

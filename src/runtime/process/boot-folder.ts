@@ -12,6 +12,11 @@ export interface BootFolder {
   readonly owner: 'alive' | 'dead' | 'unknown';
 }
 
+/** Holds those of all boots. */
+export const bootsFolder = 'holdfast';
+/** Below it is such a folder too, of what yields; `doctor` looks for them by name. */
+export const yieldingFolder = 'holdfast-yielding';
+
 /** The name of this process's folder for a boot; the bare id on hosts without /proc. */
 export function bootFolderName(bootId: string): string {
   const namespace = pidNamespace();

@@ -1,10 +1,13 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { bootsFolder, yieldingFolder } from './boot-folder.js';
 import { readCgroupFile, writeCgroupFile } from './cgroup-tree.js';
 import type { CgroupLimits, Hierarchy } from './cgroups.js';
 
 const cpuPeriodUs = 100_000;
 const bytesPerMb = 1_048_576;
+/** Of 1024 that every other group and thread has. */
+const yieldingShares = 512;
 
 /**
  * One hierarchy per controller (memory, cpu, pids); on a hybrid host the v2 tree as well, which has no controllers there but
@@ -13,9 +16,12 @@ const bytesPerMb = 1_048_576;
 export function createV1Hierarchies(root: string, own: ReadonlyMap<string, string>, boot: string): Hierarchy[] {
   const hierarchies: Hierarchy[] = [];
   for (const [mount, controller, rules] of trees) {
-    const parent = makeParent(join(root, mount), own.get(controller) ?? '/', boot);
-    if (parent !== null)
-      hierarchies.push({ parent, limitsMemory: controller === 'memory', limitsPids: controller === 'pids', ...rules });
+    const base = baseFolder(join(root, mount), own.get(controller) ?? '/');
+    const parent = base === null ? null : makeParent(base, boot);
+    if (base === null || parent === null) continue;
+    const yieldingParent = controller === 'cpu' ? makeYieldingParent(base, boot) : parent;
+    const limited = { limitsMemory: controller === 'memory', limitsPids: controller === 'pids' };
+    hierarchies.push({ parent, yieldingParent, ...limited, ...rules });
   }
   return hierarchies;
 }
@@ -55,11 +61,14 @@ const trees: readonly (readonly [mount: string, controller: string, rules: Rules
   ['unified', '', unified],
 ];
 
-/** Below the worker's own group, so that limits of the host's hold for us; at the root where a container hides that path. */
-function makeParent(mount: string, ownPath: string, boot: string): string | null {
+/** The worker's own group, so that limits of the host's hold for us; the root where a container hides that path. */
+function baseFolder(mount: string, ownPath: string): string | null {
   if (!existsSync(join(mount, 'cgroup.procs'))) return null;
-  const base = existsSync(join(mount, ownPath)) ? join(mount, ownPath) : mount;
-  const parent = join(base, 'holdfast', boot);
+  return existsSync(join(mount, ownPath)) ? join(mount, ownPath) : mount;
+}
+
+function makeParent(base: string, boot: string): string | null {
+  const parent = join(base, bootsFolder, boot);
   try {
     mkdirSync(parent, { recursive: true });
     return parent;
@@ -67,6 +76,15 @@ function makeParent(mount: string, ownPath: string, boot: string): string | null
     // EACCES or EROFS: a hierarchy that is not ours; what it would limit stays unlimited.
     return null;
   }
+}
+
+/** Beside the others, since the worker's own threads compete with whole groups. */
+function makeYieldingParent(base: string, boot: string): string {
+  const yielding = join(base, yieldingFolder);
+  const parent = join(yielding, bootsFolder, boot);
+  mkdirSync(parent, { recursive: true });
+  writeCgroupFile(join(yielding, 'cpu.shares'), yieldingShares);
+  return parent;
 }
 
 function limitMemory(folder: string, { memoryMb }: CgroupLimits): void {

@@ -1,28 +1,39 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { bootsFolder, yieldingFolder } from './boot-folder.js';
 import { readCgroupFile, writeCgroupFile } from './cgroup-tree.js';
 import type { CgroupLimits, Hierarchy } from './cgroups.js';
 
 const cpuPeriodUs = 100_000;
 const bytesPerMb = 1_048_576;
 const wanted = ['memory', 'cpu', 'pids'];
+/** Of 100 that every other group has. */
+const yieldingWeight = 50;
 /** The leaf that the worker moves itself into, because a group with controllers for its children holds no processes. */
 const workerLeaf = 'holdfast-worker';
 
 /** The one v2 tree, with those of memory, cpu and pids that could be had; null where it is not ours to write. */
 export function createV2Hierarchy(root: string, ownPath: string, boot: string): Hierarchy | null {
   const base = baseFolder(root, ownPath);
-  const all = join(base, 'holdfast');
+  const all = join(base, bootsFolder);
   const parent = join(all, boot);
+  // Beside the others, since the worker's own group competes with them as one.
+  const yielding = join(base, yieldingFolder);
+  const allYielding = join(yielding, bootsFolder);
+  const yieldingParent = join(allYielding, boot);
   try {
     mkdirSync(parent, { recursive: true });
+    mkdirSync(yieldingParent, { recursive: true });
   } catch {
     // EACCES or EROFS: no delegation, so no cgroups.
     return null;
   }
-  const enabled = wanted.filter((controller) => enableFor(controller, base, [all, parent]));
+  const below = [all, parent, yielding, allYielding, yieldingParent];
+  const enabled = wanted.filter((controller) => enableFor(controller, base, below));
+  if (enabled.includes('cpu')) writeCgroupFile(join(yielding, 'cpu.weight'), yieldingWeight);
   return {
     parent,
+    yieldingParent,
     limitsMemory: enabled.includes('memory'),
     limitsPids: enabled.includes('pids'),
     limit: (folder, limits) => setLimits(folder, limits, enabled),

@@ -38,7 +38,7 @@ export interface Cgroup {
   remove(): boolean;
 }
 
-/** The cgroups of one boot of a worker: `holdfast/<boot folder>` in every hierarchy, containers below it. */
+/** The cgroups of one boot of a worker: `holdfast/<boot folder>` in every hierarchy, containers below it; and another, of those that yield. */
 export interface Cgroups {
   readonly version: 'v1' | 'v2' | 'none';
   /** False: memory must be watched in another way. */
@@ -46,13 +46,16 @@ export interface Cgroups {
   readonly limitsPids: boolean;
   /** The boot's own folders, to be removed after the last container. */
   readonly parents: readonly string[];
-  create(name: string): Cgroup;
+  /** @param how `yielding`: all of those together get little of a processor that the worker or another container wants */
+  create(name: string, how?: 'yielding'): Cgroup;
 }
 
 /** One tree of cgroups, with the controllers that are worked through it. */
 export interface Hierarchy {
   /** Folder of the boot. */
   readonly parent: string;
+  /** That of what yields; the same where this tree has nothing to do with processors. */
+  readonly yieldingParent: string;
   readonly limitsMemory: boolean;
   readonly limitsPids: boolean;
   limit(folder: string, limits: CgroupLimits): void;
@@ -106,13 +109,16 @@ function cgroupsOf(version: 'v1' | 'v2', hierarchies: readonly Hierarchy[]): Cgr
     version,
     limitsMemory: hierarchies.some((hierarchy) => hierarchy.limitsMemory),
     limitsPids: hierarchies.some((hierarchy) => hierarchy.limitsPids),
-    parents: hierarchies.map((hierarchy) => hierarchy.parent),
-    create: (name) => createCgroup(hierarchies, name),
+    parents: [...new Set(hierarchies.flatMap(({ parent, yieldingParent }) => [parent, yieldingParent]))],
+    create: (name, how) => createCgroup(hierarchies, name, how === 'yielding'),
   };
 }
 
-function createCgroup(hierarchies: readonly Hierarchy[], name: string): Cgroup {
-  const members = hierarchies.map((hierarchy) => ({ hierarchy, folder: join(hierarchy.parent, name) }));
+function createCgroup(hierarchies: readonly Hierarchy[], name: string, yields: boolean): Cgroup {
+  const members = hierarchies.map((hierarchy) => {
+    const parent = yields ? hierarchy.yieldingParent : hierarchy.parent;
+    return { hierarchy, folder: join(parent, name) };
+  });
   const folders = members.map(({ folder }) => folder);
   for (const folder of folders) mkdirSync(folder, { recursive: true });
   return {

@@ -73,6 +73,7 @@ export class SandboxFactory {
       argv: agent.argv,
       env: sandboxEnv,
       isPid1: true,
+      yields: true,
       scratch,
       binds: agent.binds,
       limits: { memoryMb, cpu: 1, pids: maxPids },

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -72,6 +73,11 @@ export class IsolationBench {
     this.#processes.push(started);
     this.scratches.set(id, scratch);
     return started;
+  }
+
+  /** Folders that are there now. */
+  cgroupsOf(id: string): string[] {
+    return this.cgroups.parents.map((parent) => join(parent, id)).filter(existsSync);
   }
 
   /** Runs a program to its end. */

@@ -11,10 +11,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { areCgroupsEmpty, killCgroups, removeCgroups } from '../../../src/runtime/process/cgroup-tree.js';
-import { type Cgroups, noCgroups, openCgroups } from '../../../src/runtime/process/cgroups.js';
+import { type Cgroup, type Cgroups, noCgroups, openCgroups } from '../../../src/runtime/process/cgroups.js';
 import { goneProcess } from './foreign-process.js';
 
 const host = openCgroups({ bootId: `probe-${process.pid}` });
@@ -84,6 +84,18 @@ describeV1('cgroups of this host (v1)', () => {
     expect(read('memory.limit_in_bytes')).toEqual([String(128 * 1_048_576)]);
     expect(read('cpu.cfs_quota_us')).toEqual(['50000']);
     expect(read('pids.max')).toEqual(['77']);
+  });
+
+  test('what yields has a share of its own, far below that of others', () => {
+    const cgroups = open();
+    const [usual, yielding] = [cgroups.create('usual'), cgroups.create('gives-way', 'yielding')];
+    yielding.limit({ memoryMb: 64, cpu: 1, pids: 10 });
+    const ofCpu = (group: Cgroup) => group.folders.find((folder) => existsSync(join(folder, 'cpu.shares'))) as string;
+    const sharesAbove = (folder: string) => readFileSync(join(folder, '../../../cpu.shares'), 'utf8').trim();
+    expect(ofCpu(yielding)).toContain('/holdfast-yielding/holdfast/');
+    expect(sharesAbove(ofCpu(yielding))).toBe('512');
+    expect(ofCpu(usual)).not.toContain('yielding');
+    expect(cgroups.parents).toContain(dirname(ofCpu(yielding)));
   });
 
   test('kill ends what was forked into the group too, and a group in use is not removed', async () => {
@@ -156,6 +168,15 @@ describe('a v2 host with all controllers (its files in a folder)', () => {
     expect(read('pids.max')).toBe('99');
     writeFileSync(join(folder, 'memory.events'), 'low 0\noom 1\noom_kill 1\n');
     expect(group.oomKills()).toBeGreaterThan(0);
+  });
+
+  test('gives what yields a weight of its own', () => {
+    const root = fakeV2Root('0::/pod\n', 'pod');
+    const yielding = open(root).create('gives-way', 'yielding').folders[0] as string;
+    expect(yielding.startsWith(join(root, 'pod/holdfast-yielding/holdfast/'))).toBe(true);
+    expect(readFileSync(join(root, 'pod/holdfast-yielding/cpu.weight'), 'utf8')).toBe('50');
+    for (const above of ['..', '../..', '../../..'])
+      expect(readFileSync(join(yielding, above, 'cgroup.subtree_control'), 'utf8')).not.toBe('');
   });
 
   test('a second worker of the same process finds the base above the leaf that the first one moved it to', () => {
