@@ -7,6 +7,7 @@ import { connectTcpEcho } from './floors/tcp-echo.js';
 import { checkTarget } from './load/check.js';
 import { runClosedLoop } from './load/closed-loop.js';
 import { FirstCalls } from './load/first-calls.js';
+import { IdleSessions } from './load/idle-sessions.js';
 import { readItems } from './load/items.js';
 import type { Destination, JobRequest } from './load/jobs.js';
 import { runResolves } from './load/resolves.js';
@@ -17,6 +18,8 @@ import { followParent, tellParent } from './processes/parent.js';
 /** A load generator: does the jobs that its parent sends, one after the other. */
 let target: Target | null = null;
 const firstCalls = new FirstCalls();
+const idleSessions = new IdleSessions();
+let endDisturbance: () => Promise<void> = async () => undefined;
 
 async function doJob(job: JobRequest): Promise<unknown> {
   switch (job.kind) {
@@ -36,6 +39,19 @@ async function doJob(job: JobRequest): Promise<unknown> {
       return null;
     case 'resolves':
       return runResolves(able(target?.resolve), job.plan);
+    case 'disturb': {
+      await endDisturbance();
+      const { what } = job.plan;
+      endDisturbance = what === null ? async () => undefined : await able(target?.disturb)(what);
+      return null;
+    }
+    case 'sessions':
+      return idleSessions.make(able(target?.sandbox), job.plan);
+    case 'sampleSessions':
+      return idleSessions.sample(job.plan.every);
+    case 'endSessions':
+      await idleSessions.end(job.plan.callers);
+      return null;
     case 'sandbox':
       return runSandboxSteps(able(target?.sandbox), job.plan);
     default:

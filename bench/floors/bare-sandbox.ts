@@ -25,6 +25,11 @@ export async function connectBareSandbox(): Promise<Target> {
       await run('bwrap', [...walls, '/bin/true']);
       return async () => undefined;
     },
+    open: async () => {
+      const idle = spawn('bwrap', [...walls, 'sleep', '3600'], { stdio: 'ignore' });
+      await once(idle, 'spawn');
+      return { exec: async () => undefined, end: async () => void idle.kill('SIGKILL') };
+    },
     exec: async () => void (await run('nsenter', ['-t', inside, '-a', '/bin/true'])),
     upload: (path) => pipeline(createReadStream(path), createWriteStream(stored)),
     download: (path) => pipeline(createReadStream(stored), createWriteStream(path)),

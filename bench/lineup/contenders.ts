@@ -18,7 +18,7 @@ export interface BareSpec extends ContenderPlan {
 export interface ClusterShape {
   readonly name: string;
   /** One list entry a worker, as `startCluster` takes it: what a worker is told goes through here. */
-  readonly workers: readonly { readonly id?: string }[];
+  readonly workers: readonly { readonly maxContainers?: number }[];
 }
 
 /** Instances of a class of app.ts on a cluster. */

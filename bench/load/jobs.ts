@@ -1,6 +1,8 @@
 import type { CheckPlan } from './check.js';
 import type { LoadPlan } from './closed-loop.js';
+import type { Disturbance } from './disturbance.js';
 import type { FirstCallsPlan } from './first-calls.js';
+import type { IdleSessionsPlan } from './idle-sessions.js';
 import type { ItemsPlan } from './items.js';
 import type { LoadSample } from './latencies.js';
 import type { ResolvesPlan } from './resolves.js';
@@ -32,6 +34,14 @@ export interface Jobs {
   firstCalls: { readonly plan: FirstCallsPlan; readonly result: LoadSample };
   endFirstCalls: { readonly plan: null; readonly result: null };
   sandbox: { readonly plan: SandboxPlan; readonly result: LoadSample };
+  sessions: { readonly plan: IdleSessionsPlan; readonly result: LoadSample };
+  sampleSessions: {
+    readonly plan: { readonly times: number; readonly every: number; readonly pauseMs: number };
+    readonly result: LoadSample;
+  };
+  endSessions: { readonly plan: IdleSessionsPlan; readonly result: null };
+  /** Null: no more. */
+  disturb: { readonly plan: { readonly what: Disturbance | null }; readonly result: null };
   resolves: { readonly plan: ResolvesPlan; readonly result: LoadSample };
 }
 

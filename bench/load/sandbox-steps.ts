@@ -17,10 +17,18 @@ export interface SandboxPlan {
   readonly bytes: number;
 }
 
+/** One that lives. */
+export interface IdleSession {
+  exec(): Promise<void>;
+  end(): Promise<void>;
+}
+
 /** What can be done with sandboxes, by whoever has some. */
 export interface SandboxSteps {
   /** A new one, with its first command; resolves with what ends it again. */
   create(sandbox: string): Promise<() => Promise<void>>;
+  /** A new one, in which nothing runs. */
+  open(): Promise<IdleSession>;
   /** A command in one that lives. */
   exec(): Promise<void>;
   /** Into one that lives. */

@@ -1,3 +1,4 @@
+import type { Disturbance } from './disturbance.js';
 import type { Value } from './payload.js';
 import type { SandboxSteps } from './sandbox-steps.js';
 
@@ -14,6 +15,8 @@ export interface Target {
   /** Asks where a named instance is, without calling it. */
   resolve?(className: string, name: string): Promise<void>;
   readonly sandbox?: SandboxSteps;
+  /** A sandbox beside it begins to disturb; resolves with what ends that. */
+  disturb?(what: Disturbance): Promise<() => Promise<void>>;
   /** Sends more calls than may wait, and checks that exactly the rest is refused. */
   checkLimits?(): Promise<void>;
   close(): Promise<void>;

@@ -1,4 +1,5 @@
 import type { LoadPlan } from '../load/closed-loop.js';
+import type { Disturbance } from '../load/disturbance.js';
 import type { Destination, JobReply, JobRequest, Jobs } from '../load/jobs.js';
 import { type LoadSample, mergeSamples } from '../load/latencies.js';
 import type { PayloadPlan } from '../load/payload.js';
@@ -19,11 +20,12 @@ export interface ContenderPlan {
 }
 
 /** The load generators' jobs that measure. */
-type Load = 'load' | 'items' | 'firstCalls' | 'resolves' | 'sandbox';
+type Load = 'load' | 'items' | 'firstCalls' | 'resolves' | 'sandbox' | 'sessions' | 'sampleSessions';
 /** Besides what the job itself takes. */
 const patienceMs = 60_000;
 const patienceMsPerName = 20;
 const patienceMsPerStep = 1_000;
+const patienceMsPerSession = 200;
 const leadInShare = 0.15;
 const smallBytes = 1_024;
 
@@ -102,6 +104,17 @@ export class Contender implements AsyncDisposable {
     return { ...result, cpuSeconds, otherCores: Math.max(0, otherSeconds / result.seconds) };
   }
 
+  /** Those that `sessions` made. */
+  async endSessions(plan: Jobs['endSessions']['plan']): Promise<void> {
+    for (const client of this.#clients) await this.#job(client, 'endSessions', plan);
+  }
+
+  /** A sandbox beside it does that until it is told otherwise; null: nothing any more. */
+  async disturb(what: Disturbance | null): Promise<void> {
+    const [client] = this.#clients;
+    if (client !== undefined) await this.#job(client, 'disturb', { what });
+  }
+
   /** What `firstCalls` made and shall not stay. */
   async endFirstCalls(): Promise<void> {
     for (const client of this.#clients) await this.#job(client, 'endFirstCalls', null);
@@ -131,6 +144,7 @@ export class Contender implements AsyncDisposable {
 function durationMs(plan: Jobs[keyof Jobs]['plan']): number {
   if (plan === null) return 0;
   if ('seconds' in plan) return plan.seconds * 1_000;
+  if ('sessions' in plan) return plan.sessions * patienceMsPerSession;
   if ('names' in plan) return plan.names * (plan.pauseMs + patienceMsPerName);
   return 'times' in plan ? plan.times * (plan.pauseMs + patienceMsPerStep) : 0;
 }

@@ -1,7 +1,18 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** The part that a process plays on the path of a call. */
-export type Role = 'client' | 'server' | 'router' | 'worker' | 'container' | 'watchdog' | 'nats' | 'redis' | 'other';
+export type Role =
+  | 'client'
+  | 'server'
+  | 'router'
+  | 'worker'
+  | 'container'
+  | 'sandbox'
+  | 'watchdog'
+  | 'nats'
+  | 'redis'
+  | 'kernel'
+  | 'other';
 
 /** Linux counts CPU time in ticks, 100 of them a second everywhere but on exotic builds. */
 const ticksPerSecond = 100;
@@ -32,6 +43,7 @@ export function roleOf(pid: number): Role {
       ? 'redis'
       : null;
   if (program !== null) return program;
+  if (/^(\S*\/)?(bwrap|holdfast-launcher\S*) |^\/run\/holdfast\/agent/.test(command)) return 'sandbox';
   const part =
     /\/(container|watchdog|router|worker)-main\.[jt]s\b/.exec(command) ?? /main\.js (router|worker)\b/.exec(command);
   return (part?.[1] as Role | undefined) ?? 'other';

@@ -1,11 +1,16 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { App, Client, Cls, type SandboxSession } from 'holdfast';
 import type { Echo, Gate } from '../app.js';
+import { type Disturbance, disturbanceLine } from '../load/disturbance.js';
 import { firstPayload } from '../load/first-calls.js';
 import type { Destination } from '../load/jobs.js';
 import type { SandboxSteps } from '../load/sandbox-steps.js';
 import type { Target } from '../load/target.js';
 import { checkLimits } from './check-limits.js';
+
+/** After which what disturbs has all its processes. */
+const settleMs = 300;
 
 type ProductDestination = Destination & { readonly kind: 'holdfast' };
 type EchoClass = Cls<typeof Echo>;
@@ -39,6 +44,7 @@ export async function connectProduct(destination: ProductDestination): Promise<T
     },
     resolve: async (name, id) => void (await (await classNamed(name)).named(id)),
     sandbox: sandboxesOf(client),
+    disturb: (what) => disturb(client, what),
     checkLimits: async () => {
       const gates = await Cls.fromName<typeof Gate>('bench', 'Gate', { client });
       await checkLimits(await gates.named(`gate-${randomUUID()}`));
@@ -47,11 +53,22 @@ export async function connectProduct(destination: ProductDestination): Promise<T
   };
 }
 
+async function disturb(client: Client, what: Disturbance): Promise<() => Promise<void>> {
+  const app = await App.lookup<typeof import('../app.js')>('bench', { client });
+  const session = await app.shell.create();
+  await session.spawn(disturbanceLine(what), { shell: true });
+  await delay(settleMs);
+  return async () => void (await session.close({ force: true }));
+}
+
 function sandboxesOf(client: Client): SandboxSteps {
   const stored = '/tmp/stored';
-  const create = async (name: string): Promise<SandboxSession> => {
+  const open = async (name: string): Promise<SandboxSession> => {
     const app = await App.lookup<typeof import('../app.js')>('bench', { client });
-    const session = await (name === 'cold' ? app.cold : app.shell).create();
+    return await (name === 'cold' ? app.cold : app.shell).create();
+  };
+  const create = async (name: string): Promise<SandboxSession> => {
+    const session = await open(name);
     await session.exec(['/bin/true'], { check: true });
     return session;
   };
@@ -64,6 +81,13 @@ function sandboxesOf(client: Client): SandboxSteps {
     create: async (name) => {
       const session = await create(name);
       return async () => void (await session.close());
+    },
+    open: async () => {
+      const session = await open('shell');
+      return {
+        exec: async () => void (await session.exec(['/bin/true'], { check: true })),
+        end: async () => void (await session.close({ force: true })),
+      };
     },
     exec: async () => void (await (await one()).exec(['/bin/true'])),
     upload: async (path) => void (await (await one()).uploadFile(path, stored)),

@@ -62,6 +62,11 @@ const p50: Figure<CallRow> = {
   of: (row) => row.p50Us.median,
   show: (row) => formatUs(row.p50Us.median),
 };
+const p99: Figure<CallRow> = {
+  better: 'less',
+  of: (row) => row.p99Us.median,
+  show: (row) => formatUs(row.p99Us.median),
+};
 const cpu: Figure<CallRow> = { better: 'less', of: cpuOf, show: (row) => formatUs(cpuOf(row) * usPerCall) };
 
 export const criteria: readonly Criterion[] = [
@@ -102,6 +107,19 @@ export const criteria: readonly Criterion[] = [
   criterion('sandbox create → exec, pool, p50', atMost(15, 5, ' ms'), sandboxTime('create')),
   criterion('sandbox create → exec, cold, p50', atMost(50, 15, ' ms'), sandboxTime('create-cold')),
   criterion('exec in a live sandbox, p50', atMost(2, 0.7, ' ms'), sandboxTime('exec')),
+  criterion('warm call p99 beside the worst sandbox', atMost(2, null), ({ calls }) => {
+    const rows = calls.filter((row) => row.scenario === 'neighbours' && row.callers === 1 && row.floor !== null);
+    const [worst] = rows.sort((a, b) => b.p99Us.median - a.p99Us.median);
+    const idle = worst === undefined ? undefined : floorOf(worst, calls);
+    return worst === undefined || idle === undefined ? notMeasured : compared(worst, idle, { figure: p99 });
+  }),
+  criterion('idle sessions on one worker', atLeast(2_000, null), ({ calls, memory }) => {
+    const row = memory.find((each) => each.scenario === 'idle-sessions');
+    const asked = findRow(calls, { scenario: 'idle-sessions', target: 'sample' });
+    if (row === undefined || asked === undefined) return notMeasured;
+    const measured = `${formatNumber(row.bytesEach / 1_000)} kB each`;
+    return { value: row.count, measured, against: `exec in one ${p50.show(asked)}` };
+  }),
   criterion('upload of a file', atLeast(400, 800, ' MB/s'), sandboxRate('upload')),
   criterion('download of a file', atLeast(400, 800, ' MB/s'), sandboxRate('download')),
 ];

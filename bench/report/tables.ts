@@ -4,7 +4,18 @@ import { cpuOf, floorOf } from './ratio.js';
 import { type CallRow, type MemoryRow, type Spread, spreadOf } from './row.js';
 import type { Cell, Table } from './table.js';
 
-const roles: readonly Role[] = ['client', 'server', 'worker', 'container', 'router', 'watchdog', 'nats', 'redis'];
+const roles: readonly Role[] = [
+  'client',
+  'server',
+  'worker',
+  'container',
+  'sandbox',
+  'router',
+  'watchdog',
+  'nats',
+  'redis',
+  'kernel',
+];
 /** On no path. */
 const asides: readonly Role[] = ['watchdog', 'other'];
 /** A process that takes less than this share everywhere has no column of its own. */

@@ -3,8 +3,10 @@ import { firstCall } from './first-call.js';
 import { generator } from './generator.js';
 import { growth } from './growth.js';
 import { idleCores } from './idle-cores.js';
+import { idleSessions } from './idle-sessions.js';
 import { instances } from './instances.js';
 import { memory } from './memory.js';
+import { neighbours } from './neighbours.js';
 import { outOfStep } from './out-of-step.js';
 import { payloads } from './payloads.js';
 import { resolve } from './resolve.js';
@@ -15,5 +17,5 @@ import { warmCalls } from './warm-calls.js';
 /** In the order in which they run. */
 export const scenarios: readonly Scenario[] = [
   ...[warmCalls, idleCores, outOfStep, payloads, generator, instances, growth],
-  ...[coldNames, firstCall, memory, resolve, sandboxes],
+  ...[coldNames, firstCall, memory, resolve, sandboxes, neighbours, idleSessions],
 ];
