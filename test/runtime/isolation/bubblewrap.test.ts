@@ -1,21 +1,24 @@
 import { once } from 'node:events';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { isHoldfastError } from '../../../src/common/errors.js';
 import type { Scratch } from '../../../src/common/ports/sandbox.js';
+import type { DiskScratch } from '../../../src/runtime/isolation/scratch.js';
 import { isolatedTest } from '../../isolated-test.js';
 import { until } from '../until.js';
 import { environment, openBench, usualLimits } from './harness.js';
 
 const bench = await openBench();
 
-/** Files of the host that a loop device holds open. */
-function loopFiles(): string[] {
+/** Whether a loop device holds this file of the host open; the kernel has its path on its own file system. */
+function isOnLoop(file: string): boolean {
+  const name = file.slice(tmpdir().length);
   return readdirSync('/sys/block')
     .map((device) => join('/sys/block', device, 'loop/backing_file'))
-    .filter(existsSync);
+    .some((path) => existsSync(path) && readFileSync(path, 'utf8').trim().endsWith(name));
 }
 
 isolatedTest('a host that can isolate passes the check', async () => {
@@ -156,16 +159,17 @@ isolatedTest(
   'a process that waits for ever is killed with all that it started, and nothing of it is left on the host',
   async () => {
     const mounts = await readFile('/proc/self/mountinfo', 'utf8');
-    const before = loopFiles().length;
     const process = await bench.start(['/bin/sh', '-c', 'setsid sleep 1000 & trap "" TERM; echo up >&3; sleep 1000']);
     await once(process.socket, 'data');
     const groups = bench.cgroupsOf(process.id);
     expect(groups).not.toEqual([]);
+    const disk = (bench.scratches.get(process.id) as DiskScratch).file;
+    expect(isOnLoop(disk)).toBe(true);
     process.kill();
     expect(await process.exited).toMatchObject({ signal: 'SIGKILL', outOfMemory: false });
     await process.remove();
     expect(groups.some(existsSync)).toBe(false);
-    await until(() => loopFiles().length <= before);
+    await until(() => !isOnLoop(disk));
     expect(await readFile('/proc/self/mountinfo', 'utf8')).toBe(mounts);
   },
 );

@@ -10,7 +10,7 @@ import { isHoldfastError } from '../../../src/common/errors.js';
 import type { Guest } from '../../../src/common/ports/guest.js';
 import { TimerWheel } from '../../../src/common/timer-wheel.js';
 import { openGuest } from '../../../src/runtime/sandbox/guest-client.js';
-import { GuestAnswer, type GuestRequest } from '../../../src/runtime/sandbox/guest-frames.js';
+import { GuestAnswer, type GuestRequest, guestProtocolVersion } from '../../../src/runtime/sandbox/guest-frames.js';
 import { guestSilentMs } from '../../../src/runtime/sandbox/guest-pulse.js';
 import { isolatedTest } from '../../isolated-test.js';
 import { ManualClock } from '../../manual-clock.js';
@@ -52,7 +52,7 @@ function frame(kind: number, ref: number, body: Uint8Array | readonly number[] =
 }
 
 const { Ok, Error: Failed, Data, Errors, End, Credit, Exit, Accepted, Hello } = GuestAnswer;
-const hello = frame(Hello, 0, [1, 0, 0, 0]);
+const hello = frame(Hello, 0, [guestProtocolVersion, 0, 0, 0]);
 
 /** One of each kind of operation, by ref; all of them wait. */
 function startOperations(guest: Guest): Promise<unknown>[] {
@@ -157,7 +157,7 @@ describe('a worker whose guest sends what it should not', () => {
     ['the same connection twice', [listening, ...[1, 2].map(() => frame(Accepted, 10, [1, 0, 0, 0x80]))]],
     ['data after the end of a connection', [frame(Ok, 9), frame(End, 9), frame(Data, 9, [65])]],
     ['answers without end to what is over', Array.from({ length: 200 }, () => frame(End, 2))],
-    ['a greeting for an operation', [frame(Hello, 2, [1, 0, 0, 0])]],
+    ['a greeting for an operation', [frame(Hello, 2, [guestProtocolVersion, 0, 0, 0])]],
   ])('ends the link at %s', async (_, frames) => {
     const { guest, agent } = await impersonate();
     agent.write(hello);
@@ -173,7 +173,7 @@ describe('a worker whose guest sends what it should not', () => {
 
   test('does not open a guest of another version, or one that ends first', async () => {
     const old = await impersonate();
-    old.agent.write(frame(GuestAnswer.Hello, 0, [2, 0, 0, 0]));
+    old.agent.write(frame(Hello, 0, [guestProtocolVersion + 1, 0, 0, 0]));
     await expect(old.guest).rejects.toMatchObject({ message: expect.stringContaining('another version') });
     const dead = await impersonate();
     dead.agent.end();

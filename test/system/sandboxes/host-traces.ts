@@ -4,20 +4,24 @@ import { dirname, join } from 'node:path';
 
 /** What a sandbox, or a whole boot of a worker, is on this host. */
 export interface HostTraces {
-  /** Its pid namespaces: a process of it is one in there. */
-  readonly namespaces: readonly string[];
+  /** Processes inside, by pid and start: others may get the same number, and other namespaces that of theirs. */
+  readonly processes: readonly string[];
   readonly cgroups: readonly string[];
   /** Disks, and the folder that they are in. */
   readonly files: readonly string[];
 }
 
+/** In /proc/PID/stat after the name, from 0: proc_pid_stat(5). */
+const startField = 19;
 const cgroupRoots = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified'];
 
 /** Of the sandbox in which a process runs that has this word in its command line. */
 export function tracesOf(word: string): HostTraces {
   const [pid] = pids().filter((each) => commandLine(each).split('\0').includes(word) && isInside(each));
   if (pid === undefined) throw new Error(`no isolated process has '${word}' in its command line`);
-  return { namespaces: [pidNamespace(pid)], cgroups: cgroupsOf(pid), files: disksOf(pid) };
+  const namespace = pidNamespace(pid);
+  const processes = pids().filter((each) => pidNamespace(each) === namespace);
+  return { processes: processes.map(processName), cgroups: cgroupsOf(pid), files: disksOf(pid) };
 }
 
 /** Of all sandboxes of a worker that runs with `--data`, and of its boot. */
@@ -30,22 +34,22 @@ export function tracesOfWorker(pid: number): HostTraces {
   const own = new Set(cgroups.filter(isOfBoot));
   const inside = pids().filter((each) => isInside(each) && cgroupsOf(each).some(isOfBoot));
   return {
-    namespaces: [...new Set(inside.map(pidNamespace))],
+    processes: inside.map(processName),
     cgroups: [...own],
     files: boots.map((boot) => join(folder, boot)),
   };
 }
 
 /** The host's pid of a sandbox's process 1. */
-export function agentOf({ namespaces }: HostTraces): number {
+export function agentOf({ processes }: HostTraces): number {
   const isFirst = (pid: number): boolean => /^NSpid:.*\t1$/m.test(textOf(`/proc/${pid}/status`));
-  const found = pids().find((pid) => namespaces.includes(pidNamespace(pid)) && isFirst(pid));
+  const found = pids().find((pid) => processes.includes(processName(pid)) && isFirst(pid));
   if (found === undefined) throw new Error('the sandbox has no process 1');
   return found;
 }
 
 /** What is there of it now, in words; nothing where all is gone. */
-export function leftOf({ namespaces, cgroups, files }: HostTraces): string[] {
+export function leftOf({ processes, cgroups, files }: HostTraces): string[] {
   const loops = readdirSync('/sys/block').filter((name) => {
     const backing = backingOf(name);
     return files.some((file) => backing.startsWith(file));
@@ -55,8 +59,8 @@ export function leftOf({ namespaces, cgroups, files }: HostTraces): string[] {
     .filter((line) => files.some((file) => line.includes(file)));
   return [
     ...pids()
-      .filter((pid) => namespaces.includes(pidNamespace(pid)))
-      .map((pid) => `process ${pid}`),
+      .map(processName)
+      .filter((name) => processes.includes(name)),
     ...[...cgroups, ...files].filter((path) => existsSync(path)),
     ...loops,
     ...mounts,
@@ -89,6 +93,14 @@ function pidNamespace(pid: number): string {
   } catch {
     return '';
   }
+}
+
+/** Its number and when it started, in ticks since the boot of this machine. */
+function processName(pid: number): string {
+  const fields = textOf(`/proc/${pid}/stat`)
+    .replace(/^.*\) /s, '')
+    .split(' ');
+  return `process ${pid} since ${fields[startField]}`;
 }
 
 function commandLine(pid: number): string {
