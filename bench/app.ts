@@ -1,4 +1,4 @@
-import { App, method } from 'holdfast';
+import { App, currentContext, enter, method } from 'holdfast';
 
 /** What the benchmarks call. */
 export const app = new App('bench', { entry: import.meta.url });
@@ -79,5 +79,34 @@ export class Gate {
   @method({ concurrent: true })
   counts(): { readonly mostRunning: number; readonly ran: number } {
     return { mostRunning: this.#mostRunning, ran: this.#ran };
+  }
+}
+
+/** Keeps what it is told before it answers. */
+@app.cls(overlapping)
+export class Durable {
+  @method()
+  async echo(value: string | Uint8Array): Promise<string | Uint8Array> {
+    await currentContext().storage.put('value', value);
+    return value;
+  }
+}
+
+/** The same, one call at a time. */
+@app.cls({ maxPendingTasks: 10_000 })
+export class DurableSerial extends Durable {}
+
+/** Reads what it keeps. */
+@app.cls(overlapping)
+export class Reading {
+  @enter()
+  protected async begin(): Promise<void> {
+    await currentContext().storage.put('value', 'x'.repeat(100));
+  }
+
+  @method()
+  async echo(value: string | Uint8Array): Promise<string | Uint8Array> {
+    await currentContext().storage.get('value');
+    return value;
   }
 }

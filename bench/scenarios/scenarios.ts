@@ -1,4 +1,5 @@
 import { coldNames } from './cold-names.js';
+import { durableState } from './durable-state.js';
 import { firstCall } from './first-call.js';
 import { generator } from './generator.js';
 import { growth } from './growth.js';
@@ -17,5 +18,5 @@ import { warmCalls } from './warm-calls.js';
 /** In the order in which they run. */
 export const scenarios: readonly Scenario[] = [
   ...[warmCalls, idleCores, outOfStep, payloads, generator, instances, growth],
-  ...[coldNames, firstCall, memory, resolve, sandboxes, neighbours, idleSessions],
+  ...[coldNames, firstCall, durableState, memory, resolve, sandboxes, neighbours, idleSessions],
 ];

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Monotonic } from './clock.js';
 import { HoldfastError } from './errors.js';
+import type { InstanceStorage } from './instance-storage.js';
 
 /** Writes structured lines that carry the instance and the call. */
 export interface Logger {
@@ -32,6 +33,7 @@ export interface CallContext {
   /** Aborted at cancel, timeout, force close, lost lease. */
   readonly signal: AbortSignal;
   readonly log: Logger;
+  readonly storage: InstanceStorage;
   /** The calls that led here, this one last: a nested call carries them, so that a circle is found (C1). */
   readonly chain: readonly CallLink[];
   /** Until when this call's caller waits; bounds its nested calls. */

@@ -1,7 +1,8 @@
 import type { Clock } from '../common/clock.js';
 import type { ContainerExit, ContainerStarter, OwnContainer } from '../common/ports/container.js';
 import { ClassLoads } from './class-loads.js';
-import type { Container, ContainerEvents } from './container.js';
+import type { Container } from './container.js';
+import type { ContainerEvents } from './container-events.js';
 import type { Place, Room } from './container-place.js';
 import { ContainerStarts } from './container-starts.js';
 import type { LoadedClass } from './loaded-class.js';

@@ -1,7 +1,8 @@
 import type { Clock } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
 import type { ContainerStarter } from '../common/ports/container.js';
-import type { Container, ContainerEvents } from './container.js';
+import type { Container } from './container.js';
+import type { ContainerEvents } from './container-events.js';
 import { ContainerPool } from './container-pool.js';
 import type { LoadedClass } from './loaded-class.js';
 import type { Sandboxes } from './sandbox/sandboxes.js';

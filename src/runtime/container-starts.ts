@@ -1,7 +1,8 @@
 import type { Clock, Timer } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
 import type { ContainerStarter, OwnContainer } from '../common/ports/container.js';
-import { Container, type ContainerEvents } from './container.js';
+import { Container } from './container.js';
+import type { ContainerEvents } from './container-events.js';
 import type { LoadedClass } from './loaded-class.js';
 import type { PreparedContainers } from './prepared-containers.js';
 import { RecentDemand } from './recent-demand.js';

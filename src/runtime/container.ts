@@ -15,26 +15,12 @@ import {
   type LoadBody,
 } from '../wire/frames.js';
 import { answerPart } from './call-flow.js';
+import type { ContainerEvents, LogOrigin } from './container-events.js';
 import { exitReport } from './exit-report.js';
 import type { Instance } from './instance.js';
 import { diedStarting } from './instance-errors.js';
 import type { LoadedClass } from './loaded-class.js';
 import type { WorkerCall } from './worker-call.js';
-
-/** What a container says besides its answers. */
-export interface ContainerEvents {
-  onLog(origin: LogOrigin, body: Uint8Array): void;
-  /** Frames of its tunnels (nested calls). */
-  onTunnel(kind: FrameKind, ref: number, body: Buffer): void;
-  onDied(exit: ContainerExit): void;
-}
-
-/** Where a line was said; the instance is null where several share the container. */
-export interface LogOrigin {
-  readonly app: string;
-  readonly className: string;
-  readonly instance: Instance | null;
-}
 
 interface Waiter {
   resolve(): void;
@@ -181,7 +167,8 @@ export class Container {
     this.#stream.flushNow();
   }
 
-  tunnel(kind: FrameKind, ref: number, body: Uint8Array): boolean {
+  /** A frame of a tunnel, or an answer. */
+  reply(kind: FrameKind, ref: number, body: Uint8Array): boolean {
     this.#stream.writer.frame(kind, ref, 0, body);
     this.#stream.flushSoon();
     return !this.#stream.isBlocked;
@@ -250,7 +237,7 @@ export class Container {
       case FrameKind.Log:
         return this.#events?.onLog(this.#origin(this.#instances.get(slot) ?? null), readBody(frame));
       default:
-        this.#events?.onTunnel(kind, ref, readBody(frame));
+        this.#events?.onRequest(kind, { ref, instance: this.#instances.get(slot) ?? null }, readBody(frame));
     }
   }
 

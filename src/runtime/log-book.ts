@@ -4,7 +4,7 @@ import type { Bus } from '../common/ports/bus.js';
 import { decodeBody } from '../wire/frame-bodies.js';
 import { LogLine, type LogsRequest } from '../wire/gen/holdfast/v1/router.js';
 import { logSubject } from '../wire/subjects.js';
-import type { LogOrigin } from './container.js';
+import type { LogOrigin } from './container-events.js';
 import { publishHint } from './hints.js';
 import type { LogGate } from './log-gate.js';
 

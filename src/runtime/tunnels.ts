@@ -80,7 +80,7 @@ export class Tunnels {
         },
         onClosed: (error) => {
           this.#open.delete(ref);
-          this.#container.tunnel(FrameKind.TunnelClose, ref, error === null ? new Uint8Array(0) : encodeError(error));
+          this.#container.reply(FrameKind.TunnelClose, ref, error === null ? new Uint8Array(0) : encodeError(error));
         },
       });
     } catch (e) {
@@ -102,11 +102,11 @@ export class Tunnels {
     const waiting = this.#container.bufferedBytes;
     if (waiting + message.length > maxWaitingBytes / 2)
       this.#open.get(ref)?.channel.close(tooSlow('the container', waiting));
-    else this.#container.tunnel(FrameKind.TunnelData, ref, message);
+    else this.#container.reply(FrameKind.TunnelData, ref, message);
   }
 
   #refuse(ref: number, error: unknown): void {
-    this.#container.tunnel(FrameKind.TunnelClose, ref, encodeError(error));
+    this.#container.reply(FrameKind.TunnelClose, ref, encodeError(error));
   }
 
   async #callRouter(ref: number, body: Buffer): Promise<void> {
@@ -114,7 +114,7 @@ export class Tunnels {
       (bytes) => Buffer.concat([Uint8Array.of(1), bytes]),
       (e: unknown) => Buffer.concat([Uint8Array.of(0), encodeError(e)]),
     );
-    this.#container.tunnel(FrameKind.UnaryReply, ref, answer);
+    this.#container.reply(FrameKind.UnaryReply, ref, answer);
   }
 
   async #unaryAnswer(body: Buffer): Promise<Uint8Array> {

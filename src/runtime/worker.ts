@@ -12,7 +12,9 @@ import { pinEventSubject, workerControlSubject } from '../wire/subjects.js';
 import { Activator } from './activator.js';
 import { Capabilities } from './capabilities.js';
 import { ClientSession, type SessionHost } from './client-session.js';
-import type { Container, ContainerEvents } from './container.js';
+import type { Container } from './container.js';
+import type { ContainerEvents } from './container-events.js';
+import { containerListener } from './container-listener.js';
 import { type ContainerPools, makePools } from './container-pools.js';
 import { Control } from './control.js';
 import { Heartbeat } from './heartbeat.js';
@@ -22,14 +24,12 @@ import { type LeaseEnd, LeaseKeeper } from './lease-keeper.js';
 import { Leaving } from './leaving.js';
 import { ClassLoader } from './loaded-class.js';
 import { LogBook } from './log-book.js';
-import { LogGate } from './log-gate.js';
 import type { WorkerGauges } from './metrics.js';
 import { PinKeeper } from './pin-keeper.js';
 import { ByteTickets } from './sandbox/byte-tickets.js';
 import { Sandboxes } from './sandbox/sandboxes.js';
 import { Sessions } from './sandbox/sessions.js';
 import { secretSource } from './secret-source.js';
-import { Tunnels } from './tunnels.js';
 import type { WorkerConfig, WorkerDeps } from './worker-options.js';
 
 const wheelTickMs = 10;
@@ -240,13 +240,13 @@ export class Worker {
   }
 
   #eventsOf(container: Container): ContainerEvents {
-    const tunnels = new Tunnels(container, () => this.#deps.transport(this.#capabilities.keys));
-    const gate = new LogGate(this.#deps.clock);
-    return {
-      onLog: (origin, body) => this.#logs.write(origin, body, gate),
-      onTunnel: (kind, ref, body) => tunnels.onFrame(kind, ref, body),
-      onDied: () => tunnels.close(),
-    };
+    return containerListener(container, {
+      clock: this.#deps.clock,
+      logs: this.#logs,
+      store: this.#deps.store.state,
+      mayRun: () => this.#lease.mayRun(),
+      transport: () => this.#deps.transport(this.#capabilities.keys),
+    });
   }
 
   #listen(): BusSubscription {

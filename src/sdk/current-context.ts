@@ -1,4 +1,5 @@
 import { currentCallContext, type Logger } from '../common/context.js';
+import type { InstanceStorage } from '../common/instance-storage.js';
 
 /** What a method or hook can ask about itself. */
 export interface CurrentContext {
@@ -15,6 +16,8 @@ export interface CurrentContext {
   /** Aborted at cancel, timeout, force close, lost lease. */
   readonly signal: AbortSignal;
   readonly log: Logger;
+  /** What this instance keeps when it sleeps or its worker is lost, until it is closed. Good for as long as the activation. */
+  readonly storage: InstanceStorage;
 }
 
 /** Available in constructors, hooks and methods, and in what they start. @throws InvalidArgument elsewhere */

@@ -4,6 +4,7 @@ import './metadata.js';
 export type { ExitReason } from '../common/activation.js';
 export type { Logger } from '../common/context.js';
 export { type ErrorCode, HoldfastError, isHoldfastError } from '../common/errors.js';
+export type { InstanceStorage, StorageBatch, StorageListOptions } from '../common/instance-storage.js';
 export type {
   ClsOptions,
   MethodOptions,

@@ -61,6 +61,10 @@ export const FrameKind = {
   UnaryReply: 34,
   /** The code of a detached call has stopped. */
   Detached: 35,
+  /** ref: number of the request, slot: whose durable state. body: see wire/state-bodies. */
+  State: 36,
+  /** body: u8 1 | MessagePack of the answer, or u8 0 | msgpack `WireError`. */
+  StateReply: 37,
 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 

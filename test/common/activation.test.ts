@@ -9,6 +9,8 @@ import {
 import type { Clock } from '../../src/common/clock.js';
 import { type CallContext, currentCallContext } from '../../src/common/context.js';
 import { isHoldfastError } from '../../src/common/errors.js';
+import { LocalState } from '../../src/sdk/local/local-state.js';
+import { CoalescingStorage } from '../../src/wire/instance-storage.js';
 
 /** Time that passes at once, and says how much of it was asked for. */
 function hastyClock(): Clock & { readonly slept: number[]; expire(): void } {
@@ -45,6 +47,7 @@ function context(overrides: Partial<CallContext> = {}): CallContext {
     restarted: false,
     signal: new AbortController().signal,
     log,
+    storage: new CoalescingStorage(new LocalState(), 'demo/Thing/a'),
     chain: [],
     deadline: null,
     traceparent: null,

@@ -9,6 +9,7 @@ import { listTests } from './store/lists.js';
 import { identity } from './store/pin-changes.js';
 import { pinTests } from './store/pins.js';
 import { secretTests } from './store/secrets.js';
+import { stateTests } from './store/state.js';
 import { volumeTests } from './store/volumes.js';
 
 export interface StoreUnderTest extends AsyncDisposable {
@@ -32,6 +33,7 @@ export function describeStore(name: string, make: () => Promise<StoreUnderTest>)
     describe('pins', () => pinTests(context));
     describe('lists of pins', () => listTests(context));
     describe('leases', () => leaseTests(context));
+    describe('durable state', () => stateTests(context));
     describe('apps', () => appTests(context));
     describe('keys and tokens', () => keyTests(context));
     describe('secrets', () => secretTests(context));

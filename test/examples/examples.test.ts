@@ -30,6 +30,11 @@ Grace reads "goodbye" from Grace
 allowed per user: 3
 user-1 may come back in at most 20 s
 `,
+  counter: `counted: 1, 2, 3
+its process was killed: OutcomeUnknown
+and counts on: 4
+closed, and made again: 1
+`,
   resume: `process 1 put in: bread
 process 2 has now: bread, cheese
 after the close, the handle answers: InstanceGone

@@ -5,7 +5,7 @@ import { ScriptedStarter } from './scripted-container.js';
 import { turns, until } from './until.js';
 
 const nothing = () => undefined;
-const events = { onLog: nothing, onTunnel: nothing, onDied: nothing };
+const events = { onLog: nothing, onRequest: nothing, onDied: nothing };
 
 describe('warm containers', () => {
   let clock: ManualClock;

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { runInContext } from '../../src/common/context.js';
 import { HoldfastError } from '../../src/sdk/index.js';
+import { LocalState } from '../../src/sdk/local/local-state.js';
 import { CancelReason } from '../../src/wire/frames.js';
+import { CoalescingStorage } from '../../src/wire/instance-storage.js';
 import { cluster, model, outcome, worker } from './scripted-model.js';
 import type { ReceivedCall } from './scripted-worker.js';
 
@@ -68,6 +70,7 @@ describe('a call', () => {
       restarted: false,
       signal: outer.signal,
       log: { debug: fail, info: fail, warn: fail, error: fail },
+      storage: new CoalescingStorage(new LocalState(), 'a/C/i'),
       chain: [{ callId: 'c.1', label: 'a/C/i.run' }],
       deadline: cluster.core.clock.monotonic() + 10_000,
       traceparent: '00-11111111111111111111111111111111-2222222222222222-01',

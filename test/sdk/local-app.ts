@@ -63,6 +63,13 @@ export class Worker {
   }
 
   @method()
+  async keep(key: string, value: unknown): Promise<unknown[]> {
+    const { storage } = currentContext();
+    void storage.put(key, value);
+    return [await storage.get(key), [...(await storage.list({ reverse: true })).keys()]];
+  }
+
+  @method()
   fail(): never {
     throw Object.assign(new RangeError('bad'), { code: 'E1', field: { a: 1 } });
   }

@@ -165,6 +165,15 @@ describe('a local instance', () => {
     expect(await code(Cls.of(Worker).attach(instance.handleJson))).toBe('InvalidArgument not-run');
   });
 
+  test('D2: keeps what it is told in its storage, through the codec, by itself and until it is closed', async () => {
+    await using instance = await Cls.of(Worker).local();
+    await using other = await Cls.of(Worker).local();
+    const list = [1];
+    expect(await instance.keep('a', { list })).toEqual([{ list }, ['a']]);
+    expect(await instance.keep('b', 2)).toEqual([2, ['b', 'a']]);
+    expect(await other.keep('c', 3)).toEqual([3, ['c']]);
+  });
+
   test('refuses more arguments than its constructor takes', async () => {
     const local = Cls.of(Worker).local as (...args: unknown[]) => Promise<unknown>;
     expect(await code(local.call(Cls.of(Worker), 'a', 'b'))).toBe('InvalidArgument not-run');

@@ -94,7 +94,9 @@ export class ClientRun {
     };
     const cancel =
       plan.cancelAfterMs === null ? null : this.process.clock.after(plan.cancelAfterMs, () => abort.abort());
-    await this.#settle(operation, () => this.#run(instance, plan, { work, options }));
+    await this.#settle(operation, async () => {
+      operation.count = await this.#run(instance, plan, { work, options });
+    });
     cancel?.cancel();
     if (operation.result === 'InstanceGone' || operation.result === 'InstanceLost') this.#forget(ref);
     return operation.result ?? '';
@@ -104,9 +106,12 @@ export class ClientRun {
     instance: Instance,
     plan: CallPlan,
     { work, options }: { readonly work: Work; readonly options: CallOptions },
-  ): Promise<void> {
+  ): Promise<number | null> {
     const stub = instance.method(plan.method).with(options);
-    if (plan.method === 'count') return this.#read(stub(work, plan.items) as unknown as AsyncIterable<number>, plan);
+    if (plan.method === 'count') {
+      await this.#read(stub(work, plan.items) as unknown as AsyncIterable<number>, plan);
+      return null;
+    }
     const answer = (await stub(...this.#argumentsOf(plan, work))) as Receipt & { readonly bytes?: Uint8Array };
     const expected = plan.method === 'relay' ? `${work.operation}/inner` : work.operation;
     const isOwn = answer.operation === expected || plan.method === 'once';
@@ -116,6 +121,7 @@ export class ClientRun {
         `${work.operation} got the answer of ${answer.operation}, ${answer.size} bytes`,
       );
     }
+    return answer.count ?? null;
   }
 
   #argumentsOf(plan: CallPlan, work: Work): unknown[] {
@@ -224,7 +230,7 @@ export class ClientRun {
   #operation(
     init: Omit<
       Operation,
-      'id' | 'caller' | 'process' | 'startedAt' | 'result' | 'outcome' | 'settledAt' | 'message' | 'stoppedMs'
+      'id' | 'caller' | 'process' | 'startedAt' | 'result' | 'outcome' | 'count' | 'settledAt' | 'message' | 'stoppedMs'
     >,
   ): Operation {
     this.#lastOperation += 1;
@@ -238,6 +244,7 @@ export class ClientRun {
       stoppedMs: process.stoppedMs,
       result: null,
       outcome: null,
+      count: null,
       settledAt: 0,
       message: '',
     };

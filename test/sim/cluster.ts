@@ -1,5 +1,6 @@
 import type { WorkerId } from '../../src/common/ids.js';
 import { leaseTimes } from '../../src/common/lease.js';
+import type { StateStore } from '../../src/common/ports/state-store.js';
 import type { PinStore, Store } from '../../src/common/ports/store.js';
 import { registeredApps } from '../../src/sdk/registry.js';
 import { createToken } from '../../src/wire/token.js';
@@ -51,7 +52,7 @@ export class Cluster {
     const { network } = this;
     this.storeServer = new StoreServer(this.machine('store').start('store'), network, { ...plan.store, slowness: 0 });
     this.history = new History(timeline, (bootId) => this.storeServer.isLeaseHeld(bootId));
-    this.#watchPins(this.storeServer.store.pins);
+    this.#watchStore(this.storeServer.store);
     this.busServer = new BusServer({
       process: this.machine('bus').start('bus'),
       network,
@@ -141,13 +142,21 @@ export class Cluster {
     });
   }
 
-  /** The truth about pins, as the store's server has it. */
-  #watchPins(pins: PinStore): void {
+  /** The truth about pins and durable state, as the store's server has it. */
+  #watchStore({ pins, state }: Pick<Store, 'pins' | 'state'>): void {
     const change = pins.change.bind(pins);
     Object.assign(pins, {
-      change: async (...args: Parameters<PinStore['change']>) => {
-        const result = await change(...args);
-        if (result.applied) this.history.pinChanged(result.pin);
+      change: async (...[key, wanted]: Parameters<PinStore['change']>) => {
+        const result = await change(key, wanted);
+        if (result.applied) this.history.pinChanged(key, result.pin);
+        return result;
+      },
+    });
+    const commit = state.commit.bind(state);
+    Object.assign(state, {
+      commit: async (...[owner, wanted]: Parameters<StateStore['commit']>) => {
+        const result = await commit(owner, wanted);
+        if (result === 'committed') this.history.stateWritten(owner);
         return result;
       },
     });

@@ -1,5 +1,5 @@
 import { type CodeTrouble, setOutside } from './app/inside.js';
-import { limitsOf } from './app/ledger-app.js';
+import { keptAs, limitsOf } from './app/ledger-app.js';
 import { ClientRun, type Handles, nameOf } from './client-run.js';
 import { Cluster, type Site } from './cluster.js';
 import { SeededRandom } from './engine/seeded-random.js';
@@ -9,6 +9,7 @@ import { FaultRunner } from './faults.js';
 import type { History } from './history/history.js';
 import type { Violation } from './history/records.js';
 import { checkRules } from './history/rules.js';
+import { checkState } from './history/state-rules.js';
 import type { CallPlan, InstanceRef, Plan, Step } from './plan/plan.js';
 
 /** What a world came to. */
@@ -115,6 +116,7 @@ class World {
     const { history } = this.#cluster;
     if (!this.#isOver) history.break('liveness', this.#whatHangs());
     checkRules(history, this.#timeline.now);
+    checkState(history, (instance, operation) => this.#cluster.storeServer.hasState(instance, keptAs(operation)));
     for (const process of [...this.#timeline.processes]) process.kill();
     const calls = [...history.operations.values()].filter(({ what, result }) => what === 'call' && result !== null);
     return {

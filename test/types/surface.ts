@@ -24,6 +24,7 @@ import {
   HoldfastError,
   type InstanceControls,
   type InstanceInfo,
+  type InstanceStorage,
   isHoldfastError,
   type LocalClassInstance,
   type Logger,
@@ -39,6 +40,8 @@ import {
   type ResourceOptions,
   type Retries,
   Secret,
+  type StorageBatch,
+  type StorageListOptions,
   type WorkerInfo,
 } from 'holdfast';
 
@@ -239,7 +242,7 @@ export function decorators(): void {
 export async function clients(error: unknown): Promise<void> {
   await using client = new Client({ endpoint: 'host:1', token: 't', tls: { ca: 'pem' } });
   const workers: WorkerInfo[] = await client.workers();
-  const listed: { readonly name: string; readonly deployment: number }[] = await client.apps();
+  const apps: { readonly name: string; readonly deployment: number }[] = await client.apps();
   const choice: ClientChoice = { client };
   const deploy: DeployOptions = { client, signal: AbortSignal.abort() };
   if (isHoldfastError(error, 'UserError')) {
@@ -254,9 +257,23 @@ export async function clients(error: unknown): Promise<void> {
   log.info('message', { field: 1 });
   const attempt: number = context.attempt;
   const signal: AbortSignal = context.signal;
+  const storage: InstanceStorage = context.storage;
+  const count: number | undefined = await storage.get<number>('count');
+  check<Equal<ReturnType<typeof storage.get>, Promise<unknown>>>();
+  await storage.put('count', (count ?? 0) + 1);
+  await storage.delete('count');
+  const range: StorageListOptions = { prefix: 'a:', start: 'a:5', end: 'a:9', limit: 3, reverse: true };
+  const listed: Map<string, Date> = await storage.list<Date>(range);
+  const batch: StorageBatch = { put: { a: 1 }, delete: ['b'] };
+  await storage.batch(batch);
+  await storage.batch({ put: listed });
+  // @ts-expect-error a key is a string
+  await storage.get(5);
+  // @ts-expect-error it is read only
+  context.storage = storage;
   // @ts-expect-error the chain is not for methods to see
   void context.chain;
-  void [workers, listed, choice, deploy, attempt, signal, HoldfastError];
+  void [workers, apps, choice, deploy, attempt, signal, HoldfastError];
 }
 
 export const handle: ClassInstanceHandle = {

@@ -5,6 +5,7 @@ import { decodePin, encodePin } from '../../wire/pin-record.js';
 import { checkPageLimit, decodePosition, encodePosition } from '../page.js';
 import { checkChange, pinAfter } from '../pin-change.js';
 import type { LmdbKey, LmdbTable, Transactions } from './lmdb-database.js';
+import { removeState } from './lmdb-state.js';
 
 /** A record and when it is over, ms since 1970; 0: never. */
 interface StoredPin {
@@ -79,6 +80,7 @@ function applyChange({ db, key, nowMs }: Change, change: PinChange): PinChangeRe
   if (pin.state !== 'closed') db.putSync(indexKey(pin, key), '');
   if (expiresAtMs > 0) db.putSync(expiryKey(expiresAtMs, key), '');
   if (change.generation === 'epoch') db.putSync(handleKey(key), `${pin.generation} ${pin.createdAtMs}`);
+  if (pin.state === 'closed') removeState(db, key);
   db.putSync(pinKey(key), record);
   return { applied: true, pin };
 }

@@ -5,6 +5,7 @@ import type { Transactions } from './lmdb-database.js';
 import { createLmdbLeases } from './lmdb-leases.js';
 import { createLmdbPins } from './lmdb-pins.js';
 import { createLmdbSecrets } from './lmdb-secrets.js';
+import { createLmdbState } from './lmdb-state.js';
 import { createLmdbVolumeHolds } from './lmdb-volume-holds.js';
 import { createLmdbVolumes } from './lmdb-volumes.js';
 
@@ -13,6 +14,7 @@ export function storeIn(database: Transactions): Omit<Store, 'close'> {
   return {
     pins: createLmdbPins(database),
     leases: createLmdbLeases(database),
+    state: createLmdbState(database),
     apps: createLmdbApps(database),
     keys: createLmdbAccountKeys(database),
     secrets: createLmdbSecrets(database),

@@ -75,9 +75,22 @@ export class RedisConnection {
       try {
         return await client.evalsha(sha, keys.length, ...keys, ...args);
       } catch (error) {
-        // A server that restarted or took over does not have it yet; nothing ran.
-        if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+        if (!isUnknownScript(error)) throw error;
         return client.eval(lua, keys.length, ...keys, ...args);
+      }
+    });
+  }
+
+  /** As `script`, for arguments and answers that are bytes. @throws Unavailable, Internal */
+  binaryScript(name: ScriptName, what: string, call: BinaryScriptCall): Promise<unknown> {
+    const { sha, lua } = this.#scripts[name];
+    const { keys, args } = call;
+    return this.run(what, async (client) => {
+      try {
+        return await client.callBuffer('EVALSHA', [sha, keys.length, ...keys, ...args]);
+      } catch (error) {
+        if (!isUnknownScript(error)) throw error;
+        return client.callBuffer('EVAL', [lua, keys.length, ...keys, ...args]);
       }
     });
   }
@@ -109,6 +122,16 @@ export interface ConnectionSettings {
 export interface ScriptCall {
   readonly keys: readonly string[];
   readonly args: readonly (string | number)[];
+}
+
+export interface BinaryScriptCall {
+  readonly keys: readonly string[];
+  readonly args: readonly (string | number | Buffer)[];
+}
+
+/** A server that restarted or took over does not have it yet; nothing ran. */
+function isUnknownScript(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('NOSCRIPT');
 }
 
 async function connectAndPing(client: Redis | Cluster): Promise<void> {

@@ -4,6 +4,10 @@ import type { PinScope } from '../../common/ports/store.js';
 /** The names of all keys. Names that people choose are escaped: a `:` or `{` in one would name the key of another. */
 export const redisKeys = {
   pin: (key: InstanceKey) => `hf:pin:{${key}}`,
+  /** Values by key, and by the empty key what was committed last. */
+  state: (key: InstanceKey) => `hf:state:{${key}}`,
+  /** The keys of `state` in their order. */
+  stateKeys: (key: InstanceKey) => `hf:state-keys:{${key}}`,
   handle: (key: InstanceKey) => `hf:handle:{${key}}`,
   index: (scope: PinScope, shard: number) =>
     `hf:index:${escaped(scope.account)}:${escaped(scope.app)}:${escaped(scope.className)}:${shard}`,

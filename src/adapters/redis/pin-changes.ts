@@ -79,6 +79,7 @@ function callOf(batch: readonly Wanted[]): { readonly keys: string[]; readonly a
     const old = expect === 'none' ? null : expect;
     keys.push(redisKeys.pin(key), redisKeys.handle(key));
     if (index !== null) keys.push(index);
+    if (fields.state === 'closed') keys.push(redisKeys.state(key), redisKeys.stateKeys(key));
     args.push(
       old === null ? '' : `${old.generation} ${old.epoch} ${old.state}`,
       change.generation === 'keep' ? (old?.generation ?? '') : '',

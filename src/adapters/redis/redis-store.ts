@@ -7,6 +7,7 @@ import { RedisConnection } from './connection.js';
 import { createLeases } from './leases.js';
 import { createPins } from './pins.js';
 import { createSecrets } from './secrets.js';
+import { createState } from './state.js';
 import { createVolumeHolds } from './volume-holds.js';
 import { createVolumes } from './volumes.js';
 
@@ -25,6 +26,7 @@ export async function createRedisStore(options: {
   return {
     pins: createPins(redis, clock),
     leases: createLeases(redis),
+    state: createState(redis),
     apps: createApps(redis),
     keys: createAccountKeys(redis),
     secrets: createSecrets(redis),

@@ -4,6 +4,9 @@ import { readFileSync } from 'node:fs';
 const files = {
   pinChanges: 'pin-changes.lua',
   indexRemove: 'index-remove.lua',
+  stateCommit: 'state-commit.lua',
+  stateGet: 'state-get.lua',
+  stateList: 'state-list.lua',
   leaseCreate: 'lease-create.lua',
   leaseRenew: 'lease-renew.lua',
   leaseRead: 'lease-read.lua',

@@ -3,6 +3,7 @@ import type { LeaseRecord, LeaseState } from '../lease.js';
 import type { DeploymentRecord } from '../manifest.js';
 import type { Pin, PinChange, PinChangeResult } from '../pin.js';
 import type { WrappedKey } from './kms.js';
+import type { StateStore } from './state-store.js';
 import type { VolumeHolds, VolumeStore } from './volume-store.js';
 
 /**
@@ -12,6 +13,7 @@ import type { VolumeHolds, VolumeStore } from './volume-store.js';
 export interface Store {
   readonly pins: PinStore;
   readonly leases: LeaseStore;
+  readonly state: StateStore;
   readonly apps: AppStore;
   readonly keys: KeyStore;
   readonly secrets: SecretStore;
@@ -26,7 +28,10 @@ export interface PinStore {
   get(key: InstanceKey): Promise<Pin | null>;
   /** In the order of `keys`, in one round trip where the store allows it. */
   getMany(keys: readonly InstanceKey[]): Promise<(Pin | null)[]>;
-  /** One compare-and-set (S4). A change that makes or remakes an id also records its handle and enters it in the index. */
+  /**
+   * One compare-and-set (S4). A change that makes or remakes an id also records its handle and enters it in the index; one to
+   * `closed` deletes its durable state (D5).
+   */
   change(key: InstanceKey, change: PinChange): Promise<PinChangeResult>;
   /** Pins of a class, oldest first, without `closed` ones; `after` is the last page's `next`. */
   list(scope: PinScope, page: { readonly limit: number; readonly after: string | null }): Promise<PinPage>;

@@ -4,6 +4,7 @@ import { HoldfastError } from '../../common/errors.js';
 import type { FrameStream } from '../../wire/frame-stream.js';
 import type { LoadBody } from '../../wire/frames.js';
 import type { LogSink } from './log-sink.js';
+import type { StateRequests } from './state-requests.js';
 
 /** What instances and calls need of the container that they are in. */
 export interface HostParts {
@@ -11,6 +12,7 @@ export interface HostParts {
   readonly appName: string;
   readonly stream: FrameStream;
   readonly logs: LogSink;
+  readonly state: StateRequests;
   readonly clock: Clock;
   /** See `ActivatedClass`. */
   readonly isFinal: (thrown: unknown) => boolean;

@@ -2,6 +2,7 @@ import { type Activated, type Activation, activate } from '../../common/activati
 import type { CallContext } from '../../common/context.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { ActivateBody, DeactivateBody, DeactivatedBody } from '../../wire/frames.js';
+import { CoalescingStorage } from '../../wire/instance-storage.js';
 import type { HostedClass, HostParts } from './hosted-class.js';
 import type { RunningCall } from './running-call.js';
 
@@ -25,6 +26,8 @@ export class HostedInstance implements Activated {
   #state: State = { phase: 'activating', stop: new AbortController() };
   /** Calls that hold a slot. */
   #holders = 0;
+  /** Null before its code has asked for it. */
+  #storage: CoalescingStorage | null = null;
   /** Sent before they had one, in their order; made when there are some. */
   #queued: RunningCall[] | null = null;
 
@@ -50,6 +53,16 @@ export class HostedInstance implements Activated {
     return this.#state.phase === 'active' ? this.#state.activation : null;
   }
 
+  get storage(): CoalescingStorage {
+    this.#storage ??= new CoalescingStorage(this.host.state.linkOf(this.slot), this.label);
+    return this.#storage;
+  }
+
+  /** What answers wait for (D3); null: nothing. */
+  get unsettledWrites(): Promise<void> | null {
+    return this.#storage === null ? null : this.#storage.settled();
+  }
+
   /** Constructs it and runs its `enter` hooks. @returns false: told to leave meanwhile @throws ActivationFailed */
   async activate(args: readonly unknown[]): Promise<boolean> {
     if (this.#state.phase !== 'activating') return false;
@@ -65,8 +78,14 @@ export class HostedInstance implements Activated {
     }
   }
 
-  /** Runs its `exit` hooks where a reason is given; from here on it is not there. */
-  async leave({ reason, timeoutMs }: DeactivateBody): Promise<DeactivatedBody> {
+  /** Runs its `exit` hooks where a reason is given; from here on it is not there, and writes nothing. */
+  async leave(how: DeactivateBody): Promise<DeactivatedBody> {
+    const report = await this.#exit(how);
+    await this.#storage?.end();
+    return report;
+  }
+
+  async #exit({ reason, timeoutMs }: DeactivateBody): Promise<DeactivatedBody> {
     const state = this.#state;
     this.#state = left;
     if (state.phase === 'activating')
@@ -103,6 +122,7 @@ export class HostedInstance implements Activated {
   }
 
   hookContext(signal: AbortSignal, attempt: number): CallContext {
+    const storage = (): CoalescingStorage => this.storage;
     return {
       appName: this.host.appName,
       className: this.klass.name,
@@ -113,6 +133,10 @@ export class HostedInstance implements Activated {
       restarted: this.restarted,
       signal,
       log: this.host.logs.logger({ slot: this.slot, callId: null }),
+      // Most never ask for it.
+      get storage() {
+        return storage();
+      },
       chain: [],
       deadline: null,
       traceparent: null,

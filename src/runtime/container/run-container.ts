@@ -12,6 +12,7 @@ import { type HostedClass, type HostParts, hostedClass } from './hosted-class.js
 import { HostedInstance } from './hosted-instance.js';
 import { LogSink } from './log-sink.js';
 import { RunningCall } from './running-call.js';
+import { StateRequests } from './state-requests.js';
 import { TunnelTransport } from './tunnel-transport.js';
 
 export interface ContainerOptions {
@@ -52,6 +53,7 @@ class ContainerHost {
   readonly #options: ContainerOptions;
   readonly #stream: FrameStream;
   readonly #logs: LogSink;
+  readonly #state: StateRequests;
   readonly #transport: TunnelTransport;
   readonly #instances = new Map<number, HostedInstance>();
   readonly #calls = new Map<number, RunningCall>();
@@ -65,6 +67,7 @@ class ContainerHost {
     this.#options = options;
     this.#stream = new FrameStream(options.channel);
     this.#logs = new LogSink(this.#stream);
+    this.#state = new StateRequests(this.#stream);
     this.#transport = new TunnelTransport(this.#stream, options.clock);
   }
 
@@ -152,6 +155,9 @@ class ContainerHost {
       case FrameKind.Deactivate:
         void this.#deactivate(slot, decodeBody(readBody(frame)) as unknown as DeactivateBody);
         return;
+      case FrameKind.StateReply:
+        this.#state.onReply(ref, readBody(frame));
+        return;
       default:
         this.#transport.onFrame(kind, ref, readBody(frame));
     }
@@ -179,6 +185,7 @@ class ContainerHost {
       appName: app,
       stream: this.#stream,
       logs: this.#logs,
+      state: this.#state,
       clock,
       isFinal: (thrown) => isBuiltIn && isHoldfastError(thrown),
       encodeThrown: isBuiltIn ? encodeError : encodeUserError,

@@ -7,8 +7,10 @@ import { encodeError } from '../../wire/errors.js';
 import { creditBody } from '../../wire/frame-bodies.js';
 import type { IncomingCall } from '../../wire/frame-reader.js';
 import { CallFlag, CancelReason, FrameKind, inlinePayloadBytes } from '../../wire/frames.js';
+import { type CallState, done, queued, running } from './call-state.js';
 import { afterRunning, isThenable } from './call-values.js';
 import { cancelError } from './cancel-error.js';
+import { gatedValues } from './gated-values.js';
 import { GeneratorPump, type PumpEnd } from './generator-pump.js';
 import type { HostedInstance } from './hosted-instance.js';
 import { IncomingPayload } from './incoming-payload.js';
@@ -16,21 +18,6 @@ import { OutgoingPayload } from './outgoing-payload.js';
 import { RunningContext } from './running-context.js';
 import { createYieldSink } from './yield-sink.js';
 
-type CallState =
-  /** Sent before it had a slot. */
-  | { readonly phase: 'queued' }
-  | { readonly phase: 'receiving'; readonly payload: IncomingPayload }
-  | { readonly phase: 'running' }
-  | { readonly phase: 'streaming'; readonly pump: GeneratorPump }
-  | { readonly phase: 'sending'; readonly result: OutgoingPayload }
-  /** Answered; its code goes on. */
-  | { readonly phase: 'detached' }
-  | { readonly phase: 'done' };
-
-// Shared, so that the common call allocates no state.
-const queued: CallState = { phase: 'queued' };
-const running: CallState = { phase: 'running' };
-const done: CallState = { phase: 'done' };
 const nothing: Uint8Array = new Uint8Array(0);
 
 /**
@@ -38,6 +25,7 @@ const nothing: Uint8Array = new Uint8Array(0);
  *
  * I1. It answers exactly once: Result, Error or End; the last frame is followed by `callEnded`.
  * I2. It holds a large payload only while it runs: arguments come, and results go, on credit.
+ * I3. What its code returns or throws leaves when all that its instance has written is stored (D3).
  */
 export class RunningCall {
   readonly #instance: HostedInstance;
@@ -208,7 +196,7 @@ export class RunningCall {
   #generate(activation: Activation, args: unknown[]): void {
     let iterator: AsyncIterator<unknown, void, undefined>;
     try {
-      iterator = activation.generate(this.method, args, this.#context);
+      iterator = gatedValues(this.#instance, activation.generate(this.method, args, this.#context));
     } catch (thrown) {
       this.#threw(thrown);
       return;
@@ -241,6 +229,17 @@ export class RunningCall {
       this.#fail(encodeError(afterRunning(error)));
       return;
     }
+    const writes = this.#instance.unsettledWrites;
+    if (writes === null) return this.#answer(bytes);
+    // The codec writes on behind them.
+    const kept = Uint8Array.from(bytes);
+    writes.then(
+      () => this.#answer(kept),
+      (error: unknown) => this.#fail(encodeError(afterRunning(error))),
+    );
+  }
+
+  #answer(bytes: Uint8Array): void {
     const { stream } = this.#instance.host;
     if (bytes.length <= inlinePayloadBytes) {
       stream.writer.payload(FrameKind.Result, this.#ref, 0, bytes.length, bytes);
@@ -267,7 +266,11 @@ export class RunningCall {
 
   #threw(thrown: unknown): void {
     const isCancel = thrown !== null && thrown === this.#cancelled;
-    this.#fail((isCancel ? encodeError : this.#instance.host.encodeThrown)(thrown));
+    const error = (isCancel ? encodeError : this.#instance.host.encodeThrown)(thrown);
+    const writes = this.#instance.unsettledWrites;
+    const fail = (): void => this.#fail(error);
+    if (writes === null) fail();
+    else writes.then(fail, fail);
   }
 
   #fail(error: Uint8Array): void {

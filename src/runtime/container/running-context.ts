@@ -1,5 +1,6 @@
 import type { Monotonic } from '../../common/clock.js';
 import type { CallContext, CallLink, Logger } from '../../common/context.js';
+import type { InstanceStorage } from '../../common/instance-storage.js';
 import { readMeta } from '../../wire/frame-bodies.js';
 import type { IncomingCall } from '../../wire/frame-reader.js';
 import type { CallMeta } from '../../wire/frames.js';
@@ -78,6 +79,10 @@ export class RunningContext implements CallContext {
   get log(): Logger {
     this.#log ??= this.#instance.host.logs.logger({ slot: this.#instance.slot, callId: this.callId });
     return this.#log;
+  }
+
+  get storage(): InstanceStorage {
+    return this.#instance.storage;
   }
 
   get signal(): AbortSignal {

@@ -6,9 +6,11 @@ import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { Mailbox } from '../../common/mailbox.js';
 import type { ClassManifest, ClassOptions } from '../../common/manifest.js';
 import { isEndless, sandboxLaneWidth } from '../../common/sandbox-methods.js';
+import { CoalescingStorage } from '../../wire/instance-storage.js';
 import type { RegisteredClass } from '../registry.js';
 import type { LocalCall } from './local-call.js';
 import { closing, deadlock, forceClosed, gone, pendingLimitExceeded, startedTooLate } from './local-errors.js';
+import { LocalState } from './local-state.js';
 
 /** A class as its decorators described it, or one of the runtime's own. */
 export interface HostedClass
@@ -44,7 +46,7 @@ export class LocalHost {
   readonly random: Random;
   readonly manifest: ClassManifest;
   readonly createdAtMs: number;
-  facts: Pick<CallContext, 'appName' | 'className' | 'instanceId' | 'epoch' | 'restarted' | 'log'>;
+  facts: Pick<CallContext, 'appName' | 'className' | 'instanceId' | 'epoch' | 'restarted' | 'log' | 'storage'>;
   lastCallAtMs: number | null = null;
   /** The end of its last call, or of its activation. */
   quietSince: Monotonic = 0;
@@ -52,6 +54,7 @@ export class LocalHost {
   readonly keyed = new LRUCache<string, Promise<Uint8Array>>({ max: keptKeys, ttl: keptKeysMs });
   readonly #registered: HostedClass;
   readonly #mailbox: Mailbox<LocalCall>;
+  readonly #storage: CoalescingStorage;
   readonly #detached = new Set<LocalCall>();
   #activation: Activation | null = null;
   #state: HostState = { phase: 'active' };
@@ -68,6 +71,7 @@ export class LocalHost {
     this.id = `local-${Buffer.from(parts.random.bytes(10)).toString('hex')}`;
     this.label = `${appName}/${name}/${this.id}`;
     this.createdAtMs = parts.clock.now();
+    this.#storage = new CoalescingStorage(new LocalState(), this.label);
     this.facts = {
       appName,
       className: name,
@@ -75,6 +79,7 @@ export class LocalHost {
       epoch: 0,
       restarted: false,
       log: parts.log,
+      storage: this.#storage,
     };
     const limits = registered.isBuiltIn ? { ...options, maxReaders: sandboxLaneWidth } : options;
     this.#mailbox = new Mailbox(limits, parts.clock);
@@ -222,6 +227,7 @@ export class LocalHost {
     await this.#quiet();
     for (const call of this.#mailbox.runningCalls()) call.stop(forceClosed(call.what));
     const report = await this.#activation?.exit('close', this.options.exitTimeoutMs);
+    await this.#storage.end();
     this.#state = { phase: 'closed' };
     return report ?? { exitHook: 'none' };
   }

@@ -8,6 +8,8 @@ export interface Receipt {
   readonly operation: string;
   readonly epoch: number;
   readonly size: number;
+  /** Of `keep`. */
+  readonly count?: number;
 }
 
 /** What a call shall do; all of it is in its arguments, so that the plan decides. */
@@ -22,6 +24,11 @@ export interface Work {
 export interface Limits {
   readonly concurrentRequests: number;
   readonly maxPendingTasks: number;
+}
+
+/** The key of what `keep` keeps. */
+export function keptAs(operation: string): string {
+  return `kept:${operation}`;
 }
 
 function sleep(ms: number, signal?: AbortSignal): Promise<void> {
@@ -76,6 +83,22 @@ abstract class Recorder {
       if (timeline.current.random.chance(trouble.crashes)) timeline.current.kill();
       if (workMs > 0) await sleep(workMs, currentContext().signal);
       return this.#receipt(operation, resultBytes);
+    } finally {
+      outside().history.stopped(run);
+    }
+  }
+
+  /** At most once: counts in the durable state of the instance, and does not wait until that is stored. */
+  @method()
+  async keep({ operation, workMs, isDeaf, resultBytes }: Work): Promise<Receipt> {
+    const run = this.#begin(operation);
+    const { signal, storage } = currentContext();
+    try {
+      const count = ((await storage.get<number>('count')) ?? 0) + 1;
+      await sleep(workMs, isDeaf ? undefined : signal);
+      void storage.put('count', count);
+      void storage.put(keptAs(operation), count);
+      return { ...this.#receipt(operation, resultBytes), count };
     } finally {
       outside().history.stopped(run);
     }

@@ -1,5 +1,6 @@
-import type { BootId } from '../../../src/common/ids.js';
+import type { BootId, InstanceKey } from '../../../src/common/ids.js';
 import type { Pin } from '../../../src/common/pin.js';
+import type { StateOwner } from '../../../src/common/ports/state-store.js';
 import type { SimProcess } from '../engine/sim-process.js';
 import type { Timeline } from '../engine/timeline.js';
 import type { Activation, BootProcesses, Commit, Operation, Rule, Run, Violation } from './records.js';
@@ -13,6 +14,8 @@ export class History {
   readonly boots = new Map<BootId, BootProcesses>();
   /** `Class/id` and epoch -> generation, as the store gave them. */
   readonly generations = new Map<string, number>();
+  /** As they stand. */
+  readonly pins = new Map<InstanceKey, Pin>();
   readonly violations: Violation[] = [];
   /** Calls that were sent to their container before they had a slot; of those, how many it gave back. */
   readonly ahead = { sent: 0, recalled: 0 };
@@ -58,10 +61,19 @@ export class History {
     if (!this.#isLeaseHeld(bootId)) this.break('fenced-silence', `boot ${bootId} starts a call without a lease`);
   }
 
-  pinChanged(pin: Pin): void {
+  pinChanged(key: InstanceKey, pin: Pin): void {
+    this.pins.set(key, pin);
     const instance = `${pin.identity.className}/${pin.identity.id}`;
     this.generations.set(`${instance}@${pin.epoch}`, pin.generation);
     this.#timeline.note(null, `pin ${instance}`, `${pin.state} at ${pin.epoch} on ${pin.bootId ?? 'nothing'}`);
+  }
+
+  /** The store has written durable state for an activation. */
+  stateWritten({ key, epoch }: StateOwner): void {
+    const pin = this.pins.get(key);
+    this.#timeline.note(null, 'state written', `${pin?.identity.className}/${pin?.identity.id} at ${epoch}`);
+    if (pin?.epoch !== epoch)
+      this.break('fenced-writes', `state of ${pin?.identity.id} is written at ${epoch}, its pin has ${pin?.epoch}`);
   }
 
   began(operation: Operation): void {

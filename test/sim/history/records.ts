@@ -17,6 +17,8 @@ export type Rule =
   | 'fenced-silence'
   /** What was acknowledged is committed. */
   | 'acknowledged'
+  /** D3, D4, D5: durable state has all that was acknowledged, in its order, and nothing of a generation before. */
+  | 'durable-state'
   /** C6, C7: a call that is not idempotent runs at most once; `not-run` never. */
   | 'at-most-once'
   /** C7: a key runs once in an activation. */
@@ -65,6 +67,8 @@ export interface Operation {
   result: string | null;
   /** Of an error. */
   outcome: string | null;
+  /** What `keep` has answered. */
+  count: number | null;
   settledAt: number;
   message: string;
 }

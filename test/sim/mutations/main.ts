@@ -8,6 +8,7 @@ import { writeTable } from '../report.js';
 import { calls } from './calls.js';
 import type { Mutation } from './mutation.js';
 import { placing } from './placing.js';
+import { state } from './state.js';
 
 const root = join(import.meta.dirname, '../../..');
 const copied = ['package.json', 'tsconfig.json', 'tsconfig.base.json', 'src', 'test/sim'];
@@ -15,7 +16,9 @@ const copied = ['package.json', 'tsconfig.json', 'tsconfig.base.json', 'src', 't
 const { values } = parseArgs({
   options: { only: { type: 'string' }, seeds: { type: 'string', default: '1000' } },
 });
-const chosen = [...placing, ...calls].filter(({ name }) => values.only === undefined || name.includes(values.only));
+const chosen = [...placing, ...calls, ...state].filter(
+  ({ name }) => values.only === undefined || name.includes(values.only),
+);
 const rows: string[][] = [];
 for (const mutation of chosen) {
   const { seed, rule } = await firstRed(mutation);

@@ -1,6 +1,7 @@
 import { storeAway, storeError, storeTimeout } from '../../../src/adapters/redis/errors.js';
 import type { Timer } from '../../../src/common/clock.js';
 import { HoldfastError } from '../../../src/common/errors.js';
+import type { StateStore } from '../../../src/common/ports/state-store.js';
 import type { AppStore, KeyStore, LeaseStore, PinStore, SecretStore, Store } from '../../../src/common/ports/store.js';
 import type { VolumeHolds, VolumeStore } from '../../../src/common/ports/volume-store.js';
 import type { SimProcess } from '../engine/sim-process.js';
@@ -20,6 +21,7 @@ interface Operation {
 export class StoreConnection implements Store {
   readonly pins: PinStore;
   readonly leases: LeaseStore;
+  readonly state: StateStore;
   readonly apps: AppStore;
   readonly keys: KeyStore;
   readonly secrets: SecretStore;
@@ -36,9 +38,10 @@ export class StoreConnection implements Store {
     this.#opTimeoutMs = opTimeoutMs;
     this.#server = server;
     this.#process = process;
-    const { pins, leases, apps, keys, secrets, volumes, holds } = server.store;
+    const { pins, leases, state, apps, keys, secrets, volumes, holds } = server.store;
     this.pins = this.#remote('pins', pins);
     this.leases = this.#remote('leases', leases);
+    this.state = this.#remote('state', state);
     this.apps = this.#remote('apps', apps);
     this.keys = this.#remote('keys', keys);
     this.secrets = this.#remote('secrets', secrets);

@@ -1,9 +1,10 @@
 import type { Transactions } from '../../../src/adapters/embedded/lmdb-database.js';
 import { storeIn } from '../../../src/adapters/embedded/lmdb-records.js';
-import type { BootId } from '../../../src/common/ids.js';
+import { type BootId, instanceKey } from '../../../src/common/ids.js';
 import type { Store } from '../../../src/common/ports/store.js';
 import type { SimProcess } from '../engine/sim-process.js';
 import type { Network } from '../net/network.js';
+import { account } from '../parts/cluster-context.js';
 import { MemoryTable } from './memory-table.js';
 
 /** Chances of an operation that meets no other fault. */
@@ -49,6 +50,13 @@ export class StoreServer {
     if (record === undefined) return false;
     const { phase, expiresAt = 0 } = JSON.parse(record) as { readonly phase: string; readonly expiresAt?: number };
     return phase === 'held' && expiresAt > this.process.clock.monotonic();
+  }
+
+  /** Whether durable state has that key now, in truth. @param instance `Class/id` */
+  hasState(instance: string, name: string): boolean {
+    const [className = '', id = ''] = instance.split('/');
+    const key = instanceKey({ account, app: 'sim', className, id });
+    return this.records.get(['state', key, Buffer.from(name, 'utf8').toString('hex')]) !== undefined;
   }
 
   /** Another server takes over, which has not heard of the last changes. */

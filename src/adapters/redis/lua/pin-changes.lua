@@ -1,6 +1,7 @@
 -- Compare-and-sets of pins (S4): one, or those of one moment together. Each is judged by itself.
 --
--- KEYS     of each change: its pin, its handle; then, where it enters an id, the index of its class
+-- KEYS     of each change: its pin, its handle; then, where it enters an id, the index of its class; then, where the new state is
+--          `closed`, its durable state, values and keys, which end with it
 --          pin: `generation epoch state opId\n` and a body that this script never looks into
 --          handle: `generation issuedAtMs`
 -- ARGV     of each change, ten:
@@ -42,7 +43,7 @@ local function set(key, value, life)
   return result.err and result
 end
 
-local function change(pin, handle, index, at)
+local function change(pin, handle, index, state, keys, at)
   local record = redis.pcall('GET', pin)
   if type(record) == 'table' then
     return record
@@ -78,14 +79,27 @@ local function change(pin, handle, index, at)
     local added = redis.pcall('ZADD', index, ARGV[at + 9], ARGV[at + 10])
     failure = type(added) == 'table' and added
   end
+  if not failure and state then
+    local deleted = redis.pcall('UNLINK', state, keys)
+    failure = type(deleted) == 'table' and deleted
+  end
   return failure or generation .. ' ' .. epoch
 end
 
 local results = {}
 local key = 1
 for at = 0, #ARGV - 10, 10 do
-  local isIndexed = ARGV[at + 10] ~= ''
-  results[#results + 1] = change(KEYS[key], KEYS[key + 1], isIndexed and KEYS[key + 2], at)
-  key = key + (isIndexed and 3 or 2)
+  local index, state, keys
+  local next = key + 2
+  if ARGV[at + 10] ~= '' then
+    index = KEYS[next]
+    next = next + 1
+  end
+  if ARGV[at + 6] == 'closed' then
+    state, keys = KEYS[next], KEYS[next + 1]
+    next = next + 2
+  end
+  results[#results + 1] = change(KEYS[key], KEYS[key + 1], index, state, keys, at)
+  key = next
 end
 return results

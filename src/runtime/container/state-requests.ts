@@ -1,0 +1,71 @@
+import { HoldfastError } from '../../common/errors.js';
+import { decodeError } from '../../wire/errors.js';
+import { decodeBody } from '../../wire/frame-bodies.js';
+import type { FrameStream } from '../../wire/frame-stream.js';
+import { FrameKind } from '../../wire/frames.js';
+import type { StateLink } from '../../wire/instance-storage.js';
+import { decodePage, encodeStateRequest, type StateRequest } from '../../wire/state-bodies.js';
+
+interface Request {
+  readonly slot: number;
+  readonly body: Uint8Array;
+  readonly resolve: (answer: Uint8Array) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Of one container; the worker refuses more. */
+const mostStateRequests = 64;
+
+/**
+ * What the instances of this container ask of their durable state: the worker asks the store for them. Those that the end of the
+ * worker leaves without an answer never get one: the container ends as well.
+ */
+export class StateRequests {
+  readonly #stream: FrameStream;
+  readonly #underway = new Map<number, Request>();
+  readonly #waiting: Request[] = [];
+  #lastRef = 0;
+
+  constructor(stream: FrameStream) {
+    this.#stream = stream;
+  }
+
+  /** The way of the instance at that slot. */
+  linkOf(slot: number): StateLink {
+    const ask = (request: StateRequest) => this.#ask(slot, request);
+    return {
+      commit: async (commit) => void (await ask({ op: 'commit', commit })),
+      get: async (key) => {
+        const { value } = decodeBody(await ask({ op: 'get', key }));
+        return value instanceof Uint8Array ? value : null;
+      },
+      list: async (range) => decodePage(await ask({ op: 'list', range })),
+    };
+  }
+
+  /** The worker's answer. @throws InvalidArgument where nothing was asked */
+  onReply(ref: number, body: Buffer): void {
+    const request = this.#underway.get(ref);
+    if (request === undefined) throw new HoldfastError('InvalidArgument', `nobody asked for answer ${ref} about state`);
+    this.#underway.delete(ref);
+    if (body[0] === 1) request.resolve(Buffer.from(body.subarray(1)));
+    else request.reject(decodeError(body.subarray(1)));
+    const next = this.#waiting.shift();
+    if (next !== undefined) this.#send(next);
+  }
+
+  #ask(slot: number, asked: StateRequest): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      const request = { slot, body: encodeStateRequest(asked), resolve, reject };
+      if (this.#underway.size < mostStateRequests) this.#send(request);
+      else this.#waiting.push(request);
+    });
+  }
+
+  #send(request: Request): void {
+    this.#lastRef += 1;
+    this.#underway.set(this.#lastRef, request);
+    this.#stream.writer.frame(FrameKind.State, this.#lastRef, request.slot, request.body);
+    this.#stream.flushThisTick();
+  }
+}

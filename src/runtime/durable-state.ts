@@ -1,0 +1,114 @@
+import type { Clock } from '../common/clock.js';
+import { HoldfastError, isHoldfastError } from '../common/errors.js';
+import { describeIdentity } from '../common/ids.js';
+import type { StateOwner, StateStore } from '../common/ports/state-store.js';
+import { encodeError } from '../wire/errors.js';
+import { encodeBody } from '../wire/frame-bodies.js';
+import { FrameKind } from '../wire/frames.js';
+import { encodePage, readStateRequest, type StateRequest } from '../wire/state-bodies.js';
+import type { Container } from './container.js';
+import type { RequestOrigin } from './container-events.js';
+import type { Instance } from './instance.js';
+
+export interface DurableStateDeps {
+  readonly store: StateStore;
+  readonly clock: Clock;
+  /** False: this boot is over (S7). */
+  readonly mayRun: () => boolean;
+}
+
+/** What a container sends at once where it keeps to the protocol, and as much again. */
+const mostAtOnce = 128;
+const firstRetryMs = 20;
+const longestRetryMs = 1_000;
+
+/**
+ * What the instances of one container ask of their durable state.
+ *
+ * I1. The epoch is this worker's own knowledge: a container cannot name another instance, or another activation (D1).
+ * I2. A store that does not answer is asked again, until it does, the container is dead or this boot is over: what was written is
+ *     neither lost nor in doubt. A commit that arrives twice counts once (D4).
+ * I3. An activation that the store no longer knows is stopped at once, with its container (S9).
+ */
+export class DurableState {
+  readonly #container: Container;
+  readonly #deps: DurableStateDeps;
+  readonly #over = new AbortController();
+  #underway = 0;
+
+  constructor(container: Container, deps: DurableStateDeps) {
+    this.#container = container;
+    this.#deps = deps;
+  }
+
+  /** @throws InvalidArgument for what breaks the protocol, which ends the container */
+  onFrame({ ref, instance }: RequestOrigin, body: Buffer): void {
+    const request = readStateRequest(body);
+    if (this.#underway >= mostAtOnce)
+      throw new HoldfastError('InvalidArgument', `a container asks for state ${mostAtOnce} times at once`);
+    this.#underway += 1;
+    void this.#answer(instance, request)
+      .then(
+        (answer) => this.#reply(ref, 1, answer),
+        (error: unknown) => this.#reply(ref, 0, encodeError(error)),
+      )
+      .finally(() => {
+        this.#underway -= 1;
+      });
+  }
+
+  /** The container is dead. */
+  close(): void {
+    this.#over.abort();
+  }
+
+  #reply(ref: number, isGood: 0 | 1, answer: Uint8Array): void {
+    if (this.#over.signal.aborted) return;
+    this.#container.reply(FrameKind.StateReply, ref, Buffer.concat([Uint8Array.of(isGood), answer]));
+  }
+
+  /** @throws what was refused for good */
+  async #answer(instance: Instance | null, request: StateRequest): Promise<Uint8Array> {
+    if (instance === null) throw new HoldfastError('InstanceClosed', 'the instance has left this container');
+    const owner = { key: instance.key, epoch: instance.pin.epoch };
+    const answer = await this.#untilKnown(() => this.#ask(owner, request));
+    if (answer !== 'stale') return answer;
+    // Its pin is another's, whatever this worker believed: nothing that it does counts any more.
+    this.#container.kill();
+    throw new HoldfastError('InstanceLost', `another activation of ${describeIdentity(instance.identity)} has begun`);
+  }
+
+  async #ask(owner: StateOwner, request: StateRequest): Promise<Uint8Array | 'stale'> {
+    const { store } = this.#deps;
+    switch (request.op) {
+      case 'commit': {
+        const answer = await store.commit(owner, request.commit);
+        return answer === 'stale' ? answer : encodeBody({});
+      }
+      case 'get': {
+        const answer = await store.get(owner, request.key);
+        return answer === 'stale' ? answer : encodeBody(answer);
+      }
+      case 'list': {
+        const answer = await store.list(owner, request.range);
+        return answer === 'stale' ? answer : encodePage(answer);
+      }
+      default:
+        return request satisfies never;
+    }
+  }
+
+  async #untilKnown<T>(ask: () => Promise<T>): Promise<T> {
+    const { clock, mayRun } = this.#deps;
+    for (let delayMs = firstRetryMs; ; delayMs = Math.min(longestRetryMs, delayMs * 2)) {
+      if (!mayRun() || this.#over.signal.aborted)
+        throw new HoldfastError('Unavailable', 'this boot of the worker is over', { outcome: 'unknown' });
+      try {
+        return await ask();
+      } catch (error) {
+        if (!isHoldfastError(error) || !error.retryable) throw error;
+      }
+      await clock.sleep(delayMs, this.#over.signal).catch(() => undefined); // over: the next turn sees it
+    }
+  }
+}
