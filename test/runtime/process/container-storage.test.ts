@@ -71,8 +71,9 @@ async function active(): Promise<ContainerDriver> {
   cleanups.push(() => rmSync(folder, { recursive: true }));
   const bundlePath = join(folder, 'bundle.mjs');
   writeFileSync(bundlePath, '//');
-  await driver.load({ bundlePath, bundleSha256: createHash('sha256').update('//').digest('hex') });
-  await driver.activate(1, { className: 'Careless', methods, exitHooks: ['leave'] });
+  const bundleSha256 = createHash('sha256').update('//').digest('hex');
+  await driver.load({ bundlePath, bundleSha256, className: 'Careless', methods, exitHooks: ['leave'] });
+  await driver.activate(1);
   return driver;
 }
 
