@@ -39,7 +39,8 @@ export class Shared extends Echo {}
 @app.cls()
 export class Plain extends Echo {}
 
-@app.cls({ tasksPerContainer: 1_000 })
+/** As many as a run makes share one container: none is started meanwhile. */
+@app.cls({ tasksPerContainer: 100_000 })
 export class Packed extends Echo {}
 
 /** All that a benchmark makes in one container. */

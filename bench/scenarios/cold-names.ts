@@ -13,7 +13,7 @@ const callers = 8;
  */
 export const coldNames: Scenario = {
   name: 'cold-names',
-  title: `new names, each with its first call; packed: 1 000 share a container; ${callers} callers`,
+  title: `new names, each with its first call; packed: all share one container; ${callers} callers`,
 
   async run(bench) {
     const packed = { ...holdfast, title: 'Holdfast, packed' };

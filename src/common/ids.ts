@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 declare const brand: unique symbol;
 type Id<Name extends string> = string & { readonly [brand]: Name };
@@ -26,12 +26,13 @@ export interface Identity {
 
 /** 22 characters of base64url: 128 bits of SHA-256 over the length-prefixed parts of the identity. */
 export function instanceKey(identity: Identity): InstanceKey {
-  const hash = createHash('sha256');
-  for (const part of [identity.account, identity.app, identity.className, identity.id]) {
-    const bytes = Buffer.from(part, 'utf8');
-    hash.update(`${bytes.length}:`).update(bytes);
-  }
-  return hash.digest().subarray(0, 16).toString('base64url') as InstanceKey;
+  const { account, app, className, id } = identity;
+  const text = sized(account) + sized(app) + sized(className) + sized(id);
+  return hash('sha256', text, 'buffer').toString('base64url', 0, 16) as InstanceKey;
+}
+
+function sized(part: string): string {
+  return `${Buffer.byteLength(part)}:${part}`;
 }
 
 /** `app/Class/id`, for messages and logs. */

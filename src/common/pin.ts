@@ -34,6 +34,8 @@ export interface Pin {
   readonly restarts: number;
   /** Set by a re-placement after a loss, for `currentContext().restarted`. */
   readonly restarted: boolean;
+  /** Clients were told of it before its worker was: its generation stands, though it may never have run. */
+  readonly isBrought: boolean;
   /** Why it was placed where it is, for `explain`. */
   readonly placement: PlacementNote | null;
   /** The last ten, oldest first. */

@@ -1,6 +1,6 @@
 import type { Clock, Monotonic, Random } from '../common/clock.js';
-import { type BootId, type Identity, instanceKey } from '../common/ids.js';
-import { kindOf, type OnLoss } from '../common/manifest.js';
+import { type BootId, type Identity, type InstanceKey, instanceKey } from '../common/ids.js';
+import { kindOf, type OnLoss, type ResourceKind } from '../common/manifest.js';
 import { type Pin, type PinChange, type PinChangeResult, type PinFields, pinChange } from '../common/pin.js';
 import type { DeployedClass, Deployments } from './deployments.js';
 import type { Flight } from './flights.js';
@@ -8,11 +8,13 @@ import { noCapacity, sandboxUnavailable } from './instance-errors.js';
 import { patiently } from './patience.js';
 import type { Pins } from './pins.js';
 import { choosePlacement, isolationLack, type Placement, type Rejection } from './placement.js';
+import type { Waiting } from './request.js';
 import type { Workers } from './workers.js';
 
 /** What a new instance is made of (S1). */
 export interface Making {
   readonly identity: Identity;
+  readonly key: InstanceKey;
   /** Puts large arguments away and gives the bytes for the pin. */
   readonly storeArgs: () => Promise<Uint8Array>;
   readonly argsHash: string;
@@ -22,12 +24,29 @@ export interface Making {
 }
 
 /** A flight on its way to an active instance. */
-export interface Attempt extends Flight {
-  readonly refusals: Refusals;
+export class Attempt implements Flight {
+  readonly refusals = new Refusals();
+  readonly startedAt: Monotonic;
+  readonly waiting: Waiting;
+  readonly #flight: Flight;
+
+  constructor(flight: Flight) {
+    this.#flight = flight;
+    this.startedAt = flight.startedAt;
+    this.waiting = flight.waiting;
+  }
+
+  get signal(): AbortSignal {
+    return this.#flight.signal;
+  }
+
+  throwIfAborted(): void {
+    this.#flight.throwIfAborted();
+  }
 }
 
 /** Boots that refused in this flight: not asked again before they have told of their capacity once more. */
-export class Refusals {
+class Refusals {
   readonly #refused = new Map<BootId, { readonly why: string; readonly at: Monotonic }>();
 
   add(bootId: BootId, why: string, at: Monotonic): void {
@@ -73,11 +92,28 @@ export class Activator {
     this.#parts = parts;
   }
 
-  /** Makes or remakes the id: its epoch is its generation (S2). Gives who has the pin after the attempt. */
-  async make(making: Making, closed: Pin | null, attempt: Attempt): Promise<Pin | null> {
-    const { identity, argsHash, byName, tags } = making;
+  /** Makes or remakes the id: its epoch is its generation (S2). */
+  async make(making: Making, closed: Pin | null, attempt: Attempt): Promise<PinChangeResult> {
+    const allocated = await this.#allocate(making.identity, null, attempt);
+    return this.#write(making, closed, { attempt, allocated });
+  }
+
+  /** The same for an id that was never used, as far as anybody knows. Null: it cannot be placed at once. */
+  async makeNow(making: Making, attempt: Attempt): Promise<PinChangeResult | null> {
+    const { deployments } = this.#parts;
+    // Whoever finds that it is not there meets the same error.
+    const code = await deployments.forActivation(making.identity, null).catch(() => null);
+    const allocated = code && this.#tryAllocate(making.identity.account, { code, home: null }, attempt);
+    return allocated?.placement ? this.#write(making, null, { attempt, allocated }) : null;
+  }
+
+  #write(
+    making: Making,
+    closed: Pin | null,
+    { attempt, allocated }: { readonly attempt: Attempt; readonly allocated: Allocated },
+  ): Promise<PinChangeResult> {
+    const { identity, key, argsHash, byName, tags } = making;
     const { clock, pins } = this.#parts;
-    const allocated = await this.#allocate(identity, null, attempt);
     const { manifest } = allocated.code;
     const kind = kindOf(manifest);
     const onLoss: OnLoss = manifest.options.onLoss ?? (byName ? 'recreate' : 'fail');
@@ -91,20 +127,30 @@ export class Activator {
         generation: 'epoch',
         fields: {
           ...placedOn(allocated),
-          ...{ identity, kind, state: 'placing', args, argsHash, tags, onLoss, createdAtMs: atMs },
-          ...{ restarts: 0, restarted: false },
+          identity,
+          kind,
+          state: 'placing',
+          args,
+          argsHash,
+          tags,
+          onLoss,
+          createdAtMs: atMs,
+          restarts: 0,
+          restarted: false,
+          isBrought: canBeBrought(kind, args, allocated),
         },
         transitions: [{ atMs, from: closed === null ? 'none' : 'closed', to: 'placing', why: 'made' }],
         ttlMs: null,
       };
-      return pins.change(instanceKey(identity), change, attempt);
+      return pins.change(key, change, attempt);
     };
     return heldOrReleased(allocated, write);
   }
 
   /** Another activation of what exists, at the next epoch. Gives who has the pin after the attempt. */
   async activate(pin: Pin, to: { why: string; set?: Partial<PinFields> }, attempt: Attempt): Promise<Pin | null> {
-    return this.#move(pin, to, { attempt, allocated: await this.#allocate(pin.identity, pin.deployment, attempt) });
+    const allocated = await this.#allocate(pin.identity, pin.deployment, attempt);
+    return (await this.#move(pin, to, { attempt, allocated })).pin;
   }
 
   /**
@@ -113,20 +159,20 @@ export class Activator {
    */
   async wake(pin: Pin, attempt: Attempt): Promise<Pin | null> {
     const allocated = await this.#allocateOnce(pin.identity, { pinned: pin.deployment, home: pin.bootId }, attempt);
-    return allocated === null ? pin : this.#move(pin, { why: 'woken' }, { attempt, allocated });
+    return allocated === null ? pin : (await this.#move(pin, { why: 'woken' }, { attempt, allocated })).pin;
   }
 
   #move(
     pin: Pin,
     to: { why: string; set?: Partial<PinFields> },
     { attempt, allocated }: { readonly attempt: Attempt; readonly allocated: Allocated },
-  ): Promise<Pin | null> {
+  ): Promise<PinChangeResult> {
     const { clock, pins } = this.#parts;
     const change = pinChange(pin, 'placing', {
       opId: pins.newOpId(),
       why: to.why,
       atMs: clock.now(),
-      epoch: hasNeverRun(pin) ? 'first' : 'next',
+      epoch: pin.state === 'placing' && isUnknown(pin) ? 'first' : 'next',
       set: { ...to.set, ...placedOn(allocated) },
     });
     return heldOrReleased(allocated, () => pins.change(instanceKey(pin.identity), change, attempt));
@@ -182,18 +228,26 @@ export class Activator {
   }
 }
 
-/** Only an active pin is ever given to anybody, so nobody knows of its generation: it is made once more, and says so (S2). */
-function hasNeverRun({ state, generation, epoch }: Pin): boolean {
-  return state === 'placing' && generation === epoch;
+/** Nobody was told of it, so nobody knows of its generation: it is made once more, and says so (S2). */
+export function isUnknown({ generation, epoch, isBrought }: Pin): boolean {
+  return generation === epoch && !isBrought;
+}
+
+/** What travels to the client and with its first call to the worker. */
+const broughtArgsBytes = 4_096;
+
+/** Where a container of the class runs there is little left for which its worker could refuse it. */
+function canBeBrought(kind: ResourceKind, args: Uint8Array, { placement }: Allocated): boolean {
+  return kind === 'class' && placement.usesRoom && args.length <= broughtArgsBytes;
 }
 
 /** Where the pin went to someone else, the room that was taken for it is free again. */
-async function heldOrReleased(allocated: Allocated, write: () => Promise<PinChangeResult>): Promise<Pin | null> {
+async function heldOrReleased(allocated: Allocated, write: () => Promise<PinChangeResult>): Promise<PinChangeResult> {
   let applied = false;
   try {
     const result = await write();
     applied = result.applied;
-    return result.pin;
+    return result;
   } finally {
     if (!applied) allocated.reservation.release();
   }

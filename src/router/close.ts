@@ -64,7 +64,7 @@ export async function close(parts: CloseParts, op: CloseOp, request: Request): P
     ending: { generation: target.generation, exit: null },
   };
   for (let pin = await parts.pins.read(key, request); ; ) {
-    request.signal.throwIfAborted();
+    request.throwIfAborted();
     if (isOver(on.ending, pin)) return on.ending.exit ?? alreadyClosed;
     if (target.argsHash !== null && pin.argsHash !== target.argsHash) throw instanceConflict(pin, target.argsHash);
     on.pace.saw(pin);
@@ -179,7 +179,7 @@ async function askToClose(on: OnClose, at: { pin: Pin; to: Addressee }, request:
     const signal = AbortSignal.any([request.signal, bootIsOver.signal]);
     return await askWorker(on.bus, to, { op: { $case: 'close', value }, timeoutMs: remainingMs, signal });
   } catch (error) {
-    request.signal.throwIfAborted();
+    request.throwIfAborted();
     if (bootIsOver.signal.aborted || (isHoldfastError(error) && error.retryable)) return null;
     throw error;
   } finally {

@@ -11,7 +11,6 @@ import {
   type ControlRequest,
 } from '../wire/gen/holdfast/v1/router.js';
 import { tracing } from '../wire/tracing.js';
-import { beforeAbort } from './flights.js';
 import type { RouterMetrics } from './metrics.js';
 import { type InstanceOp, type OperationParts, operate } from './operations.js';
 import { OpenRequest, type Principal } from './request.js';
@@ -145,7 +144,7 @@ export class ControlStream {
     let outcome = 'ok';
     let result: ControlReply['result'];
     try {
-      result = await beforeAbort(operate(operations, op, request), request.signal);
+      result = await request.race(operate(operations, op, request));
     } catch (error) {
       outcome = isHoldfastError(error) ? error.code : 'Internal';
       if (outcome === 'Internal') log.error('operation.failed', { op: op.$case, error: stackOf(error) });

@@ -1,6 +1,7 @@
 import { ulid } from 'ulid';
 import type { Clock, Random } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
+import { instanceKey } from '../common/ids.js';
 import type { Pin } from '../common/pin.js';
 import type { ObjectStore } from '../common/ports/object-store.js';
 import { encodeArgs, hashArgs } from '../wire/codec.js';
@@ -18,6 +19,9 @@ export interface CreateParts extends InstanceParts {
   readonly objects: ObjectStore;
 }
 
+const noArgs = Uint8Array.from(encodeArgs([]));
+const hashOfNoArgs = hashArgs(noArgs);
+
 /**
  * The instance of that id, made where there is none (S1); without an id, a fresh one.
  * @throws InstanceConflict, InstanceLost, NoCapacity, NotFound, PayloadTooLarge, what its worker refused it for
@@ -30,18 +34,20 @@ export async function create(parts: CreateParts, op: CreateOp, request: Request)
   const id = byName ? op.id : ulid(clock.now(), () => random.next());
   const identity = checkedIdentity({ account: request.account, app: op.app, className: op.className, id });
   const given = op.args === undefined ? null : checkArguments(op.args);
-  const args = given ?? encodeArgs([]);
-  const argsHash = hashArgs(args);
+  const args = given ?? noArgs;
+  const argsHash = given === null ? hashOfNoArgs : hashArgs(given);
+  const key = instanceKey(identity);
   const making: Making = {
     identity,
+    key,
     argsHash,
     byName,
     tags: checkedTags(op.session?.tags ?? []),
     storeArgs: () => storeArguments(parts.objects, args),
   };
   const judge = given === null ? refuseLost : (pin: Pin | null) => refuseConflict(pin, argsHash);
-  const pin = await reach(parts, { identity, making, failedEpoch: null, judge, isFresh: !byName }, request);
-  return parts.views.of(pin, request);
+  const pin = await reach(parts, { key, identity, making, failedEpoch: null, judge, isFresh: !byName }, request);
+  return parts.views.of(pin, key, request);
 }
 
 function refuseConflict(pin: Pin | null, argsHash: string): void {

@@ -45,7 +45,7 @@ export async function deploy(
   const { account } = request;
   request.waiting.what = 'the bundle';
   const { header, manifest, bundle } = await receive(stream);
-  request.signal.throwIfAborted();
+  request.throwIfAborted();
   request.waiting.what = 'the object store and the store';
   const { app, bundleSha256 } = header;
   const key = `bundles/${bundleSha256}`;

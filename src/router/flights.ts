@@ -1,21 +1,40 @@
 import type { Clock, Monotonic } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
+import { Abort, type Abortable } from './abort.js';
 import type { Request, Waiting } from './request.js';
 
 /** Work that several requests share. */
-export interface Flight {
+/** Aborted when nobody waits for it any more. */
+export interface Flight extends Abortable {
   readonly startedAt: Monotonic;
-  /** Aborted when nobody waits for it any more. */
-  readonly signal: AbortSignal;
   readonly waiting: Waiting;
 }
 
-interface OpenFlight<T> {
+/** One that is under way, until it is abandoned. */
+export class OpenFlight<T> implements Flight {
+  readonly startedAt: Monotonic;
+  readonly waiting: Waiting = { what: 'the store', instead: null };
   readonly result: Promise<T>;
-  readonly controller: AbortController;
-  readonly waiting: Waiting;
-  waiters: number;
-  hasLanded: boolean;
+  waiters = 0;
+  hasLanded = false;
+  readonly #abort = new Abort();
+
+  constructor(startedAt: Monotonic, run: (flight: Flight) => Promise<T>) {
+    this.startedAt = startedAt;
+    this.result = run(this);
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  throwIfAborted(): void {
+    this.#abort.throwIfAborted();
+  }
+
+  abandon(reason: HoldfastError): void {
+    this.#abort.abort(reason);
+  }
 }
 
 /**
@@ -32,12 +51,12 @@ export class Flights<T> {
 
   /** @throws what the flight throws, or the reason of the request's signal */
   async join(key: string, request: Request, run: (flight: Flight) => Promise<T>): Promise<T> {
-    request.signal.throwIfAborted();
+    request.throwIfAborted();
     const flight = this.#open.get(key) ?? this.#start(key, run);
     flight.waiters += 1;
     request.waiting = flight.waiting;
     try {
-      return await beforeAbort(flight.result, request.signal);
+      return await request.race(flight.result);
     } finally {
       flight.waiters -= 1;
       if (flight.waiters === 0 && !flight.hasLanded) this.#abandon(key, flight);
@@ -45,32 +64,19 @@ export class Flights<T> {
   }
 
   #start(key: string, run: (flight: Flight) => Promise<T>): OpenFlight<T> {
-    const controller = new AbortController();
-    const waiting: Waiting = { what: 'the store', instead: null };
-    const result = run({ startedAt: this.#clock.monotonic(), signal: controller.signal, waiting });
-    const flight: OpenFlight<T> = { result, controller, waiting, waiters: 0, hasLanded: false };
+    const flight = new OpenFlight(this.#clock.monotonic(), run);
     this.#open.set(key, flight);
     const land = () => {
       flight.hasLanded = true;
       if (this.#open.get(key) === flight) this.#open.delete(key);
     };
     // Both ways, so that a failure with no waiter left is not an unhandled one.
-    result.then(land, land);
+    flight.result.then(land, land);
     return flight;
   }
 
   #abandon(key: string, flight: OpenFlight<T>): void {
     if (this.#open.get(key) === flight) this.#open.delete(key);
-    flight.controller.abort(new HoldfastError('Cancelled', 'nobody waits for this any more'));
+    flight.abandon(new HoldfastError('Cancelled', 'nobody waits for this any more'));
   }
-}
-
-/** The promise's outcome, or the signal's reason where that comes first. */
-export function beforeAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    if (signal.aborted) abort();
-    signal.addEventListener('abort', abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }

@@ -35,10 +35,12 @@ const rules: Readonly<Record<Exclude<keyof PlacementConstraints, 'offerFilters'>
   diskGb: atLeast('diskGb'),
 };
 
+const allRules = Object.entries(rules);
+
 /** Why this offer does not satisfy the constraints, one sentence for each that fails; empty where it does. */
 export function offerMismatches(constraints: PlacementConstraints, offer: Offer): string[] {
   const mismatches: string[] = [];
-  for (const [option, rule] of Object.entries(rules)) {
+  for (const [option, rule] of allRules) {
     const wanted = constraints[option as keyof typeof rules];
     // `secureCloudOnly: false` asks for nothing: a secure worker is fine too.
     if (wanted === undefined || wanted === false) continue;

@@ -1,13 +1,13 @@
 import type { Clock } from '../common/clock.js';
 import { HoldfastError, isHoldfastError } from '../common/errors.js';
+import type { Abortable } from './abort.js';
 import type { Waiting } from './request.js';
 
 const firstRetryMs = 20;
 const slowestRetryMs = 1_000;
 
 /** Who waits for an answer of the store, and for how long. */
-export interface Patience {
-  readonly signal: AbortSignal;
+export interface Patience extends Abortable {
   readonly waiting: Waiting;
 }
 
@@ -15,10 +15,11 @@ export interface Patience {
  * Tries until the store answers or nobody waits any more. Only for what may be done twice: reads, and changes that carry
  * their opId. @throws what is not retryable, the signal's reason
  */
-export async function patiently<T>(clock: Clock, { signal, waiting }: Patience, attempt: () => Promise<T>): Promise<T> {
+export async function patiently<T>(clock: Clock, patience: Patience, attempt: () => Promise<T>): Promise<T> {
+  const { waiting } = patience;
   const before = { ...waiting };
   for (let delayMs = firstRetryMs; ; delayMs = Math.min(delayMs * 2, slowestRetryMs)) {
-    signal.throwIfAborted();
+    patience.throwIfAborted();
     try {
       const result = await attempt();
       Object.assign(waiting, before);
@@ -27,7 +28,7 @@ export async function patiently<T>(clock: Clock, { signal, waiting }: Patience, 
       if (!isHoldfastError(error) || !error.retryable) throw error;
       waiting.what = 'the store';
       waiting.instead = storeAway(error);
-      await clock.sleep(delayMs, signal);
+      await clock.sleep(delayMs, patience.signal);
     }
   }
 }

@@ -1,16 +1,18 @@
 import type { Clock } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
-import { type Identity, instanceKey } from '../common/ids.js';
+import type { Identity, InstanceKey } from '../common/ids.js';
 import type { Pin } from '../common/pin.js';
-import { mintCapability } from '../wire/capability.js';
+import { hashPin, mintCapability } from '../wire/capability.js';
 import type { Handle, PinView } from '../wire/gen/holdfast/v1/router.js';
 import { signHandle, verifyHandle } from '../wire/handle.js';
+import { encodePin } from '../wire/pin-record.js';
 import { checkedIdentity } from './names.js';
 import type { Principal } from './request.js';
 import type { SigningKeys } from './signing-keys.js';
 
 /** A client that outlives its capability resolves again. */
 const capabilityForMs = 3_600_000;
+const nothing = Buffer.alloc(0);
 
 /** What clients get to see of a pin, signed with the account's newest key; and what they bring back. */
 export class PinViews {
@@ -22,20 +24,23 @@ export class PinViews {
     this.#clock = parts.clock;
   }
 
-  /** @param pin active, so it has an address */
-  async of(pin: Pin, { account, role }: Principal): Promise<PinView> {
+  /** @param pin active, or placing: then the client brings it to its worker (S5) */
+  async of(pin: Pin, instance: InstanceKey, { account, role }: Principal): Promise<PinView> {
     const key = await this.#keys.newest(account);
     const { app, className, id } = pin.identity;
     const { generation, epoch } = pin;
-    const instance = instanceKey(pin.identity);
     const expiresAtMs = this.#clock.now() + capabilityForMs;
+    const record = pin.state === 'placing' ? encodePin(pin) : nothing;
+    const pinHash = record.length === 0 ? null : hashPin(record);
+    const claims = { account, instanceKey: instance, generation, epoch, role, expiresAtMs, pinHash };
     return {
       handle: signHandle(key, { v: 1, kind: pin.kind, account, app, name: className, id, generation }),
       key: instance,
       epoch,
       address: pin.address ?? '',
-      capability: mintCapability(key, { account, instanceKey: instance, generation, epoch, role, expiresAtMs }),
+      capability: mintCapability(key, claims),
       deployment: pin.deployment,
+      pin: record,
     };
   }
 

@@ -1,4 +1,5 @@
 import { HoldfastError, isHoldfastError } from '../common/errors.js';
+import { type InstanceKey, instanceKey } from '../common/ids.js';
 import type { Pin } from '../common/pin.js';
 import type { Bus } from '../common/ports/bus.js';
 import { decodeError } from '../wire/errors.js';
@@ -17,6 +18,8 @@ const answerWithinMs = 3_000;
 /** A NATS server refuses messages above 1 MiB. */
 const maxBatchBytes = 524_288;
 const maxBatchCount = 256;
+const keyBytes = 40;
+const nothing = Buffer.alloc(0);
 
 interface Waiter {
   readonly instance: PlaceInstance;
@@ -43,14 +46,21 @@ export class PlaceSender {
 
   /** Never rejects. @param pin stands at `placing`; its worker gets it */
   place(pin: Pin): Promise<PlaceOutcome> {
-    const { workerId, bootId } = pin;
+    return this.#enqueue(pin, { pin: encodePin(pin), key: instanceKey(pin.identity), epoch: pin.epoch });
+  }
+
+  /** Whether its worker has it already; else `unknown`, and nothing was set off. */
+  check(key: InstanceKey, pin: Pin): Promise<PlaceOutcome> {
+    return this.#enqueue(pin, { pin: nothing, key, epoch: pin.epoch });
+  }
+
+  #enqueue({ workerId, bootId, identity }: Pin, instance: PlaceInstance): Promise<PlaceOutcome> {
     if (workerId === null || bootId === null) {
       const error = new HoldfastError('Internal', 'a pin at `placing` names no worker; it was not written by a router');
       return Promise.resolve({ phase: 'refused', error });
     }
     return new Promise((settle) => {
-      const waiter: Waiter = { instance: { pin: encodePin(pin) }, settle };
-      this.#queueOf({ account: pin.identity.account, workerId, bootId }).waiters.push(waiter);
+      this.#queueOf({ account: identity.account, workerId, bootId }).waiters.push({ instance, settle });
     });
   }
 
@@ -76,7 +86,7 @@ export class PlaceSender {
     const outcomes = await this.#ask(to, batch);
     batch.forEach((waiter, i) => {
       const outcome = outcomes[i] ?? unknown(new Error('no answer in the batch'));
-      this.#metrics?.countPlace(outcome.phase);
+      if (waiter.instance.pin.length > 0) this.#metrics?.countPlace(outcome.phase);
       waiter.settle(outcome);
     });
   }
@@ -107,13 +117,17 @@ function* batches(waiters: readonly Waiter[]): Iterable<Waiter[]> {
   let batch: Waiter[] = [];
   let bytes = 0;
   for (const waiter of waiters) {
-    if (batch.length === maxBatchCount || (batch.length > 0 && bytes + waiter.instance.pin.length > maxBatchBytes)) {
+    if (batch.length === maxBatchCount || (batch.length > 0 && bytes + bytesOf(waiter) > maxBatchBytes)) {
       yield batch;
       batch = [];
       bytes = 0;
     }
     batch.push(waiter);
-    bytes += waiter.instance.pin.length;
+    bytes += bytesOf(waiter);
   }
   if (batch.length > 0) yield batch;
+}
+
+function bytesOf({ instance }: Waiter): number {
+  return keyBytes + instance.pin.length;
 }

@@ -2,6 +2,7 @@ import type { Clock, Monotonic } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
 import type { Role } from '../common/ports/store.js';
 import type { TimerWheel } from '../common/timer-wheel.js';
+import { Abort, type Abortable } from './abort.js';
 
 /** Who asks, as its token says. */
 export interface Principal {
@@ -18,12 +19,12 @@ export interface Waiting {
 }
 
 /** One operation on its way through the router. */
-export interface Request extends Principal {
+export interface Request extends Principal, Abortable {
   readonly deadline: Monotonic;
-  /** Aborted at the deadline, at a cancel, and when its stream breaks; the reason is a HoldfastError. */
-  readonly signal: AbortSignal;
   /** Replaced by whoever takes the request over. */
   waiting: Waiting;
+  /** The promise's outcome, or the reason of its abort where that comes first: its deadline, a cancel, a broken stream. */
+  race<T>(promise: Promise<T>): Promise<T>;
 }
 
 const defaultDeadlineMs = 60_000;
@@ -37,7 +38,7 @@ export class OpenRequest implements Request {
   readonly role: Role;
   readonly deadline: Monotonic;
   waiting: Waiting = { what: 'the store', instead: null };
-  readonly #controller = new AbortController();
+  readonly #abort = new Abort();
   readonly #end: () => void;
 
   /** @param remainingMs 0: the default of 60 s; null: it has no deadline */
@@ -62,12 +63,20 @@ export class OpenRequest implements Request {
   }
 
   get signal(): AbortSignal {
-    return this.#controller.signal;
+    return this.#abort.signal;
+  }
+
+  throwIfAborted(): void {
+    this.#abort.throwIfAborted();
+  }
+
+  race<T>(promise: Promise<T>): Promise<T> {
+    return this.#abort.race(promise);
   }
 
   abort(reason: HoldfastError): void {
     this.#end();
-    this.#controller.abort(reason);
+    this.#abort.abort(reason);
   }
 
   end(): void {

@@ -1,11 +1,11 @@
-import type { Epoch } from '../common/ids.js';
-import { type Identity, instanceKey } from '../common/ids.js';
+import { type Epoch, type Identity, type InstanceKey, instanceKey } from '../common/ids.js';
 import type { Pin } from '../common/pin.js';
 import type { Handle, PinView, ResolveOp } from '../wire/gen/holdfast/v1/router.js';
 import type { Making } from './activator.js';
 import type { Flights } from './flights.js';
 import { instanceGone, instanceLost } from './instance-errors.js';
 import { checkedIdentity } from './names.js';
+import type { NewNames } from './new-names.js';
 import type { PinViews } from './pin-views.js';
 import type { Pins } from './pins.js';
 import type { Request } from './request.js';
@@ -17,12 +17,14 @@ export interface InstanceParts {
   readonly pins: Pins;
   readonly workers: Workers;
   readonly settler: Settler;
+  readonly newNames: NewNames;
   readonly flights: Flights<Pin | null>;
   readonly views: PinViews;
 }
 
 /** What a request wants to reach, and whether it may have what stands. */
 export interface Wish {
+  readonly key: InstanceKey;
   readonly identity: Identity;
   readonly making: Making | null;
   readonly failedEpoch: Epoch | null;
@@ -33,26 +35,27 @@ export interface Wish {
 }
 
 /**
- * An active pin as wished. Requests for one key share a flight, except that those whose epoch failed have one of their own:
+ * A pin as wished: active, or just made, for the client to bring to its worker. Requests for one key share a flight, except that those whose epoch failed have one of their own:
  * theirs waits while others are answered.
  * @throws what `judge` throws, InstanceLost, NoCapacity, DeadlineExceeded
  */
 export async function reach(parts: InstanceParts, wish: Wish, request: Request): Promise<Pin> {
-  const { pins, workers, settler, flights } = parts;
-  const { making, judge } = wish;
-  const key = instanceKey(wish.identity);
-  let seen = wish.isFresh ? null : await pins.read(key, request);
-  for (;;) {
+  const { pins, workers, settler, flights, newNames } = parts;
+  const { key, making, judge } = wish;
+  const isUnread = !wish.isFresh && making !== null && newNames.areExpected(wish.identity);
+  let seen = wish.isFresh || isUnread ? null : await pins.read(key, request);
+  if (seen !== null && making !== null) newNames.saw(wish.identity, false);
+  for (let from: Pin | null | 'unread' = isUnread ? 'unread' : seen; ; from = seen) {
     judge(seen);
     const failedEpoch = seen !== null && seen.epoch === wish.failedEpoch ? wish.failedEpoch : null;
     const isHere = seen?.state === 'active' && seen.bootId !== null && workers.isFresh(seen.bootId);
     if (seen !== null && isHere && failedEpoch === null) return seen;
-    const from = seen;
+    const start = from;
     const settled = await flights.join(`${key} ${failedEpoch ?? ''}`, request, (flight) =>
-      settler.settle({ key, making, failedEpoch }, from, flight),
+      settler.settle({ key, making, failedEpoch }, start, flight),
     );
     judge(settled);
-    if (settled?.state === 'active') return settled;
+    if (settled?.state === 'active' || settled?.state === 'placing') return settled;
     if (settled?.state === 'lost') throw instanceLost(settled);
     // Joined the flight of a request that does not make instances, and found none.
     seen = settled;
@@ -84,6 +87,7 @@ async function reachGeneration(
     }
     if (pin.state === 'lost') throw instanceLost(pin);
   };
-  const pin = await reach(parts, { identity, making: null, failedEpoch, judge }, request);
-  return parts.views.of(pin, request);
+  const key = instanceKey(identity);
+  const pin = await reach(parts, { key, identity, making: null, failedEpoch, judge }, request);
+  return parts.views.of(pin, key, request);
 }

@@ -10,10 +10,12 @@ import type { Store } from '../common/ports/store.js';
 import { TimerWheel } from '../common/timer-wheel.js';
 import { Activator } from './activator.js';
 import { Authenticator } from './auth.js';
+import { BroughtPins } from './brought-pins.js';
 import { Deployments } from './deployments.js';
 import { Flights } from './flights.js';
 import { Leases } from './leases.js';
 import type { RouterMetrics } from './metrics.js';
+import { NewNames } from './new-names.js';
 import { PinEvents } from './pin-events.js';
 import { PinViews } from './pin-views.js';
 import { Pins } from './pins.js';
@@ -62,7 +64,25 @@ export function createRouterParts(deps: RouterDeps) {
   const deployments = new Deployments({ store: store.apps, clock });
   const activator = new Activator({ clock, random, pins, workers, deployments });
   const sender = new PlaceSender({ bus, closed, metrics });
-  const settler = new Settler({ clock, log, pins, events, leases, workers, activator, sender });
+  const newNames = new NewNames();
+  const brought = new BroughtPins({
+    clock,
+    sender,
+    closed,
+    settle: (key, pin, flight) => settler.settle({ key, making: null, failedEpoch: null }, pin, flight),
+  });
+  const settler: Settler = new Settler({
+    clock,
+    log,
+    pins,
+    events,
+    leases,
+    workers,
+    activator,
+    sender,
+    brought,
+    newNames,
+  });
   const flights = new Flights<Pin | null>(clock);
   const views = new PinViews({ keys, clock });
   const secrets = new Secrets({ store: store.secrets, kms: deps.kms, clock, random });
@@ -80,6 +100,7 @@ export function createRouterParts(deps: RouterDeps) {
     events,
     flights,
     leases,
+    newNames,
     pins,
     redeploys,
     secrets,

@@ -10,7 +10,6 @@ import type { Role } from '../common/ports/store.js';
 import { toGrpcError } from '../wire/grpc-errors.js';
 import { type GrpcPeer, peerOf } from '../wire/grpc-server.js';
 import { requireRole, requireWorker } from './auth.js';
-import { beforeAbort } from './flights.js';
 import { OpenRequest, type Request } from './request.js';
 import type { RouterParts } from './router-parts.js';
 
@@ -97,7 +96,7 @@ async function serve<Result>(
   gone.signal.addEventListener('abort', abandon, { once: true });
   parts.closed.addEventListener('abort', close, { once: true });
   try {
-    return await beforeAbort(run(request), request.signal);
+    return await request.race(run(request));
   } catch (error) {
     if (!isHoldfastError(error)) parts.log.error('rpc.failed', { rpc: rpc.name, error: stackOf(error) });
     throw error;

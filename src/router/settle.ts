@@ -3,9 +3,11 @@ import type { Logger } from '../common/context.js';
 import type { HoldfastError } from '../common/errors.js';
 import { type BootId, type Epoch, type InstanceKey, instanceKey } from '../common/ids.js';
 import { type Pin, type PinChangeResult, type PinFields, type PinState, pinChange } from '../common/pin.js';
-import { type Activator, type Attempt, type Making, Refusals } from './activator.js';
+import { type Activator, Attempt, isUnknown, type Making } from './activator.js';
+import type { BroughtPins } from './brought-pins.js';
 import type { Flight } from './flights.js';
 import type { BootState, Leases } from './leases.js';
+import type { NewNames } from './new-names.js';
 import { Pace } from './pace.js';
 import { patiently } from './patience.js';
 import type { PinEvents } from './pin-events.js';
@@ -14,7 +16,8 @@ import type { PlaceSender } from './place-sender.js';
 import type { Workers } from './workers.js';
 
 // The pin's way to an active instance, one state at a time. What must hold, whatever else happens:
-// P1. Only the worker of a placing pin, by its refusal, or the end of its boot's lease, takes the pin elsewhere (S5).
+// P1. Only the worker of a placing pin, by its refusal, or the end of its boot's lease, takes the pin elsewhere (S5). Who is
+//     told of a pin that is not active yet brings it to its worker, and the worker hears of it from here too.
 // P2. A pin whose boot may live is never given to another; heartbeats and failed requests are hints (S8).
 // P3. Every change is a compare-and-set on what was seen; who loses it goes on from what stands instead (S4).
 
@@ -36,6 +39,8 @@ interface Parts {
   readonly workers: Workers;
   readonly activator: Activator;
   readonly sender: PlaceSender;
+  readonly brought: BroughtPins;
+  readonly newNames: NewNames;
 }
 
 /** What one look at a pin came to: it is where it shall be, or this is what to look at next. */
@@ -53,16 +58,19 @@ export class Settler {
   }
 
   /**
-   * The pin once it is active, or as it is where that cannot be: `lost`; none or `closed` without `making`.
+   * The pin once it is active, or just made and for its client to bring; or as it is where that cannot be: `lost`; none or
+   * `closed` without `making`.
+   * @param seen `unread`: nobody has looked for it, it is expected to be new
    * @throws what the worker refused it for, NotFound, the flight's reason
    */
-  async settle(goal: Goal, seen: Pin | null, flight: Flight): Promise<Pin | null> {
-    const attempt: Attempt = { ...flight, refusals: new Refusals() };
+  async settle(goal: Goal, seen: Pin | null | 'unread', flight: Flight): Promise<Pin | null> {
+    const attempt = new Attempt(flight);
     const pace = new Pace();
     for (let pin = seen; ; ) {
-      flight.signal.throwIfAborted();
-      pace.saw(pin);
-      const step = await this.#step(goal, pin, { attempt, pace });
+      flight.throwIfAborted();
+      if (pin !== 'unread') pace.saw(pin);
+      const step =
+        pin === 'unread' ? await this.#unread(goal, attempt) : await this.#step(goal, pin, { attempt, pace });
       if ('settled' in step) return step.settled;
       pin = step.next;
     }
@@ -89,7 +97,22 @@ export class Settler {
 
   async #absent(goal: Goal, pin: Pin | null, attempt: Attempt): Promise<Step> {
     if (goal.making === null) return { settled: pin };
-    return { next: await this.#parts.activator.make(goal.making, pin, attempt) };
+    return this.#made(goal.making, await this.#parts.activator.make(goal.making, pin, attempt));
+  }
+
+  /** Where it cannot be made at once it may still be there. */
+  async #unread({ key, making }: Goal, attempt: Attempt): Promise<Step> {
+    const { activator, pins } = this.#parts;
+    const made = making === null ? null : await activator.makeNow(making, attempt);
+    if (making === null || made === null) return { next: await pins.read(key, attempt) };
+    return this.#made(making, made);
+  }
+
+  #made({ identity, key, byName }: Making, made: PinChangeResult): Step {
+    const { brought, newNames } = this.#parts;
+    if (byName) newNames.saw(identity, made.applied);
+    const isTold = made.applied && made.pin.isBrought && brought.expect(key, made.pin);
+    return isTold ? { settled: made.pin } : { next: made.pin };
   }
 
   /** A session's files are where it fell asleep: without that boot it is lost. */
@@ -129,15 +152,15 @@ export class Settler {
     }
   }
 
-  /** P1. Where nothing ran in this generation the id is free again, else it sleeps where no worker has it. */
+  /** P1. Where nobody knows of this generation the id is free again, else it sleeps where no worker has it. */
   async #refused(goal: Goal, pin: Pin, on: { attempt: Attempt; error: HoldfastError }): Promise<Pin | null> {
     const { log, workers } = this.#parts;
     const { attempt, error } = on;
     log.info('place.refused', { key: goal.key, epoch: pin.epoch, worker: pin.workerId, code: error.code });
     this.#avoid(pin.bootId, error.message, attempt);
     workers.changes.open();
-    const neverRan = pin.generation === pin.epoch;
-    const result = await this.#change(pin, neverRan ? 'closed' : 'idle', { why: `refused: ${error.code}`, attempt });
+    const isFree = isUnknown(pin);
+    const result = await this.#change(pin, isFree ? 'closed' : 'idle', { why: `refused: ${error.code}`, attempt });
     // P3. A refusal of what has moved on meanwhile, perhaps to active on another request, is no news.
     if (result.applied && !isAboutTheWorker(error)) throw error;
     return result.pin;

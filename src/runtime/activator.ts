@@ -1,9 +1,11 @@
 import type { Clock } from '../common/clock.js';
 import { HoldfastError, isHoldfastError } from '../common/errors.js';
-import { describeIdentity, type InstanceKey, instanceKey } from '../common/ids.js';
+import { type BootId, describeIdentity, type Epoch, type InstanceKey, instanceKey } from '../common/ids.js';
 import type { Isolation } from '../common/manifest.js';
 import type { Pin } from '../common/pin.js';
 import type { TimerWheel } from '../common/timer-wheel.js';
+import { readReference } from '../wire/codec.js';
+import { Arrival } from './arrival.js';
 import type { Room } from './container-place.js';
 import type { ContainerPools } from './container-pools.js';
 import { Instance, type InstanceDeps } from './instance.js';
@@ -28,6 +30,7 @@ export interface ActivatorDeps {
   readonly secretsOf: (pin: Pin, klass: LoadedClass) => SecretSource;
   /** Null: this host cannot isolate. */
   readonly sessions: Sessions | null;
+  readonly bootId: BootId;
   /** False: fenced or draining. */
   readonly mayPlace: () => boolean;
 }
@@ -50,14 +53,15 @@ const strength: Readonly<Record<Isolation, number>> = { process: 0, bubblewrap: 
  * Brings placed instances to life (S5).
  *
  * I1. `placing -> active` is compare-and-set before `enter` and before the first admission.
- * I2. The same place request again joins or repeats the first one's answer; a refusal means nothing was started.
+ * I2. The same place request again, by a router or a client, joins or repeats the first one's answer; a refusal means
+ *     nothing was started.
  * I3. Of one instance at most one placement is under way.
  */
 export class Activator {
   readonly #deps: ActivatorDeps;
   /** One for all instances: there may be very many of them. */
   readonly #instanceDeps: InstanceDeps;
-  readonly #placing = new Map<InstanceKey, Promise<void>>();
+  readonly #arriving = new Map<InstanceKey, Arrival>();
 
   constructor(deps: ActivatorDeps) {
     this.#deps = deps;
@@ -73,20 +77,42 @@ export class Activator {
   async place(pin: Pin): Promise<void> {
     const key = instanceKey(pin.identity);
     // Again after each: others may have waited for the same one, and the first of them goes on alone (I3).
-    for (let before = this.#placing.get(key); before !== undefined; before = this.#placing.get(key)) {
-      await before.catch(() => undefined); // an older request's refusal is its own
+    for (let before = this.#arriving.get(key); before !== undefined; before = this.#arriving.get(key)) {
+      await before.decided.catch(() => undefined); // an older request's refusal is its own
     }
     const here = this.#deps.instances.get(key);
     if (here?.epoch === pin.epoch) return;
     if (here !== undefined) throw refused(pin, `epoch ${here.epoch} of it is still here`);
-    const placing = this.#activate(key, pin).finally(() => this.#placing.delete(key));
-    this.#placing.set(key, placing);
-    await placing;
+    await this.#begin(key, pin).decided;
+  }
+
+  /** A client has brought the pin of what it wants to call: from now on its calls wait for what becomes of it. */
+  expect(key: InstanceKey, pin: Pin): void {
+    const isKnown = this.#arriving.has(key) || this.#deps.instances.has(key);
+    if (isKnown || pin.bootId !== this.#deps.bootId) return;
+    // Whoever waits for it finds out by himself, and a router asks once more, for the reason.
+    this.#begin(key, pin).decided.catch(() => undefined);
+  }
+
+  /** A placement that is under way at that epoch. */
+  arrival(key: InstanceKey, epoch: Epoch): Arrival | undefined {
+    const arrival = this.#arriving.get(key);
+    return arrival?.epoch === epoch ? arrival : undefined;
   }
 
   /** Resolves when every placement that is under way now is an instance or was refused. */
   async decided(): Promise<void> {
-    await Promise.allSettled(this.#placing.values());
+    await Promise.allSettled([...this.#arriving.values()].map((arrival) => arrival.decided));
+  }
+
+  #begin(key: InstanceKey, pin: Pin): Arrival {
+    const settled = (): void => {
+      this.#arriving.delete(key);
+      arrival.release();
+    };
+    const arrival = new Arrival(pin.epoch, this.#activate(key, pin).finally(settled));
+    this.#arriving.set(key, arrival);
+    return arrival;
   }
 
   async #activate(key: InstanceKey, pin: Pin): Promise<void> {
@@ -155,7 +181,7 @@ export class Activator {
   async #enter(instance: Instance, { pin, room }: Given): Promise<void> {
     const { clock } = this.#deps;
     const startedAt = clock.monotonic();
-    const args = await this.#bounded(this.#deps.leaving.argumentsOf(pin), instance, 'fetching the arguments');
+    const args = await this.#argumentsOf(pin, instance);
     const own = instance.klass.kind === 'sandbox' ? (this.#deps.sessions?.ownFor(instance, args) ?? null) : null;
     const { container, ready } = await room.take(own);
     instance.container = container;
@@ -172,6 +198,12 @@ export class Activator {
     instance.slot = activation.slot;
     await this.#bounded(activation.ready, instance, 'constructor and enter hooks');
     instance.passed('enter', clock.monotonic() - loadedAt);
+  }
+
+  /** Nearly always with the pin: who fetches them waits for nobody else. */
+  #argumentsOf(pin: Pin, instance: Instance): Uint8Array | Promise<Uint8Array> {
+    if (readReference(pin.args) === null) return pin.args;
+    return this.#bounded(this.#deps.leaving.argumentsOf(pin), instance, 'fetching the arguments');
   }
 
   /** @throws ActivationFailed after `startupTimeoutMs`, whatever the container does */

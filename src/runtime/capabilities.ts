@@ -1,7 +1,7 @@
 import type { Clock } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
 import type { KeyStore, SigningKey } from '../common/ports/store.js';
-import { verifyCapability } from '../wire/capability.js';
+import { hashPin, verifyCapability } from '../wire/capability.js';
 import type { BindBody } from '../wire/frames.js';
 
 const refreshMs = 10_000;
@@ -37,7 +37,8 @@ export class Capabilities {
       claim.instanceKey === bind.key &&
       claim.epoch === bind.epoch &&
       claim.generation === bind.generation &&
-      claim.account === this.#account;
+      claim.account === this.#account &&
+      (bind.pin === undefined || claim.pinHash === hashPin(bind.pin));
     if (!isForThis || claim.role === 'read') {
       throw new HoldfastError(
         'PermissionDenied',

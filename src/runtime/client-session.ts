@@ -1,24 +1,19 @@
 import type { Clock } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
 import type { Epoch, InstanceKey } from '../common/ids.js';
-import type { MethodManifest } from '../common/manifest.js';
 import type { TimerWheel } from '../common/timer-wheel.js';
 import { encodeError } from '../wire/errors.js';
 import { readBind, readMeta } from '../wire/frame-bodies.js';
 import { type IncomingCall, readBody, readCall, readCancel, readCredit } from '../wire/frame-reader.js';
-import {
-  type BindBody,
-  CallFlag,
-  CancelReason,
-  defaultMaxPayloadBytes,
-  FrameKind,
-  inlinePayloadBytes,
-} from '../wire/frames.js';
+import { type BindBody, CancelReason, FrameKind, inlinePayloadBytes } from '../wire/frames.js';
 import type { ServerLink } from '../wire/link-host.js';
+import { decodePin } from '../wire/pin-record.js';
 import { tracing } from '../wire/tracing.js';
+import type { Activator } from './activator.js';
+import { HeldCall } from './arrival.js';
+import { problemOf, unknownMethodOf } from './call-problems.js';
 import { CallTrace } from './call-trace.js';
 import { Instance } from './instance.js';
-import { unknownMethod } from './instance-errors.js';
 import type { KeyedFollower } from './keyed-follower.js';
 import { type Caller, WorkerCall } from './worker-call.js';
 
@@ -29,6 +24,7 @@ export interface SessionHost {
   /** False: this boot admits nothing more (S7). Asked before every admission. */
   mayAdmit(): boolean;
   find(key: InstanceKey): Instance | undefined;
+  readonly placements: Pick<Activator, 'arrival' | 'expect'>;
   /** @throws PermissionDenied */
   checkCapability(bind: BindBody): void;
   countCall(outcome: 'admitted' | 'moved' | 'refused'): void;
@@ -69,7 +65,7 @@ export class ClientSession implements Caller {
   readonly #host: SessionHost;
   readonly #link: ServerLink;
   readonly #bindings = new Map<number, Binding>();
-  readonly #calls = new Map<number, WorkerCall | KeyedFollower>();
+  readonly #calls = new Map<number, WorkerCall | KeyedFollower | HeldCall>();
   #refusedSlots = 0;
 
   constructor(host: SessionHost, link: ServerLink) {
@@ -133,6 +129,8 @@ export class ClientSession implements Caller {
   #onBind(slot: number, frame: Buffer): void {
     const bind = readBind(readBody(frame));
     const refusal = this.#refusalOf(bind);
+    if (refusal === null && bind.pin !== undefined)
+      this.#host.placements.expect(bind.key as InstanceKey, decodePin(bind.pin));
     if (isRefused(this.#bindings.get(slot))) this.#refusedSlots--;
     if (refusal !== null) this.#refusedSlots++;
     this.#bindings.set(slot, this.#bound({ key: bind.key as InstanceKey, epoch: bind.epoch, refusal }));
@@ -172,6 +170,8 @@ export class ClientSession implements Caller {
     const instance = this.#instanceOf(slot, binding);
     // First of all (C1): where it leaves, its successor may know methods that it does not.
     if (instance === undefined || instance.refusing === 'moving' || !this.#host.mayAdmit()) {
+      const isToCome = instance === undefined && !(binding instanceof Instance);
+      if (isToCome && this.#isHeld(binding, { ref, slot, frame })) return;
       this.#host.countCall('moved');
       return this.moved(ref);
     }
@@ -191,6 +191,24 @@ export class ClientSession implements Caller {
     this.#calls.set(ref, call);
     instance.calls.accept(call, frame);
     this.#host.countCall(call.isAnswered ? 'refused' : 'admitted');
+  }
+
+  /** A call whose instance is being placed waits for what comes of it, and then arrives once more. */
+  #isHeld(
+    binding: Elsewhere,
+    { ref, slot, frame }: { readonly ref: number; readonly slot: number; readonly frame: Buffer },
+  ): boolean {
+    const arrival = this.#host.placements.arrival(binding.key, binding.epoch);
+    if (arrival === undefined) return false;
+    const call = new HeldCall(frame, this.#host, (error) => {
+      this.#calls.delete(ref);
+      if (error !== null) this.fail(ref, error);
+      else if (isSame(this.#bindings.get(slot), binding)) this.#onCall(ref, slot, call.frame);
+      else this.moved(ref);
+    });
+    if (!arrival.hold(call)) return false;
+    this.#calls.set(ref, call);
+    return true;
   }
 
   #followKey(ref: number, { instance, method, chain, head, frame, key }: KeyedArrival): void {
@@ -266,26 +284,7 @@ function isRefused(binding: Binding | undefined): boolean {
   return binding !== undefined && !(binding instanceof Instance) && binding.refusal !== null;
 }
 
-function unknownMethodOf(instance: Instance, method: string): HoldfastError {
-  return unknownMethod(instance.identity, method, [...instance.klass.methods.keys()]);
-}
-
-function problemOf({ flags, payloadLength }: IncomingCall, { name, generator }: MethodManifest): HoldfastError | null {
-  if (generator !== ((flags & CallFlag.generator) !== 0)) return wrongKind(name, generator);
-  return payloadLength > defaultMaxPayloadBytes ? tooLarge(payloadLength) : null;
-}
-
-function wrongKind(method: string, generator: boolean): HoldfastError {
-  const [is, how] = generator ? ['a generator', 'iterate over it'] : ['not a generator', 'await it'];
-  return new HoldfastError('InvalidArgument', `method '${method}' is ${is}: ${how}`, {
-    details: { method, generator },
-  });
-}
-
-function tooLarge(bytes: number): HoldfastError {
-  return new HoldfastError(
-    'PayloadTooLarge',
-    `the arguments take ${bytes} bytes, a call may carry ${defaultMaxPayloadBytes}; send them in parts`,
-    { details: { bytes, maxBytes: defaultMaxPayloadBytes } },
-  );
+/** The slot still names what it named. */
+function isSame(now: Binding | undefined, before: Elsewhere): boolean {
+  return now?.key === before.key && now.epoch === before.epoch;
 }

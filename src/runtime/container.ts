@@ -186,7 +186,7 @@ export class Container {
 
   #control(kind: FrameKind, slot: number, body: Uint8Array): void {
     this.#stream.writer.frame(kind, 0, slot, body);
-    this.#stream.flushNow();
+    this.#stream.flushThisTick();
   }
 
   #receive(message: Uint8Array): void {

@@ -9,6 +9,7 @@ import {
   type DescribeReply,
   type InstanceLoad,
   type PlaceBatch,
+  type PlaceInstance,
   type PlaceReply,
   type ReleaseInstance,
   WorkerControl,
@@ -87,15 +88,19 @@ export class Control {
   }
 
   async #place(batch: PlaceBatch): Promise<{ replies: PlaceReply[] }> {
-    const place = async (pin: Uint8Array): Promise<PlaceReply> => {
+    const place = async ({ pin, key, epoch }: PlaceInstance): Promise<PlaceReply> => {
       try {
-        await this.#deps.activator.place(decodePin(pin));
+        if (this.#at(key, epoch) === undefined) {
+          // Only asked whether it is here.
+          if (pin.length === 0) return { result: undefined };
+          await this.#deps.activator.place(decodePin(pin));
+        }
         return { result: { $case: 'active', value: true } };
       } catch (e) {
         return { result: { $case: 'refused', value: Buffer.from(encodeError(e)) } };
       }
     };
-    return { replies: await Promise.all(batch.instances.map((instance) => place(instance.pin))) };
+    return { replies: await Promise.all(batch.instances.map(place)) };
   }
 
   async #close(close: CloseInstance): Promise<CloseReply> {

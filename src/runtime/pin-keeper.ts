@@ -25,7 +25,7 @@ export class PinKeeper {
   readonly #over: AbortSignal;
   readonly #changed: (key: InstanceKey, pin: Pin) => void;
 
-  /** @param over aborted when this boot is fenced or stopped; `changed` hears of every change that was made */
+  /** @param over aborted when this boot is fenced or stopped; `changed` hears of every change that was made but those to `active` */
   constructor(deps: {
     readonly store: Store;
     readonly clock: Clock;
@@ -62,7 +62,8 @@ export class PinKeeper {
       this.#checkNotOver();
       const result = await this.#attempt(key, change);
       if (!(result instanceof Error)) {
-        if (result.applied) this.#changed(key, result.pin);
+        // Who waits for it to become active has asked this worker, and is answered.
+        if (result.applied && to.state !== 'active') this.#changed(key, result.pin);
         // The answer came too late: nobody must act on it any more (S7).
         this.#checkNotOver();
         return result;

@@ -132,7 +132,7 @@ export class Worker {
     });
     const instances = this.#instances;
     this.#leaving = new Leaving({ clock, pools: this.#pools, pins, objects, instances });
-    const shared = { clock, wheel: this.#wheel, pins, instances, leaving: this.#leaving };
+    const shared = { bootId, clock, wheel: this.#wheel, pins, instances, leaving: this.#leaving };
     const sandboxes = this.#sandboxes;
     this.#sessions = sandboxes && new Sessions({ ...shared, store: store.pins, sandboxes });
     this.#activator = new Activator({
@@ -235,6 +235,7 @@ export class Worker {
       mayAdmit: () => this.#lease.mayRun(),
       find: (key) => this.#instances.get(key),
       checkCapability: (bind) => this.#capabilities.check(bind),
+      placements: this.#activator,
       countCall: (outcome) => this.#deps.metrics.countCall(outcome),
     };
   }

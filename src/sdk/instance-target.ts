@@ -151,6 +151,7 @@ export class InstanceTarget {
   #bind(): void {
     const session = this.host.session(this.#placement.address);
     const bound = { session, slot: session.bind(this.#placement) };
+    if (this.#placement.pin !== null) this.#placement = { ...this.#placement, pin: null };
     forgotten.register(this, bound, this);
     this.#state = { phase: 'bound', ...bound };
   }

@@ -12,13 +12,23 @@ export interface Placement {
   readonly address: string;
   readonly capability: string;
   readonly deployment: number;
+  /** The pin, encoded, until it was brought to the worker; null: the worker has the instance. */
+  readonly pin: Uint8Array | null;
 }
 
 /** @throws Internal for an answer without a handle */
 export function placementOf(view: PinView): Placement {
-  const { handle, key, epoch, address, capability, deployment } = view;
+  const { handle, key, epoch, address, capability, deployment, pin } = view;
   if (handle === undefined) throw new HoldfastError('Internal', 'the router answered without a handle');
-  return { handle: fromWireHandle(handle), key, epoch, address, capability, deployment };
+  return {
+    handle: fromWireHandle(handle),
+    key,
+    epoch,
+    address,
+    capability,
+    deployment,
+    pin: pin.length === 0 ? null : pin,
+  };
 }
 
 function fromWireHandle(handle: Handle): ClassInstanceHandle {

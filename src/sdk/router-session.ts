@@ -73,6 +73,7 @@ export class RouterSession {
   #channel: Channel | null = null;
   #isBlocked = false;
   #isFlushing = false;
+  #isTicking = false;
   #hasAnswered = false;
   #failedSince: Monotonic | null = null;
   #failures = 0;
@@ -146,7 +147,7 @@ export class RouterSession {
       if (signal !== undefined) watchAbort(signal, pending);
       this.#pending.set(id, pending);
       this.#unsent.push(id);
-      if (this.#pending.size === 1) this.#flush();
+      if (this.#pending.size === 1) this.#flushThisTick();
       else this.#flushSoon();
     });
   }
@@ -157,8 +158,18 @@ export class RouterSession {
     return this.#lastId;
   }
 
+  /** The first of what may be many that are asked for at once: when the code that runs now is done. */
+  #flushThisTick(): void {
+    if (this.#isTicking) return;
+    this.#isTicking = true;
+    process.nextTick(() => {
+      this.#isTicking = false;
+      this.#flush();
+    });
+  }
+
   #flushSoon(): void {
-    if (this.#isFlushing) return;
+    if (this.#isFlushing || this.#isTicking) return;
     this.#isFlushing = true;
     setImmediate(() => {
       this.#isFlushing = false;

@@ -50,8 +50,9 @@ export class WorkerSession {
   /** Names the instance by a slot from now on. */
   bind(placement: Placement): number {
     const slot = this.#freeSlots.pop() ?? ++this.#lastSlot;
-    const { key, epoch, capability, handle } = placement;
-    const body: BindBody = { key, generation: handle.generation, epoch, capability };
+    const { key, epoch, capability, handle, pin } = placement;
+    const { generation } = handle;
+    const body: BindBody = { key, generation, epoch, capability, ...(pin === null ? {} : { pin }) };
     this.#link?.writer.frame(FrameKind.Bind, 0, slot, encodeBody(body));
     return slot;
   }

@@ -1,10 +1,11 @@
+import { hash } from 'node:crypto';
 import { HoldfastError } from '../common/errors.js';
 import type { Epoch, Generation, InstanceKey } from '../common/ids.js';
 import type { Role, SigningKey } from '../common/ports/store.js';
 import { isRole } from './role.js';
 import { sign, verify } from './signature.js';
 
-/** What its bearer may do: call one activation of one instance. */
+/** The right to call one activation of one instance. */
 export interface Capability {
   readonly account: string;
   readonly instanceKey: InstanceKey;
@@ -12,6 +13,8 @@ export interface Capability {
   readonly epoch: Epoch;
   readonly role: Role;
   readonly expiresAtMs: number;
+  /** Of the pin, encoded, that its bearer hands to the worker: it stands at `placing` there. Null: the worker has it. */
+  readonly pinHash: string | null;
 }
 
 const purpose = 'capability';
@@ -19,10 +22,17 @@ const maxLength = 2_048;
 
 /** `<claims>.<key id>.<mac>`: what a worker checks without asking anyone. */
 export function mintCapability(key: SigningKey, capability: Capability): string {
-  const { account, instanceKey, generation, epoch, role, expiresAtMs } = capability;
-  const claims = JSON.stringify([account, instanceKey, generation, epoch, role, expiresAtMs]);
-  const text = Buffer.from(claims, 'utf8').toString('base64url');
+  const { account, instanceKey, generation, epoch, role, expiresAtMs, pinHash } = capability;
+  const claims = [account, instanceKey, generation, epoch, role, expiresAtMs];
+  const text = Buffer.from(JSON.stringify(pinHash === null ? claims : [...claims, pinHash]), 'utf8').toString(
+    'base64url',
+  );
   return `${text}.${sign(key, purpose, [text])}`;
+}
+
+/** What a capability says of the pin that travels with it. */
+export function hashPin(record: Uint8Array): string {
+  return hash('sha256', record, 'base64url');
 }
 
 /** @throws PermissionDenied for one that is forged, cut off or expired */
@@ -44,10 +54,10 @@ export function verifyCapability(keys: readonly SigningKey[], text: string, nowM
 
 /** Of text that we have signed. */
 function parse(claims: string): Capability {
-  const [account, instanceKey, generation, epoch, role, expiresAtMs] = JSON.parse(
+  const [account, instanceKey, generation, epoch, role, expiresAtMs, pinHash = null] = JSON.parse(
     Buffer.from(claims, 'base64url').toString('utf8'),
   );
   if (!isRole(role))
     throw new HoldfastError('PermissionDenied', 'the capability names a role that this version does not know');
-  return { account, instanceKey, generation, epoch, role, expiresAtMs };
+  return { account, instanceKey, generation, epoch, role, expiresAtMs, pinHash };
 }

@@ -27,11 +27,15 @@ export function decodeBody(bytes: Uint8Array): Record<string, unknown> {
 
 /** @throws InvalidArgument */
 export function readBind(bytes: Uint8Array): BindBody {
-  const { key, generation, epoch, capability } = decodeBody(bytes);
-  if (typeof key !== 'string' || typeof capability !== 'string' || !isCount(generation) || !isCount(epoch)) {
-    throw new HoldfastError('InvalidArgument', 'the body of a Bind needs key, generation, epoch and capability');
+  const { key, generation, epoch, capability, pin } = decodeBody(bytes);
+  const isBind = typeof key === 'string' && typeof capability === 'string' && isCount(generation) && isCount(epoch);
+  if (!isBind || !(pin === undefined || pin instanceof Uint8Array)) {
+    throw new HoldfastError(
+      'InvalidArgument',
+      'the body of a Bind needs key, generation, epoch and capability, and may have a pin',
+    );
   }
-  return { key, generation, epoch, capability };
+  return { key, generation, epoch, capability, ...(pin === undefined ? {} : { pin }) };
 }
 
 /** @throws InvalidArgument */

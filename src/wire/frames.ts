@@ -107,6 +107,8 @@ export interface BindBody {
   readonly epoch: number;
   /** Signed by the router; see wire/capability. */
   readonly capability: string;
+  /** The pin, encoded, where it stands at `placing` there: whoever brings it asks the worker to take the instance. */
+  readonly pin?: Uint8Array;
 }
 
 /** One call on the way from the first caller to this one. */

@@ -29,6 +29,8 @@ interface PinBody {
   readonly r?: number;
   /** 1: restarted */
   readonly x?: 1;
+  /** 1: isBrought */
+  readonly y?: 1;
   /** chosen (0: the worker that has it), score, rejected */
   readonly n?: readonly [string | 0, number, readonly (readonly [string, string])[]];
   /** transitions: ms after createdAtMs, letters of from and to, why */
@@ -89,6 +91,7 @@ export function encodePinBody(pin: PinBodyFields, transitions: readonly PinTrans
   if (pin.onLoss === 'fail') body.l = 1;
   if (pin.restarts !== 0) body.r = pin.restarts;
   if (pin.restarted) body.x = 1;
+  if (pin.isBrought) body.y = 1;
   if (placement !== null) body.n = encodePlacement(placement, pin.workerId);
   if (transitions.length > 0) body.s = transitions.map((made) => encodeTransition(made, createdAtMs));
   return JSON.stringify(body);
@@ -121,6 +124,7 @@ export function decodePin(record: Uint8Array | string): Pin {
     createdAtMs: body.t,
     restarts: body.r ?? 0,
     restarted: body.x === 1,
+    isBrought: body.y === 1,
     placement: body.n === undefined ? null : decodePlacement(body.n, body.w ?? null),
     transitions: (body.s ?? []).map((made) => decodeTransition(made, body.t)),
   };

@@ -61,7 +61,16 @@ describe('the machine of a benchmark', { timeout: 180_000 }, () => {
       await expect(fillPins(fill)).rejects.toThrow('nowhere, not active');
       await store.pins.change(instanceKey(like), {
         ...{ expect: 'none', opId: 'first', epoch: 'next', generation: 'epoch', transitions: [], ttlMs: null },
-        fields: { identity: like, state: 'active', ...place, ...what, ...making, restarted: false, placement: null },
+        fields: {
+          identity: like,
+          state: 'active',
+          ...place,
+          ...what,
+          ...making,
+          restarted: false,
+          isBrought: false,
+          placement: null,
+        },
       });
       await fillPins(fill);
       const ids = [0, 1_999, 2_499].map((index) => ({ ...like, id: nameOfPin(index) }));

@@ -182,7 +182,11 @@ export class BusWorker {
     if (bootId !== this.bootId) return { $case: 'wrongBoot', value: true };
     switch (op?.$case) {
       case 'place': {
-        const replies = await Promise.all(op.value.instances.map(({ pin }) => this.#place(decodePin(pin))));
+        const replies = await Promise.all(
+          op.value.instances.map(({ pin, key, epoch }) =>
+            pin.length === 0 ? this.#isActive(key, epoch) : this.#place(decodePin(pin)),
+          ),
+        );
         return { $case: 'place', value: { replies } };
       }
       case 'close':
@@ -201,6 +205,11 @@ export class BusWorker {
       default:
         throw new Error('an empty control message');
     }
+  }
+
+  #isActive(key: string, epoch: number): PlaceReply {
+    const isHere = this.#instances.get(key as InstanceKey)?.epoch === epoch;
+    return { result: isHere ? { $case: 'active', value: true } : undefined };
   }
 
   /** The same request again joins the one under way. */

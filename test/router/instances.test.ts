@@ -96,8 +96,8 @@ describe('create', () => {
   it('moves on to another worker where one refuses', async () => {
     await start({ workers: 2 });
     const [first, second] = cluster.workers as [BusWorker, BusWorker];
-    first.heartbeatState = { openPlaces: { 'shop/Counter@1': 1 } };
-    first.beat();
+    second.heartbeatState = { containers: 900_000 };
+    second.beat();
     first.refuse = () => new HoldfastError('NoCapacity', 'full already');
     const view = await client.create('a', []);
     expect(view.address).toBe(second.address);

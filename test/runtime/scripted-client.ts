@@ -6,7 +6,7 @@ import { decodeValue, encodeArgs } from '../../src/wire/codec.js';
 import { decodeError } from '../../src/wire/errors.js';
 import { encodeBody } from '../../src/wire/frame-bodies.js';
 import { readBody, readPayload } from '../../src/wire/frame-reader.js';
-import { CallFlag, type CallMeta, CancelReason, FrameKind } from '../../src/wire/frames.js';
+import { type BindBody, CallFlag, type CallMeta, CancelReason, FrameKind } from '../../src/wire/frames.js';
 import { ClientLink } from '../../src/wire/link.js';
 import { u32 } from './scripted-container.js';
 import { until } from './until.js';
@@ -119,9 +119,8 @@ export class ScriptedClient {
     });
   }
 
-  bind(slot: number, instance: { key: string; generation: number; epoch: number; capability: string }): void {
-    const { key, generation, epoch, capability } = instance;
-    this.send(FrameKind.Bind, { slot, body: encodeBody({ key, generation, epoch, capability }) });
+  bind(slot: number, instance: BindBody): void {
+    this.send(FrameKind.Bind, { slot, body: encodeBody(instance) });
   }
 
   call(method: string, args: unknown[] = [], options: CallOptions = {}): Answers {

@@ -22,9 +22,10 @@ import { BundleCache } from '../../src/runtime/bundle-cache.js';
 import { createWorkerMetrics } from '../../src/runtime/metrics.js';
 import { Worker } from '../../src/runtime/worker.js';
 import type { WorkerConfig } from '../../src/runtime/worker-options.js';
-import { mintCapability } from '../../src/wire/capability.js';
+import { hashPin, mintCapability } from '../../src/wire/capability.js';
 import { encodeArgs, hashArgs } from '../../src/wire/codec.js';
 import { decodeError } from '../../src/wire/errors.js';
+import type { BindBody } from '../../src/wire/frames.js';
 import { type InstanceLoad, WorkerControl, WorkerControlReply } from '../../src/wire/gen/holdfast/v1/bus.js';
 import type { CloseReply } from '../../src/wire/gen/holdfast/v1/router.js';
 import { encodePin } from '../../src/wire/pin-record.js';
@@ -250,6 +251,7 @@ export class WorkerWorld implements AsyncDisposable {
         createdAtMs: 1,
         restarts: before?.restarts ?? 0,
         restarted: before?.restarted ?? false,
+        isBrought: false,
         placement: null,
       },
       transitions: [],
@@ -271,7 +273,9 @@ export class WorkerWorld implements AsyncDisposable {
   async place(...pins: readonly Pin[]): Promise<(HoldfastError | null)[]> {
     const reply = await this.ask({
       $case: 'place',
-      value: { instances: pins.map((pin) => ({ pin: encodePin(pin) })) },
+      value: {
+        instances: pins.map((pin) => ({ pin: encodePin(pin), key: instanceKey(pin.identity), epoch: pin.epoch })),
+      },
     });
     if (reply.$case !== 'place') throw new Error(`placing was answered with ${reply.$case}`);
     return reply.value.replies.map(({ result }) =>
@@ -314,9 +318,10 @@ export class WorkerWorld implements AsyncDisposable {
     return client;
   }
 
-  /** What a client says of an instance when it binds it. */
-  bound(pin: Pin & { key: InstanceKey }): { key: string; generation: number; epoch: number; capability: string } {
+  /** What a client says of an instance when it binds it; `brings`: with its pin, as of one that is `placing`. */
+  bound(pin: Pin & { key: InstanceKey }, { brings = false } = {}): BindBody {
     const { key, generation, epoch } = pin;
+    const record = encodePin(pin);
     const capability = mintCapability(this.#key as SigningKey, {
       account,
       instanceKey: key,
@@ -324,8 +329,9 @@ export class WorkerWorld implements AsyncDisposable {
       epoch,
       role: 'call',
       expiresAtMs: this.clock.now() + 86_400_000,
+      pinHash: brings ? hashPin(record) : null,
     });
-    return { key, generation, epoch, capability };
+    return { key, generation, epoch, capability, ...(brings ? { pin: record } : {}) };
   }
 
   async close(pin: Pin, options: { force?: boolean; timeoutMs?: number } = {}): Promise<CloseReply> {

@@ -114,6 +114,7 @@ export class ScriptedCluster {
       address: this.place.worker.address,
       capability: 'cap',
       deployment: 1,
+      pin: Buffer.alloc(0),
     };
   }
 

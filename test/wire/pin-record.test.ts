@@ -29,6 +29,7 @@ const pins: fc.Arbitrary<Pin> = fc.record({
   createdAtMs: timeMs,
   restarts: fc.nat(),
   restarted: fc.boolean(),
+  isBrought: fc.boolean(),
   placement: fc.option(
     fc.record({
       chosen: text,
@@ -60,6 +61,7 @@ const typical: Pin = {
   createdAtMs: 1_763_780_000_123,
   restarts: 0,
   restarted: false,
+  isBrought: false,
   placement: { chosen: 'worker-eu-1', score: 0.75, rejected: [] },
   transitions: [
     { atMs: 1_763_780_000_123, from: 'none', to: 'placing', why: 'first call' },

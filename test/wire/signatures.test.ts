@@ -24,6 +24,7 @@ describe('a capability', () => {
     epoch: 1_763_000_000_000_001,
     role: 'call',
     expiresAtMs: 1_000,
+    pinHash: null,
   } as const;
 
   it('holds for what it was minted for, by a current and by an older key', () => {

@@ -14,8 +14,20 @@ export const systemClock: Clock = {
 
 export const systemRandom: Random = {
   next: () => Math.random(),
-  bytes: (count) => randomBytes(count),
+  bytes,
 };
+
+/** Asking the system costs more than whatever the few bytes of an id are for. */
+const poolBytes = 4_096;
+let pool = Buffer.alloc(0);
+
+function bytes(count: number): Uint8Array {
+  if (count > poolBytes) return randomBytes(count);
+  if (pool.length < count) pool = randomBytes(poolBytes);
+  const taken = Uint8Array.from(pool.subarray(0, count));
+  pool = pool.subarray(count);
+  return taken;
+}
 
 /** CLOCK_MONOTONIC; `performance.now()` would count from the start of this process, which no other process can compare. */
 function monotonic(): Monotonic {

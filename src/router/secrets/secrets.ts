@@ -119,7 +119,7 @@ export class Secrets {
   ): Promise<SecretRecord> {
     let stands = await patiently(this.#clock, request, () => this.#store.get(request.account, name));
     for (;;) {
-      request.signal.throwIfAborted();
+      request.throwIfAborted();
       const record = next(stands);
       if (record === stands) return stands;
       const expected = stands?.revision ?? null;

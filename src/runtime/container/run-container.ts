@@ -217,7 +217,7 @@ class ContainerHost {
 
   #answer(kind: FrameKind, slot: number, body?: Uint8Array): void {
     this.#stream.writer.frame(kind, 0, slot, body);
-    this.#stream.flushNow();
+    this.#stream.flushThisTick();
   }
 
   #callEnded(ref: number): void {

@@ -45,6 +45,7 @@ export function draft(who: Identity): Pin {
     createdAtMs: atMs,
     restarts: 0,
     restarted: false,
+    isBrought: false,
     placement: { chosen: 'worker-1', score: 0.5, rejected: [{ workerId: 'worker-2', why: 'full' }] },
     transitions: [{ atMs, from: 'none', to: 'placing', why: 'first call' }],
   };

@@ -53,8 +53,11 @@ export interface PlaceBatch {
 
 /** The pin stands at `placing` with this worker, boot and epoch; the worker makes it `active`. */
 export interface PlaceInstance {
-  /** Pin as wire/pin-record encodes it. */
+  /** Pin as wire/pin-record encodes it; empty: is it active there? */
   pin: Buffer;
+  /** Of the pin, for a worker that has the instance already. */
+  key: string;
+  epoch: number;
 }
 
 export interface PlaceBatchReply {
@@ -616,13 +619,19 @@ export const PlaceBatch: MessageFns<PlaceBatch> = {
 };
 
 function createBasePlaceInstance(): PlaceInstance {
-  return { pin: Buffer.alloc(0) };
+  return { pin: Buffer.alloc(0), key: "", epoch: 0 };
 }
 
 export const PlaceInstance: MessageFns<PlaceInstance> = {
   encode(message: PlaceInstance, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.pin.length !== 0) {
       writer.uint32(10).bytes(message.pin);
+    }
+    if (message.key !== "") {
+      writer.uint32(18).string(message.key);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(24).int64(message.epoch);
     }
     return writer;
   },
@@ -648,6 +657,22 @@ export const PlaceInstance: MessageFns<PlaceInstance> = {
             message.pin = Buffer.from(reader.bytes());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -666,6 +691,8 @@ export const PlaceInstance: MessageFns<PlaceInstance> = {
   fromPartial<I extends Exact<DeepPartial<PlaceInstance>, I>>(object: I): PlaceInstance {
     const message = createBasePlaceInstance();
     message.pin = object.pin ?? Buffer.alloc(0);
+    message.key = object.key ?? "";
+    message.epoch = object.epoch ?? 0;
     return message;
   },
 };

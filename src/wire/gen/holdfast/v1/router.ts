@@ -120,6 +120,8 @@ export interface PinView {
   address: string;
   capability: string;
   deployment: number;
+  /** As wire/pin-record encodes it, where it stands at `placing`: for the worker, with the first bind. Else empty. */
+  pin: Buffer;
 }
 
 export interface CloseReply {
@@ -1663,7 +1665,7 @@ export const Handle: MessageFns<Handle> = {
 };
 
 function createBasePinView(): PinView {
-  return { handle: undefined, key: "", epoch: 0, address: "", capability: "", deployment: 0 };
+  return { handle: undefined, key: "", epoch: 0, address: "", capability: "", deployment: 0, pin: Buffer.alloc(0) };
 }
 
 export const PinView: MessageFns<PinView> = {
@@ -1685,6 +1687,9 @@ export const PinView: MessageFns<PinView> = {
     }
     if (message.deployment !== 0) {
       writer.uint32(48).int32(message.deployment);
+    }
+    if (message.pin.length !== 0) {
+      writer.uint32(58).bytes(message.pin);
     }
     return writer;
   },
@@ -1750,6 +1755,14 @@ export const PinView: MessageFns<PinView> = {
             message.deployment = reader.int32();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.pin = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1775,6 +1788,7 @@ export const PinView: MessageFns<PinView> = {
     message.address = object.address ?? "";
     message.capability = object.capability ?? "";
     message.deployment = object.deployment ?? 0;
+    message.pin = object.pin ?? Buffer.alloc(0);
     return message;
   },
 };
