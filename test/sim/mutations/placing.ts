@@ -124,6 +124,17 @@ export const placing: readonly Mutation[] = [
     ],
   },
   {
+    name: 'a pin that a client was told of is made anew when its worker refuses it',
+    keeps: 'S2, S12',
+    changes: [
+      {
+        file: 'src/router/activator.ts',
+        from: '  return generation === epoch && !isBrought;',
+        to: '  return generation === epoch && isBrought !== null;',
+      },
+    ],
+  },
+  {
     name: 'who cannot be reached is replaced at once',
     keeps: 'S8',
     changes: [

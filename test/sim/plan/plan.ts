@@ -43,7 +43,7 @@ export type Step =
 export interface CallStep extends Timed {
   readonly kind: 'call';
   readonly call: CallPlan;
-  /** At once. */
+  /** At once; 0: the instance is only asked for. */
   readonly times: number;
   readonly stall: Stall | null;
 }
