@@ -30,6 +30,10 @@ function prepared(): ScriptedContainer[] {
   return world.starter.running.filter(({ loaded, slots }) => loaded !== null && slots.size === 0);
 }
 
+function classes(): (string | undefined)[] {
+  return prepared().map(({ loaded }) => loaded?.className);
+}
+
 function withoutClass(): ScriptedContainer[] {
   return world.starter.running.filter(({ loaded }) => loaded === null);
 }
@@ -84,8 +88,10 @@ describe('prepared containers', () => {
     await start();
     await world.deploy('Basket', { options });
     for (const id of ['a', 'b', 'c']) await world.alive('Basket', id);
-    await settle();
-    expect(prepared()).toEqual([]);
+    for (const id of ['a', 'b']) await world.alive('Plain', id);
+    // They come after those that are wanted more.
+    await eventually(() => classes().includes('Plain'));
+    expect(classes()).not.toContain('Basket');
   });
 
   it('are at most eight with those that have no class, of which one stays without, and go when nobody asks', async () => {
@@ -94,7 +100,7 @@ describe('prepared containers', () => {
     await eventually(() => prepared().length === mostWarm - 1 && withoutClass().length === 1);
     await settle();
     expect([prepared().length, withoutClass().length]).toEqual([mostWarm - 1, 1]);
-    expect(new Set(prepared().map(({ loaded }) => loaded?.className))).toEqual(new Set(['Basket', 'Other']));
+    expect(new Set(classes())).toEqual(new Set(['Basket', 'Other']));
     await world.pass(20_000);
     await eventually(() => prepared().length === 0 && withoutClass().length === 1);
   });
@@ -105,9 +111,11 @@ describe('prepared containers', () => {
     await eventually(() => prepared().length === 1);
     prepared()[0]?.die();
     await settle();
-    expect(prepared()).toEqual([]);
+    await world.alive('Other', 'a');
+    await eventually(() => classes().includes('Other'));
+    expect(classes()).not.toContain('Basket');
     for (const id of ['c', 'd']) await world.alive('Basket', id);
-    await eventually(() => prepared().length > 0);
+    await eventually(() => classes().includes('Basket'));
   });
 
   it('that cannot load the class are given up, and nobody is told', async () => {
