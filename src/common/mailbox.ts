@@ -1,7 +1,8 @@
 import type { Clock, Monotonic } from './clock.js';
+import { type Linked, LinkedList } from './linked-list.js';
 
 /** What admission must know of a call; the rest of it belongs to whoever hosts the instance. */
-export interface MailboxCall {
+export interface MailboxCall<C> extends Linked<C> {
   readonly callId: string;
   /** The calls that wait for this one, outermost first; null for a call from outside. */
   readonly chain: readonly { readonly callId: string; readonly label: string }[] | null;
@@ -39,17 +40,15 @@ const wait: Admission = { verdict: 'wait' };
  * I3. A call whose own chain holds every slot is refused, it could never run.
  * I4. Those that were sent ahead wait like the others, and in front of them.
  */
-export class Mailbox<C extends MailboxCall> {
+export class Mailbox<C extends MailboxCall<C>> {
   readonly #limits: MailboxLimits;
   readonly #clock: Clock;
-  // Made when the first call needs them: very many instances have none for a long time.
   /** Calls with a slot. */
-  #running: Set<C> | null = null;
-  #readers: Set<C> | null = null;
-  /** In the order of arrival; a Set because a cancelled call leaves from the middle. */
-  #waiting: Set<C> | null = null;
+  readonly #running = new LinkedList<C>();
+  readonly #readers = new LinkedList<C>();
+  readonly #waiting = new LinkedList<C>();
   /** They wait too, but their host has them already. */
-  #ahead: Set<C> | null = null;
+  readonly #ahead = new LinkedList<C>();
   /** Smoothed time for which a call holds its slot; null before the first has ended. */
   #serviceMs: number | null = null;
   #lastReleasedAt: Monotonic;
@@ -66,16 +65,16 @@ export class Mailbox<C extends MailboxCall> {
   }
 
   get running(): number {
-    return (this.#running?.size ?? 0) + (this.#readers?.size ?? 0);
+    return this.#running.size + this.#readers.size;
   }
 
   get pending(): number {
-    return (this.#waiting?.size ?? 0) + this.ahead;
+    return this.#waiting.size + this.#ahead.size;
   }
 
   /** Of those that wait, how many were sent ahead. */
   get ahead(): number {
-    return this.#ahead?.size ?? 0;
+    return this.#ahead.size;
   }
 
   /** An idle timeout counts from now. */
@@ -85,7 +84,6 @@ export class Mailbox<C extends MailboxCall> {
 
   admit(call: C): Admission {
     if (call.concurrent) return this.#admitReader(call);
-    this.#running ??= new Set();
     if (this.#running.size < this.#limits.concurrentRequests) {
       this.#start(this.#running, call);
       return run;
@@ -94,19 +92,18 @@ export class Mailbox<C extends MailboxCall> {
       return { verdict: 'deadlock', chain: call.chain.map((link) => link.label) };
     }
     if (this.pending >= this.#limits.maxPendingTasks) return this.#full();
-    this.#waiting ??= new Set();
-    this.#waiting.add(call);
+    this.#waiting.push(call);
     return wait;
   }
 
   /** The call's code has really stopped. Returns the call that has its slot now, if one waited. */
   release(call: C): C | undefined {
     this.#lastReleasedAt = this.#clock.monotonic();
-    if (this.#readers?.delete(call) || !this.#running?.delete(call)) return undefined;
+    if (this.#readers.delete(call) || !this.#running.delete(call)) return undefined;
     const heldMs = this.#lastReleasedAt - call.startedAt;
     this.#serviceMs = this.#serviceMs === null ? heldMs : this.#serviceMs + (heldMs - this.#serviceMs) / 8;
-    const next = this.#ahead?.values().next().value ?? this.#waiting?.values().next().value;
-    if (next === undefined) return undefined;
+    const next = this.#ahead.first ?? this.#waiting.first;
+    if (next === null) return undefined;
     this.withdraw(next);
     this.#start(this.#running, next);
     return next;
@@ -114,63 +111,61 @@ export class Mailbox<C extends MailboxCall> {
 
   /** Takes a waiting call out; false where it does not wait (any more). */
   withdraw(call: C): boolean {
-    return (this.#ahead?.delete(call) ?? false) || (this.#waiting?.delete(call) ?? false);
+    return this.#ahead.delete(call) || this.#waiting.delete(call);
   }
 
   /** Calls have been quick lately, and the one that has run longest still may be. */
   get isQuick(): boolean {
     if (this.#serviceMs === null || this.#serviceMs > quickMs) return false;
-    const [oldest] = this.#running ?? [];
-    return oldest === undefined || this.#clock.monotonic() - oldest.startedAt < stuckMs;
+    const oldest = this.#running.first;
+    return oldest === null || this.#clock.monotonic() - oldest.startedAt < stuckMs;
   }
 
   /** The call that has waited longest and was not sent ahead. */
   nextToSend(): C | undefined {
-    return this.#waiting?.values().next().value;
+    return this.#waiting.first ?? undefined;
   }
 
   /** `nextToSend` is on its way: it gets its slot before all that wait here. */
   sentAhead(call: C): void {
-    this.#ahead ??= new Set();
-    if (this.#waiting?.delete(call)) this.#ahead.add(call);
+    if (this.#waiting.delete(call)) this.#ahead.push(call);
   }
 
   isAhead(call: C): boolean {
-    return this.#ahead?.has(call) ?? false;
+    return this.#ahead.has(call);
   }
 
   callsAhead(): C[] {
-    return [...(this.#ahead ?? [])];
+    return this.#ahead.items();
   }
 
   /** Takes out all that wait and were not sent ahead, oldest first. */
   withdrawAll(): C[] {
-    const calls = [...(this.#waiting ?? [])];
-    this.#waiting = null;
+    const calls = this.#waiting.items();
+    for (const call of calls) this.#waiting.delete(call);
     return calls;
   }
 
   /** Calls whose code runs, readers included. */
   runningCalls(): C[] {
-    return [...(this.#running ?? []), ...(this.#readers ?? [])];
+    return [...this.#running.items(), ...this.#readers.items()];
   }
 
   /** Readers take no slot, but what is unbounded ends in an outage: together they stay below what the mailbox could hold. */
   #admitReader(call: C): Admission {
-    this.#readers ??= new Set();
     const { concurrentRequests, maxPendingTasks, maxReaders = concurrentRequests + maxPendingTasks } = this.#limits;
     if (this.#readers.size >= maxReaders) return this.#full();
     this.#start(this.#readers, call);
     return run;
   }
 
-  #start(into: Set<C>, call: C): void {
+  #start(into: LinkedList<C>, call: C): void {
     call.startedAt = this.#clock.monotonic();
-    into.add(call);
+    into.push(call);
   }
 
   #holdsEverySlot(chain: readonly { readonly callId: string }[]): boolean {
-    for (const holder of this.#running ?? []) {
+    for (const holder of this.#running.items()) {
       if (!chain.some((link) => link.callId === holder.callId)) return false;
     }
     return true;

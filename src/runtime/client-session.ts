@@ -8,6 +8,7 @@ import { type IncomingCall, readBody, readCall, readCancel, readCredit } from '.
 import { type BindBody, CancelReason, FrameKind, inlinePayloadBytes } from '../wire/frames.js';
 import type { ServerLink } from '../wire/link-host.js';
 import { decodePin } from '../wire/pin-record.js';
+import { RefTable } from '../wire/ref-table.js';
 import { tracing } from '../wire/tracing.js';
 import type { Activator } from './activator.js';
 import { HeldCall } from './arrival.js';
@@ -65,7 +66,7 @@ export class ClientSession implements Caller {
   readonly #host: SessionHost;
   readonly #link: ServerLink;
   readonly #bindings = new Map<number, Binding>();
-  readonly #calls = new Map<number, WorkerCall | KeyedFollower | HeldCall>();
+  readonly #calls = new RefTable<WorkerCall | KeyedFollower | HeldCall>();
   #refusedSlots = 0;
 
   constructor(host: SessionHost, link: ServerLink) {
@@ -93,7 +94,7 @@ export class ClientSession implements Caller {
 
   /** The client is gone, or its link was closed: nobody waits for these answers. */
   onGone(): void {
-    const calls = [...this.#calls.values()];
+    const calls = this.#calls.values();
     this.#calls.clear();
     for (const call of calls) {
       if (call instanceof WorkerCall) call.instance.calls.cancel(call, CancelReason.caller);

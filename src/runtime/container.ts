@@ -14,6 +14,7 @@ import {
   frameOffsets,
   type LoadBody,
 } from '../wire/frames.js';
+import { RefTable } from '../wire/ref-table.js';
 import { answerPart } from './call-flow.js';
 import type { ContainerEvents, LogOrigin } from './container-events.js';
 import { exitReport } from './exit-report.js';
@@ -41,7 +42,7 @@ export class Container {
   #class = { app: '', className: '' };
   readonly #process: ContainerProcess;
   readonly #stream: FrameStream;
-  readonly #calls = new Map<number, WorkerCall>();
+  readonly #calls = new RefTable<WorkerCall>();
   readonly #instances = new Map<number, Instance>();
   /** By slot: who waits for the end of its `enter` hooks, and of its `exit` hooks. */
   readonly #entering = new Map<number, Waiter>();
@@ -275,7 +276,7 @@ export class Container {
     for (const waiter of this.#entering.values()) waiter.reject(diedStarting(exit));
     for (const done of [...this.#exiting.values()]) done({ exitHook: 'skipped' });
     this.#entering.clear();
-    const calls = [...this.#calls.values()];
+    const calls = this.#calls.values();
     const instances = [...this.#instances.values()];
     this.#calls.clear();
     this.#instances.clear();

@@ -1,5 +1,6 @@
 import type { Monotonic } from '../common/clock.js';
 import { isHoldfastError } from '../common/errors.js';
+import type { LinkedList } from '../common/linked-list.js';
 import type { MailboxCall } from '../common/mailbox.js';
 import type { MethodManifest } from '../common/manifest.js';
 import type { WheelEntry } from '../common/timer-wheel.js';
@@ -21,7 +22,7 @@ export interface Caller {
 }
 
 /** One call between its arrival at the worker and the end of its code. */
-export class WorkerCall implements MailboxCall {
+export class WorkerCall implements MailboxCall<WorkerCall> {
   readonly caller: Caller;
   /** The caller's number for it. */
   readonly ref: number;
@@ -34,6 +35,9 @@ export class WorkerCall implements MailboxCall {
   /** Of the caller; null: none. */
   readonly deadlineAt: Monotonic | null;
   startedAt: Monotonic = 0;
+  list: LinkedList<WorkerCall> | null = null;
+  previous: WorkerCall | null = null;
+  next: WorkerCall | null = null;
   /** A copy of its frame while it waits; the batch that it came in must not be held. */
   held: Buffer | null = null;
   container: Container | null = null;

@@ -4,6 +4,7 @@ import { encodeBody } from '../wire/frame-bodies.js';
 import { readBody, readCredit, readPayload } from '../wire/frame-reader.js';
 import { type BindBody, CallFlag, type CancelReason, FrameKind, inlinePayloadBytes } from '../wire/frames.js';
 import type { ClientLink } from '../wire/link.js';
+import { RefTable } from '../wire/ref-table.js';
 import { clientClosed, deadlineExceeded } from './call-errors.js';
 import { IncomingPayload } from './incoming-payload.js';
 import type { Placement } from './placement.js';
@@ -21,7 +22,7 @@ const nothing = null as Uint8Array | null;
  * I2. When the link is lost every call learns whether it can have reached the worker, and the session is over.
  */
 export class WorkerSession {
-  readonly #calls = new Map<number, RemoteCall>();
+  readonly #calls = new RefTable<RemoteCall>();
   readonly #freeSlots: number[] = [];
   /** Written into the link at once: one object serves all calls. */
   readonly #outgoing = { ref: 0, slot: 0, flags: 0, remainingMs: 0, method: '', meta: nothing, payload: noBytes };
@@ -156,7 +157,7 @@ export class WorkerSession {
     this.#link = null;
     this.#backlog.length = 0;
     this.#stalled.clear();
-    const calls = [...this.#calls.values()];
+    const calls = this.#calls.values();
     this.#calls.clear();
     return calls;
   }

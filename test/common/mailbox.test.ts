@@ -3,13 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { Mailbox, type MailboxCall } from '../../src/common/mailbox.js';
 import { ManualClock } from '../manual-clock.js';
 
-interface Call extends MailboxCall {
+interface Call extends MailboxCall<Call> {
   readonly callId: string;
 }
 
 let made = 0;
 function call(init: Partial<Pick<Call, 'callId' | 'chain' | 'concurrent'>> = {}): Call {
-  return { callId: `c${++made}`, chain: null, concurrent: false, startedAt: 0, ...init };
+  const links = { list: null, previous: null, next: null };
+  return { callId: `c${++made}`, chain: null, concurrent: false, startedAt: 0, ...links, ...init };
 }
 
 function mailbox(concurrentRequests: number, maxPendingTasks: number, clock = new ManualClock()): Mailbox<Call> {

@@ -8,6 +8,7 @@ import { decodeBody, encodeBody } from '../../wire/frame-bodies.js';
 import { readBody, readCall, readCancel, readCredit, readFrames } from '../../wire/frame-reader.js';
 import { FrameStream } from '../../wire/frame-stream.js';
 import { type ActivateBody, type DeactivateBody, FrameKind, type LoadBody } from '../../wire/frames.js';
+import { RefTable } from '../../wire/ref-table.js';
 import { type HostedClass, type HostParts, hostedClass } from './hosted-class.js';
 import { HostedInstance } from './hosted-instance.js';
 import { LogSink } from './log-sink.js';
@@ -56,7 +57,7 @@ class ContainerHost {
   readonly #state: StateRequests;
   readonly #transport: TunnelTransport;
   readonly #instances = new Map<number, HostedInstance>();
-  readonly #calls = new Map<number, RunningCall>();
+  readonly #calls = new RefTable<RunningCall>();
   #isLoading = false;
   /** Of all its instances; null before the load. */
   #class: HostedClass | null = null;

@@ -1,6 +1,7 @@
 import type { Monotonic, Timer } from '../../common/clock.js';
 import type { CallContext, CallLink } from '../../common/context.js';
 import type { HoldfastError } from '../../common/errors.js';
+import type { LinkedList } from '../../common/linked-list.js';
 import type { MailboxCall } from '../../common/mailbox.js';
 import { type Abortable, unwatchAbort, watchAbort } from '../abort-fan.js';
 import type { MethodPlan } from '../method-plan.js';
@@ -22,7 +23,7 @@ export interface LocalCallInit {
  * One attempt of one call to a local instance: it waits for its turn, runs, and holds its slot until its code has stopped,
  * whatever its caller was told meanwhile (C4).
  */
-export class LocalCall implements MailboxCall, Abortable {
+export class LocalCall implements MailboxCall<LocalCall>, Abortable {
   readonly callId: string;
   readonly chain: readonly CallLink[] | null;
   readonly concurrent: boolean;
@@ -33,6 +34,9 @@ export class LocalCall implements MailboxCall, Abortable {
   /** Never resolves; rejects when its caller must not wait any more. */
   readonly given: Promise<never>;
   startedAt: Monotonic = 0;
+  list: LinkedList<LocalCall> | null = null;
+  previous: LocalCall | null = null;
+  next: LocalCall | null = null;
   isRunning = false;
   readonly #host: LocalHost;
   readonly #init: LocalCallInit;
