@@ -59,6 +59,7 @@ async function loadBody(): Promise<LoadBody> {
     enterHooks: [],
     exitHooks: [],
     methods: ['echo'],
+    hasAlarm: false,
     concurrentRequests: 1,
   };
 }

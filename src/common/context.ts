@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Monotonic } from './clock.js';
 import { HoldfastError } from './errors.js';
+import type { InstanceAlarm } from './instance-alarm.js';
 import type { InstanceStorage } from './instance-storage.js';
 
 /** Writes structured lines that carry the instance and the call. */
@@ -19,7 +20,7 @@ export interface CallLink {
 }
 
 /** What a method or hook can ask about itself, and what its nested calls inherit. */
-export interface CallContext {
+export interface CallContext extends InstanceAlarm {
   readonly appName: string;
   readonly className: string;
   readonly instanceId: string;
@@ -46,6 +47,11 @@ const storage = new AsyncLocalStorage<CallContext>();
 /** Runs `task`, and all that it starts, with that context as the current one. */
 export function runInContext<R>(context: CallContext, task: () => R): R {
   return storage.run(context, task);
+}
+
+/** Runs `task`, and all that it starts, as if no method or hook had. */
+export function runOutsideContext<R>(task: () => R): R {
+  return storage.exit(task);
 }
 
 /** The context of the method or hook that is running. @throws InvalidArgument outside of one */

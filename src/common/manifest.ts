@@ -25,6 +25,8 @@ export interface ClassManifest {
   /** In the order in which they run: base class first. */
   readonly enterHooks: readonly string[];
   readonly exitHooks: readonly string[];
+  /** What an alarm calls; absent or null: there is none. */
+  readonly alarm?: string | null | undefined;
 }
 
 /** Deployments of a version that had no sandboxes do not say it. */

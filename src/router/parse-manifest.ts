@@ -101,6 +101,7 @@ const manifest = z.object({
       signature: z.string().nullable(),
       enterHooks: z.array(name),
       exitHooks: z.array(name),
+      alarm: name.nullish(),
     }),
   ),
 });

@@ -2,6 +2,7 @@ import { HoldfastError } from '../common/errors.js';
 import { createGrpcServer, listenGrpc, routerService, stopGrpcServer } from '../wire/grpc-server.js';
 import type { TlsTexts } from '../wire/grpc-transport.js';
 import { type HealthServer, startHealthServer } from '../wire/health-server.js';
+import { keepAlarms } from './alarms.js';
 import type { ControlStream } from './control-stream.js';
 import { beatForEver } from './router-heartbeat.js';
 import { createRouterParts, type RouterDeps } from './router-parts.js';
@@ -46,7 +47,7 @@ export async function startRouter(config: RouterConfig): Promise<Router> {
     }
     const address = `${listen.slice(0, listen.lastIndexOf(':'))}:${port}`;
     const beating = beatForEver(config, { routerId, address: config.advertise ?? address }, parts.closed);
-    const keeping = keepVolumes(config, parts.closed);
+    const keeping = Promise.all([keepVolumes(config, parts.closed), keepAlarms(parts, parts.closed)]);
     log.info('router.started', { router: routerId, address });
     const close = async (): Promise<void> => {
       const reason = new HoldfastError('Unavailable', `router ${routerId} is closing; ask another one`);

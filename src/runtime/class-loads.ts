@@ -50,7 +50,8 @@ export class ClassLoads {
       className: klass.manifest.name,
       enterHooks: klass.enterHooks,
       exitHooks: klass.exitHooks,
-      methods: [...klass.methods.keys()],
+      methods: klass.alarm === null ? [...klass.methods.keys()] : [...klass.methods.keys(), klass.alarm.name],
+      hasAlarm: klass.alarm !== null,
       concurrentRequests: klass.options.concurrentRequests,
     });
   }

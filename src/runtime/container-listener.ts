@@ -1,6 +1,6 @@
 import type { Clock } from '../common/clock.js';
 import type { Transport } from '../common/ports/channel.js';
-import type { StateStore } from '../common/ports/state-store.js';
+import type { Store } from '../common/ports/store.js';
 import { FrameKind } from '../wire/frames.js';
 import type { Container } from './container.js';
 import type { ContainerEvents } from './container-events.js';
@@ -12,7 +12,7 @@ import { Tunnels } from './tunnels.js';
 export interface ContainerListenerDeps {
   readonly clock: Clock;
   readonly logs: LogBook;
-  readonly store: StateStore;
+  readonly store: Pick<Store, 'state' | 'alarms'>;
   readonly mayRun: () => boolean;
   /** Rejects while no router has been heard of. */
   readonly transport: () => Transport;

@@ -18,6 +18,7 @@ import {
 import type { CloseReply } from '../wire/gen/holdfast/v1/router.js';
 import { decodePin } from '../wire/pin-record.js';
 import type { Activator } from './activator.js';
+import type { Alarms } from './alarms.js';
 import type { Instance } from './instance.js';
 import type { Leaving } from './leaving.js';
 import type { LogBook } from './log-book.js';
@@ -35,6 +36,7 @@ export interface ControlDeps {
   readonly clock: Clock;
   readonly instances: ReadonlyMap<InstanceKey, Instance>;
   readonly activator: Activator;
+  readonly alarms: Alarms;
   readonly leaving: Leaving;
   readonly logs: LogBook;
   readonly sessions: Sessions | null;
@@ -80,6 +82,11 @@ export class Control {
       case 'forget':
         this.#deps.sessions?.forget(op.value.key as InstanceKey, op.value.generation);
         return { $case: 'forget', value: {} };
+      case 'ring': {
+        const { key, epoch, id } = op.value;
+        this.#deps.alarms.ring(key as InstanceKey, epoch, id);
+        return { $case: 'ring', value: {} };
+      }
       case 'tailLogs':
         return { $case: 'tailLogs', value: { lines: op.value.request ? this.#deps.logs.tail(op.value.request) : [] } };
       case undefined:

@@ -1,7 +1,8 @@
 import type { Clock } from '../common/clock.js';
 import { HoldfastError, isHoldfastError } from '../common/errors.js';
 import { describeIdentity } from '../common/ids.js';
-import type { StateOwner, StateStore } from '../common/ports/state-store.js';
+import type { StateCommit, StateOwner } from '../common/ports/state-store.js';
+import type { Store } from '../common/ports/store.js';
 import { encodeError } from '../wire/errors.js';
 import { encodeBody } from '../wire/frame-bodies.js';
 import { FrameKind } from '../wire/frames.js';
@@ -11,7 +12,7 @@ import type { RequestOrigin } from './container-events.js';
 import type { Instance } from './instance.js';
 
 export interface DurableStateDeps {
-  readonly store: StateStore;
+  readonly store: Pick<Store, 'state' | 'alarms'>;
   readonly clock: Clock;
   /** False: this boot is over (S7). */
   readonly mayRun: () => boolean;
@@ -71,6 +72,7 @@ export class DurableState {
   async #answer(instance: Instance | null, request: StateRequest): Promise<Uint8Array> {
     if (instance === null) throw new HoldfastError('InstanceClosed', 'the instance has left this container');
     const owner = { key: instance.key, epoch: instance.pin.epoch };
+    if (request.op === 'commit') await this.#expectAlarm(instance, request.commit);
     const answer = await this.#untilKnown(() => this.#ask(owner, request));
     if (answer !== 'stale') return answer;
     // Its pin is another's, whatever this worker believed: nothing that it does counts any more.
@@ -78,19 +80,29 @@ export class DurableState {
     throw new HoldfastError('InstanceLost', `another activation of ${describeIdentity(instance.identity)} has begun`);
   }
 
+  /** Before it stands: else nobody might look (A1). */
+  async #expectAlarm({ identity, key }: Instance, { alarm }: StateCommit): Promise<void> {
+    if (typeof alarm !== 'number') return;
+    await this.#untilKnown(() => this.#deps.store.alarms.expect(identity.account, key, alarm));
+  }
+
   async #ask(owner: StateOwner, request: StateRequest): Promise<Uint8Array | 'stale'> {
-    const { store } = this.#deps;
+    const { state } = this.#deps.store;
     switch (request.op) {
       case 'commit': {
-        const answer = await store.commit(owner, request.commit);
+        const answer = await state.commit(owner, request.commit);
         return answer === 'stale' ? answer : encodeBody({});
       }
       case 'get': {
-        const answer = await store.get(owner, request.key);
+        const answer = await state.get(owner, request.key);
         return answer === 'stale' ? answer : encodeBody(answer);
       }
+      case 'alarm': {
+        const answer = await state.alarm(owner);
+        return answer === 'stale' ? answer : encodeBody({ atMs: answer.alarm?.atMs ?? null });
+      }
       case 'list': {
-        const answer = await store.list(owner, request.range);
+        const answer = await state.list(owner, request.range);
         return answer === 'stale' ? answer : encodePage(answer);
       }
       default:

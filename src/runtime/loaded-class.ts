@@ -28,6 +28,8 @@ export interface LoadedClass {
   readonly attemptMs: number | null;
   readonly enterHooks: readonly string[];
   readonly exitHooks: readonly string[];
+  /** What an alarm calls, and nobody else; null: the class has no such method. */
+  readonly alarm: MethodManifest | null;
   /** `app/Class@deployment`: instances of one label can share a container. */
   readonly label: string;
 }
@@ -81,6 +83,13 @@ function loadedClass(deployment: DeploymentRecord, manifest: ClassManifest, labe
     attemptMs: isSandbox ? null : manifest.options.timeoutMs,
     enterHooks: isSandbox ? ['enter'] : manifest.enterHooks,
     exitHooks: isSandbox ? ['exit'] : manifest.exitHooks,
+    alarm: alarmMethod(manifest),
     label,
   };
+}
+
+function alarmMethod({ alarm }: ClassManifest): MethodManifest | null {
+  if (alarm === null || alarm === undefined) return null;
+  const plain = { generator: false, parameters: [], tags: [], metadata: {}, idempotent: false, concurrent: false };
+  return { name: alarm, ...plain };
 }

@@ -10,6 +10,7 @@ import { PinEvent, type WorkerHeartbeat } from '../wire/gen/holdfast/v1/bus.js';
 import { LinkHost } from '../wire/link-host.js';
 import { pinEventSubject, workerControlSubject } from '../wire/subjects.js';
 import { Activator } from './activator.js';
+import { Alarms } from './alarms.js';
 import { Capabilities } from './capabilities.js';
 import { ClientSession, type SessionHost } from './client-session.js';
 import type { Container } from './container.js';
@@ -42,6 +43,7 @@ export class Worker {
   readonly #config: WorkerConfig;
   readonly #deps: WorkerDeps;
   readonly #lease: LeaseKeeper;
+  readonly #mayRun = (): boolean => this.#lease.mayRun();
   readonly #watchdog: Watchdog;
   readonly #wheel: TimerWheel;
   readonly #instances = new Map<InstanceKey, Instance>();
@@ -232,7 +234,7 @@ export class Worker {
     return {
       clock: this.#deps.clock,
       wheel: this.#wheel,
-      mayAdmit: () => this.#lease.mayRun(),
+      mayAdmit: this.#mayRun,
       find: (key) => this.#instances.get(key),
       checkCapability: (bind) => this.#capabilities.check(bind),
       placements: this.#activator,
@@ -241,13 +243,9 @@ export class Worker {
   }
 
   #eventsOf(container: Container): ContainerEvents {
-    return containerListener(container, {
-      clock: this.#deps.clock,
-      logs: this.#logs,
-      store: this.#deps.store.state,
-      mayRun: () => this.#lease.mayRun(),
-      transport: () => this.#deps.transport(this.#capabilities.keys),
-    });
+    const { clock, store, transport } = this.#deps;
+    const shared = { clock, store, logs: this.#logs, mayRun: this.#mayRun };
+    return containerListener(container, { ...shared, transport: () => transport(this.#capabilities.keys) });
   }
 
   #listen(): BusSubscription {
@@ -256,6 +254,7 @@ export class Worker {
       clock: this.#deps.clock,
       instances: this.#instances,
       activator: this.#activator,
+      alarms: new Alarms({ store: this.#deps.store, instances: this.#instances, mayRun: this.#mayRun }),
       leaving: this.#leaving,
       logs: this.#logs,
       sessions: this.#sessions,

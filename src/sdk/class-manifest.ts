@@ -12,16 +12,17 @@ export interface DescribedClass {
   readonly methods: ReadonlyMap<string, ResolvedMethodOptions>;
   readonly enterHooks: readonly string[];
   readonly exitHooks: readonly string[];
+  readonly alarm: string | null;
 }
 
 /** The manifest of a class, without its export's name: that is known when its module is described. */
 export function describeClass(described: DescribedClass, hint?: OptionalHint): ClassManifest {
-  const { ctor, name, options, enterHooks, exitHooks } = described;
+  const { ctor, name, options, enterHooks, exitHooks, alarm } = described;
   const { parameters, signature } = constructorParameters(ctor, hint);
   const methods = Object.fromEntries(
     [...described.methods].map(([method, of]) => [method, describeMethod({ ctor, name: method, hint }, of)]),
   );
-  return { kind: 'class', name, exportName: '', options, methods, parameters, signature, enterHooks, exitHooks };
+  return { kind: 'class', name, exportName: '', options, methods, parameters, signature, enterHooks, exitHooks, alarm };
 }
 
 /**

@@ -1,8 +1,9 @@
 import { currentCallContext, type Logger } from '../common/context.js';
+import type { InstanceAlarm } from '../common/instance-alarm.js';
 import type { InstanceStorage } from '../common/instance-storage.js';
 
 /** What a method or hook can ask about itself. */
-export interface CurrentContext {
+export interface CurrentContext extends InstanceAlarm {
   readonly appName: string;
   readonly className: string;
   readonly instanceId: string;

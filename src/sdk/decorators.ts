@@ -1,5 +1,6 @@
 import type { ExitReason } from '../common/activation.js';
 import { HoldfastError } from '../common/errors.js';
+import type { AlarmCall } from '../common/instance-alarm.js';
 import { type MethodOptions, resolveMethodOptions } from '../common/options.js';
 import { type Decorations, decorationsOf } from './metadata.js';
 
@@ -30,6 +31,21 @@ export function exit(): (fn: (reason: ExitReason) => unknown, context: ClassMeth
   };
 }
 
+/** Called when the instance's alarm is due, and again until it has returned (A2); a class has one. */
+export function alarm(): (fn: (call: AlarmCall) => unknown, context: ClassMethodDecoratorContext) => void {
+  return (_fn, context) => {
+    const { name, decorations } = decorate('alarm', context);
+    if (decorations.alarm !== null) {
+      throw new HoldfastError(
+        'InvalidArgument',
+        `@alarm on '${name}': '${decorations.alarm}' is the class's method for alarms already`,
+        { details: { method: name } },
+      );
+    }
+    decorations.alarm = name;
+  };
+}
+
 function decorate(
   decorator: string,
   context: ClassMethodDecoratorContext | undefined,
@@ -37,7 +53,7 @@ function decorate(
   const { name, metadata } = checkContext(decorator, context);
   const decorations = decorationsOf(metadata);
   const isHook = decorations.enterHooks.includes(name) || decorations.exitHooks.includes(name);
-  if (isHook || decorations.methods.has(name)) {
+  if (isHook || decorations.alarm === name || decorations.methods.has(name)) {
     throw new HoldfastError(
       'InvalidArgument',
       `@${decorator} on '${name}': it is decorated twice in one class; a method is either callable or one hook`,

@@ -11,6 +11,7 @@ export const exportedNames = [
   'SandboxSession',
   'Secret',
   'Volume',
+  'alarm',
   'currentContext',
   'enter',
   'exit',

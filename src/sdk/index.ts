@@ -4,6 +4,7 @@ import './metadata.js';
 export type { ExitReason } from '../common/activation.js';
 export type { Logger } from '../common/context.js';
 export { type ErrorCode, HoldfastError, isHoldfastError } from '../common/errors.js';
+export type { AlarmCall, InstanceAlarm } from '../common/instance-alarm.js';
 export type { InstanceStorage, StorageBatch, StorageListOptions } from '../common/instance-storage.js';
 export type {
   ClsOptions,
@@ -30,7 +31,7 @@ export type {
 export { Client, type ClientOptions } from './client.js';
 export { Cls } from './cls.js';
 export { type CurrentContext, currentContext } from './current-context.js';
-export { enter, exit, method } from './decorators.js';
+export { alarm, enter, exit, method } from './decorators.js';
 export { Image } from './image.js';
 export type {
   ClassInfo,

@@ -15,6 +15,7 @@ export interface Decorations {
   /** In the order of declaration. */
   readonly enterHooks: string[];
   readonly exitHooks: string[];
+  alarm: string | null;
 }
 
 /** Registered, so that a second copy of the package in one process reads the same decorations. */
@@ -24,7 +25,7 @@ const key = Symbol.for('holdfast.decorations');
 export function decorationsOf(metadata: DecoratorMetadataObject): Decorations {
   const known = Object.hasOwn(metadata, key) ? (metadata[key] as Decorations) : null;
   if (known !== null) return known;
-  const fresh: Decorations = { methods: new Map(), enterHooks: [], exitHooks: [] };
+  const fresh: Decorations = { methods: new Map(), enterHooks: [], exitHooks: [], alarm: null };
   Object.defineProperty(metadata, key, { value: fresh });
   return fresh;
 }

@@ -16,6 +16,7 @@ export interface RegisteredClass {
   readonly enterHooks: readonly string[];
   /** Derived class first. */
   readonly exitHooks: readonly string[];
+  readonly alarm: string | null;
   /** Made when first asked for: it parses the source of the class. */
   readonly manifest: ClassManifest;
 }
@@ -63,8 +64,9 @@ export function registerClass(
   const hooks = mergeHooks(bodies);
   const methods = new Map<string, ResolvedMethodOptions>();
   for (const body of bodies) for (const [method, of] of body.methods) methods.set(method, of);
-  refuseBoth(name, methods, [...hooks.enterHooks, ...hooks.exitHooks]);
-  const described = { ctor, appName: app, name, options, methods, ...hooks };
+  const alarm = bodies.findLast((body) => body.alarm !== null)?.alarm ?? null;
+  refuseBoth(name, methods, [...hooks.enterHooks, ...hooks.exitHooks, ...(alarm === null ? [] : [alarm])]);
+  const described = { ctor, appName: app, name, options, methods, ...hooks, alarm };
   let manifest: ClassManifest | null = null;
   const registered: RegisteredClass = {
     ...described,

@@ -145,7 +145,9 @@ export interface LoadBody {
   readonly className: string;
   readonly enterHooks: readonly string[];
   readonly exitHooks: readonly string[];
+  /** What its worker may call: the alarm's method too. */
   readonly methods: readonly string[];
+  readonly hasAlarm: boolean;
   /** Slots for calls, of each instance. */
   readonly concurrentRequests: number;
 }

@@ -1,4 +1,5 @@
 import { HoldfastError } from '../common/errors.js';
+import type { InstanceAlarm } from '../common/instance-alarm.js';
 import {
   type InstanceStorage,
   maxBatchChanges,
@@ -9,19 +10,22 @@ import {
 } from '../common/instance-storage.js';
 import type { StateCommit, StatePage, StateRange } from '../common/ports/state-store.js';
 import { decodeValue, encodeValue } from './codec.js';
-import { bytesOfChange } from './state-bodies.js';
+import { bytesOfChange, isAlarmTime } from './state-bodies.js';
 import { checkKey, listRange, nextRange } from './storage-keys.js';
 
 /** The way to the store. What cannot be reached now is asked again on the way: it rejects only what is refused for good. */
 export interface StateLink {
   commit(commit: StateCommit): Promise<void>;
   get(key: string): Promise<Uint8Array | null>;
+  /** What it was set for; null: there is none. */
+  alarm(): Promise<number | null>;
   list(range: StateRange): Promise<StatePage>;
 }
 
 /** Changes that go to the store together. */
 interface Commit {
   readonly changes: Map<string, Uint8Array | null>;
+  alarm: StateCommit['alarm'];
   readonly done: Promise<void>;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
@@ -38,10 +42,10 @@ const maxWaitingBytes = 16_777_216;
  * W2. A read begins when all that was written before it is stored.
  * W3. Once a commit was refused for good nothing is read or written any more: memory and store may differ.
  */
-export class CoalescingStorage implements InstanceStorage {
+export class CoalescingStorage implements InstanceStorage, InstanceAlarm {
   readonly #link: StateLink;
-  /** `app/Class/id`, for messages. */
   readonly #label: string;
+  readonly #hasAlarm: boolean;
   /** In their order; the first one is under way, or will be at the end of this turn. */
   readonly #waiting: Commit[] = [];
   #isSending = false;
@@ -49,9 +53,11 @@ export class CoalescingStorage implements InstanceStorage {
   #waitingBytes = 0;
   #refusal: { readonly error: unknown } | null = null;
 
-  constructor(link: StateLink, label: string) {
+  /** @param of `app/Class/id`, for messages; whether its class has a method for alarms */
+  constructor(link: StateLink, of: { readonly label: string; readonly hasAlarm: boolean }) {
     this.#link = link;
-    this.#label = label;
+    this.#label = of.label;
+    this.#hasAlarm = of.hasAlarm;
   }
 
   async get<T>(key: string): Promise<T | undefined> {
@@ -99,6 +105,28 @@ export class CoalescingStorage implements InstanceStorage {
     return found;
   }
 
+  setAlarm(at: Date | number): Promise<void> {
+    try {
+      return this.#write([], checkedAlarm(at, this.#hasAlarm));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  async getAlarm(): Promise<Date | null> {
+    await this.settled();
+    const atMs = await this.#link.alarm();
+    return atMs === null ? null : new Date(atMs);
+  }
+
+  deleteAlarm(): Promise<void> {
+    try {
+      return this.#write([], null);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
   /** All that was written until now is stored; null: it is already. @throws what the store refused for good */
   settled(): Promise<void> | null {
     if (this.#refusal !== null) return Promise.reject(this.#refusal.error);
@@ -113,12 +141,16 @@ export class CoalescingStorage implements InstanceStorage {
     await last?.catch(() => undefined); // told to whoever wrote it
   }
 
-  #write(changes: readonly (readonly [string, Uint8Array | null])[]): Promise<void> {
+  #write(
+    changes: readonly (readonly [string, Uint8Array | null])[],
+    alarm: StateCommit['alarm'] = undefined,
+  ): Promise<void> {
     if (this.#refusal !== null) throw this.#refusal.error;
     const bytes = changes.reduce((sum, [key, value]) => sum + bytesOfChange(key, value), 0);
     if (this.#waitingBytes + bytes > maxWaitingBytes) throw this.#tooMuch(bytes);
     const commit = this.#commitFor(bytes);
     for (const [key, value] of changes) commit.changes.set(key, value);
+    if (alarm !== undefined) commit.alarm = alarm;
     commit.bytes += bytes;
     this.#waitingBytes += bytes;
     return commit.done;
@@ -140,7 +172,7 @@ export class CoalescingStorage implements InstanceStorage {
       const changes = [...commit.changes].map(([key, value]) => ({ key, value }));
       this.#sequence += 1;
       try {
-        await this.#link.commit({ sequence: this.#sequence, changes });
+        await this.#link.commit({ sequence: this.#sequence, changes, alarm: commit.alarm });
       } catch (error) {
         this.#refused(error);
         break;
@@ -175,7 +207,7 @@ function newCommit(): Commit {
   });
   // Who awaits hears of it, and so does the answer of the call.
   done.catch(() => undefined);
-  return { changes: new Map(), done, resolve, reject, bytes: 0 };
+  return { changes: new Map(), alarm: undefined, done, resolve, reject, bytes: 0 };
 }
 
 function changesOf({ put = {}, delete: deleted = [] }: StorageBatch): (readonly [string, Uint8Array | null])[] {
@@ -200,4 +232,12 @@ function changesOf({ put = {}, delete: deleted = [] }: StorageBatch): (readonly 
 function encoded(key: string, value: unknown): Uint8Array {
   if (value !== undefined) return Uint8Array.from(encodeValue(value, `storage value '${key}'`, maxStorageValueBytes));
   throw new HoldfastError('InvalidArgument', `the value of '${key}' is undefined: delete the key instead`);
+}
+
+function checkedAlarm(at: Date | number, hasAlarm: boolean): number {
+  const atMs = typeof at === 'number' ? Math.round(at) : at.getTime();
+  if (!isAlarmTime(atMs))
+    throw new HoldfastError('InvalidArgument', `an alarm is set for a Date or ms since 1970, not for ${String(at)}`);
+  if (hasAlarm) return atMs;
+  throw new HoldfastError('InvalidArgument', 'the class has no method for alarms: decorate one with @alarm()');
 }

@@ -7,6 +7,7 @@ import { decodeBody, encodeBody } from './frame-bodies.js';
 export type StateRequest =
   | { readonly op: 'commit'; readonly commit: StateCommit }
   | { readonly op: 'get'; readonly key: string }
+  | { readonly op: 'alarm' }
   | { readonly op: 'list'; readonly range: StateRange };
 
 /** A key with what the store keeps beside it: small changes must not be very many. */
@@ -21,10 +22,12 @@ export function bytesOfChange(key: string, value: Uint8Array | null): number {
 export function encodeStateRequest(request: StateRequest): Buffer {
   switch (request.op) {
     case 'commit': {
-      const { sequence, changes } = request.commit;
-      return encodeBody({ op: 'commit', sequence, changes: changes.map(({ key, value }) => [key, value]) });
+      const { sequence, changes, alarm } = request.commit;
+      const pairs = changes.map(({ key, value }) => [key, value]);
+      return encodeBody({ op: 'commit', sequence, changes: pairs, ...(alarm === undefined ? {} : { alarm }) });
     }
     case 'get':
+    case 'alarm':
       return encodeBody(request);
     case 'list':
       return encodeBody({ op: 'list', ...request.range });
@@ -41,6 +44,8 @@ export function readStateRequest(bytes: Uint8Array): StateRequest {
       return { op: 'commit', commit: readCommit(body) };
     case 'get':
       return { op: 'get', key: readKey(body['key']) };
+    case 'alarm':
+      return { op: 'alarm' };
     case 'list':
       return { op: 'list', range: readRange(body) };
     default:
@@ -60,14 +65,24 @@ export function decodePage(bytes: Uint8Array): StatePage {
   return { entries: pairs.map(([key, value]) => ({ key, value })), isEnd: isEnd === true };
 }
 
-function readCommit({ sequence, changes }: Readonly<Record<string, unknown>>): StateCommit {
+function readCommit({ sequence, changes, alarm }: Readonly<Record<string, unknown>>): StateCommit {
   if (!Number.isSafeInteger(sequence) || (sequence as number) < 1 || !Array.isArray(changes))
     return refuse('a commit needs a sequence and changes');
   const read = changes.map(readChange);
   const bytes = read.reduce((sum, { key, value }) => sum + bytesOfChange(key, value), 0);
   if (bytes > maxCommitBytes) refuse(`a commit has ${bytes} bytes, at most ${maxCommitBytes}`);
   if (new Set(read.map(({ key }) => key)).size < read.length) refuse('a commit changes a key twice');
-  return { sequence: sequence as number, changes: read };
+  return { sequence: sequence as number, changes: read, alarm: readAlarm(alarm) };
+}
+
+function readAlarm(alarm: unknown): number | null | undefined {
+  if (alarm === undefined || alarm === null || isAlarmTime(alarm)) return alarm;
+  return refuse('an alarm is no time');
+}
+
+/** Whole ms since 1970, of a time that a `Date` can have. */
+export function isAlarmTime(atMs: unknown): atMs is number {
+  return Number.isSafeInteger(atMs) && (atMs as number) >= 0 && (atMs as number) <= 8_640_000_000_000_000;
 }
 
 function readChange(change: unknown): StateChange {

@@ -9,6 +9,7 @@ import {
 import type { Clock } from '../../src/common/clock.js';
 import { type CallContext, currentCallContext } from '../../src/common/context.js';
 import { isHoldfastError } from '../../src/common/errors.js';
+import { alarmOf } from '../../src/common/instance-alarm.js';
 import { LocalState } from '../../src/sdk/local/local-state.js';
 import { CoalescingStorage } from '../../src/wire/instance-storage.js';
 
@@ -37,6 +38,7 @@ function hastyClock(): Clock & { readonly slept: number[]; expire(): void } {
 const log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
 function context(overrides: Partial<CallContext> = {}): CallContext {
+  const storage = new CoalescingStorage(new LocalState(), { label: 'demo/Thing/a', hasAlarm: false });
   return {
     appName: 'demo',
     className: 'Thing',
@@ -47,7 +49,8 @@ function context(overrides: Partial<CallContext> = {}): CallContext {
     restarted: false,
     signal: new AbortController().signal,
     log,
-    storage: new CoalescingStorage(new LocalState(), 'demo/Thing/a'),
+    storage,
+    ...alarmOf(() => storage),
     chain: [],
     deadline: null,
     traceparent: null,

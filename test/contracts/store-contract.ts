@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type InstanceKey, instanceKey } from '../../src/common/ids.js';
 import type { Pin, PinChange } from '../../src/common/pin.js';
 import type { Store } from '../../src/common/ports/store.js';
+import { alarmTests } from './store/alarms.js';
 import { appTests, keyTests } from './store/apps-and-keys.js';
 import { holdTests } from './store/holds.js';
 import { leaseTests } from './store/leases.js';
@@ -34,6 +35,7 @@ export function describeStore(name: string, make: () => Promise<StoreUnderTest>)
     describe('lists of pins', () => listTests(context));
     describe('leases', () => leaseTests(context));
     describe('durable state', () => stateTests(context));
+    describe('alarms', () => alarmTests(context));
     describe('apps', () => appTests(context));
     describe('keys and tokens', () => keyTests(context));
     describe('secrets', () => secretTests(context));

@@ -39,6 +39,8 @@ export class BusWorker {
   readonly activated: Pin[] = [];
   /** Keys of sessions that it was told to forget. */
   readonly forgotten: string[] = [];
+  /** `key epoch id` of alarms that it was told of. */
+  readonly rung: string[] = [];
   /** Place requests that reached it, joined ones included. */
   placeRequests = 0;
   /** Why it refuses to take an instance; null: it takes it. */
@@ -200,6 +202,9 @@ export class BusWorker {
       case 'forget':
         this.forgotten.push(op.value.key);
         return { $case: 'forget', value: {} };
+      case 'ring':
+        this.rung.push(`${op.value.key} ${op.value.epoch} ${op.value.id}`);
+        return { $case: 'ring', value: {} };
       case 'tailLogs':
         return { $case: 'tailLogs', value: { lines: [] } };
       default:

@@ -41,6 +41,7 @@ async function troubled(fail: (operation: keyof StateStore) => void) {
       return {
         ...store,
         state: {
+          ...state,
           commit: async (...of) => {
             const done = await state.commit(...of);
             fail('commit');

@@ -44,6 +44,7 @@ type Op = NonNullable<WorkerControl['op']>;
 export interface ClassSetup {
   readonly options?: Partial<ClassOptions>;
   readonly exitHooks?: readonly string[];
+  readonly alarm?: string;
 }
 
 /** Stands for the process: it releases the lease at `stop` as that does. */
@@ -429,7 +430,7 @@ function methodOf(name: string, fields: Partial<MethodManifest> = {}): [string, 
   ];
 }
 
-function classManifest(name: string, { options = {}, exitHooks = [] }: ClassSetup): ClassManifest {
+function classManifest(name: string, { options = {}, exitHooks = [], alarm }: ClassSetup): ClassManifest {
   return {
     kind: 'class',
     name,
@@ -444,5 +445,6 @@ function classManifest(name: string, { options = {}, exitHooks = [] }: ClassSetu
     signature: null,
     enterHooks: [],
     exitHooks,
+    alarm,
   };
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { runInContext } from '../../src/common/context.js';
+import { alarmOf } from '../../src/common/instance-alarm.js';
 import { HoldfastError } from '../../src/sdk/index.js';
 import { LocalState } from '../../src/sdk/local/local-state.js';
 import { CancelReason } from '../../src/wire/frames.js';
@@ -60,6 +61,7 @@ describe('a call', () => {
     const instance = await model();
     const outer = new AbortController();
     worker.onCall = () => undefined;
+    const storage = new CoalescingStorage(new LocalState(), { label: 'a/C/i', hasAlarm: false });
     const context = {
       appName: 'a',
       className: 'C',
@@ -70,7 +72,8 @@ describe('a call', () => {
       restarted: false,
       signal: outer.signal,
       log: { debug: fail, info: fail, warn: fail, error: fail },
-      storage: new CoalescingStorage(new LocalState(), 'a/C/i'),
+      storage,
+      ...alarmOf(() => storage),
       chain: [{ callId: 'c.1', label: 'a/C/i.run' }],
       deadline: cluster.core.clock.monotonic() + 10_000,
       traceparent: '00-11111111111111111111111111111111-2222222222222222-01',

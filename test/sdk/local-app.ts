@@ -1,4 +1,13 @@
-import { App, type ClassInstance, currentContext, enter, exit, method } from '../../src/sdk/index.js';
+import {
+  type AlarmCall,
+  App,
+  alarm,
+  type ClassInstance,
+  currentContext,
+  enter,
+  exit,
+  method,
+} from '../../src/sdk/index.js';
 
 const app = new App('local');
 
@@ -67,6 +76,19 @@ export class Worker {
     const { storage } = currentContext();
     void storage.put(key, value);
     return [await storage.get(key), [...(await storage.list({ reverse: true })).keys()]];
+  }
+
+  /** Rings twice, as it fails the first time. */
+  @method()
+  async arm(at: Date): Promise<Date | null> {
+    await currentContext().setAlarm(at);
+    return currentContext().getAlarm();
+  }
+
+  @alarm()
+  protected ring({ scheduledAt, attempt }: AlarmCall): void {
+    seen.push(`ring ${scheduledAt.getTime()} ${attempt} ${currentContext().callId !== null}`);
+    if (attempt === 1) throw new Error('not yet');
   }
 
   @method()

@@ -1,5 +1,10 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { systemRandom } from '../../src/adapters/system/clock.js';
 import { Cls, isHoldfastError } from '../../src/sdk/index.js';
+import { consoleLogger } from '../../src/sdk/local/console-logger.js';
+import { localInstance } from '../../src/sdk/local/local-instance.js';
+import { registeredClass } from '../../src/sdk/registry.js';
+import { ManualClock } from '../manual-clock.js';
 import { Broken, Flaky, gate, gates, instances, seen, Worker } from './local-app.js';
 
 afterEach(() => {
@@ -7,6 +12,8 @@ afterEach(() => {
   gates.clear();
   seen.length = 0;
 });
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 async function code(work: Promise<unknown>): Promise<string> {
   return await work.then(
@@ -172,6 +179,28 @@ describe('a local instance', () => {
     expect(await instance.keep('a', { list })).toEqual([{ list }, ['a']]);
     expect(await instance.keep('b', 2)).toEqual([2, ['b', 'a']]);
     expect(await other.keep('c', 3)).toEqual([3, ['c']]);
+  });
+
+  test('A2: rings when its time has come, and again until that succeeds', async () => {
+    const clock = new ManualClock();
+    const registered = registeredClass(Worker);
+    if (registered === null) throw new Error('the class is registered');
+    const parts = { clock, random: systemRandom, log: consoleLogger };
+    await using instance = await localInstance<typeof Worker>(Cls.of(Worker), registered, { args: [], parts });
+    const at = clock.now() + 5_000;
+    expect(await instance.arm(new Date(at))).toEqual(new Date(at));
+    const rings = () => seen.filter((line) => line.startsWith('ring'));
+    clock.advance(4_999);
+    expect(rings()).toEqual([]);
+    clock.advance(1);
+    while (rings().length < 1) await turn();
+    for (let i = 0; i < 20; i += 1) await turn();
+    clock.advance(2_000);
+    while (rings().length < 2) await turn();
+    expect(rings()).toEqual([`ring ${at} 1 true`, `ring ${at} 2 true`]);
+    for (let i = 0; i < 20; i += 1) await turn();
+    clock.advance(3_600_000);
+    expect(rings()).toHaveLength(2);
   });
 
   test('refuses more arguments than its constructor takes', async () => {

@@ -9,7 +9,7 @@ import { FaultRunner } from './faults.js';
 import type { History } from './history/history.js';
 import type { Violation } from './history/records.js';
 import { checkRules } from './history/rules.js';
-import { checkState } from './history/state-rules.js';
+import { checkAlarms, checkState } from './history/state-rules.js';
 import type { CallPlan, InstanceRef, Plan, Step } from './plan/plan.js';
 
 /** What a world came to. */
@@ -29,7 +29,11 @@ export interface Outcome {
 
 /** The longest that a lost place takes to be noticed and taken elsewhere, beside the lease. */
 const recoverMs = 12_000;
-const hardEndAfterMs = 150_000;
+/** A claim of a router that died, and an attempt that failed before that. */
+const ringsWithinMs = 60_000;
+/** The store's clock, and this one. */
+const clocksDifferMs = 1_000;
+const hardEndAfterMs = 210_000;
 const lastCall: CallPlan = {
   method: 'append',
   timeoutMs: 60_000,
@@ -117,6 +121,7 @@ class World {
     if (!this.#isOver) history.break('liveness', this.#whatHangs());
     checkRules(history, this.#timeline.now);
     checkState(history, (instance, operation) => this.#cluster.storeServer.hasState(instance, keptAs(operation)));
+    checkAlarms(history, (instance) => this.#cluster.storeServer.alarmOf(instance));
     for (const process of [...this.#timeline.processes]) process.kill();
     const calls = [...history.operations.values()].filter(({ what, result }) => what === 'call' && result !== null);
     return {
@@ -166,6 +171,7 @@ class World {
     await Promise.all([...refs.values()].map((ref) => this.#mustAnswer(run, ref)));
     if (this.#lastRounds === this.#clients.size && run === [...this.#clients.values()][0]?.run)
       for (const ref of exact) await this.#mustBeExact(run, ref);
+    for (const ref of refs.values()) await this.#mustRing(run, ref);
     this.#lastRounds -= 1;
     this.#lookForEnd();
   }
@@ -189,6 +195,20 @@ class World {
       await run.process.clock.sleep(500);
     }
     this.#cluster.history.break('liveness', `${nameOf(ref)} does not answer ${run.process.name}: ${tries.join(', ')}`);
+  }
+
+  /** A2: what was due when all was healed has rung. One that is lost for good, or closed meanwhile, does not. */
+  async #mustRing(run: ClientRun, ref: InstanceRef): Promise<void> {
+    const { storeServer, history } = this.#cluster;
+    const healedAtMs = this.#timeline.epochMs + this.#plan.healAtMs;
+    const until = this.#timeline.now + this.#plan.leaseTtlMs + recoverMs + ringsWithinMs;
+    for (;;) {
+      const atMs = storeServer.alarmOf(nameOf(ref));
+      const pin = [...history.pins.values()].find(({ identity }) => nameOf(identity) === nameOf(ref));
+      if (atMs === null || atMs > healedAtMs - clocksDifferMs || pin?.state === 'lost') return;
+      if (this.#timeline.now > until) return history.break('alarms', `${nameOf(ref)} does not ring, due at ${atMs}`);
+      await run.process.clock.sleep(500);
+    }
   }
 
   /** As many calls as an instance takes, and some more: exactly those are refused. */

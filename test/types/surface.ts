@@ -1,6 +1,8 @@
 /** Type tests: what users see, in the compiler of this project and in TypeScript 5.9. Nothing here runs. */
 import {
+  type AlarmCall,
   App,
+  alarm,
   type BoundCls,
   type CallOptions,
   type Class,
@@ -75,6 +77,12 @@ export class Model {
   @exit()
   protected close(reason: ExitReason): void {
     this.#calls.push(reason);
+  }
+
+  @alarm()
+  protected async ring({ scheduledAt, attempt }: AlarmCall): Promise<void> {
+    check<Equal<typeof scheduledAt, Date>>();
+    this.#calls.push(`${attempt}`);
   }
 
   @method({ idempotent: true, tags: new Set(['x']) })
@@ -236,7 +244,14 @@ export function decorators(): void {
     @method()
     field = 1;
   }
-  void Wrong;
+  class WrongAlarm {
+    // @ts-expect-error an alarm is called with an AlarmCall
+    @alarm()
+    protected ring(at: number): number {
+      return at;
+    }
+  }
+  void [Wrong, WrongAlarm];
 }
 
 export async function clients(error: unknown): Promise<void> {
@@ -267,13 +282,17 @@ export async function clients(error: unknown): Promise<void> {
   const batch: StorageBatch = { put: { a: 1 }, delete: ['b'] };
   await storage.batch(batch);
   await storage.batch({ put: listed });
+  await context.setAlarm(new Date());
+  await context.setAlarm(5);
+  const armedFor: Date | null = await context.getAlarm();
+  await context.deleteAlarm();
   // @ts-expect-error a key is a string
   await storage.get(5);
   // @ts-expect-error it is read only
   context.storage = storage;
   // @ts-expect-error the chain is not for methods to see
   void context.chain;
-  void [workers, apps, choice, deploy, attempt, signal, HoldfastError];
+  void [workers, apps, choice, deploy, attempt, armedFor, signal, HoldfastError];
 }
 
 export const handle: ClassInstanceHandle = {

@@ -26,6 +26,10 @@ class HeldLink implements StateLink {
     return this.store.get(key);
   }
 
+  alarm(): Promise<number | null> {
+    return this.store.alarm();
+  }
+
   list(range: StateRange): Promise<StatePage> {
     this.reads += 1;
     return this.store.list(range);
@@ -47,7 +51,7 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 function held(): { readonly link: HeldLink; readonly storage: CoalescingStorage } {
   const link = new HeldLink();
-  return { link, storage: new CoalescingStorage(link, 'demo/Thing/a') };
+  return { link, storage: new CoalescingStorage(link, { label: 'demo/Thing/a', hasAlarm: true }) };
 }
 
 describe('the storage of an instance', () => {
@@ -193,7 +197,7 @@ describe('the storage of an instance', () => {
     );
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
-        const storage = new CoalescingStorage(new LocalState(), 'demo/Thing/a');
+        const storage = new CoalescingStorage(new LocalState(), { label: 'demo/Thing/a', hasAlarm: true });
         const model = new Map<string, unknown>();
         for (const each of steps) {
           if (each.do === 'put') {

@@ -1,5 +1,6 @@
 import type { Store } from '../../common/ports/store.js';
 import { createLmdbAccountKeys } from './lmdb-account-keys.js';
+import { createLmdbAlarms } from './lmdb-alarms.js';
 import { createLmdbApps } from './lmdb-apps.js';
 import type { Transactions } from './lmdb-database.js';
 import { createLmdbLeases } from './lmdb-leases.js';
@@ -15,6 +16,7 @@ export function storeIn(database: Transactions): Omit<Store, 'close'> {
     pins: createLmdbPins(database),
     leases: createLmdbLeases(database),
     state: createLmdbState(database),
+    alarms: createLmdbAlarms(database),
     apps: createLmdbApps(database),
     keys: createLmdbAccountKeys(database),
     secrets: createLmdbSecrets(database),

@@ -1,29 +1,33 @@
 import type { InstanceKey } from '../../common/ids.js';
+import type { Alarm } from '../../common/ports/alarm-store.js';
 import type { StateEntry, StateOwner, StatePage, StateRange, StateStore } from '../../common/ports/state-store.js';
 import { mostPerPage, pageBytes } from '../state-page.js';
+import { decodeStateRecord, encodeStateRecord, type StateRecord } from '../state-record.js';
 import type { LmdbKey, LmdbTable, Transactions } from './lmdb-database.js';
 
 /** In hexadecimal: in the order of bytes, whatever is in it, as in every other store. */
 const entryKey = (key: InstanceKey, name: string): LmdbKey => ['state', key, Buffer.from(name, 'utf8').toString('hex')];
-const lastKey = (key: InstanceKey): LmdbKey => ['state-commit', key];
+/** Of what is kept beside it. */
+export const recordKey = (key: InstanceKey): LmdbKey => ['state-record', key];
 /** Behind every name. */
 const end = 'g';
 
 /** Durable state of instances, each change one transaction with the look at the pin (D1). */
 export function createLmdbState(database: Transactions): StateStore {
   return {
-    commit: (owner, { sequence, changes }) =>
+    commit: (owner, { sequence, changes, alarm }) =>
       database.write(`committing the state of instance ${owner.key}`, (db) => {
         if (!isCurrent(db, owner)) return 'stale';
         const { key, epoch } = owner;
-        const [lastEpoch, lastSequence] = (db.get(lastKey(key)) ?? '0 0').split(' ').map(Number);
+        const last = readRecord(db, key);
         // A request that was given up and arrives late (D4).
-        if (lastEpoch === epoch && (lastSequence ?? 0) >= sequence) return 'committed';
+        if (last?.epoch === epoch && last.sequence >= sequence) return 'committed';
         for (const { key: name, value } of changes) {
           if (value === null) db.removeSync(entryKey(key, name));
           else db.putSync(entryKey(key, name), Buffer.from(value).toString('base64'));
         }
-        db.putSync(lastKey(key), `${epoch} ${sequence}`);
+        const set = alarm === undefined ? (last?.alarm ?? null) : newAlarm(alarm, `${epoch}.${sequence}`);
+        db.putSync(recordKey(key), encodeStateRecord({ epoch, sequence, alarm: set }));
         return 'committed';
       }),
     get: (owner, name) =>
@@ -32,6 +36,10 @@ export function createLmdbState(database: Transactions): StateStore {
         const value = db.get(entryKey(owner.key, name));
         return { value: value === undefined ? null : Buffer.from(value, 'base64') };
       }),
+    alarm: (owner) =>
+      database.read(`reading the alarm of instance ${owner.key}`, (db) =>
+        isCurrent(db, owner) ? { alarm: readRecord(db, owner.key)?.alarm ?? null } : 'stale',
+      ),
     list: (owner, range) =>
       database.read(`listing the state of instance ${owner.key}`, (db) =>
         isCurrent(db, owner) ? pageOf(db, owner.key, range) : 'stale',
@@ -42,11 +50,20 @@ export function createLmdbState(database: Transactions): StateStore {
 /** All of it, in the transaction in which its instance is closed (D5). */
 export function removeState(db: LmdbTable, key: InstanceKey): void {
   const keys = [...db.getKeys({ start: ['state', key], end: ['state', key, end] })];
-  for (const each of [...keys, lastKey(key)]) db.removeSync(each);
+  for (const each of [...keys, recordKey(key)]) db.removeSync(each);
+}
+
+export function readRecord(db: LmdbTable, key: InstanceKey): StateRecord | null {
+  const record = db.get(recordKey(key));
+  return record === undefined ? null : decodeStateRecord(record);
+}
+
+function newAlarm(atMs: number | null, id: string): Alarm | null {
+  return atMs === null ? null : { id, atMs, dueMs: atMs, failures: 0 };
 }
 
 /** Whether its code may run, by the header of the pin: it has no life that ends, as tombstones have. */
-function isCurrent(db: LmdbTable, { key, epoch }: StateOwner): boolean {
+export function isCurrent(db: LmdbTable, { key, epoch }: StateOwner): boolean {
   const [, pinEpoch, state] = /^0\n\d+ (\d+) (\w+) /.exec(db.get(['pin', key]) ?? '') ?? [];
   return pinEpoch === String(epoch) && (state === 'active' || state === 'draining' || state === 'closing');
 }

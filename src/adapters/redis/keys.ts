@@ -8,6 +8,8 @@ export const redisKeys = {
   state: (key: InstanceKey) => `hf:state:{${key}}`,
   /** The keys of `state` in their order. */
   stateKeys: (key: InstanceKey) => `hf:state-keys:{${key}}`,
+  /** Instances with an alarm, by when to look at them. */
+  alarms: (account: string, shard: number) => `hf:alarms:${escaped(account)}:${shard}`,
   handle: (key: InstanceKey) => `hf:handle:{${key}}`,
   index: (scope: PinScope, shard: number) =>
     `hf:index:${escaped(scope.account)}:${escaped(scope.app)}:${escaped(scope.className)}:${shard}`,

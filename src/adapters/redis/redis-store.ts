@@ -2,6 +2,7 @@ import type { Clock } from '../../common/clock.js';
 import type { Store } from '../../common/ports/store.js';
 import { defaultOpTimeoutMs } from '../deadline.js';
 import { createAccountKeys } from './account-keys.js';
+import { createAlarms } from './alarms.js';
 import { createApps } from './apps.js';
 import { RedisConnection } from './connection.js';
 import { createLeases } from './leases.js';
@@ -27,6 +28,7 @@ export async function createRedisStore(options: {
     pins: createPins(redis, clock),
     leases: createLeases(redis),
     state: createState(redis),
+    alarms: createAlarms(redis),
     apps: createApps(redis),
     keys: createAccountKeys(redis),
     secrets: createSecrets(redis),

@@ -1,28 +1,45 @@
 import { HoldfastError } from '../../common/errors.js';
-import type { StateCommit, StateEntry, StatePage, StateRange, StateStore } from '../../common/ports/state-store.js';
+import type {
+  StateCommit,
+  StateEntry,
+  StateOwner,
+  StatePage,
+  StateRange,
+  StateStore,
+} from '../../common/ports/state-store.js';
 import { mostPerPage, pageBytes } from '../state-page.js';
+import { decodeStateRecord } from '../state-record.js';
 import type { RedisConnection } from './connection.js';
 import { redisKeys } from './keys.js';
 
 /** Durable state of instances, each in the slot of its pin (D1). */
 export function createState(redis: RedisConnection): StateStore {
+  const get = async (
+    { key, epoch }: StateOwner,
+    name: string,
+  ): Promise<{ readonly value: Buffer | null } | 'stale'> => {
+    const answer = await redis.binaryScript('stateGet', `reading the state of instance ${key}`, {
+      keys: [redisKeys.pin(key), redisKeys.state(key)],
+      args: [epoch, name],
+    });
+    if (isStale(answer)) return 'stale';
+    // A script's list ends before its first nil.
+    const [value = null] = answer as readonly (Buffer | null)[];
+    return { value };
+  };
   return {
     commit: async ({ key, epoch }, commit) => {
       const answer = await redis.binaryScript('stateCommit', `committing the state of instance ${key}`, {
         keys: [redisKeys.pin(key), redisKeys.state(key), redisKeys.stateKeys(key)],
-        args: [epoch, commit.sequence, ...changesOf(commit)],
+        args: [epoch, commit.sequence, alarmOf(commit), ...changesOf(commit)],
       });
       return isStale(answer) ? 'stale' : 'committed';
     },
-    get: async ({ key, epoch }, name) => {
-      const answer = await redis.binaryScript('stateGet', `reading the state of instance ${key}`, {
-        keys: [redisKeys.pin(key), redisKeys.state(key)],
-        args: [epoch, name],
-      });
-      if (isStale(answer)) return 'stale';
-      // A script's list ends before its first nil.
-      const [value = null] = answer as readonly (Buffer | null)[];
-      return { value };
+    get,
+    alarm: async (owner) => {
+      const found = await get(owner, '');
+      if (found === 'stale') return found;
+      return { alarm: found.value === null ? null : decodeStateRecord(found.value.toString()).alarm };
     },
     list: async ({ key, epoch }, range) => {
       const answer = await redis.binaryScript('stateList', `listing the state of instance ${key}`, {
@@ -32,6 +49,10 @@ export function createState(redis: RedisConnection): StateStore {
       return isStale(answer) ? 'stale' : pageOf(answer as readonly Buffer[]);
     },
   };
+}
+
+function alarmOf({ alarm }: StateCommit): string | number {
+  return alarm === undefined ? '' : (alarm ?? '-');
 }
 
 function changesOf({ changes }: StateCommit): (string | Buffer)[] {

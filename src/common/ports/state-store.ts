@@ -1,4 +1,5 @@
 import type { Epoch, InstanceKey } from '../ids.js';
+import type { Alarm } from './alarm-store.js';
 
 /** An activation; what it asks is done only while the pin has its epoch and its code may run (D1). */
 export interface StateOwner {
@@ -25,6 +26,8 @@ export interface StateCommit {
   readonly sequence: number;
   /** Each key once. */
   readonly changes: readonly StateChange[];
+  /** The alarm, ms since 1970; null: none; undefined: as it is. Whoever sets one has said before that it is expected. */
+  readonly alarm?: number | null | undefined;
 }
 
 /** Bounds are UTF-8 of keys or of what lies between them. */
@@ -50,6 +53,8 @@ export interface StateStore {
   commit(owner: StateOwner, commit: StateCommit): Promise<'committed' | 'stale'>;
   /** @throws Unavailable, Internal */
   get(owner: StateOwner, key: string): Promise<{ readonly value: Uint8Array | null } | 'stale'>;
+  /** @throws Unavailable, Internal */
+  alarm(owner: StateOwner): Promise<{ readonly alarm: Alarm | null } | 'stale'>;
   /** @throws Unavailable, Internal */
   list(owner: StateOwner, range: StateRange): Promise<StatePage | 'stale'>;
 }

@@ -2,6 +2,7 @@ import type { BootId, InstanceKey } from '../ids.js';
 import type { LeaseRecord, LeaseState } from '../lease.js';
 import type { DeploymentRecord } from '../manifest.js';
 import type { Pin, PinChange, PinChangeResult } from '../pin.js';
+import type { AlarmStore } from './alarm-store.js';
 import type { WrappedKey } from './kms.js';
 import type { StateStore } from './state-store.js';
 import type { VolumeHolds, VolumeStore } from './volume-store.js';
@@ -14,6 +15,7 @@ export interface Store {
   readonly pins: PinStore;
   readonly leases: LeaseStore;
   readonly state: StateStore;
+  readonly alarms: AlarmStore;
   readonly apps: AppStore;
   readonly keys: KeyStore;
   readonly secrets: SecretStore;

@@ -28,6 +28,7 @@ export interface HostedClass extends ActivatedClass {
   readonly name: string;
   /** Slots for calls, of each instance. */
   readonly concurrentRequests: number;
+  readonly hasAlarm: boolean;
   /** Methods whose last run took no time, in any instance: what comes after one of them is not kept waiting by it. */
   readonly quick: Set<string>;
 }
@@ -43,6 +44,7 @@ export function hostedClass(host: HostParts, body: LoadBody, instanceClass: Inst
     enterHooks: body.enterHooks,
     exitHooks: body.exitHooks,
     concurrentRequests: body.concurrentRequests,
+    hasAlarm: body.hasAlarm,
     quick: new Set(),
     isFinal: host.isFinal,
     clock: host.clock,

@@ -1,6 +1,7 @@
 import { type Activated, type Activation, activate } from '../../common/activation.js';
 import type { CallContext } from '../../common/context.js';
 import { HoldfastError } from '../../common/errors.js';
+import { alarmOf } from '../../common/instance-alarm.js';
 import type { ActivateBody, DeactivateBody, DeactivatedBody } from '../../wire/frames.js';
 import { CoalescingStorage } from '../../wire/instance-storage.js';
 import type { HostedClass, HostParts } from './hosted-class.js';
@@ -54,7 +55,8 @@ export class HostedInstance implements Activated {
   }
 
   get storage(): CoalescingStorage {
-    this.#storage ??= new CoalescingStorage(this.host.state.linkOf(this.slot), this.label);
+    const { host, hasAlarm } = this.klass;
+    this.#storage ??= new CoalescingStorage(host.state.linkOf(this.slot), { label: this.label, hasAlarm });
     return this.#storage;
   }
 
@@ -137,6 +139,7 @@ export class HostedInstance implements Activated {
       get storage() {
         return storage();
       },
+      ...alarmOf(storage),
       chain: [],
       deadline: null,
       traceparent: null,

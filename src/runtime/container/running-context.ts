@@ -85,6 +85,18 @@ export class RunningContext implements CallContext {
     return this.#instance.storage;
   }
 
+  setAlarm(at: Date | number): Promise<void> {
+    return this.#instance.storage.setAlarm(at);
+  }
+
+  getAlarm(): Promise<Date | null> {
+    return this.#instance.storage.getAlarm();
+  }
+
+  deleteAlarm(): Promise<void> {
+    return this.#instance.storage.deleteAlarm();
+  }
+
   get signal(): AbortSignal {
     if (this.#controller === null) {
       this.#controller = new AbortController();

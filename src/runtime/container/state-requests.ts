@@ -39,6 +39,10 @@ export class StateRequests {
         const { value } = decodeBody(await ask({ op: 'get', key }));
         return value instanceof Uint8Array ? value : null;
       },
+      alarm: async () => {
+        const { atMs } = decodeBody(await ask({ op: 'alarm' }));
+        return typeof atMs === 'number' ? atMs : null;
+      },
       list: async (range) => decodePage(await ask({ op: 'list', range })),
     };
   }

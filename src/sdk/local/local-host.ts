@@ -3,11 +3,13 @@ import { type Activation, activate, type ExitReport, type InstanceClass } from '
 import type { Clock, Monotonic, Random } from '../../common/clock.js';
 import type { CallContext, Logger } from '../../common/context.js';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
+import { alarmOf, type InstanceAlarm } from '../../common/instance-alarm.js';
 import { Mailbox } from '../../common/mailbox.js';
 import type { ClassManifest, ClassOptions } from '../../common/manifest.js';
 import { isEndless, sandboxLaneWidth } from '../../common/sandbox-methods.js';
 import { CoalescingStorage } from '../../wire/instance-storage.js';
 import type { RegisteredClass } from '../registry.js';
+import { LocalAlarm } from './local-alarm.js';
 import type { LocalCall } from './local-call.js';
 import { closing, deadlock, forceClosed, gone, pendingLimitExceeded, startedTooLate } from './local-errors.js';
 import { LocalState } from './local-state.js';
@@ -19,6 +21,7 @@ export interface HostedClass
   readonly methods: ReadonlyMap<string, unknown>;
   /** What it throws is ours, not the user's. */
   readonly isBuiltIn?: boolean;
+  readonly alarm?: string | null;
 }
 
 /** What holds a local instance. */
@@ -46,7 +49,8 @@ export class LocalHost {
   readonly random: Random;
   readonly manifest: ClassManifest;
   readonly createdAtMs: number;
-  facts: Pick<CallContext, 'appName' | 'className' | 'instanceId' | 'epoch' | 'restarted' | 'log' | 'storage'>;
+  facts: Pick<CallContext, 'appName' | 'className' | 'instanceId' | 'epoch' | 'restarted' | 'log' | 'storage'> &
+    InstanceAlarm;
   lastCallAtMs: number | null = null;
   /** The end of its last call, or of its activation. */
   quietSince: Monotonic = 0;
@@ -55,6 +59,7 @@ export class LocalHost {
   readonly #registered: HostedClass;
   readonly #mailbox: Mailbox<LocalCall>;
   readonly #storage: CoalescingStorage;
+  readonly #alarm: LocalAlarm | null;
   readonly #detached = new Set<LocalCall>();
   #activation: Activation | null = null;
   #state: HostState = { phase: 'active' };
@@ -71,7 +76,10 @@ export class LocalHost {
     this.id = `local-${Buffer.from(parts.random.bytes(10)).toString('hex')}`;
     this.label = `${appName}/${name}/${this.id}`;
     this.createdAtMs = parts.clock.now();
-    this.#storage = new CoalescingStorage(new LocalState(), this.label);
+    const { alarm = null } = registered;
+    this.#alarm = alarm === null ? null : new LocalAlarm(this, alarm);
+    const storageOf = { label: this.label, hasAlarm: alarm !== null };
+    this.#storage = new CoalescingStorage(new LocalState(this.#alarm), storageOf);
     this.facts = {
       appName,
       className: name,
@@ -80,6 +88,7 @@ export class LocalHost {
       restarted: false,
       log: parts.log,
       storage: this.#storage,
+      ...alarmOf(() => this.#storage),
     };
     const limits = registered.isBuiltIn ? { ...options, maxReaders: sandboxLaneWidth } : options;
     this.#mailbox = new Mailbox(limits, parts.clock);
@@ -120,13 +129,13 @@ export class LocalHost {
   /** Constructs it and runs its `enter` hooks, at first and after a sleep. @throws ActivationFailed */
   async start(args: readonly unknown[], ctor: InstanceClass = this.#registered.ctor): Promise<void> {
     this.facts = { ...this.facts, epoch: this.facts.epoch + 1 };
-    const { options, enterHooks, exitHooks, methods } = this.#registered;
+    const { options, enterHooks, exitHooks, methods, alarm = null } = this.#registered;
     const overtime = new AbortController();
     const late = startedTooLate(this.label, options.startupTimeoutMs);
     const timer = this.clock.after(options.startupTimeoutMs, () => overtime.abort(late));
     const klass = {
       instanceClass: ctor,
-      methods: new Set(methods.keys()),
+      methods: new Set(alarm === null ? methods.keys() : [...methods.keys(), alarm]),
       enterHooks,
       exitHooks,
       isFinal: (thrown: unknown) => this.isBuiltIn && isHoldfastError(thrown),
@@ -227,6 +236,7 @@ export class LocalHost {
     await this.#quiet();
     for (const call of this.#mailbox.runningCalls()) call.stop(forceClosed(call.what));
     const report = await this.#activation?.exit('close', this.options.exitTimeoutMs);
+    this.#alarm?.set(null);
     await this.#storage.end();
     this.#state = { phase: 'closed' };
     return report ?? { exitHook: 'none' };

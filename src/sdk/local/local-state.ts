@@ -1,11 +1,19 @@
 import type { StateCommit, StatePage, StateRange } from '../../common/ports/state-store.js';
 import type { StateLink } from '../../wire/instance-storage.js';
+import type { LocalAlarm } from './local-alarm.js';
 
 /** The durable state of an instance in this process, which it outlives no more than the instance does. */
 export class LocalState implements StateLink {
   readonly #values = new Map<string, Uint8Array>();
+  readonly #alarm: LocalAlarm | null;
 
-  async commit({ changes }: StateCommit): Promise<void> {
+  /** @param alarm null: its class has no method for alarms */
+  constructor(alarm: LocalAlarm | null = null) {
+    this.#alarm = alarm;
+  }
+
+  async commit({ changes, alarm }: StateCommit): Promise<void> {
+    if (alarm !== undefined) this.#alarm?.set(alarm);
     for (const { key, value } of changes) {
       if (value === null) this.#values.delete(key);
       else this.#values.set(key, value);
@@ -14,6 +22,10 @@ export class LocalState implements StateLink {
 
   async get(key: string): Promise<Uint8Array | null> {
     return this.#values.get(key) ?? null;
+  }
+
+  async alarm(): Promise<number | null> {
+    return this.#alarm?.atMs ?? null;
   }
 
   async list({ from, to, limit, reverse }: StateRange): Promise<StatePage> {

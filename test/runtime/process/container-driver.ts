@@ -82,6 +82,7 @@ export class ContainerDriver {
       enterHooks: [],
       exitHooks: [],
       methods: [],
+      hasAlarm: true,
       concurrentRequests: 1_000,
       ...body,
     };

@@ -1,4 +1,4 @@
-import { App, Cls, currentContext, enter, exit, method } from '../../../src/sdk/index.js';
+import { type AlarmCall, App, alarm, Cls, currentContext, enter, exit, method } from '../../../src/sdk/index.js';
 import type { Activation, Run } from '../history/records.js';
 import { clientInside, outside } from './inside.js';
 
@@ -101,6 +101,35 @@ abstract class Recorder {
       return { ...this.#receipt(operation, resultBytes), count };
     } finally {
       outside().history.stopped(run);
+    }
+  }
+
+  /** At most once: sets the alarm, and does not wait until that is stored. */
+  @method()
+  async arm({ operation, workMs, resultBytes }: Work): Promise<Receipt> {
+    const run = this.#begin(operation);
+    const { history, timeline } = outside();
+    try {
+      const atMs = timeline.current.clock.now() + workMs;
+      history.armed(run, atMs);
+      void currentContext().setAlarm(atMs);
+      return this.#receipt(operation, resultBytes);
+    } finally {
+      history.stopped(run);
+    }
+  }
+
+  @alarm()
+  protected async ring({ scheduledAt, attempt }: AlarmCall): Promise<void> {
+    const run = this.#begin(`alarm ${scheduledAt.getTime()}.${attempt} of ${this.#activation.instance}`);
+    const { history, timeline, trouble } = outside();
+    try {
+      await sleep(timeline.current.random.skewed(0.1, 3_000));
+      if (timeline.current.random.chance(trouble.crashes * 10)) timeline.current.kill();
+      if (timeline.current.random.chance(trouble.throws)) throw new Error('the alarm throws');
+      history.rang(this.#activation.instance, scheduledAt.getTime());
+    } finally {
+      history.stopped(run);
     }
   }
 

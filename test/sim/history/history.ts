@@ -14,6 +14,8 @@ export class History {
   readonly boots = new Map<BootId, BootProcesses>();
   /** `Class/id` and epoch -> generation, as the store gave them. */
   readonly generations = new Map<string, number>();
+  /** `Class/id@time` of alarms whose method has ended. */
+  readonly rings = new Set<string>();
   /** As they stand. */
   readonly pins = new Map<InstanceKey, Pin>();
   readonly violations: Violation[] = [];
@@ -121,12 +123,30 @@ export class History {
   }
 
   ran(activation: Activation, operation: string): Run {
-    const run: Run = { operation, activation, startedAt: this.#timeline.now, endedAt: null, hasCommitted: false };
+    const run: Run = {
+      operation,
+      activation,
+      startedAt: this.#timeline.now,
+      endedAt: null,
+      hasCommitted: false,
+      armedForMs: null,
+    };
     append(this.runs, operation, run);
     append(this.#ledger, activation.instance, run);
     activation.running.add(run);
     this.#timeline.note(activation.process, 'runs', `${operation} in ${activation.instance} at ${activation.epoch}`);
     return run;
+  }
+
+  armed(run: Run, atMs: number): void {
+    run.armedForMs = atMs;
+    this.#timeline.note(run.activation.process, 'sets the alarm', `${run.activation.instance} for ${atMs}`);
+  }
+
+  /** The method for an alarm has come to its end. */
+  rang(instance: string, atMs: number): void {
+    this.rings.add(`${instance}@${atMs}`);
+    this.#timeline.note(null, 'rang', `${instance} for ${atMs}`);
   }
 
   stopped(run: Run): void {

@@ -17,6 +17,8 @@ export type Rule =
   | 'fenced-silence'
   /** What was acknowledged is committed. */
   | 'acknowledged'
+  /** A1, A2: an alarm whose setting was acknowledged stands or has rung, and one that is due rings. */
+  | 'alarms'
   /** D3, D4, D5: durable state has all that was acknowledged, in its order, and nothing of a generation before. */
   | 'durable-state'
   /** C6, C7: a call that is not idempotent runs at most once; `not-run` never. */
@@ -81,6 +83,8 @@ export interface Run {
   endedAt: number | null;
   /** Its answer says that it was written outside. */
   hasCommitted: boolean;
+  /** For when it has set the alarm; null: it has not. */
+  armedForMs: number | null;
 }
 
 /** One object of the user's class. */

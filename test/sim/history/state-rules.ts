@@ -9,17 +9,8 @@ import type { Operation } from './records.js';
  * @param isKept whether the store has what the operation wrote
  */
 export function checkState(history: History, isKept: (instance: string, operation: string) => boolean): void {
-  const lives = new Map<string, Operation[]>();
-  for (const operation of history.operations.values()) {
-    if (operation.method !== 'keep') continue;
-    const life = `${operation.instance}@${operation.generation}`;
-    lives.set(life, [...(lives.get(life) ?? []), operation]);
-  }
-  const standing = new Set(
-    [...history.pins.values()]
-      .filter(({ state }) => state !== 'closed')
-      .map(({ identity, generation }) => `${identity.className}/${identity.id}@${generation}`),
-  );
+  const lives = livesWith(history, 'keep');
+  const standing = standingLives(history);
   for (const [life, operations] of lives) {
     const answered = operations.filter(({ result }) => result === 'ok');
     for (const { id, instance } of standing.has(life) ? answered : []) {
@@ -44,4 +35,35 @@ function checkCounts(history: History, answered: readonly Operation[]): void {
     if (later !== undefined)
       history.break('durable-state', `${id} counted ${count} in ${instance}, ${later.id} had counted ${later.count}`);
   }
+}
+
+/** A2: an alarm that was set, and as far as anybody knows was set last, stands or its method has ended. */
+export function checkAlarms(history: History, alarmOf: (instance: string) => number | null): void {
+  const standing = standingLives(history);
+  for (const [life, operations] of livesWith(history, 'arm')) {
+    if (!standing.has(life)) continue;
+    const runs = operations.flatMap(({ id }) => history.runs.get(id) ?? []);
+    const last = runs.toSorted((a, b) => a.startedAt - b.startedAt).at(-1);
+    if (last === undefined || history.operations.get(last.operation)?.result !== 'ok') continue;
+    const { instance } = last.activation;
+    if (!history.rings.has(`${instance}@${last.armedForMs}`) && alarmOf(instance) !== last.armedForMs)
+      history.break('alarms', `${last.operation} set the alarm of ${instance} for ${last.armedForMs}: it is gone`);
+  }
+}
+
+/** Calls of one method, by instance and generation. */
+function livesWith(history: History, method: string): Map<string, Operation[]> {
+  const lives = new Map<string, Operation[]>();
+  for (const operation of history.operations.values()) {
+    if (operation.method !== method) continue;
+    const life = `${operation.instance}@${operation.generation}`;
+    lives.set(life, [...(lives.get(life) ?? []), operation]);
+  }
+  return lives;
+}
+
+/** Instances with generations that are not over. */
+function standingLives(history: History): Set<string> {
+  const standing = [...history.pins.values()].filter(({ state }) => state !== 'closed');
+  return new Set(standing.map(({ identity, generation }) => `${identity.className}/${identity.id}@${generation}`));
 }

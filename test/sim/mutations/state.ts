@@ -30,19 +30,8 @@ export const state: readonly Mutation[] = [
     changes: [
       {
         file: 'src/adapters/embedded/lmdb-state.ts',
-        from: "        if (lastEpoch === epoch && (lastSequence ?? 0) >= sequence) return 'committed';\n",
-        to: '        void (lastEpoch === sequence || lastSequence);\n',
-      },
-    ],
-  },
-  {
-    name: 'a read does not wait for what was written before it',
-    keeps: 'D2',
-    changes: [
-      {
-        file: 'src/wire/instance-storage.ts',
-        from: '    await this.settled();\n    const bytes',
-        to: '    const bytes',
+        from: "        if (last?.epoch === epoch && last.sequence >= sequence) return 'committed';\n",
+        to: '',
       },
     ],
   },
@@ -54,6 +43,28 @@ export const state: readonly Mutation[] = [
         file: 'src/adapters/embedded/lmdb-pins.ts',
         from: "  if (pin.state === 'closed') removeState(db, key);\n",
         to: '  if (pin.epoch < 0) removeState(db, key);\n',
+      },
+    ],
+  },
+  {
+    name: 'an alarm is set that nobody expects',
+    keeps: 'A1',
+    changes: [
+      {
+        file: 'src/runtime/durable-state.ts',
+        from: "    if (typeof alarm !== 'number') return;\n",
+        to: "    if (typeof alarm !== 'number' || alarm > 0) return;\n",
+      },
+    ],
+  },
+  {
+    name: 'an alarm is over when its method begins',
+    keeps: 'A2',
+    changes: [
+      {
+        file: 'src/runtime/alarms.ts',
+        from: '    const end = await ringIn(instance, alarm);\n',
+        to: '    await alarms.ended({ key: instance.key, epoch: instance.pin.epoch }, id, null);\n    const end = await ringIn(instance, alarm);\n',
       },
     ],
   },

@@ -1,5 +1,6 @@
 import type { Logger } from '../../../src/common/context.js';
 import { HoldfastError } from '../../../src/common/errors.js';
+import { keepAlarms } from '../../../src/router/alarms.js';
 import { ControlStream } from '../../../src/router/control-stream.js';
 import { deploymentView } from '../../../src/router/list-apps.js';
 import { beatForEver } from '../../../src/router/router-heartbeat.js';
@@ -35,6 +36,7 @@ export class RouterProcess implements RouterListener {
       leaseTimes: context.leaseTimes,
       metrics: null,
     });
+    void keepAlarms(this.#parts, this.#parts.closed);
     void beatForEver(
       { bus, clock: process.clock, accounts: [account] },
       { routerId: process.name, address },

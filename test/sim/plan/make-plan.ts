@@ -3,9 +3,9 @@ import { makeFaults } from './make-faults.js';
 import type { CallPlan, CallStep, ClientPlan, InstanceRef, Plan, Step } from './plan.js';
 
 const classes = { Serial: 4, Wide: 3, Quick: 3, Sleepy: 2, Fragile: 2 } as const;
-const methods = { append: 8, put: 5, keep: 5, tick: 2, once: 2, look: 2, count: 1, relay: 1 } as const;
+const methods = { append: 8, put: 5, keep: 5, arm: 2, tick: 2, once: 2, look: 2, count: 1, relay: 1 } as const;
 /** Of an instance whose calls are sent ahead as long as they are quick (ADR 9). */
-const quickMethods = { ...methods, append: 2, put: 1, keep: 2, tick: 24, once: 1 } as const;
+const quickMethods = { ...methods, append: 2, put: 1, keep: 2, arm: 1, tick: 24, once: 1 } as const;
 /** While faults happen; then everything is healed and must answer. */
 const faultsForMs = { from: 20_000, to: 55_000 };
 const stepsPerLane = { from: 6, to: 18 };

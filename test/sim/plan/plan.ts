@@ -63,7 +63,7 @@ interface Timed {
 }
 
 export interface CallPlan {
-  readonly method: 'append' | 'put' | 'keep' | 'tick' | 'once' | 'look' | 'count' | 'relay';
+  readonly method: 'append' | 'put' | 'keep' | 'arm' | 'tick' | 'once' | 'look' | 'count' | 'relay';
   readonly timeoutMs: number;
   readonly workMs: number;
   readonly isDeaf: boolean;

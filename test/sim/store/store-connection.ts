@@ -1,6 +1,7 @@
 import { storeAway, storeError, storeTimeout } from '../../../src/adapters/redis/errors.js';
 import type { Timer } from '../../../src/common/clock.js';
 import { HoldfastError } from '../../../src/common/errors.js';
+import type { AlarmStore } from '../../../src/common/ports/alarm-store.js';
 import type { StateStore } from '../../../src/common/ports/state-store.js';
 import type { AppStore, KeyStore, LeaseStore, PinStore, SecretStore, Store } from '../../../src/common/ports/store.js';
 import type { VolumeHolds, VolumeStore } from '../../../src/common/ports/volume-store.js';
@@ -10,6 +11,9 @@ import type { StoreServer } from './store-server.js';
 const redialWithinMs = 1_000;
 /** Bytes that a cut link has swallowed may come later, also after their sender gave up. */
 const resendWithinMs = 3_000;
+/** Of requests that are lost: some arrive after all, when their connection is long gone. */
+const lateRequests = 0.5;
+const latestMs = 30_000;
 
 interface Operation {
   readonly what: string;
@@ -22,6 +26,7 @@ export class StoreConnection implements Store {
   readonly pins: PinStore;
   readonly leases: LeaseStore;
   readonly state: StateStore;
+  readonly alarms: AlarmStore;
   readonly apps: AppStore;
   readonly keys: KeyStore;
   readonly secrets: SecretStore;
@@ -38,10 +43,11 @@ export class StoreConnection implements Store {
     this.#opTimeoutMs = opTimeoutMs;
     this.#server = server;
     this.#process = process;
-    const { pins, leases, state, apps, keys, secrets, volumes, holds } = server.store;
+    const { pins, leases, state, alarms, apps, keys, secrets, volumes, holds } = server.store;
     this.pins = this.#remote('pins', pins);
     this.leases = this.#remote('leases', leases);
     this.state = this.#remote('state', state);
+    this.alarms = this.#remote('alarms', alarms);
     this.apps = this.#remote('apps', apps);
     this.keys = this.#remote('keys', keys);
     this.secrets = this.#remote('secrets', secrets);
@@ -106,7 +112,11 @@ export class StoreConnection implements Store {
   #up(atServer: () => void): void {
     const { network, process, trouble } = this.#server;
     const from = this.#process;
-    if (from.random.chance(trouble.lostRequest)) return this.#lostOnTheWay();
+    if (from.random.chance(trouble.lostRequest)) {
+      // Or so it seems.
+      if (from.random.chance(lateRequests)) process.in(from.random.between(500, latestMs), atServer);
+      return this.#lostOnTheWay();
+    }
     const slowMs = trouble.slowness > 0 ? from.random.next() * trouble.slowness : 0;
     const arrivesInMs = this.#inMs('up', network.latencyMs(from.host, process.host) + slowMs);
     if (!network.isCut(from.host, process.host)) {

@@ -1,5 +1,6 @@
 import type { Transactions } from '../../../src/adapters/embedded/lmdb-database.js';
 import { storeIn } from '../../../src/adapters/embedded/lmdb-records.js';
+import { decodeStateRecord } from '../../../src/adapters/state-record.js';
 import { type BootId, instanceKey } from '../../../src/common/ids.js';
 import type { Store } from '../../../src/common/ports/store.js';
 import type { SimProcess } from '../engine/sim-process.js';
@@ -57,6 +58,14 @@ export class StoreServer {
     const [className = '', id = ''] = instance.split('/');
     const key = instanceKey({ account, app: 'sim', className, id });
     return this.records.get(['state', key, Buffer.from(name, 'utf8').toString('hex')]) !== undefined;
+  }
+
+  /** For when the alarm of an instance is set, in truth; null: there is none. @param instance `Class/id` */
+  alarmOf(instance: string): number | null {
+    const [className = '', id = ''] = instance.split('/');
+    const key = instanceKey({ account, app: 'sim', className, id });
+    const record = this.records.get(['state-record', key]);
+    return record === undefined ? null : (decodeStateRecord(record).alarm?.atMs ?? null);
   }
 
   /** Another server takes over, which has not heard of the last changes. */

@@ -28,6 +28,7 @@ export interface WorkerControl {
     | { $case: "describe"; value: DescribeInstances }
     | { $case: "tailLogs"; value: TailLogs }
     | { $case: "forget"; value: ForgetSession }
+    | { $case: "ring"; value: RingInstance }
     | undefined;
 }
 
@@ -44,6 +45,7 @@ export interface WorkerControlReply {
     { $case: "error"; value: Buffer }
     | { $case: "wrongBoot"; value: boolean }
     | { $case: "forget"; value: ForgetReply }
+    | { $case: "ring"; value: RingReply }
     | undefined;
 }
 
@@ -96,6 +98,16 @@ export interface ForgetSession {
 }
 
 export interface ForgetReply {
+}
+
+/** Its alarm of that id is due; answered at once, whatever comes of it. */
+export interface RingInstance {
+  key: string;
+  epoch: number;
+  id: string;
+}
+
+export interface RingReply {
 }
 
 export interface ReleaseReply {
@@ -216,6 +228,9 @@ export const WorkerControl: MessageFns<WorkerControl> = {
       case "forget":
         ForgetSession.encode(message.op.value, writer.uint32(66).fork()).join();
         break;
+      case "ring":
+        RingInstance.encode(message.op.value, writer.uint32(74).fork()).join();
+        break;
     }
     return writer;
   },
@@ -297,6 +312,14 @@ export const WorkerControl: MessageFns<WorkerControl> = {
             message.op = { $case: "forget", value: ForgetSession.decode(reader, reader.uint32()) };
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.op = { $case: "ring", value: RingInstance.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -358,6 +381,12 @@ export const WorkerControl: MessageFns<WorkerControl> = {
         }
         break;
       }
+      case "ring": {
+        if (object.op?.value !== undefined && object.op?.value !== null) {
+          message.op = { $case: "ring", value: RingInstance.fromPartial(object.op.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -396,6 +425,9 @@ export const WorkerControlReply: MessageFns<WorkerControlReply> = {
         break;
       case "forget":
         ForgetReply.encode(message.result.value, writer.uint32(74).fork()).join();
+        break;
+      case "ring":
+        RingReply.encode(message.result.value, writer.uint32(82).fork()).join();
         break;
     }
     return writer;
@@ -486,6 +518,14 @@ export const WorkerControlReply: MessageFns<WorkerControlReply> = {
             message.result = { $case: "forget", value: ForgetReply.decode(reader, reader.uint32()) };
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.result = { $case: "ring", value: RingReply.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -555,6 +595,12 @@ export const WorkerControlReply: MessageFns<WorkerControlReply> = {
       case "forget": {
         if (object.result?.value !== undefined && object.result?.value !== null) {
           message.result = { $case: "forget", value: ForgetReply.fromPartial(object.result.value) };
+        }
+        break;
+      }
+      case "ring": {
+        if (object.result?.value !== undefined && object.result?.value !== null) {
+          message.result = { $case: "ring", value: RingReply.fromPartial(object.result.value) };
         }
         break;
       }
@@ -1109,6 +1155,128 @@ export const ForgetReply: MessageFns<ForgetReply> = {
   },
   fromPartial<I extends Exact<DeepPartial<ForgetReply>, I>>(_: I): ForgetReply {
     const message = createBaseForgetReply();
+    return message;
+  },
+};
+
+function createBaseRingInstance(): RingInstance {
+  return { key: "", epoch: 0, id: "" };
+}
+
+export const RingInstance: MessageFns<RingInstance> = {
+  encode(message: RingInstance, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(16).int64(message.epoch);
+    }
+    if (message.id !== "") {
+      writer.uint32(26).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RingInstance {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRingInstance();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RingInstance>, I>>(base?: I): RingInstance {
+    return RingInstance.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RingInstance>, I>>(object: I): RingInstance {
+    const message = createBaseRingInstance();
+    message.key = object.key ?? "";
+    message.epoch = object.epoch ?? 0;
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseRingReply(): RingReply {
+  return {};
+}
+
+export const RingReply: MessageFns<RingReply> = {
+  encode(_: RingReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RingReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRingReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RingReply>, I>>(base?: I): RingReply {
+    return RingReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RingReply>, I>>(_: I): RingReply {
+    const message = createBaseRingReply();
     return message;
   },
 };

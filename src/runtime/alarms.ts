@@ -1,0 +1,120 @@
+import { isHoldfastError } from '../common/errors.js';
+import type { Epoch, InstanceKey } from '../common/ids.js';
+import type { AlarmCall } from '../common/instance-alarm.js';
+import type { Alarm } from '../common/ports/alarm-store.js';
+import type { Store } from '../common/ports/store.js';
+import { encodeArgs } from '../wire/codec.js';
+import { readPayload } from '../wire/frame-reader.js';
+import { FrameWriter } from '../wire/frame-writer.js';
+import { FrameKind, frameOffsets } from '../wire/frames.js';
+import type { Instance } from './instance.js';
+import { type Caller, WorkerCall } from './worker-call.js';
+
+export interface AlarmsDeps {
+  readonly store: Pick<Store, 'alarms'>;
+  readonly instances: ReadonlyMap<InstanceKey, Instance>;
+  /** False: this boot is over (S7). */
+  readonly mayRun: () => boolean;
+}
+
+/** How the method of an alarm ended; `not-run`: it never began, somebody rings again. */
+type End = 'returned' | 'failed' | 'not-run';
+
+const firstRetryMs = 2_000;
+const longestRetryMs = 600_000;
+
+/**
+ * Rings the alarms of instances that are here (A2): each is a call of the class's `@alarm()` method, admitted as any other.
+ *
+ * I1. Of one instance at most one rings here: routers ask again while its method runs.
+ * I2. What the store is told afterwards names the alarm: one that was set meanwhile stands.
+ */
+export class Alarms {
+  readonly #deps: AlarmsDeps;
+  readonly #ringing = new Set<Instance>();
+
+  constructor(deps: AlarmsDeps) {
+    this.#deps = deps;
+  }
+
+  /** A router has found it due. Where it is not here any more, or cannot be called, the router asks again. */
+  ring(key: InstanceKey, epoch: Epoch, id: string): void {
+    const instance = this.#deps.instances.get(key);
+    if (instance?.pin.epoch !== epoch || instance.refusing !== null || this.#ringing.has(instance)) return;
+    this.#ringing.add(instance);
+    void this.#ring(instance, id)
+      .catch(() => undefined) // the store is away: a router asks again
+      .finally(() => this.#ringing.delete(instance));
+  }
+
+  async #ring(instance: Instance, id: string): Promise<void> {
+    const { alarms } = this.#deps.store;
+    const alarm = await alarms.get(instance.key);
+    // Deleted or set anew, or it rang and failed, since the router looked.
+    if (alarm?.id !== id || !this.#deps.mayRun() || instance.refusing !== null) return;
+    const end = await ringIn(instance, alarm);
+    if (end === 'not-run' || !this.#deps.mayRun()) return;
+    const owner = { key: instance.key, epoch: instance.pin.epoch };
+    // By the store's clock: this host's may be another.
+    const waitMs =
+      end === 'returned' ? null : Math.min(longestRetryMs, firstRetryMs * 2 ** Math.min(alarm.failures, 20));
+    const ended = await alarms.ended(owner, id, waitMs);
+    if (ended === 'stale' || ended.dueMs === null) return;
+    await alarms.expect(instance.identity.account, instance.key, ended.dueMs);
+  }
+}
+
+function ringIn(instance: Instance, { atMs, failures }: Alarm): Promise<End> {
+  const method = instance.klass.alarm;
+  // Deployed again without one: perhaps the next deployment has it.
+  if (method === null) return Promise.resolve('failed');
+  return new Promise((resolve) => {
+    const caller = new AlarmCaller(resolve);
+    const call = new WorkerCall({
+      ...{ caller, ref: 0, instance, method, chain: null, deadlineAt: null, trace: null },
+      // Whether it has begun must be known here.
+      isKeyed: true,
+    });
+    caller.call = call;
+    const argument: AlarmCall = { scheduledAt: new Date(atMs), attempt: failures + 1 };
+    instance.calls.accept(call, callFrame(method.name, encodeArgs([argument])));
+  });
+}
+
+/** Who hears how the method ended; what it returned is nobody's. */
+class AlarmCaller implements Caller {
+  call: WorkerCall | null = null;
+  readonly #resolve: (end: End) => void;
+
+  constructor(resolve: (end: End) => void) {
+    this.#resolve = resolve;
+  }
+
+  forward(frame: Buffer): void {
+    const kind = frame[frameOffsets.kind];
+    if (kind === FrameKind.Error) return this.#resolve('failed');
+    if (kind !== FrameKind.Result) return;
+    const { total, bytes } = readPayload(frame);
+    // The rest of it has to come, so that the call can end.
+    if (total > bytes.length) this.call?.container?.credit(this.call, total - bytes.length);
+    this.#resolve('returned');
+  }
+
+  fail(_ref: number, error: unknown): void {
+    this.#resolve(isHoldfastError(error) && error.outcome === 'not-run' ? 'not-run' : 'failed');
+  }
+
+  moved(): void {
+    this.#resolve('not-run');
+  }
+
+  done(): void {
+    // Whatever ended it has said how.
+  }
+}
+
+function callFrame(method: string, payload: Uint8Array): Buffer {
+  const writer = new FrameWriter();
+  writer.call({ ref: 0, slot: 0, method, flags: 0, remainingMs: 0, meta: null, payload });
+  return writer.take();
+}
