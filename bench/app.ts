@@ -85,11 +85,11 @@ export class Gate {
 
 /** Keeps what it is told before it answers. */
 @app.cls(overlapping)
-export class Durable {
+export class Durable extends Echo {
   @method()
-  async echo(value: string | Uint8Array): Promise<string | Uint8Array> {
+  override async echo(value: string | Uint8Array): Promise<string | Uint8Array> {
     await currentContext().storage.put('value', value);
-    return value;
+    return super.echo(value);
   }
 }
 
@@ -99,15 +99,15 @@ export class DurableSerial extends Durable {}
 
 /** Reads what it keeps. */
 @app.cls(overlapping)
-export class Reading {
+export class Reading extends Echo {
   @enter()
   protected async begin(): Promise<void> {
     await currentContext().storage.put('value', 'x'.repeat(100));
   }
 
   @method()
-  async echo(value: string | Uint8Array): Promise<string | Uint8Array> {
+  override async echo(value: string | Uint8Array): Promise<string | Uint8Array> {
     await currentContext().storage.get('value');
-    return value;
+    return super.echo(value);
   }
 }
