@@ -4,7 +4,9 @@ import type { ClientOptions, ServerOptions } from '@grpc/grpc-js';
 const maxMessageBytes = 134_217_728;
 
 /** HTTP/2 starts at 64 KiB, which a far worker fills within one round trip. */
-const windowBytes = 1_048_576;
+export const windowBytes = 1_048_576;
+/** HTTP/2 starts at 16 KiB: work for each frame, on both sides, is as much as that for its bytes. */
+export const largestFrameBytes = 262_144;
 
 const sharedOptions = {
   // A silent peer is noticed after 8 s, on both sides, also while no call is under way.

@@ -1,3 +1,4 @@
+import type { Http2Server, Settings } from 'node:http2';
 import { createSecureContext } from 'node:tls';
 import {
   type Metadata,
@@ -17,7 +18,7 @@ import { GrpcByteStream, ticketKey } from './grpc-bytes.js';
 import { GrpcChannel } from './grpc-channel.js';
 import { toGrpcError } from './grpc-errors.js';
 import { type ChannelMessage, encodedFormat, linkBatchFormat, pieceFormat } from './grpc-messages.js';
-import { serverOptions } from './grpc-options.js';
+import { largestFrameBytes, serverOptions, windowBytes } from './grpc-options.js';
 import type { TlsTexts } from './grpc-transport.js';
 
 /** Who is at the other end of a call. */
@@ -92,7 +93,29 @@ export function peerOf(call: { readonly metadata: Metadata; getPeer(): string })
 
 /** A server with the options that our clients expect. */
 export function createGrpcServer(): Server {
-  return new Server(serverOptions);
+  const server = new Server(serverOptions);
+  const { commonServerOptions } = innerOf(server);
+  commonServerOptions.settings = {
+    ...commonServerOptions.settings,
+    initialWindowSize: windowBytes,
+    maxFrameSize: largestFrameBytes,
+  };
+  return server;
+}
+
+/** What grpc-js gives its clients an option for and its servers none: a test looks at what clients are told. */
+function innerOf(server: Server) {
+  return server as unknown as {
+    readonly commonServerOptions: { settings?: Settings };
+    readonly http2Servers: ReadonlyMap<Http2Server, unknown>;
+  };
+}
+
+/** Of a connection, for all its streams together. */
+function widenConnections(server: Server): void {
+  for (const http2Server of innerOf(server).http2Servers.keys()) {
+    http2Server.on('session', (session) => session.setLocalWindowSize(windowBytes));
+  }
 }
 
 /**
@@ -105,8 +128,10 @@ export function listenGrpc(server: Server, address: string, tls?: TlsTexts): Pro
   const credentials = serverCredentials(tls);
   return new Promise((resolve, reject) => {
     server.bindAsync(address, credentials, (error, port) => {
-      if (error === null) resolve(port);
-      else reject(new HoldfastError('Unavailable', `cannot listen on ${address}: ${error.message}`));
+      if (error === null) {
+        widenConnections(server);
+        resolve(port);
+      } else reject(new HoldfastError('Unavailable', `cannot listen on ${address}: ${error.message}`));
     });
   });
 }

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect, type Settings } from 'node:http2';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock, systemRandom } from '../../src/adapters/system/clock.js';
 import { HoldfastError } from '../../src/common/errors.js';
@@ -42,6 +44,14 @@ async function codeOf(work: Promise<unknown>): Promise<unknown> {
     (error: HoldfastError) => error.code,
   );
 }
+
+test('clients are told of windows and frames in which files travel fast', async () => {
+  const session = connect(`http://${server.address}`);
+  const [settings] = (await once(session, 'remoteSettings')) as [Settings];
+  expect(settings).toMatchObject({ initialWindowSize: 1_048_576, maxFrameSize: 262_144 });
+  while ((session.state.remoteWindowSize ?? 0) < 1_048_576) await new Promise((resolve) => setImmediate(resolve));
+  session.destroy();
+});
 
 describe('a stream of bytes', () => {
   test('carries them both ways, in order, whatever their size, until each side has ended', async () => {

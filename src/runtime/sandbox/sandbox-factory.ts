@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import type { Duplex } from 'node:stream';
 import type { Random } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
@@ -8,6 +9,7 @@ import type { NetworkPolicy } from '../../common/session-options.js';
 import type { ImageStart, Images } from '../images/images.js';
 import { maxPids, SandboxContainer } from './sandbox-container.js';
 import type { SessionMemory } from './session-parts.js';
+import { Turns } from './turns.js';
 
 /** How this host runs sandboxes. */
 export interface SandboxPlatform {
@@ -34,6 +36,8 @@ export interface SandboxStart {
 }
 
 const idBytes = 10;
+/** Of this process: namespaces and mounts are made one after the other by the kernel, and hundreds that wait there slow each other. */
+const starts = new Turns(Math.max(4, 2 * availableParallelism()));
 /** Warm sandboxes have it. */
 export const defaultDiskGb = 10;
 
@@ -56,10 +60,11 @@ export class SandboxFactory {
 
   /** Nothing is left where this rejects, but a scratch that was given. @throws SandboxUnavailable, Unavailable, and what making a scratch of the image throws */
   async start(start: SandboxStart): Promise<SandboxContainer> {
-    if (start.scratch !== null) return await this.#startIn(start.scratch, start);
+    const { scratch: given } = start;
+    if (given !== null) return await starts.take(() => this.#startIn(given, start));
     const scratch = await this.platform.images.createScratch(this.#newId(), start);
     try {
-      return await this.#startIn(scratch, start);
+      return await starts.take(() => this.#startIn(scratch, start));
     } catch (e) {
       await scratch.remove().catch(() => undefined); // the first error says more
       throw e;
