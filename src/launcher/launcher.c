@@ -15,6 +15,9 @@
  *   bind SOURCE TARGET    a file or folder of the host, and what is mounted below it
  *   layer SOURCE TARGET FROM TO
  *                         a folder of the host, read-only; what is user FROM's in it is seen as user TO's
+ *   below FOLDER NAME TARGET
+ *                         binds the folder of that name in FOLDER, where it is one and no link
+ *   input NUMBER          this descriptor becomes the standard input, and no other than the standard ones is inherited
  *   disk IMAGE TARGET     mounts the ext4 file system in IMAGE
  *   own TARGET USER       gives it and all below it to a user, unless it is his
  *   overlay TARGET OPTIONS
@@ -115,6 +118,25 @@ static void bind(char **words) {
   if (S_ISDIR(info.st_mode)) check(mkdir(words[1], 0755));
   else close(open_file(words[1], O_WRONLY | O_CREAT));
   check(mount(words[0], words[1], NULL, MS_BIND | MS_REC, NULL));
+}
+
+/* By descriptor: a sandbox can have put a link there (I3). */
+static void bind_below(char **words) {
+  char path[64];
+  int folder = open_file(words[0], O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  int found = openat(folder, words[1], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  check(mkdir(words[2], 01777));
+  if (found >= 0) {
+    snprintf(path, sizeof path, "/proc/self/fd/%d", found);
+    check(mount(path, words[2], NULL, MS_BIND, NULL));
+    close(found);
+  }
+  close(folder);
+}
+
+static void take_input(char **words) {
+  check(dup2((int)number(words[0]), STDIN_FILENO));
+  check((int)syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0));
 }
 
 static void write_map(long pid, const char *map, char **ids) {
@@ -319,6 +341,8 @@ static const struct {
     {"link", 2, make_link},
     {"bind", 2, bind},
     {"layer", 4, mount_layer},
+    {"below", 3, bind_below},
+    {"input", 1, take_input},
     {"disk", 2, mount_disk},
     {"own", 2, own},
     {"overlay", 2, mount_overlay},

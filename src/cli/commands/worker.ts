@@ -16,6 +16,7 @@ interface WorkerOptions extends ServerOptions {
   readonly maxContainers?: number;
   readonly maxSandboxes?: number;
   readonly isolation: Isolation;
+  readonly sandboxIsolation: 'bubblewrap' | 'gvisor';
   readonly warm: number;
   readonly warmSandboxes?: number;
   readonly imageCacheGb?: number;
@@ -46,6 +47,11 @@ export function registerWorker(program: Command, context: CommandContext): void 
     .addOption(
       new Option('--isolation <kind>', 'at least this for every container; process: a process and a cgroup only')
         .choices(['process', 'bubblewrap', 'gvisor'])
+        .default('bubblewrap'),
+    )
+    .addOption(
+      new Option('--sandbox-isolation <kind>', 'of all sandboxes of this worker; gvisor needs runsc')
+        .choices(['bubblewrap', 'gvisor'])
         .default('bubblewrap'),
     )
     .option(
@@ -99,6 +105,7 @@ async function runWorker(options: WorkerOptions, { terminal, env, signal }: Comm
       workerId,
       offer: await hostOffer(options.label ?? {}),
       isolation: options.isolation,
+      sandboxIsolation: options.sandboxIsolation,
       maxContainers: options.maxContainers ?? defaultMaxContainers(),
       warmContainers: options.warm,
       maxSandboxes: options.maxSandboxes ?? defaultMaxSandboxes(),

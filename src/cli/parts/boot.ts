@@ -43,10 +43,13 @@ export async function startBoot(
   const { dataFolder } = config;
   const containers = { entry: entryPath('container-main'), clock: systemClock, random: systemRandom };
   const cgroups = once((bootId: BootId) => openCgroups({ bootId }));
-  // For class containers and sandboxes: its end removes what it keeps for both.
-  const isolation = once((bootId: BootId, watchdog: Watchdog) =>
-    createIsolation({ bootId, dataFolder, cgroups: cgroups(bootId), watchdog }),
-  );
+  const isolationOf = (kind: IsolationBackend['kind']) =>
+    once((bootId: BootId, watchdog: Watchdog) =>
+      createIsolation({ bootId, dataFolder, cgroups: cgroups(bootId), watchdog, kind }),
+    );
+  const isolation = isolationOf('bubblewrap');
+  // Where both have the same, its end removes what it keeps for both.
+  const ofSandboxes = config.sandboxIsolation === 'gvisor' ? isolationOf('gvisor') : isolation;
   return await Worker.start(
     {
       workerId: config.workerId as WorkerId,
@@ -75,7 +78,7 @@ export async function startBoot(
       sandboxPlatform: (bootId, watchdog) =>
         config.sandboxLack === null
           ? sandboxPlatform({
-              backend: isolation(bootId, watchdog),
+              backend: ofSandboxes(bootId, watchdog),
               outbound: shared.outbound,
               objects: services.objects,
               account: config.account,

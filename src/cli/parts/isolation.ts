@@ -7,6 +7,8 @@ import type { Isolation } from '../../common/manifest.js';
 import type { IsolatedBind, IsolationBackend } from '../../common/ports/sandbox.js';
 import type { Watchdog } from '../../common/ports/watchdog.js';
 import { Bubblewrap } from '../../runtime/isolation/bubblewrap.js';
+import { bubblewrapWalls } from '../../runtime/isolation/bubblewrap-start.js';
+import { gvisorWalls } from '../../runtime/isolation/gvisor-start.js';
 import { findLeftovers, type Leftover, removeLeftover } from '../../runtime/isolation/leftovers.js';
 import { removeCgroups } from '../../runtime/process/cgroup-tree.js';
 import { type Cgroups, openCgroups } from '../../runtime/process/cgroups.js';
@@ -18,10 +20,13 @@ export function createIsolation(options: {
   readonly dataFolder: string;
   readonly cgroups: Cgroups;
   readonly watchdog: Pick<Watchdog, 'guard' | 'release'>;
+  readonly kind: IsolationBackend['kind'];
 }): IsolationBackend {
   const { bootId, cgroups, watchdog } = options;
   const folder = sandboxesFolder(options.dataFolder);
-  return new Bubblewrap({ bootId, folder, launcher, cgroups, watchdog, clock: systemClock, random: systemRandom });
+  const walls = options.kind === 'gvisor' ? gvisorWalls() : bubblewrapWalls;
+  const time = { clock: systemClock, random: systemRandom };
+  return new Bubblewrap({ bootId, folder, launcher, cgroups, watchdog, walls, ...time });
 }
 
 /** Where a worker keeps the disks of its sandboxes, a folder for each boot. */
@@ -56,7 +61,7 @@ export async function checkIsolation(isolation: Isolation, dataFolder: string): 
   if (isolation === 'process') return;
   if (isolation === 'gvisor') throw noGvisor();
   try {
-    await tryIsolation(dataFolder);
+    await tryIsolation(dataFolder, 'bubblewrap');
   } catch (error) {
     if (!isHoldfastError(error, 'SandboxUnavailable')) throw error;
     const message = `${error.message}; or start the worker with --isolation process, which isolates class containers less`;
@@ -64,11 +69,12 @@ export async function checkIsolation(isolation: Isolation, dataFolder: string): 
   }
 }
 
-async function tryIsolation(dataFolder: string): Promise<void> {
+/** With a real process. @throws SandboxUnavailable */
+export async function tryIsolation(dataFolder: string, kind: IsolationBackend['kind']): Promise<void> {
   const bootId = `check-${Buffer.from(systemRandom.bytes(8)).toString('hex')}`;
   const cgroups = openCgroups({ bootId });
   const watchdog = { guard: () => Promise.resolve(), release: () => undefined };
-  const backend = createIsolation({ bootId, dataFolder, cgroups, watchdog });
+  const backend = createIsolation({ bootId, dataFolder, cgroups, watchdog, kind });
   try {
     await backend.check();
   } finally {
@@ -78,10 +84,13 @@ async function tryIsolation(dataFolder: string): Promise<void> {
 }
 
 /** Why sandboxes cannot run here, and what would help; null: they can. */
-export async function isolationLack(dataFolder: string): Promise<string | null> {
+export async function isolationLack(
+  dataFolder: string,
+  kind: IsolationBackend['kind'] = 'bubblewrap',
+): Promise<string | null> {
   try {
     guestProgramPath();
-    await tryIsolation(dataFolder);
+    await tryIsolation(dataFolder, kind);
     return null;
   } catch (error) {
     // Whatever went wrong, a worker for classes is still a worker.
@@ -115,6 +124,6 @@ function isProgramOfHost(path: string): boolean {
 function noGvisor(): HoldfastError {
   return new HoldfastError(
     'SandboxUnavailable',
-    'this version has no backend for gVisor; start the worker with --isolation bubblewrap',
+    'containers of classes do not run in gVisor; start the worker with --isolation bubblewrap, and --sandbox-isolation gvisor for sandboxes',
   );
 }

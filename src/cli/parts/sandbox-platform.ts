@@ -68,7 +68,13 @@ async function openLocal(): Promise<SandboxPlatform> {
   const dataFolder = join(tmpdir(), 'holdfast-local');
   // Nobody watches this process: its sandboxes die with it, and what is left on the disk goes at the next start.
   const watchdog = { guard: () => Promise.resolve(), release: () => undefined };
-  const backend = createIsolation({ bootId, dataFolder, cgroups: openCgroups({ bootId }), watchdog });
+  const backend = createIsolation({
+    bootId,
+    dataFolder,
+    cgroups: openCgroups({ bootId }),
+    watchdog,
+    kind: 'bubblewrap',
+  });
   await sweepDeadBoots(dataFolder);
   await backend.check();
   const refused = new RefusedAddresses(systemClock, () => []);

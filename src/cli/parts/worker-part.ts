@@ -2,6 +2,7 @@ import { systemClock } from '../../adapters/system/clock.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { LeaseTimes } from '../../common/lease.js';
 import type { Isolation } from '../../common/manifest.js';
+import type { IsolationBackend } from '../../common/ports/sandbox.js';
 import type { Leftover } from '../../runtime/isolation/leftovers.js';
 import { createWorkerMetrics } from '../../runtime/metrics.js';
 import { OutboundProxies } from '../../runtime/outbound/outbound-proxy.js';
@@ -11,7 +12,7 @@ import { serveWorker } from '../../wire/grpc-server.js';
 import type { TlsTexts } from '../../wire/grpc-transport.js';
 import { startHealthServer } from '../../wire/health-server.js';
 import { startBoot } from './boot.js';
-import { checkIsolation, isolationLack, sweepDeadBoots } from './isolation.js';
+import { checkIsolation, isolationLack, sweepDeadBoots, tryIsolation } from './isolation.js';
 import { RouterFinder } from './router-finder.js';
 import type { Services, TlsFiles } from './services.js';
 import { readTls } from './tls.js';
@@ -30,6 +31,8 @@ export interface WorkerPartConfig {
   readonly dialCa?: string;
   readonly offer: Readonly<Record<string, unknown>>;
   readonly isolation: Isolation;
+  /** Default `bubblewrap`. */
+  readonly sandboxIsolation?: IsolationBackend['kind'] | undefined;
   readonly maxContainers: number;
   readonly warmContainers: number;
   readonly maxSandboxes: number;
@@ -66,6 +69,8 @@ const longestRetryMs = 5_000;
 /** @throws Unavailable, InvalidArgument, SandboxUnavailable */
 export async function startWorkerPart(services: Services, config: WorkerPartConfig): Promise<WorkerPart> {
   await checkIsolation(config.isolation, config.dataFolder);
+  // Who asks for the stronger one does not want a worker without it.
+  if (config.sandboxIsolation === 'gvisor') await tryIsolation(config.dataFolder, 'gvisor');
   const sandboxLack = await isolationLack(config.dataFolder);
   const swept = await sweepDeadBoots(config.dataFolder);
   if (swept.length > 0) config.onSwept?.(swept);

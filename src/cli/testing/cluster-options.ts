@@ -7,6 +7,8 @@ export interface WorkerSetting {
   /** Fields of its offer; they win over what the host says of itself. */
   readonly offer?: Readonly<Record<string, unknown>>;
   readonly maxContainers?: number;
+  /** Default `bubblewrap`. */
+  readonly sandboxIsolation?: 'bubblewrap' | 'gvisor';
 }
 
 /** What to start. */
@@ -53,7 +55,7 @@ const clusterChecks: Readonly<Record<string, Check>> = {
   workers: (value) =>
     isCount(value, 0) || (Array.isArray(value) && value.length <= most && value.every(isObject))
       ? null
-      : `a whole number from 0 to ${most}, or a list of { id, offer, maxContainers }`,
+      : `a whole number from 0 to ${most}, or a list of { id, offer, maxContainers, sandboxIsolation }`,
   env: (value) =>
     isObject(value) && Object.values(value).every((each) => typeof each === 'string')
       ? null
@@ -67,6 +69,7 @@ const workerChecks: Readonly<Record<string, Check>> = {
   id: (value) =>
     typeof value === 'string' && idPattern.test(value) ? null : 'at most 64 letters, digits, - and _, no other first',
   offer: (value) => (isObject(value) ? null : 'an object of offer fields'),
+  sandboxIsolation: (value) => (value === 'bubblewrap' || value === 'gvisor' ? null : "'bubblewrap' or 'gvisor'"),
   maxContainers: (value) => (Number.isInteger(value) && (value as number) >= 1 ? null : 'a whole number of at least 1'),
 };
 

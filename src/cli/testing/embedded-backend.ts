@@ -37,13 +37,14 @@ export async function openEmbeddedBackend(plan: ClusterPlan): Promise<ClusterBac
         const router = await startRouterPart(own(), config);
         return embeddedPart(id, router.address, { stop: () => router.close(), abandon: () => router.close() });
       },
-      startWorker: async ({ id, offer = {}, maxContainers }) => {
+      startWorker: async ({ id, offer = {}, maxContainers, sandboxIsolation }) => {
         const worker = await startWorkerPart(own(), {
           workerId: id,
           account: testAccount,
           listen,
           offer: { ...(await hostOffer({})), ...offer },
           isolation: plan.isolation,
+          sandboxIsolation,
           maxContainers: maxContainers ?? defaultMaxContainers(),
           warmContainers: 1,
           maxSandboxes: maxContainers ?? defaultMaxSandboxes(),

@@ -79,10 +79,24 @@ class RealBackend implements ClusterBackend {
     return this.#start('router', id, ['--master-key-file', await makeMasterKeyFile(this.#folder)]);
   }
 
-  async startWorker({ id, offer = {}, maxContainers }: WorkerSetting & { readonly id: string }): Promise<ClusterPart> {
+  async startWorker({
+    id,
+    offer = {},
+    maxContainers,
+    sandboxIsolation = 'bubblewrap',
+  }: WorkerSetting & { readonly id: string }): Promise<ClusterPart> {
     const { env, isolation } = this.#plan;
     return this.#start('worker', id, [
-      ...['--id', id, '--isolation', isolation, '--data', join(this.#folder, id)],
+      ...[
+        '--id',
+        id,
+        '--isolation',
+        isolation,
+        '--sandbox-isolation',
+        sandboxIsolation,
+        '--data',
+        join(this.#folder, id),
+      ],
       ...Object.entries(offer).flatMap(([name, value]) => ['--label', label(id, name, value)]),
       ...(maxContainers === undefined ? [] : ['--max-containers', String(maxContainers)]),
       ...(maxContainers === undefined ? [] : ['--max-sandboxes', String(maxContainers)]),

@@ -2,8 +2,10 @@ import { HoldfastError } from '../../common/errors.js';
 import type { IsolatedBind, IsolatedRoot, IsolatedSpec } from '../../common/ports/sandbox.js';
 import type { HostView } from './host-view.js';
 import type { LauncherStep } from './launcher.js';
+import { findProgram, unavailable } from './requirements.js';
 import { hasLayers, overlaySteps } from './root-layers.js';
 import { insideUser } from './scratch-template.js';
+import type { StartWords, WalledStart, Walls } from './walls.js';
 
 /** Where roots are built, each process in a mount namespace of its own; on the host it stays empty. */
 export const stage = '/run/holdfast';
@@ -17,17 +19,21 @@ const oomScore = '500';
 /** An agent stops what takes all of its sandbox's processor only if it gets there itself; it starts commands as anybody else. */
 const agentUrgency = '15';
 
-export interface StartParts {
-  readonly spec: IsolatedSpec;
-  readonly host: HostView;
-  readonly bwrap: string;
-  readonly cgroupFolders: readonly string[];
-  readonly scratch: { readonly copying: LauncherStep; readonly file: string; readonly uid: number };
-}
+export const bubblewrapWalls: Walls = {
+  kind: 'bubblewrap',
+  findProgram: () => {
+    const program = findProgram('bwrap');
+    if (program === null) throw unavailable('bubblewrap is not installed any more');
+    return program;
+  },
+  userOf: (drawn) => drawn,
+  diskPath: diskOnStage,
+  start: async (parts) => startWords(parts),
+};
 
-/** @returns `words` for the launcher, and `args` that bubblewrap reads from a descriptor: other users of the host see no environment */
-export function startWords(parts: StartParts): { readonly words: readonly string[]; readonly args: readonly string[] } {
-  const { spec, bwrap, host, scratch } = parts;
+/** Arguments come by a descriptor: other users of the host see no environment. */
+function startWords(parts: WalledStart): StartWords {
+  const { spec, program, host, scratch } = parts;
   const binds = (spec.binds ?? []).map((bind, index) => ({ ...bind, name: `bind${index}` }));
   const steps: LauncherStep[] = [
     ...parts.cgroupFolders.map((folder) => ['cgroup', `${folder}/cgroup.procs`] as const),
@@ -45,7 +51,7 @@ export function startWords(parts: StartParts): { readonly words: readonly string
   ];
   const argsOption = ['--args', String(descriptors.args), '--'];
   return {
-    words: [...steps.flat(), 'exec', bwrap, ...argsOption, ...spec.argv],
+    words: [...steps.flat(), 'exec', program, ...argsOption, ...spec.argv],
     args: [...confinement(insideUser.id), ...rootArgs(spec.scratch.root, host), ...mounts(binds), ...programArgs(spec)],
   };
 }

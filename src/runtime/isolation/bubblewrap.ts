@@ -18,7 +18,7 @@ import { bootFolderName } from '../process/boot-folder.js';
 import type { Cgroups } from '../process/cgroups.js';
 import { ConfinedProcess } from '../process/confined-process.js';
 import { removeFolder } from '../process/remove-folder.js';
-import { checkId, checkSpec, descriptors, stage, startWords } from './bubblewrap-start.js';
+import { bubblewrapWalls, checkId, checkSpec, descriptors, stage } from './bubblewrap-start.js';
 import { type HostView, readHostView } from './host-view.js';
 import { BubblewrapProcess } from './isolated-process.js';
 import { hasStarted, launch } from './launcher.js';
@@ -29,6 +29,7 @@ import { layerUser } from './root-layers.js';
 import { DiskScratch } from './scratch.js';
 import { ScratchTemplates } from './scratch-template.js';
 import { filterArch, seccompFilter } from './seccomp-filter.js';
+import type { Walls } from './walls.js';
 
 export interface BubblewrapOptions {
   readonly bootId: string;
@@ -40,12 +41,14 @@ export interface BubblewrapOptions {
   readonly watchdog: Pick<Watchdog, 'guard' | 'release'>;
   readonly clock: Clock;
   readonly random: Random;
+  /** Default: bubblewrap's. It works on layers in any case. */
+  readonly walls?: Walls;
 }
 
 /** Ids that no distribution hands out and systemd leaves alone (systemd's UIDS-GIDS, "unused"). */
 const firstUser = 0x70_00_00_00;
 const users = 0x0f_fe_00_00;
-const trialLimits = { memoryMb: 64, cpu: 1, pids: 32 };
+const trialLimits = { memoryMb: 256, cpu: 1, pids: 256 };
 const trialGb = 1 / 64;
 
 /**
@@ -57,8 +60,9 @@ const trialGb = 1 / 64;
  * I3. Root never looks into a file system that a sandbox wrote, but for giving it to its user.
  */
 export class Bubblewrap implements IsolationBackend {
-  readonly kind = 'bubblewrap';
+  readonly kind: IsolationBackend['kind'];
   readonly #options: BubblewrapOptions;
+  readonly #walls: Walls;
   readonly #folder: string;
   #host: HostView | null = null;
   #templates: ScratchTemplates | null = null;
@@ -66,11 +70,14 @@ export class Bubblewrap implements IsolationBackend {
 
   constructor(options: BubblewrapOptions) {
     this.#options = options;
+    this.#walls = options.walls ?? bubblewrapWalls;
+    this.kind = this.#walls.kind;
     this.#folder = join(options.folder, bootFolderName(options.bootId));
   }
 
   async check(): Promise<void> {
     checkRequirements(this.#options);
+    this.#walls.findProgram();
     const id = `trial-${this.#randomNumber()}`;
     const scratch = await this.createScratch({ id, root: { kind: 'host' }, diskGb: trialGb }).catch(
       (error: unknown) => {
@@ -81,7 +88,8 @@ export class Bubblewrap implements IsolationBackend {
       const trial = await this.start({ id, argv: ['/bin/true'], env: {}, scratch, limits: trialLimits });
       const { exitCode, signal } = await trial.exited;
       await trial.remove();
-      if (exitCode !== 0) throw unavailable(`a trial ended with ${signal ?? exitCode}: ${trial.lastWords}`);
+      if (exitCode !== 0)
+        throw unavailable(`a trial ended with ${signal ?? exitCode}: ${trial.lastWords}`, undefined, this.kind);
     } finally {
       await scratch.remove();
     }
@@ -94,7 +102,7 @@ export class Bubblewrap implements IsolationBackend {
     await this.#ready();
     const file = join(this.#folder, 'scratch', `${id}.img`);
     const source = await this.#sourceOf(options, file);
-    const uid = firstUser + (this.#randomNumber() % users);
+    const uid = this.#walls.userOf(firstUser + (this.#randomNumber() % users));
     const { onRemoved } = options;
     return new DiskScratch({ id, root, file, source, uid, launcher: this.#options.launcher, onRemoved });
   }
@@ -168,25 +176,35 @@ export class Bubblewrap implements IsolationBackend {
     const cgroup = cgroups.create(spec.id, spec.yields === true ? 'yielding' : undefined);
     try {
       cgroup.limit(spec.limits);
-      const child = this.#launch(spec, scratch, cgroup.folders);
+      const child = await this.#launch(spec, scratch, cgroup.folders);
       if (!hasStarted(child))
         throw unavailable(`the launcher does not run: ${String((await once(child, 'error'))[0])}`);
       const confined = new ConfinedProcess({ id: spec.id, child, cgroup, clock, limitsMemory: true, isWrapped: true });
       const socket = child.stdio[descriptors.socket] as Socket;
-      const onGone = (): void => watchdog.release(spec.id);
-      return new BubblewrapProcess({ confined, socket, cgroup, scratch, launcher, clock, onGone });
+      const onGone = async (): Promise<void> => {
+        watchdog.release(spec.id);
+        await rm(this.#folderOf(spec), { recursive: true, force: true });
+      };
+      const { diskPath } = this.#walls;
+      return new BubblewrapProcess({ confined, socket, cgroup, scratch, diskPath, launcher, clock, onGone });
     } catch (error) {
       cgroup.remove();
       throw error;
     }
   }
 
-  #launch(spec: IsolatedSpec, scratch: DiskScratch, cgroupFolders: readonly string[]): ChildProcess {
-    const bwrap = findProgram('bwrap');
-    if (bwrap === null || this.#host === null) throw unavailable('bubblewrap is not installed any more');
-    const { words, args } = startWords({ spec, host: this.#host, bwrap, cgroupFolders, scratch });
+  async #launch(spec: IsolatedSpec, scratch: DiskScratch, cgroupFolders: readonly string[]): Promise<ChildProcess> {
+    const program = this.#walls.findProgram();
+    const host = this.#host;
+    if (host === null) throw unavailable('what the host has was not looked at');
+    const folder = this.#folderOf(spec);
+    const { words, args } = await this.#walls.start({ spec, host, program, folder, cgroupFolders, scratch });
     const ends = ['ignore', 'pipe', 'pipe', 'pipe'] as const;
     return launch({ launcher: this.#options.launcher, filter: this.#filterFile }, { words, args }, ends);
+  }
+
+  #folderOf({ id }: IsolatedSpec): string {
+    return join(this.#folder, 'walls', id);
   }
 
   get #filterFile(): string {

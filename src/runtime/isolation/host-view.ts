@@ -26,6 +26,8 @@ export interface HostView {
   readonly stage: (stage: string) => LauncherStep[];
   /** Arguments of bubblewrap that show it inside, from the stage. */
   readonly binds: readonly string[];
+  /** Absolute paths of what is shown inside, all read-only. */
+  readonly shown: readonly string[];
   /** Names and targets of the links that the root of a sandbox has. */
   readonly links: readonly (readonly [name: string, text: string])[];
   /** Folders in which the binds are, parents first. */
@@ -40,6 +42,7 @@ export function readHostView(): HostView {
   const links = tops.flatMap((top) => (top.kind === 'link' ? [[top.name, top.text] as const] : []));
   const found = boundSettings.flatMap(realSetting);
   const parents = [...new Set(found.flatMap(({ name }) => parentsOf(`etc/${name}`)))];
+  const shown = [...folders.map((name) => `/${name}`), ...found.map(({ name }) => `/etc/${name}`)];
   return {
     stage: (stage) => [
       // tmp: bubblewrap builds its root there; dev and proc: it takes devices and its own entries from them.
@@ -48,10 +51,8 @@ export function readHostView(): HostView {
       ...links.map(([name, text]) => ['link', text, `${stage}/${name}`] as const),
       ...found.map(({ name, path }) => ['bind', path, `${stage}/etc/${name}`] as const),
     ],
-    binds: [
-      ...folders.flatMap((name) => ['--ro-bind', `/${name}`, `/${name}`]),
-      ...found.flatMap(({ name }) => ['--ro-bind', `/etc/${name}`, `/etc/${name}`]),
-    ],
+    binds: shown.flatMap((path) => ['--ro-bind', path, path]),
+    shown,
     links,
     folders: parents,
     copies: copiedSettings.flatMap(realSetting).map(({ name, path }) => ({ name: `etc/${name}`, path })),

@@ -4,7 +4,6 @@ import type { ContainerExit } from '../../common/ports/container.js';
 import type { IsolatedProcess, IsolationLimits } from '../../common/ports/sandbox.js';
 import type { Cgroup } from '../process/cgroups.js';
 import type { ConfinedProcess } from '../process/confined-process.js';
-import { diskOnStage } from './bubblewrap-start.js';
 import { runLauncher } from './launcher.js';
 import type { DiskScratch } from './scratch.js';
 
@@ -15,8 +14,10 @@ export interface BubblewrapProcessParts {
   readonly scratch: DiskScratch;
   readonly launcher: string;
   readonly clock: Clock;
+  /** Where the process sees its disk. */
+  readonly diskPath: string;
   /** The watchdog has nothing to guard any more. */
-  readonly onGone: () => void;
+  readonly onGone: () => Promise<void>;
 }
 
 /** A program in bubblewrap: the worker's child is bubblewrap, the program and what it starts are in the same cgroup. */
@@ -80,7 +81,7 @@ export class BubblewrapProcess implements IsolatedProcess {
     await confined.removed();
     socket.destroy();
     scratch.usedBy(null);
-    onGone();
+    await onGone();
   }
 
   #still<T>(work: () => Promise<T>): Promise<T> {
@@ -90,10 +91,10 @@ export class BubblewrapProcess implements IsolatedProcess {
   }
 
   async #stillNow<T>(work: () => Promise<T>): Promise<T> {
-    const { cgroup, clock, launcher } = this.#parts;
+    const { cgroup, clock, launcher, diskPath } = this.#parts;
     await cgroup.freeze(clock);
     try {
-      await runLauncher(launcher, [['sync', String(this.pid), diskOnStage]]);
+      await runLauncher(launcher, [['sync', String(this.pid), diskPath]]);
       return await work();
     } finally {
       cgroup.thaw();

@@ -15,6 +15,8 @@ export type LauncherStep =
   | readonly ['link', text: string, target: string]
   | readonly ['bind', source: string, target: string]
   | readonly ['layer', source: string, target: string, from: string, to: string]
+  | readonly ['below', folder: string, name: string, target: string]
+  | readonly ['input', descriptor: string]
   | readonly ['disk', image: string, target: string]
   | readonly ['own', target: string, user: string]
   | readonly ['overlay', target: string, options: string]

@@ -60,8 +60,8 @@ export function checkRequirements({
   }
 }
 
-export function unavailable(why: string, cause?: unknown): HoldfastError {
-  return new HoldfastError('SandboxUnavailable', `isolation with bubblewrap is not available: ${why}`, {
+export function unavailable(why: string, cause?: unknown, walls = 'bubblewrap'): HoldfastError {
+  return new HoldfastError('SandboxUnavailable', `isolation with ${walls} is not available: ${why}`, {
     ...(cause === undefined ? {} : { cause }),
   });
 }

@@ -13,6 +13,8 @@ import type {
   ScratchOptions,
 } from '../../../src/common/ports/sandbox.js';
 import { Bubblewrap } from '../../../src/runtime/isolation/bubblewrap.js';
+import { bubblewrapWalls } from '../../../src/runtime/isolation/bubblewrap-start.js';
+import type { Walls } from '../../../src/runtime/isolation/walls.js';
 import { removeCgroups } from '../../../src/runtime/process/cgroup-tree.js';
 import { type Cgroups, openCgroups } from '../../../src/runtime/process/cgroups.js';
 
@@ -43,7 +45,7 @@ export class IsolationBench {
   readonly #processes: IsolatedProcess[] = [];
   #ids = 0;
 
-  constructor(folder: string, bootId: string) {
+  constructor(folder: string, bootId: string, walls: Walls) {
     this.folder = folder;
     this.cgroups = openCgroups({ bootId });
     this.backend = new Bubblewrap({
@@ -54,6 +56,7 @@ export class IsolationBench {
       watchdog: { guard: () => Promise.resolve(), release: () => undefined },
       clock: systemClock,
       random: systemRandom,
+      walls,
     });
   }
 
@@ -113,11 +116,12 @@ export class IsolationBench {
 let benches = 0;
 
 /** One for a test file. */
-export async function openBench(): Promise<IsolationBench> {
+export async function openBench(walls: Walls = bubblewrapWalls): Promise<IsolationBench> {
   benches += 1;
   const bench = new IsolationBench(
     await mkdtemp(join(tmpdir(), 'holdfast-isolation-')),
     `isolation-${process.pid}-${benches}`,
+    walls,
   );
   afterAll(() => bench.close());
   return bench;

@@ -9,6 +9,7 @@ import { pipeline } from 'node:stream/promises';
 import { expect } from 'vitest';
 import { isHoldfastError } from '../../../src/common/errors.js';
 import type { Scratch } from '../../../src/common/ports/sandbox.js';
+import { bubblewrapWalls } from '../../../src/runtime/isolation/bubblewrap-start.js';
 import { removeCgroups } from '../../../src/runtime/process/cgroup-tree.js';
 import { isolatedTest } from '../../isolated-test.js';
 import { IsolationBench, openBench } from './harness.js';
@@ -152,7 +153,7 @@ isolatedTest('neither packing nor unpacking leaves anything behind, also when it
 isolatedTest('a disk of the host that is full is told as that, by packing and by unpacking', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-full-'));
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=48m', 'holdfast-test', folder]);
-  const small = new IsolationBench(folder, `full-${process.pid}`);
+  const small = new IsolationBench(folder, `full-${process.pid}`, bubblewrapWalls);
   try {
     const scratch = await small.scratch();
     await small.shell('head -c 30000000 /dev/urandom > /home/user/large', { scratch });

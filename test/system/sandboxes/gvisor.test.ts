@@ -1,0 +1,42 @@
+import { App, type RemoteApp } from 'holdfast';
+import { startCluster, type TestCluster } from 'holdfast/testing';
+import { afterAll, beforeAll, expect } from 'vitest';
+import { gvisorTest, hasGvisor } from '../../gvisor-test.js';
+import { type SandboxApp, until } from './sandbox-world.js';
+
+let cluster: TestCluster;
+let app: RemoteApp<SandboxApp>;
+
+beforeAll(async () => {
+  if (!hasGvisor) return;
+  cluster = await startCluster({ mode: 'embedded', workers: [{ sandboxIsolation: 'gvisor' }] });
+  await cluster.deploy(new URL('../../fixtures/sandbox-app.ts', import.meta.url));
+  app = await App.lookup<SandboxApp>('sandboxes', { client: cluster.client });
+});
+
+afterAll(() => cluster?.close());
+
+gvisorTest('a session that asks for gVisor has commands, files, terminals, kills and a way to be copied', async () => {
+  await using session = await app.strong.create({ cwd: '/work', env: { A: 'b' } });
+  const ran = await session.exec('echo $A; uname -r; pwd; exit 4', { shell: true });
+  expect(ran).toMatchObject({ exitCode: 4, stdout: expect.stringMatching(/^b\n4\.4\.0\n\/work\n$/) });
+  await session.writeText('kept', 'text');
+  expect(await session.listdir('/work')).toEqual(['kept']);
+
+  const limited = await session.exec('echo a; sleep 1000 & sleep 1000', { shell: true, timeoutMs: 1_000 });
+  expect(limited).toMatchObject({ timedOut: true, stdout: 'a\n' });
+  const child = await session.spawn(['head', '-n', '1'], { pty: { cols: 80, rows: 24 } });
+  await child.write('typed\n');
+  expect((await child.wait()).stdout).toContain('typed');
+
+  const [fork] = await session.fork();
+  expect(await fork?.readText('kept')).toBe('text');
+  await fork?.close();
+});
+
+gvisorTest('one that ends leaves nothing that runs', async () => {
+  const session = await app.strong.create();
+  await session.spawn(['sleep', '1000']);
+  await session.close({ force: true });
+  await until(async () => (await cluster.client.workers())[0]?.containers === 0);
+});
