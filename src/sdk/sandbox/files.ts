@@ -10,8 +10,8 @@ import { Upload, type UploadOptions } from './upload.js';
 
 /** A file of up to this size is written in one call. */
 const wholeFileBytes = pieceBytes;
-/** Of a local file, at once. */
-const readBytes = 131_072;
+/** Of a local file, read or written at once: each time takes a thread of Node's pool, and its wake-up. */
+const localBytes = 1_048_576;
 
 /** As of every result that is kept in memory. */
 const longestReadBytes = 268_435_456;
@@ -65,10 +65,10 @@ export async function uploadFile(
   try {
     const upload = await Upload.open(calls, checkedPath(remotePath), { makeParents: options.makeParents ?? false });
     return await finished(upload, async () => {
-      const buffer = Buffer.allocUnsafeSlow(readBytes);
+      const buffer = Buffer.allocUnsafeSlow(localBytes);
       let sent = 0;
       for (;;) {
-        const { bytesRead } = await file.read(buffer, 0, readBytes, null);
+        const { bytesRead } = await file.read(buffer, 0, localBytes, null);
         if (bytesRead === 0) return;
         await upload.write(buffer.subarray(0, bytesRead));
         sent += bytesRead;
@@ -95,11 +95,19 @@ export async function downloadFile(
     const file = await open(target, 'w');
     try {
       let received = 0;
+      let waiting = 0;
+      const batch: Uint8Array[] = [];
       for (; !step.done; step = await pieces.next()) {
-        await file.writeFile(step.value);
-        received += step.value.length;
+        batch.push(step.value);
+        waiting += step.value.length;
+        if (waiting < localBytes) continue;
+        await file.writeFile(Buffer.concat(batch.splice(0)));
+        received += waiting;
+        waiting = 0;
         options.onProgress?.(received);
       }
+      await file.writeFile(Buffer.concat(batch));
+      if (waiting > 0) options.onProgress?.(received + waiting);
     } finally {
       await file.close();
     }
