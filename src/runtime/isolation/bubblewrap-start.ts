@@ -15,7 +15,7 @@ export const diskOnStage = '/disk';
 export const descriptors = { socket: 3, filter: 4, args: 5 };
 
 /** Sandboxes are the first to go when the whole host is out of memory. */
-const oomScore = '500';
+export const oomScore = '500';
 /** An agent stops what takes all of its sandbox's processor only if it gets there itself; it starts commands as anybody else. */
 const agentUrgency = '15';
 

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { IsolatedSpec } from '../../common/ports/sandbox.js';
-import { diskOnStage, stage } from './bubblewrap-start.js';
+import { diskOnStage, oomScore, stage } from './bubblewrap-start.js';
 import type { HostView } from './host-view.js';
 import type { LauncherStep } from './launcher.js';
 import { findProgram, unavailable } from './requirements.js';
@@ -16,22 +16,22 @@ const disk = `${stage}${diskOnStage}`;
 const temporary = `${stage}/tmp`;
 const mostFiles = 65_536;
 
-/** Asked for once: what a version does not know it refuses. */
-const wantedFlags = [
+const flags = [
   '--network=none',
   // The worker's own cgroups hold all its processes, which the launcher has put there.
   '--ignore-cgroups',
   // What is written is on the disk at once, where a snapshot finds it.
   '--file-access=shared',
-  '--overlay2=none',
 ];
+/** Newer versions put an overlay over the disk unless they are told not to; older ones do not know of it. */
+const overlayFlag = '--overlay2=none';
 
 /**
  * Isolation by gVisor: a kernel of its own in user space answers what programs ask for, in a process without privileges;
  * another one without them opens its files. Disks, layers and cgroups are those of bubblewrap.
  */
 export function gvisorWalls(): Walls {
-  let flags: readonly string[] | null = null;
+  let allFlags: readonly string[] | null = null;
   return {
     kind: 'gvisor',
     findProgram: () => {
@@ -44,19 +44,19 @@ export function gvisorWalls(): Walls {
     userOf: () => insideUser.id,
     diskPath: disk,
     start: async (parts) => {
-      flags ??= await knownFlags(parts.program);
-      return await startWords(parts, flags);
+      allFlags ??= [...flags, ...((await hasOverlays(parts.program)) ? [overlayFlag] : [])];
+      return await startWords(parts, allFlags);
     },
   };
 }
 
-async function startWords(parts: WalledStart, flags: readonly string[]): Promise<StartWords> {
+async function startWords(parts: WalledStart, allFlags: readonly string[]): Promise<StartWords> {
   const { spec, host, program, folder, scratch } = parts;
   await mkdir(folder, { recursive: true, mode: 0o700 });
   await writeFile(join(folder, 'config.json'), JSON.stringify(ociSpec(spec, host)));
   const steps: LauncherStep[] = [
     ...parts.cgroupFolders.map((each) => ['cgroup', `${each}/cgroup.procs`] as const),
-    ['oom-score', '500'],
+    ['oom-score', oomScore],
     scratch.copying,
     ['namespace', stage],
     ['disk', scratch.file, disk],
@@ -65,7 +65,7 @@ async function startWords(parts: WalledStart, flags: readonly string[]): Promise
     ['below', rootOf(spec), 'tmp', temporary],
     ['input', '3'],
   ];
-  const run = [...flags, '--root', folder, 'run', '--bundle', folder, spec.id];
+  const run = [...allFlags, '--root', folder, 'run', '--bundle', folder, spec.id];
   return { words: [...steps.flat(), 'exec', program, ...run], args: [] };
 }
 
@@ -105,8 +105,7 @@ export function ociSpec(spec: IsolatedSpec, host: HostView): object {
   };
 }
 
-async function knownFlags(program: string): Promise<string[]> {
+async function hasOverlays(program: string): Promise<boolean> {
   const { stdout, stderr } = await promisify(execFile)(program, ['flags']);
-  const isKnown = (name: string | undefined): boolean => new RegExp(`^\\s+-${name}\\b`, 'm').test(stdout + stderr);
-  return wantedFlags.filter((flag) => isKnown(flag.slice(2).split('=')[0]));
+  return /^\s+-overlay2\b/m.test(stdout + stderr);
 }
