@@ -26,6 +26,9 @@
  *   exec PROGRAM ...      by path
  *   unused IMAGE          waits until nobody has it mounted: a namespace that has ended is taken down a little later
  *   sync PID TARGET       writes out the file system at TARGET, as process PID sees it
+ *   fuse TARGET           mounts what whoever has the other end of descriptor 3, an open /dev/fuse, says
+ *   flush TARGET          writes out the file system at TARGET
+ *   unmount TARGET        whatever is mounted there, and is not; who uses it goes on with it
  *
  * I1. Nothing is left of it when its processes are gone: mounts go with the namespace, the loop device with its last mount.
  * I2. An image is mounted once at a time: the loop device keeps the locked file open, so the lock lasts as long as it does.
@@ -328,6 +331,19 @@ static void sync_as(char **words) {
   check(syncfs(open_file(words[1], O_RDONLY | O_DIRECTORY)));
 }
 
+/* Permissions are the kernel's to check; others than root may come in, as files belong to the users of sandboxes. */
+static void mount_fuse(char **words) {
+  const char *options = "fd=3,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions";
+  check(mount("holdfast", words[0], "fuse.holdfast", MS_NOSUID | MS_NODEV | MS_NOATIME, options));
+}
+
+static void flush(char **words) { check(syncfs(open_file(words[0], O_RDONLY | O_DIRECTORY))); }
+
+static void unmount(char **words) {
+  while (umount2(words[0], MNT_DETACH | UMOUNT_NOFOLLOW) == 0) continue;
+  if (errno != EINVAL && errno != ENOENT) fail();
+}
+
 static const struct {
   const char *name;
   int words;
@@ -351,6 +367,9 @@ static const struct {
     {"user", 1, become_user},
     {"unused", 1, await_unused},
     {"sync", 2, sync_as},
+    {"fuse", 1, mount_fuse},
+    {"flush", 1, flush},
+    {"unmount", 1, unmount},
 };
 
 /* Returns how many words the step took. */

@@ -10,6 +10,7 @@ import { Bubblewrap } from '../../runtime/isolation/bubblewrap.js';
 import { bubblewrapWalls } from '../../runtime/isolation/bubblewrap-start.js';
 import { gvisorWalls } from '../../runtime/isolation/gvisor-start.js';
 import { findLeftovers, type Leftover, removeLeftover } from '../../runtime/isolation/leftovers.js';
+import { sweepMounts } from '../../runtime/mounts/mount-host.js';
 import { removeCgroups } from '../../runtime/process/cgroup-tree.js';
 import { type Cgroups, openCgroups } from '../../runtime/process/cgroups.js';
 import { guestProgramPath } from './guest-program.js';
@@ -34,6 +35,11 @@ export function sandboxesFolder(dataFolder: string): string {
   return join(dataFolder, 'sandboxes');
 }
 
+/** Where a worker keeps its mounts, a folder for each process that serves some. */
+export function mountsFolder(dataFolder: string): string {
+  return join(dataFolder, 'mounts');
+}
+
 /** Those of the workers whose data is in a folder: its own, or one or two levels below it, as in the state folder. */
 export function sandboxesFolders(folder: string): string[] {
   const below = (parent: string): string[] =>
@@ -51,6 +57,7 @@ export async function sweepDeadBoots(dataFolder: string): Promise<Leftover[]> {
   const own = openCgroups({ bootId: 'sweep' });
   const cgroupFolders = own.parents.map((parent) => dirname(parent));
   removeCgroups(own.parents);
+  await sweepMounts({ folder: mountsFolder(dataFolder), launcher });
   const leftovers = findLeftovers({ cgroupFolders, sandboxFolders: [sandboxesFolder(dataFolder)] });
   for (const leftover of leftovers) await removeLeftover(leftover, systemClock);
   return leftovers;
@@ -106,7 +113,7 @@ export function classBinds(bundleFolder: string): IsolatedBind[] {
 
 /** Of the package, or of a checkout; the same from src and from dist. */
 const packageRoot = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
-const launcher = join(packageRoot, `dist/launcher/holdfast-launcher-${process.arch}`);
+export const launcher = join(packageRoot, `dist/launcher/holdfast-launcher-${process.arch}`);
 
 /** Installed: the outermost node_modules, where its dependencies may be anywhere. In a checkout: what is built and installed in it. */
 function packageFolders(): string[] {

@@ -43,8 +43,38 @@ export async function storeStream(uploads: Uploads, bytes: AsyncIterable<Uint8Ar
   return await chunked(uploads, { size, list, stored });
 }
 
+/**
+ * Stores a file by its chunks: the bytes of one, the hash of one that is stored already, or null for a hole.
+ *
+ * @returns also its list; empty where it is kept inline
+ */
+export async function storeChunks(
+  uploads: Uploads,
+  size: number,
+  chunks: Iterable<Buffer | Hash | null>,
+): Promise<{ readonly stored: StoredContent; readonly list: ChunkList }> {
+  if (size <= inlineBytes) {
+    const bytes = Buffer.alloc(size);
+    for (const chunk of chunks) if (chunk !== null) bytes.set(bytesOf(chunk));
+    return { stored: { size, content: { kind: 'inline', bytes } }, list: [] };
+  }
+  const list: (Hash | null)[] = [];
+  let stored = 0;
+  for (const chunk of chunks) {
+    const { length } = chunkNumber(list.length, size);
+    if (chunk !== null && typeof chunk !== 'string') checkLength(chunk, { index: list.length, length });
+    const hash = chunk === null || typeof chunk === 'string' ? chunk : await storeChunk(uploads, chunk);
+    list.push(hash);
+    if (hash !== null) stored += length;
+  }
+  return { stored: await chunked(uploads, { size, list, stored }), list };
+}
+
 /** The chunks of a file; none of one that is kept inline. @throws Internal, Unavailable */
-export async function chunksOf(reader: ObjectReader, { size, content }: FileEntry): Promise<ChunkList> {
+export async function chunksOf(
+  reader: Pick<ObjectReader, 'bytes'>,
+  { size, content }: StoredContent,
+): Promise<ChunkList> {
   if (content.kind === 'inline') return [];
   return decodeChunkList(await reader.bytes(content.list), chunkCount(size));
 }
@@ -76,8 +106,20 @@ async function readChunk(
 ): Promise<Uint8Array> {
   const { length } = chunkNumber(index, file.size);
   const bytes = hash === null ? Buffer.alloc(length) : await reader.object(hash);
-  if (bytes.length === length) return bytes;
+  checkLength(bytes, { index, length });
+  return bytes;
+}
+
+/** @throws Internal */
+function checkLength(bytes: Uint8Array, { index, length }: { readonly index: number; readonly length: number }): void {
+  if (bytes.length === length) return;
   throw new HoldfastError('Internal', `chunk ${index} of a file has ${bytes.length} bytes, its list says ${length}`);
+}
+
+/** @throws Internal for one that is stored: a file that short has none */
+function bytesOf(chunk: Buffer | Hash): Buffer {
+  if (typeof chunk !== 'string') return chunk;
+  throw new HoldfastError('Internal', `a file that is kept inline has chunk ${chunk}`);
 }
 
 async function storeChunk(uploads: Uploads, chunk: Buffer): Promise<Hash | null> {

@@ -64,9 +64,10 @@ export function changesAt(
   whenNew: Attributes,
 ): ReadonlyMap<string, Change> {
   const root = new Map<string, Change>();
+  const own = new Set<ReadonlyMap<string, Change>>([root]);
   for (const [path, change] of changes) {
     let level = root;
-    for (const name of path.slice(0, -1)) level = levelBelow(level, name, whenNew);
+    for (const name of path.slice(0, -1)) level = levelBelow(level, name, { whenNew, own });
     const name = path.at(-1);
     if (name === undefined) throw new RangeError('the root of a tree has no name to change');
     level.set(name, change);
@@ -74,11 +75,21 @@ export function changesAt(
   return root;
 }
 
-/** Where changes below a name are gathered. What was to be put or deleted there makes room for a fresh directory. */
-function levelBelow(level: Map<string, Change>, name: string, whenNew: Attributes): Map<string, Change> {
+/**
+ * Where changes below a name are gathered. What was to be put or deleted there makes room for a fresh directory.
+ *
+ * @param of.own maps that were made here: others are copied before something is put into them
+ */
+function levelBelow(
+  level: Map<string, Change>,
+  name: string,
+  { whenNew, own }: { readonly whenNew: Attributes; readonly own: Set<ReadonlyMap<string, Change>> },
+): Map<string, Change> {
   const known = level.get(name);
+  if (known?.kind === 'directory' && own.has(known.changes)) return known.changes as Map<string, Change>;
   const isFresh = known === undefined ? false : known.kind === 'directory' ? known.isFresh : true;
   const changes = new Map(known?.kind === 'directory' ? known.changes : []);
+  own.add(changes);
   const attributes = known?.kind === 'directory' ? known.attributes : null;
   level.set(name, { kind: 'directory', attributes, whenNew, isFresh, changes });
   return changes;

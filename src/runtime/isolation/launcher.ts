@@ -23,7 +23,10 @@ export type LauncherStep =
   | readonly ['pivot', stage: string]
   | readonly ['user', id: string]
   | readonly ['unused', image: string]
-  | readonly ['sync', pid: string, target: string];
+  | readonly ['sync', pid: string, target: string]
+  | readonly ['fuse', target: string]
+  | readonly ['flush', target: string]
+  | readonly ['unmount', target: string];
 
 /** On which bubblewrap reads its arguments; 4 is its filter. */
 const argsDescriptor = 5;
@@ -34,17 +37,33 @@ export async function runLauncher(launcher: string, steps: readonly LauncherStep
   await runProgram(launcher, steps.flat(), timeoutMs);
 }
 
+/** As `runLauncher`; the steps have a file of this process as their descriptor 3. */
+export async function runLauncherWith(file: number, launcher: string, steps: readonly LauncherStep[]): Promise<void> {
+  await ended(launcher, spawnProgram(launcher, steps.flat(), { file, timeoutMs: 0 }), 0);
+}
+
 /** Runs a program of the host to its end, with no environment but a PATH. @throws Unavailable, with what it said on stderr */
 export async function runProgram(program: string, args: readonly string[], timeoutMs = 0): Promise<void> {
-  const child = spawn(program, args, {
-    stdio: ['ignore', 'ignore', 'pipe'],
+  await ended(program, spawnProgram(program, args, { file: 'ignore', timeoutMs }), timeoutMs);
+}
+
+function spawnProgram(
+  program: string,
+  args: readonly string[],
+  { file, timeoutMs }: { readonly file: number | 'ignore'; readonly timeoutMs: number },
+): ChildProcess {
+  return spawn(program, args, {
+    stdio: ['ignore', 'ignore', 'pipe', file],
     env: { PATH: systemPath },
     cwd: '/',
     timeout: timeoutMs,
     killSignal: 'SIGKILL',
   });
+}
+
+async function ended(program: string, child: ChildProcess, timeoutMs: number): Promise<void> {
   let said = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     said = (said + text).slice(-keptErrorChars);
   });
   const [code, signal] = (await once(child, 'close').catch((error: unknown) => [String(error), null])) as [

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Monotonic } from '../../common/clock.js';
-import { HoldfastError } from '../../common/errors.js';
 import type { GuardedContainer } from '../../common/ports/watchdog.js';
+import { onMessages, sendMessage } from './socket-messages.js';
 import type { OrderPort } from './watchdog-process.js';
 
 /** From the worker to its watchdog. */
@@ -27,9 +27,6 @@ export type WatchdogOrder =
 /** From the watchdog to its worker. */
 export type WatchdogAnswer = { readonly type: 'ready' } | { readonly type: 'guarded'; readonly containerId: string };
 
-const lengthBytes = 4;
-const maxMessageBytes = 65_536;
-
 /** The watchdog's end of the socket between the two. */
 export function socketOrders(socket: Socket): OrderPort {
   return {
@@ -42,36 +39,4 @@ export function socketOrders(socket: Socket): OrderPort {
     },
     answer: (answer) => sendMessage(socket, answer),
   };
-}
-
-/** u32 length | JSON. */
-export function sendMessage(socket: Socket, message: WatchdogOrder | WatchdogAnswer): void {
-  const body = Buffer.from(JSON.stringify(message), 'utf8');
-  const length = Buffer.allocUnsafe(lengthBytes);
-  length.writeUInt32LE(body.length);
-  socket.write(Buffer.concat([length, body]));
-}
-
-/** Visits each message as it comes. A malformed one destroys the socket: the other side is not what it should be. */
-export function onMessages<M extends WatchdogOrder | WatchdogAnswer>(
-  socket: Socket,
-  visit: (message: M) => void,
-): void {
-  let rest: Buffer = Buffer.alloc(0);
-  socket.on('data', (bytes: Buffer) => {
-    rest = rest.length === 0 ? bytes : Buffer.concat([rest, bytes]);
-    while (rest.length >= lengthBytes) {
-      const length = rest.readUInt32LE();
-      if (length > maxMessageBytes) {
-        socket.destroy(
-          new HoldfastError('Internal', `a watchdog message of ${length} bytes, at most ${maxMessageBytes} expected`),
-        );
-        return;
-      }
-      if (rest.length < lengthBytes + length) return;
-      const body = rest.toString('utf8', lengthBytes, lengthBytes + length);
-      rest = rest.subarray(lengthBytes + length);
-      visit(JSON.parse(body) as M);
-    }
-  });
 }

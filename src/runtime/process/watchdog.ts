@@ -4,7 +4,8 @@ import type { Clock, Monotonic } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { BootId } from '../../common/ids.js';
 import type { GuardedContainer, Watchdog } from '../../common/ports/watchdog.js';
-import { onMessages, sendMessage, type WatchdogAnswer, type WatchdogOrder } from './watchdog-messages.js';
+import { onMessages, sendMessage } from './socket-messages.js';
+import type { WatchdogAnswer, WatchdogOrder } from './watchdog-messages.js';
 
 export interface WatchdogOptions {
   /** Path of cli/watchdog-main.js. */

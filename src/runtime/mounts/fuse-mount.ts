@@ -1,0 +1,83 @@
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { mkdir, rmdir, writeFile } from 'node:fs/promises';
+import { runLauncher, runLauncherWith } from '../isolation/launcher.js';
+import { FuseDevice, type FuseHandler } from './fuse/fuse-device.js';
+
+const readAheadKb = 1_024;
+const flushWithinMs = 60_000;
+
+export interface FuseMountOptions {
+  /** Path of the built launcher.c. */
+  readonly launcher: string;
+  /** Where it is seen; made here. */
+  readonly folder: string;
+  readonly handler: FuseHandler;
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** A file system of this process, mounted. This process never looks into it: it would wait for itself. */
+export interface FuseMount {
+  readonly device: FuseDevice;
+  /** Resolves when it is mounted no more, also by others. */
+  readonly over: Promise<void>;
+  /** Brings what programs have written, and the kernel still has, to the handler. @throws Unavailable */
+  flush(): Promise<void>;
+  unmount(): Promise<void>;
+}
+
+/** @throws Unavailable, with what is missing on this host */
+export async function mountFuse({ launcher, folder, handler, onFailure }: FuseMountOptions): Promise<FuseMount> {
+  await mkdir(folder, { recursive: true, mode: 0o711 });
+  const fd = openSync('/dev/fuse', 'r+');
+  try {
+    await runLauncherWith(fd, launcher, [['fuse', folder]]);
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+  const device = new FuseDevice(fd, handler, onFailure);
+  const over = device.serve();
+  await readAhead(folder).catch(onFailure); // slower, else the same
+  return {
+    device,
+    over,
+    flush: () => runLauncher(launcher, [['flush', folder]], flushWithinMs),
+    unmount: async () => {
+      await unmount(launcher, folder);
+      await over;
+    },
+  };
+}
+
+/** Whatever is mounted at a folder, alive or not; then the folder goes. @throws Unavailable */
+export async function unmount(launcher: string, folder: string): Promise<void> {
+  await runLauncher(launcher, [['unmount', folder]]);
+  // Never what is in it: that would be what was mounted.
+  await rmdir(folder).catch(() => undefined);
+}
+
+/** Folders at which file systems of this kind are mounted. */
+export function mountedFolders(): string[] {
+  return mountLines()
+    .filter(({ kind }) => kind === 'fuse.holdfast')
+    .map(({ folder }) => folder);
+}
+
+async function readAhead(folder: string): Promise<void> {
+  const device = mountLines().find((line) => line.folder === folder)?.device;
+  if (device !== undefined) await writeFile(`/sys/class/bdi/${device}/read_ahead_kb`, String(readAheadKb));
+}
+
+/** By the kernel's list, for who asks the folder itself may wait for ever. */
+function mountLines(): { readonly device: string; readonly folder: string; readonly kind: string }[] {
+  const lines = readFileSync('/proc/self/mountinfo', 'utf8').trim().split('\n');
+  return lines.map((line) => {
+    const [left = '', right = ''] = line.split(' - ');
+    const [, , device = '', , folder = ''] = left.split(' ');
+    return { device, folder: unescaped(folder), kind: right.split(' ')[0] ?? '' };
+  });
+}
+
+function unescaped(path: string): string {
+  return path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+}

@@ -1,0 +1,140 @@
+import { close, read, write, writevSync } from 'node:fs';
+import { constants } from 'node:os';
+import { Refused } from '../refused.js';
+import { maxWriteBytes } from './replies.js';
+import { type FuseRequest, opcodes, parseRequest, readU64, writeU64 } from './requests.js';
+
+/** Bytes of the answer; null: none is expected. */
+export type FuseAnswer = Buffer | null;
+export type FuseHandler = (request: FuseRequest) => FuseAnswer | Promise<FuseAnswer>;
+
+const requestBytes = maxWriteBytes + 4_096;
+const answerHeaderBytes = 16;
+const { errno } = constants;
+/** The kernel has nothing for us now: somebody was interrupted, or it asks us to come again. */
+const passing = new Set(['EINTR', 'EAGAIN', 'ENOENT']);
+/** Nothing is changed by these: who is interrupted need not wait for them. */
+const harmless: ReadonlySet<number> = new Set([
+  opcodes.lookup,
+  opcodes.getattr,
+  opcodes.read,
+  opcodes.readdir,
+  opcodes.readdirplus,
+]);
+
+/**
+ * The kernel's requests of one mount, and our answers.
+ *
+ * I1. Each request has one answer, but those that expect none; what a handler throws is one, too: `EIO`, unless it says otherwise.
+ * I2. The body of a request is read over when its handler has returned: one that waits copies what it needs.
+ * I3. A notice is never written by this thread: the kernel may wait for an answer of ours before it takes it.
+ */
+export class FuseDevice {
+  readonly #fd: number;
+  readonly #handler: FuseHandler;
+  readonly #onFailure: (error: unknown) => void;
+  /** Requests that wait and can be interrupted, by their number. */
+  readonly #interruptible = new Set<number>();
+  readonly #buffers = [Buffer.allocUnsafeSlow(requestBytes), Buffer.allocUnsafeSlow(requestBytes)];
+  #isOver = false;
+
+  /** @param onFailure told what is no fault of whoever asked */
+  constructor(fd: number, handler: FuseHandler, onFailure: (error: unknown) => void) {
+    this.#fd = fd;
+    this.#handler = handler;
+    this.#onFailure = onFailure;
+  }
+
+  /** Resolves when it is mounted no more. */
+  async serve(): Promise<void> {
+    let next = this.#read(0);
+    for (let turn = 1; ; turn = 1 - turn) {
+      const bytes = await next;
+      if (bytes === null) break;
+      // The kernel's next request comes while this one is worked on.
+      next = this.#read(turn);
+      this.#take(parseRequest(bytes));
+    }
+    this.#isOver = true;
+    close(this.#fd, () => undefined);
+  }
+
+  /** Resolves when the kernel has taken it; it may be unknown to the kernel, which is as good. */
+  async notify({ code, body }: { readonly code: number; readonly body: Buffer }): Promise<void> {
+    if (this.#isOver) return;
+    const message = Buffer.concat([answerHeader({ unique: 0, error: code, bytes: body.length }), body]);
+    await new Promise<void>((resolve) => write(this.#fd, message, () => resolve()));
+  }
+
+  #read(turn: number): Promise<Buffer | null> {
+    const buffer = this.#buffers[turn] as Buffer;
+    return new Promise((resolve, reject) => {
+      const again = (): void =>
+        read(this.#fd, buffer, 0, buffer.length, null, (error, length) => {
+          if (error === null) resolve(length === 0 ? null : buffer.subarray(0, length));
+          else if (passing.has(error.code ?? '')) again();
+          else if (error.code === 'ENODEV' || error.code === 'ECONNABORTED') resolve(null);
+          else reject(error);
+        });
+      again();
+    });
+  }
+
+  #take(request: FuseRequest): void {
+    const { unique, opcode } = request;
+    if (opcode === opcodes.interrupt) return this.#interrupt(readU64(request.body, 0));
+    try {
+      const answer = this.#handler(request);
+      if (answer instanceof Promise) this.#wait(request, answer);
+      else if (answer !== null) this.#answer(unique, answer);
+    } catch (error) {
+      this.#fail(unique, error);
+    }
+  }
+
+  #wait({ unique, opcode }: FuseRequest, answer: Promise<FuseAnswer>): void {
+    if (harmless.has(opcode)) this.#interruptible.add(unique);
+    const isInterrupted = (): boolean => harmless.has(opcode) && !this.#interruptible.delete(unique);
+    answer.then(
+      (bytes) => {
+        if (!isInterrupted() && bytes !== null) this.#answer(unique, bytes);
+      },
+      (error: unknown) => {
+        if (!isInterrupted()) this.#fail(unique, error);
+      },
+    );
+  }
+
+  #interrupt(unique: number): void {
+    if (this.#interruptible.delete(unique)) this.#send({ unique, error: -errno.EINTR }, null);
+  }
+
+  #answer(unique: number, bytes: Buffer): void {
+    this.#send({ unique, error: 0 }, bytes);
+  }
+
+  #fail(unique: number, error: unknown): void {
+    const code = error instanceof Refused ? error.errno : errno.EIO;
+    if (!(error instanceof Refused)) this.#onFailure(error);
+    this.#send({ unique, error: -code }, null);
+  }
+
+  #send(head: { readonly unique: number; readonly error: number }, bytes: Buffer | null): void {
+    const header = answerHeader({ ...head, bytes: bytes?.length ?? 0 });
+    try {
+      writevSync(this.#fd, bytes === null || bytes.length === 0 ? [header] : [header, bytes]);
+    } catch (error) {
+      // Who asked was killed meanwhile, or the mount is gone, which the reader sees.
+      const { code = '' } = error as NodeJS.ErrnoException;
+      if (!['ENOENT', 'ENODEV', 'ECONNABORTED', 'EBADF'].includes(code)) this.#onFailure(error);
+    }
+  }
+}
+
+function answerHeader(head: { readonly unique: number; readonly error: number; readonly bytes: number }): Buffer {
+  const header = Buffer.alloc(answerHeaderBytes);
+  header.writeUInt32LE(answerHeaderBytes + head.bytes, 0);
+  header.writeInt32LE(head.error, 4);
+  writeU64(header, head.unique, 8);
+  return header;
+}

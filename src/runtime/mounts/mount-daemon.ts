@@ -1,0 +1,225 @@
+import { mkdirSync, statfsSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../../common/clock.js';
+import { HoldfastError, isHoldfastError } from '../../common/errors.js';
+import type { ObjectStore } from '../../common/ports/object-store.js';
+import type { Store } from '../../common/ports/store.js';
+import { inParallel } from '../../common/volumes/in-parallel.js';
+import { ObjectReader } from '../../common/volumes/object-reader.js';
+import { removeFolder } from '../process/remove-folder.js';
+import { ChunkCache } from './chunk-cache.js';
+import { outdatedAttributes, outdatedName } from './fuse/replies.js';
+import { type FuseMount, mountFuse } from './fuse-mount.js';
+import { LocalChunks } from './local-chunk.js';
+import type { MountAsk } from './mount-messages.js';
+import { MountedFiles } from './mounted-files.js';
+import { MountedTrees } from './mounted-trees.js';
+import type { Outdated } from './overlay-rebase.js';
+import { OverlayTree } from './overlay-tree.js';
+import { VolumeMount } from './volume-mount.js';
+
+/** A change is committed within 10 s: one that just missed a round, the round, and the commit. */
+const roundMs = 3_000;
+const commitsAtOnce = 4;
+const localMemoryBytes = 67_108_864;
+const bytesPerGb = 1_073_741_824;
+const byItself = { message: '', onConflict: 'last-writer-wins' } as const;
+
+export interface MountDaemonParts {
+  readonly store: Pick<Store, 'volumes' | 'holds'>;
+  readonly objects: ObjectStore;
+  readonly clock: Clock;
+  readonly launcher: string;
+  /** Of this process alone; removed with it. */
+  readonly folder: string;
+  readonly cacheBytes: number;
+  readonly log: (line: string) => void;
+}
+
+interface Mounted {
+  readonly mount: VolumeMount;
+  readonly localFolder: string;
+}
+
+/**
+ * The mounts of a host, in a process of their own: one file system with a folder for each.
+ *
+ * I1. This process never opens, stats or lists anything below `files`: the kernel would ask it, and it would wait for itself.
+ * I2. Changes are committed in rounds, and when a mount or the process ends; what a killed process had not committed is lost.
+ */
+export class MountDaemon {
+  readonly files: string;
+  readonly #parts: MountDaemonParts;
+  readonly #trees = new MountedTrees();
+  readonly #mounted = new Map<string, Mounted>();
+  readonly #cache: ChunkCache;
+  readonly #reader: (account: string) => ObjectReader;
+  readonly #ending = new AbortController();
+  readonly #said = new Map<string, string>();
+  #fuse: FuseMount | null = null;
+  #flushing: Promise<void> | null = null;
+
+  /** @throws Unavailable, with what is missing on this host */
+  static async start(parts: MountDaemonParts): Promise<MountDaemon> {
+    const daemon = new MountDaemon(parts);
+    await daemon.#mount();
+    void daemon.#commitInRounds();
+    return daemon;
+  }
+
+  private constructor(parts: MountDaemonParts) {
+    this.#parts = parts;
+    this.files = join(parts.folder, 'files');
+    const { objects, clock } = parts;
+    const readers = new Map<string, ObjectReader>();
+    this.#reader = (account) => {
+      const reader = readers.get(account) ?? new ObjectReader({ objects, account, clock });
+      readers.set(account, reader);
+      return reader;
+    };
+    mkdirSync(join(parts.folder, 'local'), { recursive: true, mode: 0o700 });
+    this.#cache = new ChunkCache({ folder: join(parts.folder, 'cache'), maxBytes: parts.cacheBytes });
+  }
+
+  /** Resolves when nothing of it is mounted any more, also by others. */
+  get over(): Promise<void> {
+    return this.#fuse?.over ?? Promise.resolve();
+  }
+
+  /** The folder where it is seen. @throws AlreadyExists, NotFound, Unavailable */
+  async attach(ask: MountAsk): Promise<string> {
+    const { name, uid, account, isReadOnly } = ask;
+    if (!/^[\w-]{1,64}$/.test(name) || this.#mounted.has(name))
+      throw new HoldfastError('AlreadyExists', `${JSON.stringify(name)} cannot be the name of another mount here`);
+    const { store, objects, clock } = this.#parts;
+    const localFolder = await mkdtemp(join(this.#parts.folder, 'local', `${name}-`));
+    const reader = this.#reader(account);
+    const mount = await VolumeMount.attach(
+      {
+        commits: { volumes: store.volumes, holds: store.holds, objects, reader, clock },
+        create: (volume, ttlMs) => store.volumes.create(volume, ttlMs),
+        flush: () => this.#flush(),
+        tell: (outdated) => this.#tell(outdated),
+      },
+      ask,
+      (root) => {
+        const locals = new LocalChunks({ folder: localFolder, maxMemoryBytes: localMemoryBytes });
+        const fetch = (hash: string) => this.#cache.fetch(hash, () => reader.object(hash));
+        const cache = {
+          pathOf: this.#cache.pathOf.bind(this.#cache),
+          adopt: this.#cache.adopt.bind(this.#cache),
+          fetch,
+        };
+        const content = { cache, locals, reader };
+        return new OverlayTree({ source: reader, content, table: this.#trees.table, clock }, root);
+      },
+    );
+    const { sizeGb } = mount.volume;
+    const maxBytes = sizeGb === null ? null : Math.floor(sizeGb * bytesPerGb);
+    this.#mounted.set(name, { mount, localFolder });
+    this.#trees.add(name, mount.tree, { uid, isReadOnly, maxBytes });
+    await this.#tell([{ parentId: 1, name }]);
+    return join(this.files, name);
+  }
+
+  /** @throws NotFound */
+  mount(name: string): VolumeMount {
+    const mounted = this.#mounted.get(name);
+    if (mounted !== undefined) return mounted.mount;
+    throw new HoldfastError('NotFound', `nothing is mounted as ${name} here`);
+  }
+
+  /** It is unmounted also where its last commit fails. @throws what that fails with */
+  async detach(name: string): Promise<void> {
+    const mounted = this.#mounted.get(name);
+    if (mounted === undefined) return;
+    try {
+      if (commitsByItself(mounted)) await mounted.mount.commit(byItself);
+    } finally {
+      this.#mounted.delete(name);
+      this.#said.delete(name);
+      this.#trees.remove(name);
+      await this.#tell([{ parentId: 1, name }]);
+      await mounted.mount.close();
+      await removeFolder(mounted.localFolder);
+    }
+  }
+
+  /** Commits what is to be committed, then nothing of it is left. */
+  async stop(): Promise<void> {
+    this.#ending.abort();
+    await inParallel([...this.#mounted.keys()], commitsAtOnce, async (name) => {
+      await this.detach(name).catch((error: unknown) => this.#say(name, error));
+    });
+    await this.#fuse?.unmount();
+    await removeFolder(this.#parts.folder);
+  }
+
+  async #mount(): Promise<void> {
+    const files = new MountedFiles(this.#trees, () => {
+      const { bsize, blocks, bavail } = statfsSync(this.#parts.folder);
+      return { totalBytes: bsize * blocks, freeBytes: bsize * bavail };
+    });
+    this.#fuse = await mountFuse({
+      launcher: this.#parts.launcher,
+      folder: this.files,
+      handler: (request) => files.answer(request),
+      onFailure: (error) => this.#say('', error),
+    });
+  }
+
+  async #commitInRounds(): Promise<void> {
+    const { signal } = this.#ending;
+    while (!signal.aborted) {
+      await this.#parts.clock.sleep(roundMs, signal).catch(() => undefined); // ending: the condition sees it
+      const mounted = [...this.#mounted].filter(([, one]) => commitsByItself(one));
+      if (signal.aborted || mounted.length === 0) continue;
+      await this.#flush().catch((error: unknown) => this.#say('', error));
+      await inParallel(mounted, commitsAtOnce, ([name, { mount }]) => this.#commitIfChanged(name, mount));
+    }
+  }
+
+  async #commitIfChanged(name: string, mount: VolumeMount): Promise<void> {
+    try {
+      await mount.keepHold();
+      if (mount.tree.isChanged) await mount.commit(byItself);
+      this.#said.delete(name);
+    } catch (error) {
+      this.#say(name, error);
+    }
+  }
+
+  /** Of the whole file system; what could not be written because a volume is full was told to whoever wrote it. */
+  #flush(): Promise<void> {
+    const flushed = async (): Promise<void> => {
+      await this.#fuse?.flush().catch((error: unknown) => {
+        if (!isHoldfastError(error, 'NoCapacity')) throw error;
+      });
+    };
+    const before = this.#flushing ?? Promise.resolve();
+    const mine = before.then(flushed, flushed);
+    this.#flushing = mine;
+    return mine;
+  }
+
+  async #tell(outdated: readonly Outdated[]): Promise<void> {
+    for (const one of outdated) {
+      const notice = 'nodeId' in one ? outdatedAttributes(one.nodeId) : outdatedName(one.parentId, one.name);
+      await this.#fuse?.device.notify(notice);
+    }
+  }
+
+  /** Once, not in every round. */
+  #say(name: string, error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error);
+    if (this.#said.get(name) === text) return;
+    this.#said.set(name, text);
+    this.#parts.log(name === '' ? `mounts: ${text}` : `mount ${name}: ${text}`);
+  }
+}
+
+function commitsByItself({ mount }: Mounted): boolean {
+  const { commitsByItself, isReadOnly, isPrivate } = mount.options;
+  return commitsByItself && !isReadOnly && !isPrivate;
+}

@@ -1,0 +1,118 @@
+import { readdirSync } from 'node:fs';
+import { rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HoldfastError } from '../../common/errors.js';
+import { parseBootFolder } from '../process/boot-folder.js';
+import { removeFolder } from '../process/remove-folder.js';
+import { mountedFolders, unmount } from './fuse-mount.js';
+import type { MountAsk } from './mount-messages.js';
+import { MountProcess, type MountProcessOptions } from './mount-process.js';
+import type { CommitAsk } from './volume-mount.js';
+
+/** A mount of this host. */
+export interface HostMount {
+  readonly name: string;
+  /** Where it is seen. */
+  readonly folder: string;
+  /** Resolves when its process has ended: nothing can be read from it any more. */
+  readonly lost: Promise<void>;
+  /** The id of the commit. @throws CommitConflict, PayloadTooLarge, InvalidArgument, Unavailable */
+  commit(ask: CommitAsk): Promise<string>;
+  /** The id of the commit that is seen then. @throws CommitConflict, Unavailable */
+  reload(isForced: boolean): Promise<string>;
+  /** Idempotent. @throws what the last commit fails with */
+  detach(): Promise<void>;
+}
+
+/** Opening reads a directory or two, however large the volume is. */
+const attachWithinMs = 60_000;
+/** What was written may take long to send. */
+const commitWithinMs = 1_800_000;
+const reloadWithinMs = 120_000;
+const stopWithinMs = 60_000;
+
+/**
+ * The mounts of one boot of a worker. Their process starts with the first one; after it has died, with the next.
+ */
+export class MountHost {
+  readonly #options: MountProcessOptions;
+  #process: Promise<MountProcess> | null = null;
+  #isClosed = false;
+
+  constructor(options: MountProcessOptions) {
+    this.#options = options;
+  }
+
+  /** @throws NotFound, AlreadyExists, Unavailable */
+  async attach(mount: MountAsk): Promise<HostMount> {
+    const { name } = mount;
+    const process = await this.#running();
+    const folder = await process.ask({ type: 'attach', mount }, attachWithinMs);
+    return {
+      name,
+      folder,
+      lost: process.died,
+      commit: (ask) => process.ask({ type: 'commit', name, ask }, commitWithinMs),
+      reload: (isForced) => process.ask({ type: 'reload', name, isForced }, reloadWithinMs),
+      detach: async () => {
+        if (!process.isOver) await process.ask({ type: 'detach', name }, commitWithinMs);
+      },
+    };
+  }
+
+  /** Of the process that runs, for tests; null: none does. */
+  async pid(): Promise<number | null> {
+    return (await this.#process)?.pid ?? null;
+  }
+
+  /** Commits what is to be committed, within a minute; then nothing is mounted any more. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const process = await this.#process?.catch(() => null); // it did not start
+    await process?.stop(stopWithinMs);
+    await sweepMounts(this.#options);
+  }
+
+  async #running(): Promise<MountProcess> {
+    if (this.#isClosed) throw new HoldfastError('Unavailable', 'the worker is ending and mounts nothing any more');
+    const known = await this.#process?.catch(() => null); // the next one tries again
+    if (known != null && !known.isOver) return known;
+    // Of several that came here at once, the first.
+    if (known === (await this.#process?.catch(() => null))) this.#process = this.#start();
+    return await (this.#process as Promise<MountProcess>);
+  }
+
+  async #start(): Promise<MountProcess> {
+    await sweepMounts(this.#options);
+    return await MountProcess.start(this.#options);
+  }
+}
+
+/** Unmounts and removes what processes that are dead have left. */
+export async function sweepMounts({
+  folder,
+  launcher,
+}: {
+  readonly folder: string;
+  readonly launcher: string;
+}): Promise<void> {
+  for (const name of namesIn(folder)) {
+    if (parseBootFolder(name)?.owner !== 'dead') continue;
+    const [path, files] = [join(folder, name), join(folder, name, 'files')];
+    if (mountedFolders().includes(files)) await unmount(launcher, files);
+    // Whatever is still mounted there must not be removed with it.
+    if (mountedFolders().includes(files)) continue;
+    await rmdir(files).catch(() => undefined); // gone with its mount
+    for (const part of ['cache', 'local']) await removeFolder(join(path, part));
+    await rmdir(path).catch(() => undefined); // with something in it that is not ours
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    // Nothing was mounted there yet.
+    return [];
+  }
+}

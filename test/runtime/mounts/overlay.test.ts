@@ -1,0 +1,328 @@
+import { createHash } from 'node:crypto';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { Refused } from '../../../src/runtime/mounts/refused.js';
+import type { VolumeMount } from '../../../src/runtime/mounts/volume-mount.js';
+import { at, folderAt, OverlayWorld, type Seen, seen, write } from './overlay-world.js';
+
+const mebibyte = 1_048_576;
+const ask = { message: '', onConflict: 'last-writer-wins' } as const;
+
+type Operation =
+  | {
+      readonly kind: 'write';
+      readonly path: string;
+      readonly offset: number;
+      readonly bytes: number;
+      readonly fill: number;
+    }
+  | { readonly kind: 'truncate'; readonly path: string; readonly size: number }
+  | { readonly kind: 'mkdir' | 'unlink' | 'rmdir' | 'symlink' | 'forget'; readonly path: string }
+  | { readonly kind: 'rename'; readonly path: string; readonly to: string }
+  | { readonly kind: 'commit' | 'reload' };
+
+const paths = fc.constantFrom('a', 'b', 'd', 'd/a', 'd/e', 'd/e/a', 'x', 'x/a');
+const offsets = fc.constantFrom(0, 7, 4_000, 65_530, 8 * mebibyte - 3, 8 * mebibyte, 9 * mebibyte);
+const operations: fc.Arbitrary<Operation> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant('write' as const),
+      path: paths,
+      offset: offsets,
+      bytes: fc.constantFrom(1, 90, 70_000),
+      fill: fc.integer({ min: 0, max: 3 }),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('truncate' as const), path: paths, size: offsets }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constantFrom(
+        'mkdir' as const,
+        'unlink' as const,
+        'rmdir' as const,
+        'symlink' as const,
+        'forget' as const,
+      ),
+      path: paths,
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('rename' as const), path: paths, to: paths }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom('commit' as const, 'reload' as const) }) },
+);
+
+/** Where a file system would refuse it. */
+class No extends Error {}
+
+function parentOf(path: string): string {
+  return path.split('/').slice(0, -1).join('/');
+}
+
+/** What a file system does, on a map of paths. */
+function modelled(model: Seen, op: Operation): void {
+  const below = (path: string): string[] => [...model.keys()].filter((key) => key.startsWith(`${path}/`));
+  const mustHaveParent = (path: string): void => {
+    const parent = parentOf(path);
+    if (parent !== '' && model.get(parent) !== null) throw new No();
+  };
+  switch (op.kind) {
+    case 'write': {
+      mustHaveParent(op.path);
+      const before = model.get(op.path) ?? Buffer.alloc(0);
+      if (!Buffer.isBuffer(before) || model.get(op.path) === null) throw new No();
+      const after = Buffer.alloc(Math.max(before.length, op.offset + op.bytes));
+      before.copy(after);
+      after.fill(op.fill, op.offset, op.offset + op.bytes);
+      model.set(op.path, after);
+      return;
+    }
+    case 'truncate': {
+      const before = model.get(op.path);
+      if (!Buffer.isBuffer(before)) throw new No();
+      const after = Buffer.alloc(op.size);
+      before.copy(after);
+      model.set(op.path, after);
+      return;
+    }
+    case 'mkdir':
+    case 'symlink':
+      mustHaveParent(op.path);
+      if (model.has(op.path)) throw new No();
+      model.set(op.path, op.kind === 'mkdir' ? null : 'somewhere');
+      return;
+    case 'unlink':
+      if (!model.has(op.path) || model.get(op.path) === null) throw new No();
+      model.delete(op.path);
+      return;
+    case 'rmdir':
+      if (model.get(op.path) !== null || below(op.path).length > 0) throw new No();
+      model.delete(op.path);
+      return;
+    case 'rename': {
+      const [from, to] = [model.get(op.path), model.get(op.to)];
+      mustHaveParent(op.to);
+      if (from === undefined || op.to.startsWith(`${op.path}/`)) throw new No();
+      if (op.path === op.to) return;
+      if (to !== undefined && (from === null) !== (to === null)) throw new No();
+      if (to === null && below(op.to).length > 0) throw new No();
+      for (const path of [op.path, ...below(op.path)]) {
+        const what = model.get(path) as Buffer | string | null;
+        model.delete(path);
+        model.set(op.to + path.slice(op.path.length), what);
+      }
+      return;
+    }
+    default:
+      return;
+  }
+}
+
+async function done(mount: VolumeMount, op: Operation): Promise<void> {
+  const { tree } = mount;
+  const placeOf = async (path: string) => ({
+    directory: await folderAt(mount, parentOf(path)),
+    name: path.split('/').at(-1) as string,
+  });
+  switch (op.kind) {
+    case 'write':
+      return await write(mount, op.path, { bytes: Buffer.alloc(op.bytes, op.fill), offset: op.offset });
+    case 'truncate': {
+      const node = await at(mount, op.path);
+      if (node.type !== 'file') throw new No();
+      await node.content.truncate(op.size);
+      return tree.wrote(node);
+    }
+    case 'mkdir': {
+      const { directory, name } = await placeOf(op.path);
+      await tree.makeDirectory(directory, name, 0o755);
+      return;
+    }
+    case 'symlink': {
+      const { directory, name } = await placeOf(op.path);
+      await tree.makeSymlink(directory, name, 'somewhere');
+      return;
+    }
+    case 'unlink':
+    case 'rmdir': {
+      const { directory, name } = await placeOf(op.path);
+      return await tree.remove(directory, name, op.kind === 'rmdir');
+    }
+    case 'rename': {
+      // The kernel sees to that.
+      if (op.to.startsWith(`${op.path}/`)) throw new No();
+      return await tree.rename(await placeOf(op.path), await placeOf(op.to), true);
+    }
+    case 'forget':
+      return tree.forget(await at(mount, op.path), 0);
+    case 'commit':
+      await mount.commit(ask);
+      return;
+    case 'reload':
+      if (!tree.isChanged) await mount.reload(false);
+      return;
+    default:
+      op satisfies never;
+  }
+}
+
+function shown(found: Seen): Record<string, string | null> {
+  const text = (what: Buffer | string | null): string | null =>
+    Buffer.isBuffer(what) ? `${what.length} ${createHash('sha256').update(what).digest('hex')}` : what;
+  return Object.fromEntries([...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, what]) => [path, text(what)]));
+}
+
+test('a mount is what a file system would be, before a commit, after it, and for who mounts it next', async () => {
+  await using world = await OverlayWorld.start();
+  await fc.assert(
+    fc.asyncProperty(fc.array(operations, { maxLength: 30 }), async (ops) => {
+      const volume = await world.volumes.volume();
+      const mount = await world.mount(volume, { cacheBytes: 20 * mebibyte, memoryBytes: 10_000 });
+      const model: Seen = new Map();
+      for (const op of ops) {
+        let isRefused = false;
+        const copy = new Map(model);
+        try {
+          modelled(copy, op);
+        } catch (error) {
+          if (!(error instanceof No)) throw error;
+          isRefused = true;
+        }
+        const failure = await done(mount, op).then(
+          () => null,
+          (error: unknown) => error,
+        );
+        if (op.kind === 'forget') continue;
+        expect({ op, isRefused: failure !== null }).toEqual({ op, isRefused });
+        if (isRefused) continue;
+        model.clear();
+        for (const [path, what] of copy) model.set(path, what);
+      }
+      expect(shown(await seen(mount))).toEqual(shown(model));
+      await mount.commit(ask);
+      expect(mount.tree.isChanged).toBe(false);
+      expect(shown(await seen(mount))).toEqual(shown(model));
+      expect(shown(await seen(await world.mount(volume)))).toEqual(shown(model));
+    }),
+    { numRuns: 25 },
+  );
+});
+
+test('what is written while a commit is under way is in the next one', async () => {
+  await using world = await OverlayWorld.start();
+  const volume = await world.volumes.volume();
+  const mount = await world.mount(volume);
+  await write(mount, 'big', { bytes: Buffer.alloc(mebibyte, 1) });
+  await mount.tree.makeDirectory(mount.tree.root, 'd', 0o755);
+  await write(mount, 'd/small', { bytes: 'before' });
+  const committing = mount.commit(ask);
+  // The commit has its snapshot by then, and nothing of it has been sent.
+  await Promise.resolve();
+  await new Promise((resolve) => setImmediate(resolve));
+  await write(mount, 'big', { bytes: 'changed', offset: 10 });
+  await write(mount, 'd/small', { bytes: 'after!' });
+  await mount.tree.rename({ directory: mount.tree.root, name: 'd' }, { directory: mount.tree.root, name: 'e' }, true);
+  await committing;
+  const first = shown(await seen(await world.mount(volume)));
+  expect(Object.keys(first)).toEqual(['big', 'd', 'd/small']);
+  expect(mount.tree.isChanged).toBe(true);
+  const now = shown(await seen(mount));
+  await mount.commit(ask);
+  expect(shown(await seen(mount))).toEqual(now);
+  expect(shown(await seen(await world.mount(volume)))).toEqual(now);
+  expect((await seen(mount)).get('e/small')).toEqual(Buffer.from('after!'));
+});
+
+test('commits of two mounts merge, and each sees the other after its own commit or a reload', async () => {
+  await using world = await OverlayWorld.start();
+  const volume = await world.volumes.volume();
+  const [one, two] = [await world.mount(volume), await world.mount(volume)];
+  await write(one, 'both', { bytes: 'one' });
+  await one.tree.makeDirectory(one.tree.root, 'd', 0o755);
+  await write(one, 'd/one', { bytes: '1' });
+  await one.commit(ask);
+  expect([...(await seen(two)).keys()]).toEqual([]);
+  await two.reload(false);
+  expect([...(await seen(two)).keys()]).toEqual(['both', 'd', 'd/one']);
+  await write(two, 'd/two', { bytes: '2' });
+  await write(one, 'd/three', { bytes: '3' });
+  await write(two, 'both', { bytes: 'two' });
+  await two.commit(ask);
+  await write(one, 'both', { bytes: 'ONE' });
+  await one.commit(ask);
+  expect([...(await seen(one)).keys()]).toEqual(['both', 'd', 'd/one', 'd/three', 'd/two']);
+  expect((await seen(one)).get('both')).toEqual(Buffer.from('ONE'));
+  await two.reload(false);
+  expect(shown(await seen(two))).toEqual(shown(await seen(one)));
+});
+
+test('a commit that is to fail where others wrote the same path leaves everything as it is', async () => {
+  await using world = await OverlayWorld.start();
+  const volume = await world.volumes.volume();
+  const [one, two] = [await world.mount(volume), await world.mount(volume)];
+  await write(one, 'a', { bytes: 'one' });
+  await write(two, 'a', { bytes: 'two' });
+  await one.commit(ask);
+  await expect(two.commit({ message: '', onConflict: 'fail' })).rejects.toMatchObject({ code: 'CommitConflict' });
+  expect((await seen(two)).get('a')).toEqual(Buffer.from('two'));
+  await expect(two.reload(false)).rejects.toMatchObject({ code: 'CommitConflict' });
+  await two.reload(true);
+  expect((await seen(two)).get('a')).toEqual(Buffer.from('one'));
+});
+
+test('a file that others replaced is another node after a reload, and the kernel is told its name', async () => {
+  await using world = await OverlayWorld.start();
+  const volume = await world.volumes.volume();
+  await world.volumes.commit(volume, { 'd/a': Buffer.from('old'), 'd/b': Buffer.from('same') });
+  const mount = await world.mount(volume);
+  const [a, b] = [await at(mount, 'd/a'), await at(mount, 'd/b')];
+  for (const node of [a, b]) node.lookups = 1;
+  await world.volumes.commit(volume, { 'd/a': Buffer.from('new') });
+  world.told.length = 0;
+  await mount.reload(false);
+  expect(world.told).toContainEqual({ parentId: (await folderAt(mount, 'd')).id, name: 'a' });
+  expect(world.told.filter((one) => 'name' in one)).toHaveLength(1);
+  expect(await at(mount, 'd/b')).toBe(b);
+  expect(await at(mount, 'd/a')).not.toBe(a);
+  // Who had it open reads on in what it was.
+  expect(a.type === 'file' && (await a.content.read(0, 10)).toString()).toBe('old');
+});
+
+test('chunks come when they are read, each once, and a commit sends only those that were changed', async () => {
+  await using world = await OverlayWorld.start();
+  const volume = await world.volumes.volume();
+  const bytes = Buffer.alloc(40 * mebibyte, 7);
+  for (let chunk = 0; chunk < 5; chunk++) bytes.writeUInt32LE(chunk + 1, chunk * 8 * mebibyte);
+  await world.volumes.commit(volume, { big: bytes });
+  const mount = await world.mount(volume);
+  const big = await at(mount, 'big');
+  if (big.type !== 'file') throw new Error('big is no file');
+  // As if the kernel had it open.
+  big.lookups = 1;
+  expect(world.fetched).toEqual([]);
+  expect((await big.content.read(32 * mebibyte, 4)).readUInt32LE()).toBe(5);
+  expect((await big.content.read(32 * mebibyte, 100)).length).toBe(100);
+  expect(world.fetched).toHaveLength(1);
+  await write(mount, 'big', { bytes: 'changed', offset: 32 * mebibyte });
+  const before = (await world.volumes.keys()).length;
+  await mount.commit(ask);
+  const sent = (await world.volumes.keys()).length - before;
+  // One chunk; lists and directories that are that short are inline in the root.
+  expect(sent).toBeLessThanOrEqual(2);
+  expect(world.fetched).toHaveLength(1);
+  expect((await big.content.read(32 * mebibyte, 7)).toString()).toBe('changed');
+  expect(world.fetched).toHaveLength(1);
+});
+
+test('files count for the limit of the volume while they have a name', async () => {
+  await using world = await OverlayWorld.start();
+  const mount = await world.mount(await world.volumes.volume());
+  await write(mount, 'a', { bytes: Buffer.alloc(10_000, 1) });
+  await write(mount, 'b', { bytes: Buffer.alloc(5_000, 1) });
+  expect(mount.tree.bytes).toBe(15_000);
+  await mount.tree.remove(mount.tree.root, 'a', false);
+  expect(mount.tree.bytes).toBe(5_000);
+  await mount.commit(ask);
+  expect(mount.tree.bytes).toBe(5_000);
+  await expect(mount.tree.remove(mount.tree.root, 'a', false)).rejects.toBeInstanceOf(Refused);
+});
