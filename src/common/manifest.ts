@@ -1,4 +1,5 @@
 import type { SecretReference } from './secret.js';
+import type { VolumeMountReference } from './volume-mounts.js';
 
 /** What a deployment says about an app: plain data, written by the SDK at deploy and read by everybody else. */
 export interface AppManifest {
@@ -81,6 +82,8 @@ export interface ClassOptions {
   readonly secrets: readonly SecretReference[];
   /** Id of the image that sessions of a sandbox start from; absent: none. */
   readonly image?: string | undefined;
+  /** What its containers and sessions see at paths; absent: none. */
+  readonly volumes?: readonly VolumeMountReference[] | undefined;
   readonly tags: readonly string[];
   readonly metadata: Readonly<Record<string, unknown>>;
 }

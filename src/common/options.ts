@@ -2,6 +2,7 @@ import { HoldfastError } from './errors.js';
 import type { ClassOptions, Isolation, OnLoss, PlacementConstraints, RetryPolicy } from './manifest.js';
 import { type Check, expected } from './option-checks.js';
 import type { SecretReference } from './secret.js';
+import { mountReferences, type VolumesOption, volumesProblem } from './volume-mounts.js';
 
 /** Any field of a worker's offer, by name: equality, a list of choices, or a range. */
 export type OfferFilters = Readonly<
@@ -63,6 +64,8 @@ export interface ResourceOptions extends PlacementOptions {
   readonly tasksPerContainer?: number;
   /** In the environment of its containers, from their start. */
   readonly secrets?: readonly SecretReference[];
+  /** Volumes by the paths at which its containers or sessions see them; their walls are those of `bubblewrap` then. */
+  readonly volumes?: VolumesOption;
   readonly tags?: Iterable<string>;
   readonly metadata?: Readonly<Record<string, unknown>>;
   /** Time for `enter` hooks. Default 60 000. */
@@ -143,6 +146,7 @@ const classChecks: Readonly<Record<keyof ClsOptions, Check>> = {
   isolation: expected.oneOf('process', 'bubblewrap', 'gvisor'),
   onLoss: expected.oneOf('fail', 'recreate'),
   secrets: expected.secrets,
+  volumes: volumesProblem,
 };
 
 const methodChecks: Readonly<Record<keyof MethodOptions, Check>> = {
@@ -183,6 +187,7 @@ export function resolveClassOptions(where: string, given: ClsOptions = {}): Clas
     onLoss: options.onLoss ?? null,
     placement: placementOf(options),
     secrets: (options.secrets ?? []).map(referenceOf),
+    ...(options.volumes === undefined ? {} : { volumes: mountReferences(options.volumes) }),
     tags: [...(options.tags ?? [])],
     metadata: options.metadata ?? {},
   };

@@ -3,6 +3,8 @@ import { HoldfastError } from '../common/errors.js';
 import { isHash } from '../common/image.js';
 import type { AppManifest } from '../common/manifest.js';
 import { isSecretName, isVariableName, maxSecretsPerClass } from '../common/secret.js';
+import { maxMounts, mountPathProblem } from '../common/volume-mounts.js';
+import { isVolumeName } from '../common/volumes/volume-name.js';
 
 const maxManifestBytes = 1_048_576;
 
@@ -52,6 +54,15 @@ const secret = z.object({
   requiredKeys: z.array(z.string().refine(isVariableName, 'is not the name of a variable')).max(256).optional(),
 });
 
+const volumeMount = z.object({
+  path: z.string().refine((path) => mountPathProblem(path) === null, 'is no path for a mount'),
+  volume: z.string().refine(isVolumeName, 'is no name of a volume'),
+  whenMissing: z.object({ sizeGb: positive.optional() }).optional(),
+  readOnly: z.boolean(),
+  mode: z.enum(['shared', 'private']),
+  autoCommit: z.boolean(),
+});
+
 const options = z.object({
   cpu: positive,
   memoryMb: positive,
@@ -68,6 +79,7 @@ const options = z.object({
   placement,
   secrets: z.array(secret).max(maxSecretsPerClass).default([]),
   image: z.string().refine(isHash, 'is not the id of an image').optional(),
+  volumes: z.array(volumeMount).max(maxMounts).optional(),
   tags: z.array(z.string()),
   metadata,
 });

@@ -3,6 +3,7 @@ import { HoldfastError, isHoldfastError } from '../common/errors.js';
 import { type BootId, describeIdentity, type Epoch, type InstanceKey, instanceKey } from '../common/ids.js';
 import type { Isolation } from '../common/manifest.js';
 import type { Pin } from '../common/pin.js';
+import type { OwnContainer } from '../common/ports/container.js';
 import type { TimerWheel } from '../common/timer-wheel.js';
 import { readReference } from '../wire/codec.js';
 import { Arrival } from './arrival.js';
@@ -143,7 +144,7 @@ export class Activator {
   /** A place for it, before its pin says that it is here (I2). */
   #roomFor({ pin, klass, secrets }: Placed): Room {
     if (!this.#deps.mayPlace()) throw refused(pin, 'the worker is draining or fenced');
-    const asked = klass.options.isolation ?? 'process';
+    const asked = isolationOf(klass);
     const { isolation, sessions, pools } = this.#deps;
     const given = klass.kind === 'sandbox' ? (sessions?.isolation ?? 'process') : isolation;
     if (strength[asked] > strength[given]) {
@@ -182,7 +183,7 @@ export class Activator {
     const { clock } = this.#deps;
     const startedAt = clock.monotonic();
     const args = await this.#argumentsOf(pin, instance);
-    const own = instance.klass.kind === 'sandbox' ? (this.#deps.sessions?.ownFor(instance, args) ?? null) : null;
+    const own = this.#ownFor(instance, args);
     const { container, ready } = await room.take(own);
     instance.container = container;
     await ready;
@@ -204,6 +205,14 @@ export class Activator {
   #argumentsOf(pin: Pin, instance: Instance): Uint8Array | Promise<Uint8Array> {
     if (readReference(pin.args) === null) return pin.args;
     return this.#bounded(this.#deps.leaving.argumentsOf(pin), instance, 'fetching the arguments');
+  }
+
+  /** What a warm container has not. */
+  #ownFor(instance: Instance, args: Uint8Array): OwnContainer | null {
+    const { key, klass } = instance;
+    if (klass.kind === 'sandbox') return this.#deps.sessions?.ownFor(instance, args) ?? null;
+    const { volumes = [] } = klass.options;
+    return volumes.length === 0 ? null : { key, volumes };
   }
 
   /** @throws ActivationFailed after `startupTimeoutMs`, whatever the container does */
@@ -239,6 +248,12 @@ export class Activator {
     };
     instance.idleCheck = wheel.add(idleTimeoutMs, look);
   }
+}
+
+/** Volumes are seen in a mount namespace only. */
+function isolationOf({ options: { isolation, volumes = [] } }: LoadedClass): Isolation {
+  const asked = isolation ?? 'process';
+  return volumes.length > 0 && asked === 'process' ? 'bubblewrap' : asked;
 }
 
 function refused(pin: Pin, why: string): HoldfastError {

@@ -183,6 +183,7 @@ export class Container {
   async killed(): Promise<void> {
     this.kill();
     await this.#process.exited;
+    await this.#process.settled;
   }
 
   #control(kind: FrameKind, slot: number, body: Uint8Array): void {

@@ -138,9 +138,18 @@ export class Leaving {
     }
     await this.#finishRunning(instance, container, force ? 0 : Math.min(timeoutMs, exitTimeoutMs));
     const exit = await this.#deactivate(container, instance.slot, { reason, timeoutMs: exitTimeoutMs });
-    // Nothing of it runs any more, so nobody has to wait for the end of the process.
-    void this.#deps.pools.of(instance.klass).leave(container);
+    const left = this.#deps.pools.of(instance.klass).leave(container);
+    // Nothing of it runs any more, so nobody has to wait for the end of the process, but for what it wrote into volumes.
+    if (instance.klass.options.volumes !== undefined) await this.#settled(left, exitTimeoutMs);
     return exit;
+  }
+
+  /** Committed, or on its way: an object store that is slow or away does not keep an instance from leaving. */
+  async #settled(left: Promise<void>, withinMs: number): Promise<void> {
+    const enough = new AbortController();
+    const late = this.#deps.clock.sleep(withinMs, enough.signal).catch(() => undefined); // settled first
+    await Promise.race([left, late]);
+    enough.abort();
   }
 
   /** Running calls finish; after `graceMs` they are aborted, and what ignores that dies with its container. */

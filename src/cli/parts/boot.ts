@@ -17,11 +17,14 @@ import { openCgroups } from '../../runtime/process/cgroups.js';
 import { harmlessEnv } from '../../runtime/process/container-env.js';
 import { createContainerStarter } from '../../runtime/process/container-starter.js';
 import { startWatchdog } from '../../runtime/process/watchdog.js';
+import type { SandboxPlatform } from '../../runtime/sandbox/sandbox-factory.js';
 import { Worker } from '../../runtime/worker.js';
+import { bootMounts } from './boot-mounts.js';
 import { entryPath } from './entries.js';
 import { classBinds, createIsolation, sandboxesFolder } from './isolation.js';
 import { defaultImageCacheGb, sandboxPlatform } from './sandbox-platform.js';
 import type { Services } from './services.js';
+import { storeEnv } from './store-env.js';
 import type { WorkerPartConfig } from './worker-part.js';
 
 const bytesPerMb = 1_048_576;
@@ -40,12 +43,12 @@ export async function startBoot(
     readonly outbound: OutboundProxies;
   },
 ): Promise<Worker> {
-  const { dataFolder } = config;
   const containers = { entry: entryPath('container-main'), clock: systemClock, random: systemRandom };
   const cgroups = once((bootId: BootId) => openCgroups({ bootId }));
+  const mounts = once((bootId: BootId) => bootMounts(services, config, bootId));
   const isolationOf = (kind: IsolationBackend['kind']) =>
     once((bootId: BootId, watchdog: Watchdog) =>
-      createIsolation({ bootId, dataFolder, cgroups: cgroups(bootId), watchdog, kind }),
+      createIsolation({ bootId, dataFolder: config.dataFolder, cgroups: cgroups(bootId), watchdog, kind }),
     );
   const isolation = isolationOf('bubblewrap');
   // Where both have the same, its end removes what it keeps for both.
@@ -74,7 +77,7 @@ export async function startBoot(
       random: systemRandom,
       metrics: shared.metrics,
       transport: shared.transport,
-      hostResources: () => ({ cpuCores: availableParallelism(), freeMemoryMb: freemem() / bytesPerMb }),
+      hostResources,
       sandboxPlatform: (bootId, watchdog) =>
         config.sandboxLack === null
           ? sandboxPlatform({
@@ -84,6 +87,7 @@ export async function startBoot(
               account: config.account,
               folder: bootFolder(config, bootId),
               imageCacheGb: config.imageCacheGb ?? defaultImageCacheGb,
+              mounts: mounts(bootId),
             })
           : null,
       startWatchdog: (bootId, deadline) =>
@@ -95,13 +99,19 @@ export async function startBoot(
           leaseTtlMs: config.leaseTimes.ttlMs,
           cgroupParents: cgroups(bootId).parents,
           folders: [bootFolder(config, bootId)],
-          env: watchdogEnv(),
+          env: storeEnv(),
           clock: systemClock,
         }),
       starterOf: (bootId, watchdog) =>
         config.isolation === 'process'
           ? createContainerStarter({ ...containers, cgroups: cgroups(bootId), watchdog, hostEnv: process.env, env: {} })
-          : isolatedStarter({ config, bootId, backend: isolation(bootId, watchdog), outbound: shared.outbound }),
+          : isolatedStarter({
+              config,
+              bootId,
+              backend: isolation(bootId, watchdog),
+              outbound: shared.outbound,
+              mounts: mounts(bootId),
+            }),
     },
   );
 }
@@ -112,8 +122,9 @@ function isolatedStarter(boot: {
   readonly bootId: BootId;
   readonly backend: IsolationBackend;
   readonly outbound: OutboundProxies;
+  readonly mounts: Pick<SandboxPlatform, 'mountVolumes'>;
 }): ContainerStarter {
-  const { config, bootId, backend, outbound } = boot;
+  const { config, bootId, backend, outbound, mounts } = boot;
   const bundleFolder = bundlesFolder(config);
   const socketFolder = join(bootFolder(config, bootId), 'outbound');
   return createIsolatedStarter({
@@ -121,6 +132,7 @@ function isolatedStarter(boot: {
     backend,
     binds: classBinds(bundleFolder),
     bundleFolder,
+    mountVolumes: mounts.mountVolumes,
     openOutbound: (id) => openOutboundSocket(outbound.open('all'), { folder: socketFolder, id }),
     env: harmlessEnv(process.env),
   });
@@ -144,9 +156,6 @@ function bundlesFolder({ dataFolder }: WorkerPartConfig): string {
   return join(dataFolder, 'bundles');
 }
 
-/** It needs nothing but what TLS to a store may. */
-function watchdogEnv(): Record<string, string> {
-  const names = ['PATH', 'HOME', 'TZ', 'NODE_EXTRA_CA_CERTS'];
-  const entries = names.map((name) => [name, process.env[name]] as const);
-  return Object.fromEntries(entries.filter((entry): entry is readonly [string, string] => entry[1] !== undefined));
+function hostResources(): { readonly cpuCores: number; readonly freeMemoryMb: number } {
+  return { cpuCores: availableParallelism(), freeMemoryMb: freemem() / bytesPerMb };
 }

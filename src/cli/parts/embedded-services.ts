@@ -31,6 +31,7 @@ export async function openEmbeddedServices(
     bus: hub.connect(),
     hub,
     objects,
+    objectsPlace: objectStore,
     // All else is in this process.
     hosts,
     close: () => store.close(),

@@ -5,6 +5,7 @@ import type { ContainerExit } from '../../common/ports/container.js';
 import type { Scratch } from '../../common/ports/sandbox.js';
 import type { SessionView } from '../../common/sandbox-methods.js';
 import { TimerWheel } from '../../common/timer-wheel.js';
+import type { VolumeMountReference } from '../../common/volume-mounts.js';
 import { OutputBudget } from '../../runtime/sandbox/output-budget.js';
 import { OutputPace } from '../../runtime/sandbox/output-pace.js';
 import type { SandboxContainer } from '../../runtime/sandbox/sandbox-container.js';
@@ -23,6 +24,7 @@ export interface LocalSandboxOptions {
   /** Id of the image that it starts with. */
   readonly image?: string;
   readonly startupTimeoutMs: number;
+  readonly volumes?: readonly VolumeMountReference[];
 }
 
 /** What runs for a session until it sleeps or ends. */
@@ -84,11 +86,11 @@ export class LocalSandbox {
 
   async #start(): Promise<LocalStart> {
     this.#checkNotOver();
-    const { memoryMb, timeoutMs, diskGb = defaultDiskGb, image, startupTimeoutMs } = this.#options;
+    const { memoryMb, timeoutMs, diskGb = defaultDiskGb, image, startupTimeoutMs, volumes = [] } = this.#options;
     const factory = new SandboxFactory(await openLocalPlatform(), systemRandom);
     const { left } = createChannelPair();
     const container = await factory.start({
-      ...{ memoryMb, diskGb, channel: left, scratch: this.#scratch },
+      ...{ memoryMb, diskGb, channel: left, scratch: this.#scratch, volumes },
       image: image === undefined ? null : { id: image, withinMs: startupTimeoutMs },
       onKeep: (_, memory) => {
         this.#memory = memory;

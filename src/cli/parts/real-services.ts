@@ -29,6 +29,7 @@ export async function openRealServices(options: {
       storeConfig: { kind: 'redis', url: redisUrl },
       bus,
       objects,
+      objectsPlace: objectStore,
       hosts: [
         ...[parseNatsUrl(natsUrl).servers ?? []].flat().map(hostOf),
         ...parseRedisUrl(redisUrl).nodes.map(({ host }) => host),

@@ -2,11 +2,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDiskObjectStore } from '../../adapters/disk/disk-object-store.js';
 import { systemClock, systemRandom } from '../../adapters/system/clock.js';
+import { HoldfastError } from '../../common/errors.js';
 import type { ObjectStore } from '../../common/ports/object-store.js';
 import type { IsolationBackend } from '../../common/ports/sandbox.js';
 import { TimerWheel } from '../../common/timer-wheel.js';
 import { ImageStore } from '../../runtime/images/image-store.js';
 import { Images } from '../../runtime/images/images.js';
+import type { ContainerMounts, MountsAsk } from '../../runtime/mounts/container-mounts.js';
 import { openGuestNetwork } from '../../runtime/outbound/guest-network.js';
 import { OutboundProxies } from '../../runtime/outbound/outbound-proxy.js';
 import { RefusedAddresses } from '../../runtime/outbound/refused-addresses.js';
@@ -34,10 +36,12 @@ export function sandboxPlatform(parts: {
   /** Of the boot. */
   readonly folder: string;
   readonly imageCacheGb: number;
+  readonly mounts: Pick<SandboxPlatform, 'mountVolumes' | 'closeMounts'>;
 }): SandboxPlatform {
-  const { backend, outbound, objects, account, folder, imageCacheGb } = parts;
+  const { backend, outbound, objects, account, folder, imageCacheGb, mounts } = parts;
   return {
     backend,
+    ...mounts,
     images: new Images({
       backend,
       store: new ImageStore(objects, account),
@@ -49,6 +53,15 @@ export function sandboxPlatform(parts: {
     openGuest: (socket) => openGuest(socket, wheel),
     openNetwork: (guest, policy) => openGuestNetwork(guest, policy.outbound, outbound),
   };
+}
+
+/** Sessions of this process have no cluster whose volumes they could see. @throws VolumeUnavailable where some are asked for */
+async function mountNothing({ volumes: [first] }: MountsAsk): Promise<ContainerMounts> {
+  if (first === undefined) return { binds: [], lost: new Promise(() => undefined), detach: () => Promise.resolve() };
+  throw new HoldfastError(
+    'VolumeUnavailable',
+    `volume ${first.volume} cannot be mounted at ${first.path} of a local session: create it in a cluster`,
+  );
 }
 
 let local: Promise<SandboxPlatform> | null = null;
@@ -87,5 +100,6 @@ async function openLocal(): Promise<SandboxPlatform> {
     account: localAccount,
     folder,
     imageCacheGb: defaultImageCacheGb,
+    mounts: { mountVolumes: mountNothing, closeMounts: () => Promise.resolve() },
   });
 }

@@ -10,6 +10,8 @@ export interface Services {
   readonly storeConfig: StoreConfig;
   readonly bus: Bus;
   readonly objects: ObjectStore;
+  /** Its folder or url, for the process of mounts, which opens it itself. */
+  readonly objectsPlace: string;
   /** Names and addresses of the servers behind them: no sandbox may reach those. */
   readonly hosts: readonly string[];
 }

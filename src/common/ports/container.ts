@@ -1,4 +1,5 @@
 import type { InstanceKey } from '../ids.js';
+import type { VolumeMountReference } from '../volume-mounts.js';
 import type { Channel } from './channel.js';
 
 /** Starts container processes. The simulation has its own. */
@@ -19,9 +20,13 @@ export interface OwnContainer {
   readonly diskGb?: number;
   /** What that starts with, and the time to have it here. */
   readonly image?: { readonly id: string; readonly withinMs: number };
+  /** What it sees at paths, of the account. */
+  readonly volumes?: readonly VolumeMountReference[];
 }
 
 export interface ContainerProcess {
+  /** Resolves after its end, when what it wrote into volumes is committed, or cannot be. */
+  readonly settled?: Promise<void>;
   readonly id: string;
   readonly pid: number | null;
   /** Carries batches of frames (wire/frames). */

@@ -63,6 +63,8 @@ export interface ScratchOptions {
  */
 export interface Scratch {
   readonly id: string;
+  /** Of the host's user that its programs are. */
+  readonly uid: number;
   readonly root: IsolatedRoot;
   /** On the host's disk, now. */
   usedBytes(): Promise<number>;

@@ -3,7 +3,9 @@ import { availableParallelism } from 'node:os';
 import type { Clock, Random } from '../../common/clock.js';
 import type { ContainerProcess, ContainerStarter } from '../../common/ports/container.js';
 import type { IsolatedBind, IsolatedProcess, IsolationBackend, Scratch } from '../../common/ports/sandbox.js';
+import type { VolumeMountReference } from '../../common/volume-mounts.js';
 import { SocketChannel } from '../../wire/socket-channel.js';
+import { type ContainerMounts, type MountVolumes, settledAfter } from '../mounts/container-mounts.js';
 import { containerProcess, maxContainerPids, readyInTime } from '../process/container-process.js';
 import { nodeArguments } from '../process/node-arguments.js';
 import { receiveReady } from '../process/ready-signal.js';
@@ -18,6 +20,8 @@ export interface IsolatedStarterOptions {
   readonly binds: readonly IsolatedBind[];
   /** Of the binds, made here: bundles come into it later. */
   readonly bundleFolder: string;
+  /** Of classes that have some. */
+  readonly mountVolumes: MountVolumes;
   /** A way out for a container. */
   readonly openOutbound: (id: string) => Promise<OutboundSocket>;
   /** The whole environment of a container. */
@@ -35,21 +39,29 @@ const idBytes = 10;
 export function createIsolatedStarter(options: IsolatedStarterOptions): ContainerStarter {
   let bundleFolder: Promise<void> | null = null;
   return {
-    start: async (memoryMb) => {
+    start: async (memoryMb, own) => {
       bundleFolder ??= openForAll(options.bundleFolder);
       await bundleFolder;
-      return await start(options, memoryMb);
+      return await start(options, memoryMb, own?.volumes ?? []);
     },
   };
 }
 
 /** @throws SandboxUnavailable, Unavailable */
-async function start(options: IsolatedStarterOptions, memoryMb: number): Promise<ContainerProcess> {
+async function start(
+  options: IsolatedStarterOptions,
+  memoryMb: number,
+  volumes: readonly VolumeMountReference[],
+): Promise<ContainerProcess> {
   const { backend, random } = options;
   const id = `c${Buffer.from(random.bytes(idBytes)).toString('hex')}`;
   const scratch = await backend.createScratch({ id, root: { kind: 'host' }, diskGb });
   const outbound = await options.openOutbound(id);
-  const parts = { scratch, outbound };
+  const mounts = await options.mountVolumes({ id, uid: scratch.uid, volumes }).catch(async (error: unknown) => {
+    await Promise.allSettled([scratch.remove(), outbound.close()]);
+    throw error;
+  });
+  const parts = { scratch, outbound, mounts };
   const isolated = await startIn(parts, options, { id, memoryMb }).catch(async (error: unknown) => {
     await removeParts(parts);
     throw error;
@@ -57,7 +69,8 @@ async function start(options: IsolatedStarterOptions, memoryMb: number): Promise
   const removed = removeWhenGone(isolated, parts);
   try {
     await readyInTime(isolated, receiveReady(isolated.socket), options.clock);
-    return containerProcess(isolated, new SocketChannel(isolated.socket));
+    const container = containerProcess(isolated, new SocketChannel(isolated.socket));
+    return Object.assign(container, { settled: removed });
   } catch (error) {
     isolated.kill();
     await removed;
@@ -68,10 +81,11 @@ async function start(options: IsolatedStarterOptions, memoryMb: number): Promise
 interface Parts {
   readonly scratch: Scratch;
   readonly outbound: OutboundSocket;
+  readonly mounts: ContainerMounts;
 }
 
 function startIn(
-  { scratch, outbound }: Parts,
+  { scratch, outbound, mounts }: Parts,
   { backend, entry, binds, env }: IsolatedStarterOptions,
   { id, memoryMb }: { readonly id: string; readonly memoryMb: number },
 ): Promise<IsolatedProcess> {
@@ -81,19 +95,20 @@ function startIn(
     env: { HOME: insideUser.home, ...env },
     cwd: '/tmp',
     scratch,
-    binds: [...binds, outbound.bind],
+    binds: [...binds, outbound.bind, ...mounts.binds],
     limits: { memoryMb: Math.max(memoryMb, startMemoryMb), cpu: availableParallelism(), pids: maxContainerPids },
   });
 }
 
 async function removeWhenGone(isolated: IsolatedProcess, parts: Parts): Promise<void> {
-  await isolated.exited;
+  await settledAfter(isolated, parts.mounts);
   await isolated.remove();
   await removeParts(parts);
 }
 
 /** What cannot be removed goes with the boot's folder. */
-async function removeParts({ scratch, outbound }: Parts): Promise<void> {
+async function removeParts({ scratch, outbound, mounts }: Parts): Promise<void> {
+  await mounts.detach();
   await Promise.allSettled([scratch.remove(), outbound.close()]);
 }
 

@@ -4,6 +4,7 @@ import type { Guest } from '../../common/ports/guest.js';
 import type { IsolatedProcess, Scratch } from '../../common/ports/sandbox.js';
 import type { SessionView } from '../../common/sandbox-methods.js';
 import type { NetworkPolicy } from '../../common/session-options.js';
+import { type ContainerMounts, settledAfter } from '../mounts/container-mounts.js';
 import type { SessionHost } from './session-host.js';
 import type { SessionBox, SessionMemory } from './session-parts.js';
 
@@ -15,6 +16,7 @@ export interface SandboxInit {
   readonly process: IsolatedProcess;
   readonly guest: Guest;
   readonly scratch: Scratch;
+  readonly mounts: ContainerMounts;
   /** The worker's end of the session's frames. */
   readonly channel: Channel;
   /** Its session's files stay when its processes end. */
@@ -30,6 +32,7 @@ export class SandboxContainer implements ContainerProcess, SessionBox {
   readonly pid: number;
   readonly channel: Channel;
   readonly exited: Promise<ContainerExit>;
+  readonly settled: Promise<void>;
   readonly guest: Guest;
   readonly scratch: Scratch;
   readonly #process: IsolatedProcess;
@@ -40,7 +43,7 @@ export class SandboxContainer implements ContainerProcess, SessionBox {
   /** Seen while it ran: whoever ends it for that ends it by another signal. */
   #ranOutOfMemory = false;
 
-  constructor({ process, guest, scratch, channel, takeSnapshot, openNetwork, onKeep }: SandboxInit) {
+  constructor({ process, guest, scratch, channel, mounts, takeSnapshot, openNetwork, onKeep }: SandboxInit) {
     this.id = process.id;
     this.pid = process.pid;
     this.exited = process.exited.then((exit) => (this.#ranOutOfMemory ? { ...exit, outOfMemory: true } : exit));
@@ -51,6 +54,7 @@ export class SandboxContainer implements ContainerProcess, SessionBox {
     this.#takeSnapshot = takeSnapshot;
     this.#openNetwork = openNetwork;
     this.#onKeep = onKeep;
+    this.settled = settledAfter(process, mounts);
   }
 
   limit({ memoryMb, cpu }: ContainerLimits): void {

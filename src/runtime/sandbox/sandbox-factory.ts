@@ -6,7 +6,9 @@ import type { Channel } from '../../common/ports/channel.js';
 import type { Guest } from '../../common/ports/guest.js';
 import type { IsolatedBind, IsolationBackend, Scratch } from '../../common/ports/sandbox.js';
 import type { NetworkPolicy } from '../../common/session-options.js';
+import type { VolumeMountReference } from '../../common/volume-mounts.js';
 import type { ImageStart, Images } from '../images/images.js';
+import type { ContainerMounts, MountVolumes } from '../mounts/container-mounts.js';
 import { maxPids, SandboxContainer } from './sandbox-container.js';
 import type { SessionMemory } from './session-parts.js';
 import { Turns } from './turns.js';
@@ -17,6 +19,10 @@ export interface SandboxPlatform {
   readonly images: Images;
   /** The agent's program and arguments, and what must be seen inside for it. */
   readonly agent: { readonly argv: readonly [string, ...string[]]; readonly binds: readonly IsolatedBind[] };
+  /** Volumes for sandboxes and class containers. @throws NotFound, Unavailable */
+  readonly mountVolumes: MountVolumes;
+  /** Ends what serves them; after the last container. */
+  readonly closeMounts: () => Promise<void>;
   /** @throws Unavailable where nobody answers in time */
   readonly openGuest: (socket: Duplex) => Promise<Guest>;
   /** Lets programs inside out, as far as the policy says; gives the variables that tell them how. */
@@ -32,6 +38,7 @@ export interface SandboxStart {
   readonly scratch: Scratch | null;
   /** What a new scratch stands on; null: the programs of the host. */
   readonly image: ImageStart | null;
+  readonly volumes: readonly VolumeMountReference[];
   readonly onKeep: (container: SandboxContainer, memory: SessionMemory) => void;
 }
 
@@ -71,22 +78,37 @@ export class SandboxFactory {
     }
   }
 
-  async #startIn(scratch: Scratch, { memoryMb, channel, onKeep }: SandboxStart): Promise<SandboxContainer> {
+  async #startIn(scratch: Scratch, start: SandboxStart): Promise<SandboxContainer> {
+    const id = this.#newId();
+    const mounts = await this.platform.mountVolumes({ id, uid: scratch.uid, volumes: start.volumes });
+    try {
+      return await this.#startWith(mounts, { id, scratch }, start);
+    } catch (e) {
+      await mounts.detach();
+      throw e;
+    }
+  }
+
+  async #startWith(
+    mounts: ContainerMounts,
+    { id, scratch }: { readonly id: string; readonly scratch: Scratch },
+    { memoryMb, channel, onKeep }: SandboxStart,
+  ): Promise<SandboxContainer> {
     const { backend, images, agent, openGuest, openNetwork } = this.platform;
     const process = await backend.start({
-      id: this.#newId(),
+      id,
       argv: agent.argv,
       env: sandboxEnv,
       isPid1: true,
       yields: true,
       scratch,
-      binds: agent.binds,
+      binds: [...agent.binds, ...mounts.binds],
       limits: { memoryMb, cpu: 1, pids: maxPids },
     });
     try {
       const guest = await openGuest(process.socket);
       const container: SandboxContainer = new SandboxContainer({
-        ...{ process, guest, scratch, channel, openNetwork },
+        ...{ process, guest, scratch, channel, openNetwork, mounts },
         takeSnapshot: (signal) => images.snapshot(scratch, signal),
         onKeep: (memory) => onKeep(container, memory),
       });

@@ -74,8 +74,8 @@ export class Sandboxes implements ContainerStarter {
 
   /** What a session needs that a warm sandbox has not: its files, where it sleeps here, an image, or a disk of another size. */
   ownFor(wanted: OwnContainer): OwnContainer | null {
-    const { key, diskGb = defaultDiskGb, image } = wanted;
-    const isUsual = diskGb === defaultDiskGb && image === undefined;
+    const { key, diskGb = defaultDiskGb, image, volumes = [] } = wanted;
+    const isUsual = diskGb === defaultDiskGb && image === undefined && volumes.length === 0;
     return isUsual && !this.#asleep.has(key) ? null : wanted;
   }
 
@@ -86,7 +86,7 @@ export class Sandboxes implements ContainerStarter {
     this.#asleep.delete(own.key);
     try {
       await asleep.free;
-      return await this.#start({ memoryMb }, asleep);
+      return await this.#start({ memoryMb, ...(own.volumes && { volumes: own.volumes }) }, asleep);
     } catch (e) {
       // Its files are still good: the next call tries again.
       this.#asleep.set(own.key, asleep);
@@ -119,11 +119,12 @@ export class Sandboxes implements ContainerStarter {
     for (const [key, { generation }] of [...this.#asleep]) this.forget(key, generation);
     await this.#factory.platform.images.close();
     await Promise.all(this.#reaping);
+    await this.#factory.platform.closeMounts();
     await this.#factory.platform.backend.close();
   }
 
   async #start(
-    { memoryMb, diskGb = defaultDiskGb, image }: { readonly memoryMb: number } & Partial<OwnContainer>,
+    { memoryMb, diskGb = defaultDiskGb, image, volumes = [] }: { readonly memoryMb: number } & Partial<OwnContainer>,
     asleep: Asleep | null,
   ): Promise<SandboxContainer> {
     const { left, right } = createChannelPair();
@@ -133,6 +134,7 @@ export class Sandboxes implements ContainerStarter {
       channel: left,
       scratch: asleep?.scratch ?? null,
       image: image ?? null,
+      volumes,
       onKeep: (kept, memory) => this.#fallAsleep(kept, memory),
     });
     this.#serve(container, right, asleep?.memory ?? null);
@@ -168,7 +170,7 @@ export class Sandboxes implements ContainerStarter {
   #fallAsleep(container: SandboxContainer, memory: SessionMemory): void {
     const owner = this.#owners.get(container.id);
     if (owner === undefined || this.#isClosed) return;
-    const free = container.exited.then(() => container.remove());
+    const free = container.exited.then(() => container.remove()).then(() => container.settled);
     free.catch(() => undefined); // told to whoever wakes it
     this.#kept.add(container.id);
     this.#asleep.set(owner.key, { generation: owner.generation, scratch: container.scratch, memory, free });
@@ -181,6 +183,7 @@ export class Sandboxes implements ContainerStarter {
     this.#running.delete(container.id);
     this.#owners.delete(container.id);
     await container.remove();
+    await container.settled;
     if (!this.#kept.delete(container.id)) await container.scratch.remove();
   }
 

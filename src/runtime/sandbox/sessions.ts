@@ -26,12 +26,13 @@ export class Sessions {
 
   /** The sandbox that it needs; null: a warm one will do. @throws InvalidArgument */
   ownFor({ key, klass }: Instance, args: Uint8Array): OwnContainer | null {
-    const { placement, image: given, startupTimeoutMs } = klass.options;
+    const { placement, image: given, startupTimeoutMs, volumes } = klass.options;
     const image = readSessionArguments(args).fork?.image ?? given;
     return this.#deps.sandboxes.ownFor({
       key,
       ...(placement.diskGb === undefined ? {} : { diskGb: placement.diskGb }),
       ...(image === undefined ? {} : { image: { id: image, withinMs: startupTimeoutMs } }),
+      ...(volumes === undefined ? {} : { volumes }),
     });
   }
 

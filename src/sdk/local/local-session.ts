@@ -37,13 +37,14 @@ export async function openLocalSession(
 ): Promise<Omit<SessionInit, 'sandbox'>> {
   const { options } = manifest;
   const { LocalSandbox } = await import('../../cli/parts/local-sandbox.js');
-  const { timeoutMs, memoryMb, cpu, startupTimeoutMs } = options;
+  const { timeoutMs, memoryMb, cpu, startupTimeoutMs, volumes } = options;
   const { diskGb } = options.placement;
   const image = given.fork?.image ?? options.image;
   const box = new LocalSandbox({
     ...{ timeoutMs, memoryMb, cpu, startupTimeoutMs },
     ...(diskGb === undefined ? {} : { diskGb }),
     ...(image === undefined ? {} : { image }),
+    ...(volumes === undefined ? {} : { volumes }),
   });
   const host = hostOf({ appName, name, manifest });
   const idleTimeoutMs = given.idleTimeoutMs ?? options.idleTimeoutMs;

@@ -1,5 +1,13 @@
 import { ulid } from 'ulid';
 import { HoldfastError } from '../../common/errors.js';
+import {
+  checkedMountOptions,
+  checkedMountPath,
+  type Mountable,
+  type MountOptions,
+  mountable,
+  type VolumeMountReference,
+} from '../../common/volume-mounts.js';
 import { rootOf } from '../../common/volumes/commit.js';
 import { readContent } from '../../common/volumes/content.js';
 import { diffTrees, type PathChange } from '../../common/volumes/diff.js';
@@ -46,10 +54,11 @@ const defaultHistory = 100;
  * Files under a name, which outlive all that uses them, with their history. Every change is one commit: all of it is there
  * afterwards, or nothing. Changes of different paths that are made at once merge; of the same path the last one stands.
  */
-export class Volume {
+export class Volume implements Mountable {
   readonly name: string;
   readonly #options: VolumeCreateOptions;
   readonly #isMadeIfMissing: boolean;
+  #mount: { readonly path: string | null } & MountOptions = { path: null };
 
   private constructor(name: string, options: VolumeCreateOptions, isMadeIfMissing: boolean) {
     this.name = checkedVolumeName(name);
@@ -58,8 +67,40 @@ export class Volume {
   }
 
   /** Names one; it is looked up, or made, when it is first used. @throws InvalidArgument */
-  static fromName(name: string, options: VolumeCreateOptions & { readonly createIfMissing?: boolean } = {}): Volume {
-    return new Volume(name, options, options.createIfMissing ?? false);
+  static fromName(
+    name: string,
+    options: VolumeCreateOptions & { readonly createIfMissing?: boolean; readonly mountPath?: string } = {},
+  ): Volume {
+    const { mountPath, createIfMissing = false, ...rest } = options;
+    const volume = new Volume(name, rest, createIfMissing);
+    return mountPath === undefined ? volume : volume.mountedAt(mountPath);
+  }
+
+  /** Where containers and sessions find it, unless they name another path; null: only where they do. */
+  get mountPath(): string | null {
+    return this.#mount.path;
+  }
+
+  /** The same volume at a path, for `volumes` of a class or sandbox. @throws InvalidArgument */
+  mount(path: string, options: MountOptions = {}): Volume {
+    return this.mountedAt(path, options);
+  }
+
+  /** The same as `mount`. @throws InvalidArgument */
+  mountedAt(path: string, options: MountOptions = {}): Volume {
+    const volume = new Volume(this.name, this.#options, this.#isMadeIfMissing);
+    volume.#mount = { path: checkedMountPath(path), ...checkedMountOptions(options) };
+    return volume;
+  }
+
+  [mountable](): Omit<VolumeMountReference, 'path'> {
+    const { path: _, ...options } = this.#mount;
+    const { sizeGb } = this.#options;
+    return {
+      volume: this.name,
+      ...(this.#isMadeIfMissing ? { whenMissing: sizeGb === undefined ? {} : { sizeGb } } : {}),
+      ...checkedMountOptions(options),
+    };
   }
 
   /** @throws AlreadyExists where the name is taken, InvalidArgument, PermissionDenied */

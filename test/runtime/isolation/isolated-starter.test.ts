@@ -52,6 +52,11 @@ async function start(
     entry,
     binds: folders.map((source) => ({ source, target: source })),
     bundleFolder,
+    mountVolumes: async () => ({
+      binds: [],
+      lost: new Promise(() => undefined),
+      detach: () => Promise.resolve(),
+    }),
     openOutbound: (id) => openOutboundSocket(proxies.open('all'), { folder: join(bench.folder, 'sockets'), id }),
     env: { PATH: '/usr/bin:/bin', GIVEN: 'yes' },
     clock: systemClock,

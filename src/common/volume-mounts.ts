@@ -1,0 +1,100 @@
+import { HoldfastError } from './errors.js';
+import { isVolumeName } from './volumes/volume-name.js';
+
+/** How a volume is used at a path. */
+export interface MountOptions {
+  readonly readOnly?: boolean;
+  /** `shared` (default): commits are seen after a reload. `private`: a copy of its own, dropped with the container. */
+  readonly mode?: 'shared' | 'private';
+  /** Commit at close, and within 10 s of a change. Default: true for `shared`. */
+  readonly autoCommit?: boolean;
+}
+
+/** A volume at a path, as a manifest has it. */
+export interface VolumeMountReference {
+  readonly path: string;
+  readonly volume: string;
+  /** Of one that is made where it is missing, else absent. */
+  readonly whenMissing?: { readonly sizeGb?: number | undefined } | undefined;
+  readonly readOnly: boolean;
+  readonly mode: 'shared' | 'private';
+  readonly autoCommit: boolean;
+}
+
+/** How a class knows a volume that its user gives it, whichever copy of the package made that. */
+export const mountable = Symbol.for('holdfast.mountable');
+
+/** What a volume says of itself for `volumes`. */
+export interface Mountable {
+  readonly mountPath: string | null;
+  [mountable](): Omit<VolumeMountReference, 'path'>;
+}
+
+/** By path, or each with a path of its own. */
+export type VolumesOption = Readonly<Record<string, Mountable>> | readonly Mountable[];
+
+export const maxMounts = 64;
+const longestPath = 1_024;
+/** Where the runtime has its own. */
+const takenFolders = ['/proc', '/dev', '/sys', '/run/holdfast', '/usr', '/bin', '/sbin', '/lib', '/lib64'];
+
+/** Null, or what a mount's path must be. */
+export function mountPathProblem(path: unknown): string | null {
+  const isPath =
+    typeof path === 'string' &&
+    /^(\/[^/\0]+)+$/.test(path) &&
+    path.length <= longestPath &&
+    !path.split('/').some((name) => name === '.' || name === '..');
+  if (!isPath) return "an absolute path other than /, without '.', '..' and a / at its end";
+  const taken = takenFolders.find((folder) => path === folder || path.startsWith(`${folder}/`));
+  return taken === undefined ? null : `a path outside ${taken}`;
+}
+
+/** @throws InvalidArgument */
+export function checkedMountPath(path: string): string {
+  const problem = mountPathProblem(path);
+  if (problem === null) return path;
+  throw new HoldfastError('InvalidArgument', `a volume must be mounted at ${problem}, got ${JSON.stringify(path)}`);
+}
+
+/** What `volumes` must be, or null where it is that. */
+export function volumesProblem(value: unknown): string | null {
+  const wanted = `volumes by path, or a list of volumes with paths of their own, at most ${maxMounts}`;
+  if (typeof value !== 'object' || value === null) return wanted;
+  const mounts = Array.isArray(value) ? value.map((one) => [one?.mountPath, one]) : Object.entries(value);
+  if (mounts.length > maxMounts || !mounts.every(([, one]) => isMountable(one))) return wanted;
+  for (const [path] of mounts) {
+    const problem = mountPathProblem(path);
+    if (problem !== null) return `volumes, each at ${problem}; ${JSON.stringify(path)} is none`;
+  }
+  const paths = mounts.map(([path]) => path as string);
+  const within = paths.find((path) => paths.some((other) => other !== path && path.startsWith(`${other}/`)));
+  if (within !== undefined) return `volumes of which none is within another, as ${within} is`;
+  return new Set(paths).size === paths.length ? null : 'volumes at different paths';
+}
+
+/** What a manifest says of them; they were checked. */
+export function mountReferences(volumes: VolumesOption): VolumeMountReference[] {
+  const mounts: [string, Mountable][] = Array.isArray(volumes)
+    ? volumes.map((one: Mountable) => [one.mountPath as string, one])
+    : Object.entries(volumes as Readonly<Record<string, Mountable>>);
+  return mounts.map(([path, volume]) => ({ path, ...volume[mountable]() }));
+}
+
+/** @throws InvalidArgument */
+export function checkedMountOptions(options: MountOptions): Required<MountOptions> {
+  const { readOnly = false, mode = 'shared', autoCommit = mode === 'shared' } = options;
+  const isRight =
+    typeof readOnly === 'boolean' && (mode === 'shared' || mode === 'private') && typeof autoCommit === 'boolean';
+  const unknown = Object.keys(options).find((name) => !['readOnly', 'mode', 'autoCommit'].includes(name));
+  if (isRight && unknown === undefined && !(mode === 'private' && autoCommit)) return { readOnly, mode, autoCommit };
+  throw new HoldfastError(
+    'InvalidArgument',
+    "a mount has the options readOnly, mode ('shared' or 'private') and autoCommit, which a private one cannot have",
+  );
+}
+
+function isMountable(value: unknown): value is Mountable {
+  if (typeof value !== 'object' || value === null || !(mountable in value)) return false;
+  return isVolumeName((value as Mountable)[mountable]().volume);
+}

@@ -1,0 +1,130 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { App, type RemoteApp, type SandboxSession, Volume } from 'holdfast';
+import { startCluster, type TestCluster } from 'holdfast/testing';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { canIsolate } from '../../isolated-test.js';
+import { codeOf, until } from '../sandboxes/sandbox-world.js';
+
+type VolumeApp = typeof import('../../fixtures/volume-app.js');
+
+describe.runIf(canIsolate)('volumes in containers', () => {
+  let cluster: TestCluster;
+  let app: RemoteApp<VolumeApp>;
+  let shared: Volume;
+
+  beforeAll(async () => {
+    cluster = await startCluster({ mode: 'embedded', isolation: 'bubblewrap' });
+    await cluster.deploy(new URL('../../fixtures/volume-app.ts', import.meta.url));
+    app = await App.lookup<VolumeApp>('volumes-test', { client: cluster.client });
+    shared = Volume.fromName('shared', { client: cluster.client });
+  }, 120_000);
+
+  afterAll(async () => {
+    await cluster?.close();
+    const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+    expect(mounts.filter((line) => line.includes('fuse.holdfast') && line.includes(String(process.pid)))).toEqual([]);
+  }, 120_000);
+
+  const say = async (session: SandboxSession, command: string): Promise<string> =>
+    (await session.exec(command, { shell: true, check: true })).stdout;
+  const kept = async (path: string): Promise<string> => {
+    const pieces: Uint8Array[] = [];
+    for await (const piece of shared.readFile(path)) pieces.push(piece);
+    return Buffer.concat(pieces).toString();
+  };
+
+  it('shows a session the files of a volume, which it makes, and keeps what it wrote when it is closed', async () => {
+    const session = await app.work.create();
+    expect(await say(session, 'ls -A /data; mkdir -p /data/d; echo hello > /data/d/a; stat -c %U /data/d/a')).toBe(
+      'user\n',
+    );
+    await session.close();
+    expect(await kept('d/a')).toBe('hello\n');
+    await shared.writeFile('d/b', 'from a client');
+    await using next = await app.work.create();
+    expect(await say(next, 'cat /data/d/a /data/d/b')).toBe('hello\nfrom a client');
+  });
+
+  it('commits by itself what a session goes on to write', async () => {
+    await using session = await app.work.create();
+    await session.writeText('/data/soon', 'soon');
+    await until(async () => (await shared.listdir()).some(({ path }) => path === 'soon'));
+    expect(await kept('soon')).toBe('soon');
+  });
+
+  it('lets nobody write where it is read-only, and keeps private what is private', async () => {
+    await shared.writeFile('known', 'known');
+    await using looker = await app.lookers.create();
+    expect(await say(looker, 'cat /data/known; touch /data/x 2>&1 || true')).toMatch(/^known.*Read-only file system/);
+    const mine = await app.own.create();
+    expect(await say(mine, 'cat /deep/er/known; echo mine > /deep/er/mine; rm /deep/er/known; ls /deep/er')).toContain(
+      'mine',
+    );
+    await mine.close();
+    const paths = (await shared.listdir()).map(({ path }) => path);
+    expect(paths).toContain('known');
+    expect(paths).not.toContain('mine');
+  });
+
+  it('gives a session that wakes the newest files, and commits when it falls asleep', async () => {
+    await using session = await app.work.create({ idleTimeoutMs: 100 });
+    await session.writeText('/data/before-sleep', 'x');
+    await until(async () => (await session.inspect()).state === 'idle');
+    await until(async () => (await shared.listdir()).some(({ path }) => path === 'before-sleep'));
+    await shared.writeFile('while-asleep', 'y');
+    expect(await session.readText('/data/while-asleep')).toBe('y');
+  });
+
+  it('makes no session without its files', async () => {
+    expect(await codeOf(app.broken.create().then((session) => session.pwd()))).toBe('NotFound');
+  });
+
+  it('gives classes their volumes, too', async () => {
+    const keeper = await app.Keeper.named('one');
+    await keeper.write('by-class', 'kept');
+    expect(await keeper.read('by-class')).toBe('kept');
+    await keeper.close();
+    expect(await kept('by-class')).toBe('kept');
+  });
+
+  it('ends a session whose files are lost, and the next one has them', async () => {
+    const session = await app.work.create();
+    await session.writeText('/data/lost', 'x');
+    process.kill(mountProcess(), 'SIGKILL');
+    expect(await codeOf(session.exec('sleep 60', { shell: true }))).toMatch(/InstanceLost|OutcomeUnknown|Unavailable/);
+    await using next = await app.work.create();
+    expect(await say(next, 'cat /data/known')).toBe('known');
+  });
+});
+
+/** Of this test's cluster: the one that has this process above it. */
+function mountProcess(): number {
+  const stats = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+  const found = stats.find((pid) => commandOf(pid).includes('mount-main.js') && hasAbove(pid, process.pid));
+  if (found === undefined) throw new Error('no process of mounts runs');
+  return found;
+}
+
+function hasAbove(pid: number, wanted: number): boolean {
+  for (let at = pid; at > 1; at = parentOf(at)) if (at === wanted) return true;
+  return false;
+}
+
+function parentOf(pid: number): number {
+  return Number(/^PPid:\t(\d+)/m.exec(readText(`/proc/${pid}/status`))?.[1] ?? 0);
+}
+
+function commandOf(pid: number): string {
+  return readText(`/proc/${pid}/cmdline`);
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    // It has ended.
+    return '';
+  }
+}
