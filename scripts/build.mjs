@@ -13,6 +13,7 @@ import { dirname, join } from 'node:path';
 import { build as bundle } from 'esbuild';
 import { buildGuest } from './build-guest.mjs';
 import { buildLauncher } from './build-launcher.mjs';
+import { buildVolumeTool } from './build-volume-tool.mjs';
 
 const root = join(import.meta.dirname, '..');
 const source = join(root, 'src');
@@ -22,7 +23,7 @@ const staging = join(root, `.build-${process.pid}`);
 const assets = /\.lua$/;
 const executable = 'cli/main.js';
 /** Not of the compiler: programs in C have a build of their own. */
-const kept = /^(guest|launcher)\//;
+const kept = /^(guest|launcher|volume-tool)\//;
 const container = 'cli/container-main.js';
 
 function filesOf(folder) {
@@ -86,6 +87,7 @@ async function build() {
 try {
   buildGuest();
   buildLauncher();
+  buildVolumeTool();
   process.exitCode = await build();
 } finally {
   rmSync(staging, { recursive: true, force: true });

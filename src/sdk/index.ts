@@ -16,6 +16,7 @@ export type {
 } from '../common/options.js';
 export type { SandboxOptions } from '../common/sandbox-options.js';
 export type { NetworkPolicy, SessionOptions } from '../common/session-options.js';
+export type { MountOptions } from '../common/volume-mounts.js';
 export { App, type AppOptions } from './app.js';
 export { BoundCls } from './bound-cls.js';
 export type {
@@ -67,4 +68,5 @@ export type {
   SpawnOptions,
 } from './sandbox/types.js';
 export { Secret } from './secret.js';
-export { Volume, type VolumeChange, type VolumeCommit, type VolumeCreateOptions } from './volumes/volume.js';
+export { Volume } from './volumes/volume.js';
+export type { MountCommitOptions, VolumeChange, VolumeCommit, VolumeCreateOptions } from './volumes/volume-infos.js';

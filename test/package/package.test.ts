@@ -284,7 +284,8 @@ function isWanted(path: string): boolean {
   if (/^(README\.md|CHANGELOG\.md|LICENSE|package\.json)$/.test(path)) return true;
   if (/^proto\/.*\.proto$/.test(path)) return true;
   const isTestOrBench = /(^|\/)(test|tests|bench|fixtures|__tests__|node_modules)\/|\.(test|spec)\./.test(path);
-  if (/^dist\/(guest\/holdfast-guest|launcher\/holdfast-launcher)-(x64|arm64)$/.test(path)) return true;
+  if (/^dist\/(guest\/holdfast-guest|launcher\/holdfast-launcher|volume-tool\/holdfast-volume)-(x64|arm64)$/.test(path))
+    return true;
   return !isTestOrBench && /^dist\/.*\.(js|js\.map|d\.ts|lua)$/.test(path);
 }
 

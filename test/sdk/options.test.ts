@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { isHoldfastError } from '../../src/common/errors.js';
 import { resolveClassOptions, resolveMethodOptions } from '../../src/common/options.js';
 import { Secret } from '../../src/sdk/secret.js';
+import { Volume } from '../../src/sdk/volumes/volume.js';
 
 function refusal(options: object): string {
   try {
@@ -68,6 +69,24 @@ describe('options of a class', () => {
       expect(refusal({ secrets: wrong })).toContain("'secrets'");
   });
 
+  test('volumes are named by path or have one, and a manifest says how they are mounted', () => {
+    const data = Volume.fromName('data', { createIfMissing: true, sizeGb: 2 });
+    const plain = { volume: 'data', whenMissing: { sizeGb: 2 }, readOnly: false, mode: 'shared', autoCommit: true };
+    expect(resolveClassOptions("class 'Model'", { volumes: { '/data': data } }).volumes).toEqual([
+      { path: '/data', ...plain },
+    ]);
+    const mounted = [data.mount('/a', { readOnly: true }), Volume.fromName('b').mountedAt('/b', { mode: 'private' })];
+    expect(resolveClassOptions("class 'Model'", { volumes: mounted }).volumes).toEqual([
+      { path: '/a', ...plain, readOnly: true },
+      { path: '/b', volume: 'b', readOnly: false, mode: 'private', autoCommit: false },
+    ]);
+    const wrong = [[data], { '/': data }, { data }, { '/a/../b': data }, { '/proc/x': data }, { '/a': 'data' }];
+    for (const volumes of [...wrong, { '/a': data, '/a/b': data }, [mounted[0], mounted[0]]])
+      expect(refusal({ volumes: volumes as never })).toContain("'volumes'");
+    expect(() => data.mount('relative')).toThrow('an absolute path');
+    expect(() => data.mount('/a', { mode: 'private', autoCommit: true })).toThrow('autoCommit');
+  });
+
   test('an option that is undefined counts as absent', () => {
     const undefinedCpu = { cpu: undefined } as unknown as { cpu: number };
     expect(resolveClassOptions("class 'Model'", undefinedCpu).cpu).toBe(1);
@@ -103,7 +122,6 @@ describe('options of a class', () => {
 
   test('an unknown option is refused with the ones there are', () => {
     expect(refusal({ memory: 5 })).toMatch(/has no option 'memory'; it has: .*memoryMb/);
-    expect(refusal({ volumes: {} })).toContain("has no option 'volumes'");
     expect(refusal(JSON.parse('{"__proto__": 1}'))).toContain('__proto__');
   });
 

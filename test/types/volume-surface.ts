@@ -1,5 +1,6 @@
 /** Type tests of volumes, in the compiler of this project and in TypeScript 5.9. Nothing here runs. */
 import {
+  App,
   type Bytes,
   type Client,
   type FileStat,
@@ -31,11 +32,20 @@ export async function volumes(client: Client, bytes: Bytes, stream: AsyncIterabl
   const restored: string = await volume.restore(commitId);
   const branch: Volume = await volume.branch('other', { at: commitId });
   await using brief: Volume & AsyncDisposable = await Volume.ephemeral({ client, prefix: 'brief' });
-  // @ts-expect-error not in this version
-  volume.mount('/data');
+  const mounted: Volume = volume.mount('/data', { readOnly: true, mode: 'shared', autoCommit: false });
+  const path: string | null = Volume.fromName('data', { mountPath: '/data' }).mountPath;
+  const here: Volume = await Volume.fromMount('/data');
+  const published: string = await here.commit({ message: 'm', onConflict: 'fail' });
+  const seen: string = await here.reload({ force: true });
+  new App('a').sandbox({ volumes: { '/data': volume } });
+  new App('a').cls({ volumes: [mounted] });
+  // @ts-expect-error it has two modes
+  volume.mountedAt('/data', { mode: 'other' });
+  // @ts-expect-error a path is no volume
+  new App('a').cls({ volumes: ['/data'] });
   // @ts-expect-error not in this version
   Volume.create('data', { backend: 'vast_local' });
   // @ts-expect-error volumes are made by fromName, create and get
   new Volume('data');
-  void [brief, made.name, got, all, deleted, pieces, stats, at, change, restored, branch];
+  void [path, published, seen, brief, made.name, got, all, deleted, pieces, stats, at, change, restored, branch];
 }

@@ -4,6 +4,7 @@ import { volumeMounter } from '../../runtime/mounts/container-mounts.js';
 import { MountHost } from '../../runtime/mounts/mount-host.js';
 import type { SandboxPlatform } from '../../runtime/sandbox/sandbox-factory.js';
 import { entryPath } from './entries.js';
+import { volumeToolBinds } from './guest-program.js';
 import { launcher, mountsFolder } from './isolation.js';
 import type { Services } from './services.js';
 import { storeEnv } from './store-env.js';
@@ -25,6 +26,9 @@ export function bootMounts(
     stores: { store: services.storeConfig, objects: services.objectsPlace },
     env: storeEnv(credentials),
   });
-  const mountVolumes = volumeMounter(host, account, (line) => process.stderr.write(`${line}\n`));
+  const mountVolumes = volumeMounter({
+    ...{ host, account, toolBinds: volumeToolBinds() },
+    log: (line) => process.stderr.write(`${line}\n`),
+  });
   return { mountVolumes, closeMounts: () => host.close() };
 }

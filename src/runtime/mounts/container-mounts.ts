@@ -41,12 +41,16 @@ const none: ContainerMounts = {
   detach: () => Promise.resolve(),
 };
 
+export interface VolumeMounterParts {
+  readonly host: Pick<MountHost, 'attach'>;
+  readonly account: string;
+  /** What programs inside commit and reload with. */
+  readonly toolBinds: readonly IsolatedBind[];
+  readonly log: (line: string) => void;
+}
+
 /** All of them, or none: a container never starts without its data. */
-export function volumeMounter(
-  host: Pick<MountHost, 'attach'>,
-  account: string,
-  log: (line: string) => void,
-): MountVolumes {
+export function volumeMounter({ host, account, toolBinds, log }: VolumeMounterParts): MountVolumes {
   return async ({ id, uid, volumes }) => {
     if (volumes.length === 0) return none;
     const mounted: { readonly path: string; readonly readOnly: boolean; readonly mount: HostMount }[] = [];
@@ -73,7 +77,10 @@ export function volumeMounter(
       throw error;
     }
     return {
-      binds: mounted.map(({ path, readOnly, mount }) => ({ source: mount.folder, target: path, writable: !readOnly })),
+      binds: [
+        ...toolBinds,
+        ...mounted.map(({ path, readOnly, mount }) => ({ source: mount.folder, target: path, writable: !readOnly })),
+      ],
       lost: Promise.race(mounted.map(({ mount }) => mount.lost)),
       detach,
     };

@@ -1,10 +1,10 @@
 import { type ChunkRange, chunkAt, chunkCount, chunkNumber, maxFileBytes } from '../../common/volumes/chunk-layout.js';
-import type { ChunkList } from '../../common/volumes/chunk-list.js';
-import { chunksOf, type StoredContent, storeChunks } from '../../common/volumes/content.js';
+import { chunksOf, type StoredContent } from '../../common/volumes/content.js';
 import type { Hash } from '../../common/volumes/entry.js';
 import type { ObjectReader } from '../../common/volumes/object-reader.js';
-import type { Uploads } from '../../common/volumes/uploads.js';
 import type { ChunkCache } from './chunk-cache.js';
+import { isWithin, rangesOf } from './chunk-ranges.js';
+import type { ContentSnapshot, Slot } from './content-snapshot.js';
 import { LocalChunk, type LocalChunks, readFileAt } from './local-chunk.js';
 import { refuse } from './refused.js';
 
@@ -12,19 +12,6 @@ export interface ContentParts {
   readonly cache: Pick<ChunkCache, 'pathOf' | 'adopt'> & { readonly fetch: (hash: Hash) => Promise<void> };
   readonly locals: LocalChunks;
   readonly reader: Pick<ObjectReader, 'bytes'>;
-}
-
-/** Where the bytes of a chunk are; null: it is all zeros. */
-type Slot = Hash | LocalChunk | null;
-
-/** A file at one moment; its chunks stay as they are until it is settled or dropped. */
-export interface ContentSnapshot {
-  readonly size: number;
-  /** Null: as it is stored. */
-  readonly slots: readonly Slot[] | null;
-  readonly changes: number;
-  stored: StoredContent | null;
-  list: ChunkList;
 }
 
 /**
@@ -54,10 +41,6 @@ export class FileContent {
 
   get size(): number {
     return this.#size;
-  }
-
-  get isStored(): boolean {
-    return this.#stored !== null;
   }
 
   /** That count for the volume: all but holes. */
@@ -133,7 +116,7 @@ export class FileContent {
 
   async truncate(size: number): Promise<void> {
     await this.#inTurn(async () => {
-      if (size === 0) return this.#clear();
+      if (size === 0) return this.discard();
       while (!this.#tryChange(size, size, () => this.#truncate(size))) await this.#bring(size - 1, size);
     });
   }
@@ -175,11 +158,6 @@ export class FileContent {
 
   drop({ slots }: ContentSnapshot): void {
     for (const slot of slots ?? []) if (slot instanceof LocalChunk) slot.release();
-  }
-
-  /** Of a file that nobody can reach any more. */
-  discard(): void {
-    this.#clear();
   }
 
   #write(offset: number, bytes: Uint8Array): void {
@@ -263,7 +241,8 @@ export class FileContent {
     return size === 0 || size >= this.#size ? [] : [chunkAt(size - 1, this.#size)];
   }
 
-  #clear(): void {
+  /** Nothing is in it any more, also where nobody can reach it. */
+  discard(): void {
     this.#forgetSlots();
     this.#slots = [];
     this.#size = 0;
@@ -317,31 +296,4 @@ export class FileContent {
       this.#waiting -= 1;
     }
   }
-}
-
-/** Brings the bytes of a snapshot to the object store. */
-export async function storeSnapshot(uploads: Uploads, snapshot: ContentSnapshot): Promise<StoredContent> {
-  const { slots, size } = snapshot;
-  if (slots === null) return snapshot.stored as StoredContent;
-  const { stored, list } = await storeChunks(uploads, size, bytesOf(slots));
-  snapshot.stored = stored;
-  snapshot.list = list;
-  return stored;
-}
-
-/** One after the other: a chunk may have 64 MiB. */
-function* bytesOf(slots: readonly Slot[]): Generator<Buffer | Hash | null> {
-  for (const slot of slots) yield slot instanceof LocalChunk ? slot.all() : slot;
-}
-
-function* rangesOf(from: number, to: number, size: number): Generator<ChunkRange> {
-  for (let at = from; at < to; ) {
-    const range = chunkAt(at, size);
-    yield range;
-    at = range.offset + range.length;
-  }
-}
-
-function isWithin({ offset, length }: ChunkRange, from: number, to: number): boolean {
-  return offset >= from && offset + length <= to;
 }

@@ -17,6 +17,7 @@ import { MountedFiles } from './mounted-files.js';
 import { MountedTrees } from './mounted-trees.js';
 import type { Outdated } from './overlay-rebase.js';
 import { OverlayTree } from './overlay-tree.js';
+import type { VolumeAsk } from './volume-control.js';
 import { VolumeMount } from './volume-mount.js';
 
 /** A change is committed within 10 s: one that just missed a round, the round, and the commit. */
@@ -157,9 +158,13 @@ export class MountDaemon {
   }
 
   async #mount(): Promise<void> {
-    const files = new MountedFiles(this.#trees, () => {
-      const { bsize, blocks, bavail } = statfsSync(this.#parts.folder);
-      return { totalBytes: bsize * blocks, freeBytes: bsize * bavail };
+    const files = new MountedFiles({
+      trees: this.#trees,
+      diskSpace: () => {
+        const { bsize, blocks, bavail } = statfsSync(this.#parts.folder);
+        return { totalBytes: bsize * blocks, freeBytes: bsize * bavail };
+      },
+      control: (tree, asked) => this.#control(tree, asked),
     });
     this.#fuse = await mountFuse({
       launcher: this.#parts.launcher,
@@ -167,6 +172,22 @@ export class MountDaemon {
       handler: (request) => files.answer(request),
       onFailure: (error) => this.#say('', error),
     });
+  }
+
+  async #control(tree: OverlayTree, asked: VolumeAsk): Promise<string> {
+    const mounted = [...this.#mounted.values()].find(({ mount }) => mount.tree === tree);
+    if (mounted === undefined) throw new HoldfastError('NotFound', 'it is mounted no more');
+    const { mount } = mounted;
+    switch (asked.type) {
+      case 'commit':
+        return await mount.commit(asked.ask);
+      case 'reload':
+        return await mount.reload(asked.isForced);
+      case 'name':
+        return mount.volume.name;
+      default:
+        return asked satisfies never;
+    }
   }
 
   async #commitInRounds(): Promise<void> {

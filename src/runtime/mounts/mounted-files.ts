@@ -1,7 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { constants } from 'node:fs';
 import { HoldfastError } from '../../common/errors.js';
-import { wrongName } from '../../common/volumes/node-codec.js';
 import { DirectoryListings } from './directory-listings.js';
 import type { FuseAnswer } from './fuse/fuse-device.js';
 import {
@@ -26,14 +25,24 @@ import {
   transferHeaderBytes,
 } from './fuse/requests.js';
 import type { MountedTrees } from './mounted-trees.js';
+import { nameOf } from './name-of.js';
 import type { DirectoryNode, MountNode } from './overlay-node.js';
+import type { OverlayTree } from './overlay-tree.js';
 import { refuse } from './refused.js';
 import { hostRoot, rootId, shownNode, typeBits } from './shown-node.js';
+import { controlReply, parseControl, type VolumeAsk } from './volume-control.js';
 
 const maxTargetBytes = 4_095;
 const typeMask = 0o170000;
 const renameNoReplace = 1;
 const done = Buffer.alloc(0);
+
+export interface MountedFilesParts {
+  readonly trees: MountedTrees;
+  readonly diskSpace: () => { readonly totalBytes: number; readonly freeBytes: number };
+  /** Does what a program inside asks of its volume; the id of the commit that it sees then. */
+  readonly control: (tree: OverlayTree, ask: VolumeAsk) => Promise<string>;
+}
 
 type Handler = (request: FuseRequest) => FuseAnswer | Promise<FuseAnswer>;
 
@@ -45,12 +54,14 @@ type Handler = (request: FuseRequest) => FuseAnswer | Promise<FuseAnswer>;
 export class MountedFiles {
   readonly trees: MountedTrees;
   readonly #listings = new DirectoryListings();
-  readonly #diskSpace: () => { readonly totalBytes: number; readonly freeBytes: number };
+  readonly #diskSpace: MountedFilesParts['diskSpace'];
+  readonly #controls: MountedFilesParts['control'];
   readonly #handlers: ReadonlyMap<number, Handler>;
 
-  constructor(trees: MountedTrees, diskSpace: () => { readonly totalBytes: number; readonly freeBytes: number }) {
+  constructor({ trees, diskSpace, control }: MountedFilesParts) {
     this.trees = trees;
     this.#diskSpace = diskSpace;
+    this.#controls = control;
     this.#handlers = new Map<number, Handler>([
       [opcodes.init, ({ body }) => initReply(parseInit(body))],
       [opcodes.lookup, (request) => this.#lookUp(request)],
@@ -77,6 +88,7 @@ export class MountedFiles {
       [opcodes.statfs, ({ nodeId }) => statfsReply(this.#space(nodeId))],
       [opcodes.forget, ({ nodeId, body }) => this.#forget(nodeId, readU64(body, 0))],
       [opcodes.batchForget, ({ body }) => this.#forgetAll(body)],
+      [opcodes.ioctl, ({ nodeId, body }) => this.#control(nodeId, body)],
       [opcodes.destroy, () => done],
     ]);
   }
@@ -221,6 +233,13 @@ export class MountedFiles {
     return stream.directory.tree.gate.shared(() => this.#listings.read(stream, ask, owner));
   }
 
+  #control(nodeId: number, body: Buffer): Promise<Buffer> {
+    if (nodeId === rootId) refuse('ENOTTY');
+    const { tree } = this.#node(nodeId);
+    this.trees.ownerOf(tree);
+    return controlReply(this.#controls(tree, parseControl(body)));
+  }
+
   #space(nodeId: number): { readonly totalBytes: number; readonly freeBytes: number } {
     return (nodeId === rootId ? null : this.trees.spaceOf(this.#node(nodeId).tree)) ?? this.#diskSpace();
   }
@@ -273,12 +292,4 @@ export class MountedFiles {
     if (node !== null) return node;
     throw new HoldfastError('Internal', `the kernel asks for node ${nodeId} of the mounts, which it has forgotten`);
   }
-}
-
-/** @throws Refused EILSEQ, ENAMETOOLONG, EINVAL */
-function nameOf(text: Buffer | undefined): string {
-  if (text === undefined || !isUtf8(text)) refuse('EILSEQ');
-  const name = text.toString('utf8');
-  if (wrongName(name) === null) return name;
-  return refuse(text.length > 255 ? 'ENAMETOOLONG' : 'EINVAL');
 }

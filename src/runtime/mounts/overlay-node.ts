@@ -84,3 +84,20 @@ export function symlinkEntry({ attributes, target }: SymlinkNode): SymlinkEntry 
 export function isDirectory(entry: Entry | null): entry is DirectoryEntry {
   return entry?.type === 'directory';
 }
+
+/** Where a node is made. */
+export interface Place {
+  readonly parent: DirectoryNode | null;
+  readonly name: string;
+}
+
+/** Whether something was put into it here. */
+export function hasChild({ changes }: DirectoryNode): boolean {
+  for (const node of changes.values()) if (node !== null) return true;
+  return false;
+}
+
+/** It was removed: nothing can be put into it. */
+export function isGone(directory: DirectoryNode): boolean {
+  return directory.parent === null && directory.tree.root !== directory;
+}

@@ -1,7 +1,7 @@
 import { changeDirectory } from '../../common/volumes/change-directory.js';
 import type { TreeBuilder } from '../../common/volumes/commit.js';
 import type { Attributes, DirectoryEntry, Entry, SymlinkEntry } from '../../common/volumes/entry.js';
-import { type ContentSnapshot, storeSnapshot } from './file-content.js';
+import { type ContentSnapshot, storeSnapshot } from './content-snapshot.js';
 import { type DirectoryNode, type FileNode, type MountNode, type SymlinkNode, symlinkEntry } from './overlay-node.js';
 
 /** What was changed, at one moment. */

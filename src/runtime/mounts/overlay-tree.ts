@@ -3,10 +3,12 @@ import { entriesOf, lookUp, type NodeSource } from '../../common/volumes/directo
 import type { Attributes, DirectoryEntry, Entry } from '../../common/volumes/entry.js';
 import { emptyDirectory } from '../../common/volumes/tree.js';
 import { type ContentParts, FileContent } from './file-content.js';
+import { NodeMaker } from './node-maker.js';
 import {
-  attributesOf,
   type DirectoryNode,
   type FileNode,
+  hasChild,
+  isGone,
   type MountNode,
   type NodeTable,
   type SymlinkNode,
@@ -39,13 +41,15 @@ export class OverlayTree {
   readonly root: DirectoryNode;
   readonly parts: OverlayParts;
   readonly gate = new TreeGate();
+  readonly #make: NodeMaker;
   /** What its files hold, for the volume's limit. */
   #bytes: number;
 
   constructor(parts: OverlayParts, root: DirectoryEntry) {
     this.parts = parts;
+    this.#make = new NodeMaker(this);
     this.#bytes = root.bytes;
-    this.root = this.#newDirectory({ parent: null, name: '' }, root);
+    this.root = this.#make.directory({ parent: null, name: '' }, root);
   }
 
   get isChanged(): boolean {
@@ -77,7 +81,7 @@ export class OverlayTree {
   load(directory: DirectoryNode, name: string, entry: Entry): MountNode | null {
     const known = this.known(directory, name);
     if (known !== undefined) return known;
-    const node = this.#nodeOf({ parent: directory, name }, entry);
+    const node = this.#make.of({ parent: directory, name }, entry);
     directory.children.set(name, node);
     return node;
   }
@@ -100,17 +104,17 @@ export class OverlayTree {
   async makeFile(directory: DirectoryNode, name: string, mode: number): Promise<FileNode> {
     await this.#checkFree(directory, name);
     const content = new FileContent(this.parts.content, null);
-    return this.#put(this.#newFile({ parent: directory, name }, this.#attributesNow(mode), content));
+    return this.#put(this.#make.file({ parent: directory, name }, this.#attributesNow(mode), content));
   }
 
   async makeDirectory(directory: DirectoryNode, name: string, mode: number): Promise<DirectoryNode> {
     await this.#checkFree(directory, name);
-    return this.#put(this.#newDirectory({ parent: directory, name }, emptyDirectory(this.#attributesNow(mode))));
+    return this.#put(this.#make.directory({ parent: directory, name }, emptyDirectory(this.#attributesNow(mode))));
   }
 
   async makeSymlink(directory: DirectoryNode, name: string, target: string): Promise<SymlinkNode> {
     await this.#checkFree(directory, name);
-    return this.#put(this.#newSymlink({ parent: directory, name }, this.#attributesNow(0o777), target));
+    return this.#put(this.#make.symlink({ parent: directory, name }, this.#attributesNow(0o777), target));
   }
 
   /** @param isDirectory which of both it must be. @throws Refused ENOENT, ENOTDIR, EISDIR, ENOTEMPTY */
@@ -259,42 +263,6 @@ export class OverlayTree {
     }
   }
 
-  #nodeOf(place: Place, entry: Entry): MountNode {
-    switch (entry.type) {
-      case 'file':
-        return this.#newFile(place, attributesOf(entry), new FileContent(this.parts.content, entry));
-      case 'symlink':
-        return this.#newSymlink(place, attributesOf(entry), entry.target);
-      case 'directory':
-        return this.#newDirectory(place, entry);
-      default:
-        return entry satisfies never;
-    }
-  }
-
-  #newFile(place: Place, attributes: Attributes, content: FileContent): FileNode {
-    return this.#add({ type: 'file', ...this.#common(place, attributes), content, countedBytes: content.bytes });
-  }
-
-  #newSymlink(place: Place, attributes: Attributes, target: string): SymlinkNode {
-    return this.#add({ type: 'symlink', ...this.#common(place, attributes), target });
-  }
-
-  #newDirectory(place: Place, base: DirectoryEntry): DirectoryNode {
-    const common = this.#common(place, attributesOf(base));
-    return this.#add({ type: 'directory', ...common, base, isMarked: false, children: new Map(), changes: new Map() });
-  }
-
-  #common({ parent, name }: Place, attributes: Attributes) {
-    const ctimeMs = attributes.mtimeSeconds * 1_000;
-    return { id: this.parts.table.nextId(), tree: this, parent, name, attributes, ctimeMs, lookups: 0, version: 0 };
-  }
-
-  #add<N extends MountNode>(node: N): N {
-    this.parts.table.add(node);
-    return node;
-  }
-
   #attributesNow(mode: number): Attributes {
     return { mode: mode & 0o7777, ...this.#timeNow() };
   }
@@ -309,19 +277,4 @@ export class OverlayTree {
     const mtimeSeconds = Math.floor(now / 1_000);
     return { mtimeSeconds, mtimeNanos: Math.floor((now - mtimeSeconds * 1_000) * 1_000_000) };
   }
-}
-
-interface Place {
-  readonly parent: DirectoryNode | null;
-  readonly name: string;
-}
-
-function hasChild({ changes }: DirectoryNode): boolean {
-  for (const node of changes.values()) if (node !== null) return true;
-  return false;
-}
-
-/** It was removed: nothing can be put into it. */
-function isGone(directory: DirectoryNode): boolean {
-  return directory.parent === null && directory.tree.root !== directory;
 }

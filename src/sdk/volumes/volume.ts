@@ -10,7 +10,7 @@ import {
 } from '../../common/volume-mounts.js';
 import { rootOf } from '../../common/volumes/commit.js';
 import { readContent } from '../../common/volumes/content.js';
-import { diffTrees, type PathChange } from '../../common/volumes/diff.js';
+import { diffTrees } from '../../common/volumes/diff.js';
 import { parsePath, showPath } from '../../common/volumes/paths.js';
 import { checkedVolumeName } from '../../common/volumes/volume-name.js';
 import {
@@ -23,30 +23,12 @@ import { chooseClient } from '../client-choice.js';
 import type { ClientChoice } from '../infos.js';
 import type { Bytes, FileStat } from '../sandbox/types.js';
 import { EphemeralVolume } from './ephemeral.js';
+import { askMount } from './mounted-volume.js';
 import { uploadFiles } from './upload-files.js';
 import { type NewState, VolumeAccess } from './volume-access.js';
 import { checkedPath, copying, removing, writing } from './volume-changes.js';
+import type { MountCommitOptions, VolumeChange, VolumeCommit, VolumeCreateOptions } from './volume-infos.js';
 import { existing, listed } from './volume-tree.js';
-
-/** How a volume is made. */
-export interface VolumeCreateOptions extends ClientChoice {
-  /** What its files may hold together; a commit above that is refused. Default: no limit. */
-  readonly sizeGb?: number;
-}
-
-/** One state in the history of a volume. */
-export interface VolumeCommit {
-  readonly commitId: string;
-  readonly at: Date;
-  readonly message: string;
-  /** Files and symbolic links in it. */
-  readonly files: number;
-  /** What they hold; holes do not count. */
-  readonly bytes: number;
-}
-
-/** What two states differ in at one path. */
-export type VolumeChange = PathChange;
 
 const defaultHistory = 100;
 
@@ -58,6 +40,8 @@ export class Volume implements Mountable {
   readonly name: string;
   readonly #options: VolumeCreateOptions;
   readonly #isMadeIfMissing: boolean;
+  /** Null: it was not taken from a mount. */
+  #mountedHere: string | null = null;
   #mount: { readonly path: string | null } & MountOptions = { path: null };
 
   private constructor(name: string, options: VolumeCreateOptions, isMadeIfMissing: boolean) {
@@ -74,6 +58,37 @@ export class Volume implements Mountable {
     const { mountPath, createIfMissing = false, ...rest } = options;
     const volume = new Volume(name, rest, createIfMissing);
     return mountPath === undefined ? volume : volume.mountedAt(mountPath);
+  }
+
+  /** The volume at a path of the container that this runs in. @throws InvalidArgument where there is none */
+  static async fromMount(path: string): Promise<Volume> {
+    const volume = new Volume(await askMount(['name', path]), {}, false);
+    volume.#mountedHere = path;
+    return volume;
+  }
+
+  /**
+   * Publishes what this mount changed, and gives the id of the commit; paths merge, the same path goes to the last writer.
+   *
+   * @throws CommitConflict with `onConflict: 'fail'`, PayloadTooLarge, InvalidArgument for one that `fromMount` did not give
+   */
+  async commit(options: MountCommitOptions = {}): Promise<string> {
+    const { message = '', onConflict = 'last-writer-wins' } = options;
+    const conflict = onConflict === 'fail' ? ['--fail-on-conflict'] : [];
+    return await askMount(['commit', this.#here('commit'), '-m', message, ...conflict]);
+  }
+
+  /** Shows the latest commit, whose id it gives. @throws CommitConflict where changes would be lost, unless forced */
+  async reload(options: { readonly force?: boolean } = {}): Promise<string> {
+    return await askMount(['reload', this.#here('reload'), ...(options.force === true ? ['--force'] : [])]);
+  }
+
+  #here(what: string): string {
+    if (this.#mountedHere !== null) return this.#mountedHere;
+    throw new HoldfastError(
+      'InvalidArgument',
+      `${what} of volume ${this.name}: only a mount has changes; take it from Volume.fromMount(path) inside a container`,
+    );
   }
 
   /** Where containers and sessions find it, unless they name another path; null: only where they do. */

@@ -27,6 +27,15 @@ describe.runIf(canIsolate)('volumes in containers', () => {
 
   const say = async (session: SandboxSession, command: string): Promise<string> =>
     (await session.exec(command, { shell: true, check: true })).stdout;
+  /** Two sessions that commit only when they are told to. */
+  const both = async () => {
+    const sessions = [await app.manual.create(), await app.manual.create()] as [SandboxSession, SandboxSession];
+    return Object.assign(sessions, {
+      [Symbol.asyncDispose]: async () => {
+        for (const session of sessions) await session.close();
+      },
+    });
+  };
   const kept = async (path: string): Promise<string> => {
     const pieces: Uint8Array[] = [];
     for await (const piece of shared.readFile(path)) pieces.push(piece);
@@ -50,6 +59,25 @@ describe.runIf(canIsolate)('volumes in containers', () => {
     await session.writeText('/data/soon', 'soon');
     await until(async () => (await shared.listdir()).some(({ path }) => path === 'soon'));
     expect(await kept('soon')).toBe('soon');
+  });
+
+  it('commits and reloads from inside, with no network', async () => {
+    await using sessions = await both();
+    const [one, two] = sessions;
+    await say(one, 'echo 1 > /data/first');
+    const id = (await say(one, 'holdfast volume commit /data -m "from inside"')).trim();
+    const [newest] = await shared.history({ limit: 1 });
+    expect(newest).toMatchObject({ commitId: id, message: 'from inside' });
+    expect(await say(two, 'ls /data/first 2>/dev/null || true')).toBe('');
+    expect((await say(two, 'holdfast volume reload /data')).trim()).toBe(id);
+    expect(await say(two, 'cat /data/first')).toBe('1\n');
+    await say(two, 'echo 2 > /data/second');
+    const refused = await two.exec('holdfast volume reload /data/second', { shell: true });
+    expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('CommitConflict: ') });
+    await say(two, 'holdfast volume reload /data --force');
+    expect(await say(two, 'ls /data/second 2>/dev/null || true')).toBe('');
+    const elsewhere = await one.exec('holdfast volume commit /tmp', { shell: true });
+    expect(elsewhere).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('it is not in a volume') });
   });
 
   it('lets nobody write where it is read-only, and keeps private what is private', async () => {
@@ -83,8 +111,15 @@ describe.runIf(canIsolate)('volumes in containers', () => {
     const keeper = await app.Keeper.named('one');
     await keeper.write('by-class', 'kept');
     expect(await keeper.read('by-class')).toBe('kept');
+    const { name, id } = await keeper.commit('by a class');
+    expect(name).toBe('shared');
+    expect((await shared.history({ limit: 1 }))[0]).toMatchObject({ commitId: id, message: 'by a class' });
+    await shared.writeFile('for-class', 'newer');
+    expect(await keeper.reloaded('for-class')).toBe('newer');
+    expect(await keeper.commitElsewhere()).toBe('InvalidArgument');
+    await keeper.write('at-the-end', 'kept');
     await keeper.close();
-    expect(await kept('by-class')).toBe('kept');
+    expect(await kept('at-the-end')).toBe('kept');
   });
 
   it('ends a session whose files are lost, and the next one has them', async () => {

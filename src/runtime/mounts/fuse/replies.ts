@@ -22,6 +22,7 @@ const congestedRequests = 48;
 const initFlags = {
   asyncRead: 1 << 0,
   bigWrites: 1 << 5,
+  ioctlOfDirectories: 1 << 11,
   readdirPlus: 1 << 13,
   readdirPlusAuto: 1 << 14,
   writebackCache: 1 << 16,

@@ -24,6 +24,7 @@ export const opcodes = {
   create: 35,
   interrupt: 36,
   destroy: 38,
+  ioctl: 39,
   batchForget: 42,
   readdirplus: 44,
   rename2: 45,
