@@ -93,7 +93,7 @@ async function wake(parts: AlarmParts, { key }: AlarmClaim, request: OpenRequest
     if (pin === null || pin.state === 'closed' || pin.state === 'lost') throw instanceGone(identity, generation, pin);
   };
   try {
-    return await reach(parts, { identity, making: null, failedEpoch: null, judge }, request);
+    return await reach(parts, { key, identity, making: null, failedEpoch: null, judge }, request);
   } catch (error) {
     if (isHoldfastError(error, 'InstanceGone') || isHoldfastError(error, 'InstanceLost')) return null;
     throw error;

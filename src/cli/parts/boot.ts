@@ -54,20 +54,7 @@ export async function startBoot(
   // Where both have the same, its end removes what it keeps for both.
   const ofSandboxes = config.sandboxIsolation === 'gvisor' ? isolationOf('gvisor') : isolation;
   return await Worker.start(
-    {
-      workerId: config.workerId as WorkerId,
-      account: config.account,
-      address: config.address,
-      offer: config.offer,
-      isolation: config.isolation,
-      maxContainers: config.maxContainers,
-      warmContainers: config.warmContainers,
-      maxSandboxes: config.maxSandboxes,
-      warmSandboxes: config.warmSandboxes,
-      sandboxLack: config.sandboxLack,
-      containerEnv: config.containerEnv,
-      leaseTimes: config.leaseTimes,
-    },
+    { ...config, workerId: config.workerId as WorkerId },
     {
       store: services.store,
       bus: services.bus,
