@@ -189,6 +189,9 @@ describe('the stdin of a command', () => {
   });
 });
 
+/** Its number is there before its first output. */
+const endless = "sh -c 'echo $$ > /tmp/yes; exec yes' & wait";
+
 describe('what a command does, as it does it', () => {
   test('comes in order, with offsets over both streams', async () => {
     const line = 'for i in 1 2 3; do echo out$i; sleep 0.03; echo err$i >&2; sleep 0.03; done; exit 2';
@@ -230,7 +233,7 @@ describe('what a command does, as it does it', () => {
   });
 
   test('waits for a slow reader, and ends with one who leaves', async () => {
-    const events = session.execStream('yes & echo $! > /tmp/yes; wait', { shell: true })[Symbol.asyncIterator]();
+    const events = session.execStream(endless, { shell: true })[Symbol.asyncIterator]();
     await events.next();
     await events.next();
     const pid = (await session.readText('/tmp/yes')).trim();
@@ -240,7 +243,7 @@ describe('what a command does, as it does it', () => {
 
   test('that stands still because nobody reads ends with its reader, and the session goes on', async () => {
     await using other = await world.app.shell.create();
-    const events = other.execStream('yes & echo $! > /tmp/yes; wait', { shell: true })[Symbol.asyncIterator]();
+    const events = other.execStream(endless, { shell: true })[Symbol.asyncIterator]();
     await events.next();
     await events.next();
     await standsStill(other, (await other.readText('/tmp/yes')).trim());
