@@ -72,13 +72,13 @@ export class FileContent {
     }
   }
 
-  /** Fewer bytes than asked for at the end of the file only. */
-  tryRead(offset: number, length: number): Buffer | null {
+  /** Fewer bytes than asked for at the end of the file only. @param room that it may be read into; default: its own */
+  tryRead(offset: number, length: number, room?: Buffer): Buffer | null {
     const end = Math.min(offset + length, this.#size);
     if (offset >= end) return Buffer.alloc(0);
     const slots = this.#slots;
     if (slots === null) return this.#inlined(offset, end);
-    const bytes = Buffer.allocUnsafe(end - offset);
+    const bytes = room?.subarray(0, end - offset) ?? Buffer.allocUnsafe(end - offset);
     for (const range of rangesOf(offset, end, this.#size)) {
       const slot = slots[range.index] ?? null;
       const from = Math.max(offset, range.offset);

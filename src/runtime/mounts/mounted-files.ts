@@ -8,6 +8,7 @@ import {
   attributesReply,
   entryReply,
   initReply,
+  maxWriteBytes,
   openDirectoryReply,
   openFileReply,
   statfsReply,
@@ -53,6 +54,8 @@ type Handler = (request: FuseRequest) => FuseAnswer | Promise<FuseAnswer>;
  */
 export class MountedFiles {
   readonly trees: MountedTrees;
+  /** For answers that are given at once: memory that was never used costs more than the bytes in it. */
+  readonly #room = Buffer.allocUnsafeSlow(maxWriteBytes);
   readonly #listings = new DirectoryListings();
   readonly #diskSpace: MountedFilesParts['diskSpace'];
   readonly #controls: MountedFilesParts['control'];
@@ -143,7 +146,8 @@ export class MountedFiles {
     const { offset, size } = parseTransfer(body);
     const file = this.#node(nodeId);
     if (file.type !== 'file') refuse('EISDIR');
-    return file.content.tryRead(offset, size) ?? file.content.read(offset, size);
+    const room = size <= this.#room.length ? this.#room : undefined;
+    return file.content.tryRead(offset, size, room) ?? file.content.read(offset, size);
   }
 
   #write({ nodeId, body }: FuseRequest): Buffer | Promise<Buffer> {

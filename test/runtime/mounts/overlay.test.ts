@@ -224,7 +224,12 @@ test('what is written while a commit is under way is in the next one', async () 
   await mount.tree.rename({ directory: mount.tree.root, name: 'd' }, { directory: mount.tree.root, name: 'e' }, true);
   await committing;
   const first = shown(await seen(await world.mount(volume)));
-  expect(Object.keys(first)).toEqual(['big', 'd', 'd/small']);
+  const before = new Map<string, Buffer | null>([
+    ['big', Buffer.alloc(mebibyte, 1)],
+    ['d', null],
+    ['d/small', Buffer.from('before')],
+  ]);
+  expect(first).toEqual(shown(before));
   expect(mount.tree.isChanged).toBe(true);
   const now = shown(await seen(mount));
   await mount.commit(ask);
@@ -312,6 +317,19 @@ test('chunks come when they are read, each once, and a commit sends only those t
   expect(world.fetched).toHaveLength(1);
   expect((await big.content.read(32 * mebibyte, 7)).toString()).toBe('changed');
   expect(world.fetched).toHaveLength(1);
+});
+
+test('a file that grows after a commit has zeros where nothing was written', async () => {
+  await using world = await OverlayWorld.start();
+  const volume = await world.volumes.volume();
+  const mount = await world.mount(volume);
+  await write(mount, 'a', { bytes: Buffer.alloc(10_000, 1) });
+  await mount.commit(ask);
+  await write(mount, 'a', { bytes: 'end', offset: 9 * mebibyte });
+  const expected = Buffer.concat([Buffer.alloc(10_000, 1), Buffer.alloc(9 * mebibyte - 10_000), Buffer.from('end')]);
+  expect(shown(await seen(mount))).toEqual(shown(new Map([['a', expected]])));
+  await mount.commit(ask);
+  expect(shown(await seen(await world.mount(volume)))).toEqual(shown(new Map([['a', expected]])));
 });
 
 test('files count for the limit of the volume while they have a name', async () => {
