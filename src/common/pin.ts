@@ -7,6 +7,11 @@ import type { OnLoss, ResourceKind } from './manifest.js';
  */
 export type PinState = 'idle' | 'placing' | 'active' | 'draining' | 'closing' | 'closed' | 'lost';
 
+/** Its worker has it: code of it may run there. */
+export function isAtWorker(state: PinState): boolean {
+  return state === 'active' || state === 'draining' || state === 'closing';
+}
+
 /** Which worker has an instance, at which epoch (S3). Plain data; every change is one compare-and-set (S4). */
 export interface Pin {
   readonly identity: Identity;

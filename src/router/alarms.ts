@@ -1,7 +1,7 @@
 import type { Clock, Random } from '../common/clock.js';
 import type { Logger } from '../common/context.js';
 import { isHoldfastError } from '../common/errors.js';
-import type { Pin } from '../common/pin.js';
+import { isAtWorker, type Pin } from '../common/pin.js';
 import type { AlarmClaim } from '../common/ports/alarm-store.js';
 import type { Bus } from '../common/ports/bus.js';
 import type { Store } from '../common/ports/store.js';
@@ -29,6 +29,8 @@ const claimMs = 30_000;
 const reachWithinMs = 20_000;
 const ringWithinMs = 3_000;
 const mostUnderway = 256;
+/** Whoever sets an alarm that is due this soon says so a second time; this is for those that died before they could. */
+const mayCommitMs = 600_000;
 
 /**
  * Looks for alarms that are due, wakes their instances and has them ring, until the signal: every router does so, and a claim
@@ -69,9 +71,12 @@ async function lookAt(parts: AlarmParts, { account, claim, nowMs }: Look): Promi
   const principal = { kind: 'worker', account, role: 'call' } as const;
   const request = new OpenRequest(principal, reachWithinMs, { clock, wheel });
   try {
+    // Before the alarm: where nothing is running by now, no commit is under way that sets one and was announced.
+    const seen = await parts.pins.read(claim.key, request);
     const alarm = await store.alarms.get(claim.key);
     if (alarm === null || alarm.dueMs > nowMs) {
-      await store.alarms.lookAgain(account, claim, alarm?.dueMs ?? null);
+      const mayCommit = seen !== null && isAtWorker(seen.state);
+      await store.alarms.lookAgain(account, claim, alarm?.dueMs ?? (mayCommit ? nowMs + mayCommitMs : null));
       return;
     }
     const pin = await wake(parts, claim, request);

@@ -1,6 +1,6 @@
 import type { Logger } from '../common/context.js';
 import { instanceKey } from '../common/ids.js';
-import type { Pin } from '../common/pin.js';
+import { isAtWorker, type Pin } from '../common/pin.js';
 import type { Bus } from '../common/ports/bus.js';
 import type { InstanceLoad } from '../wire/gen/holdfast/v1/bus.js';
 import type { InstanceView } from '../wire/gen/holdfast/v1/router.js';
@@ -50,10 +50,6 @@ function questionsAbout(pins: readonly Pin[]): Question[] {
     question.keys.push(instanceKey(identity));
   }
   return questions;
-}
-
-function isAtWorker(state: Pin['state']): boolean {
-  return state === 'active' || state === 'draining' || state === 'closing';
 }
 
 /** The pin and what its worker says of it. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../common/clock.js';
 import { HoldfastError, isHoldfastError } from '../common/errors.js';
 import { describeIdentity } from '../common/ids.js';
-import type { StateCommit, StateOwner } from '../common/ports/state-store.js';
+import type { StateOwner } from '../common/ports/state-store.js';
 import type { Store } from '../common/ports/store.js';
 import { encodeError } from '../wire/errors.js';
 import { encodeBody } from '../wire/frame-bodies.js';
@@ -22,6 +22,8 @@ export interface DurableStateDeps {
 const mostAtOnce = 128;
 const firstRetryMs = 20;
 const longestRetryMs = 1_000;
+/** More than commits take, and than clocks differ. */
+const soonMs = 60_000;
 
 /**
  * What the instances of one container ask of their durable state.
@@ -72,17 +74,21 @@ export class DurableState {
   async #answer(instance: Instance | null, request: StateRequest): Promise<Uint8Array> {
     if (instance === null) throw new HoldfastError('InstanceClosed', 'the instance has left this container');
     const owner = { key: instance.key, epoch: instance.pin.epoch };
-    if (request.op === 'commit') await this.#expectAlarm(instance, request.commit);
+    const alarm = request.op === 'commit' && typeof request.commit.alarm === 'number' ? request.commit.alarm : null;
+    // Before it stands: else nobody might look (A1).
+    if (alarm !== null) await this.#expectAlarm(instance, alarm);
     const answer = await this.#untilKnown(() => this.#ask(owner, request));
-    if (answer !== 'stale') return answer;
-    // Its pin is another's, whatever this worker believed: nothing that it does counts any more.
-    this.#container.kill();
-    throw new HoldfastError('InstanceLost', `another activation of ${describeIdentity(instance.identity)} has begun`);
+    if (answer === 'stale') {
+      // Its pin is another's, whatever this worker believed: nothing that it does counts any more.
+      this.#container.kill();
+      throw new HoldfastError('InstanceLost', `another activation of ${describeIdentity(instance.identity)} has begun`);
+    }
+    // Somebody may have looked already, and found nothing yet.
+    if (alarm !== null && alarm < this.#deps.clock.now() + soonMs) await this.#expectAlarm(instance, alarm);
+    return answer;
   }
 
-  /** Before it stands: else nobody might look (A1). */
-  async #expectAlarm({ identity, key }: Instance, { alarm }: StateCommit): Promise<void> {
-    if (typeof alarm !== 'number') return;
+  async #expectAlarm({ identity, key }: Instance, alarm: number): Promise<void> {
     await this.#untilKnown(() => this.#deps.store.alarms.expect(identity.account, key, alarm));
   }
 

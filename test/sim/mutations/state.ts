@@ -52,8 +52,19 @@ export const state: readonly Mutation[] = [
     changes: [
       {
         file: 'src/runtime/durable-state.ts',
-        from: "    if (typeof alarm !== 'number') return;\n",
-        to: "    if (typeof alarm !== 'number' || alarm > 0) return;\n",
+        from: 'this.#deps.store.alarms.expect(identity.account, key, alarm)',
+        to: 'alarm > 0 ? Promise.resolve() : this.#deps.store.alarms.expect(identity.account, key, alarm)',
+      },
+    ],
+  },
+  {
+    name: 'an alarm whose commit comes after somebody has looked is not expected again',
+    keeps: 'A1',
+    changes: [
+      {
+        file: 'src/runtime/durable-state.ts',
+        from: 'if (alarm !== null && alarm < this.#deps.clock.now() + soonMs)',
+        to: 'if (alarm !== null && alarm + soonMs < 0)',
       },
     ],
   },
