@@ -42,6 +42,14 @@ interface Elsewhere {
   readonly refusal: Uint8Array | null;
 }
 
+/** A call that comes before its instance. */
+interface Arriving {
+  readonly ref: number;
+  readonly slot: number;
+  readonly frame: Buffer;
+  readonly meta: IncomingCall['meta'];
+}
+
 /** A call with an idempotency key. */
 interface KeyedArrival extends Pick<WorkerCall, 'instance' | 'method' | 'chain'> {
   readonly head: IncomingCall;
@@ -172,7 +180,7 @@ export class ClientSession implements Caller {
     // First of all (C1): where it leaves, its successor may know methods that it does not.
     if (instance === undefined || instance.refusing === 'moving' || !this.#host.mayAdmit()) {
       const isToCome = instance === undefined && !(binding instanceof Instance);
-      if (isToCome && this.#isHeld(binding, { ref, slot, frame })) return;
+      if (isToCome && this.#isHeld(binding, { ref, slot, frame, meta: head.meta })) return;
       this.#host.countCall('moved');
       return this.moved(ref);
     }
@@ -195,12 +203,11 @@ export class ClientSession implements Caller {
   }
 
   /** A call whose instance is being placed waits for what comes of it, and then arrives once more. */
-  #isHeld(
-    binding: Elsewhere,
-    { ref, slot, frame }: { readonly ref: number; readonly slot: number; readonly frame: Buffer },
-  ): boolean {
+  #isHeld(binding: Elsewhere, { ref, slot, frame, meta }: Arriving): boolean {
     const arrival = this.#host.placements.arrival(binding.key, binding.epoch);
     if (arrival === undefined) return false;
+    // What breaks the protocol does so now (I1): later it would end the turn of others who wait for the same instance.
+    if (meta !== null) readMeta(meta);
     const call = new HeldCall(frame, this.#host, (error) => {
       this.#calls.delete(ref);
       if (error !== null) this.fail(ref, error);

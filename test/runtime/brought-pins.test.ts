@@ -166,6 +166,21 @@ describe('a pin that a client brings', () => {
     at.open();
   });
 
+  it('keeps no calls of others from going on where one of them breaks the protocol', async () => {
+    const at = await startGated();
+    const pin = await world.pinAt('Basket', 'a');
+    const [hostile, client] = [world.client(), world.client()];
+    for (const each of [hostile, client]) each.bind(1, world.bound(pin, { brings: true }));
+    hostile.call('work', [], { meta: { attempt: 'first' } as never });
+    await until(() => hostile.lost !== null);
+    const stays = client.call('work');
+    await until(() => at.asked === 1);
+    at.open();
+    const container = await world.starter.container(1);
+    (await container.call(1)).result('done');
+    expect(await stays.value()).toBe('done');
+  });
+
   it('S7: admits nothing where the boot was over before the pin was active', async () => {
     const at = await startGated();
     const pin = await world.pinAt('Basket', 'a');
