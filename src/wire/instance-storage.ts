@@ -219,13 +219,14 @@ function changesOf({ put = {}, delete: deleted = [] }: StorageBatch): (readonly 
     throw new HoldfastError('InvalidArgument', `a batch takes ${maxBatchChanges} changes of different keys: ${why}`);
   }
   const puts = entries.map(([key, value]) => [key, encoded(key, value)] as const);
-  const bytes = puts.reduce((sum, [key, value]) => sum + bytesOfChange(key, value), 0);
+  const changes = [...puts, ...deleted.map((key) => [key, null] as const)];
+  const bytes = changes.reduce((sum, [key, value]) => sum + bytesOfChange(key, value), 0);
   if (bytes > maxCommitBytes) {
     throw new HoldfastError('PayloadTooLarge', `a batch takes ${maxCommitBytes} bytes, this one has ${bytes}`, {
       details: { bytes, maxBytes: maxCommitBytes },
     });
   }
-  return [...puts, ...deleted.map((key) => [key, null] as const)];
+  return changes;
 }
 
 /** A copy: it waits here while others are encoded. */

@@ -161,6 +161,10 @@ describe('the storage of an instance', () => {
     await expect(storage.list({ limit: 0 })).rejects.toMatchObject(invalid);
     const big = Object.fromEntries(many.slice(0, 9).map((key) => [key, new Uint8Array(120_000)]));
     await expect(storage.batch({ put: big })).rejects.toMatchObject({ code: 'PayloadTooLarge' });
+    // What is deleted counts too: the worker ends a container for a commit that is too large.
+    const full = Object.fromEntries(many.slice(0, 8).map((key) => [key, new Uint8Array(130_900)]));
+    const gone = many.slice(8, 120).map((key) => key.padEnd(512, '.'));
+    await expect(storage.batch({ put: full, delete: gone })).rejects.toMatchObject({ code: 'PayloadTooLarge' });
     expect(link.commits).toEqual([]);
     const longest = storage.put('x'.repeat(512), 1);
     await link.settle();
