@@ -179,10 +179,15 @@ export class Container {
     if (this.#exit === null) this.#process.kill();
   }
 
-  /** Resolves when the process is gone. */
-  async killed(): Promise<void> {
+  /** Resolves when the process is gone: none of its code runs any more. */
+  async stopped(): Promise<void> {
     this.kill();
     await this.#process.exited;
+  }
+
+  /** The same, and what it has left is put away: with volumes that is a commit, which can take long. */
+  async killed(): Promise<void> {
+    await this.stopped();
     await this.#process.settled;
   }
 

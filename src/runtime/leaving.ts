@@ -72,9 +72,11 @@ export class Leaving {
     const { container, slot, klass } = instance;
     if (container === null) return;
     instance.container = null;
-    const isShared = klass.options.tasksPerContainer > 1;
-    if (isShared) await this.#deactivate(container, slot, { reason: null, timeoutMs: klass.options.exitTimeoutMs });
-    await this.#deps.pools.of(klass).leave(container);
+    const { tasksPerContainer, exitTimeoutMs, volumes } = klass.options;
+    if (tasksPerContainer > 1) await this.#deactivate(container, slot, { reason: null, timeoutMs: exitTimeoutMs });
+    else await container.stopped();
+    const left = this.#deps.pools.of(klass).leave(container);
+    await (volumes === undefined ? left : this.#settled(left, exitTimeoutMs));
   }
 
   /** The death of a container is a loss of its instances (S3): the pin says so before those who waited look for it. */
@@ -157,7 +159,7 @@ export class Leaving {
     if (await this.#quietWithin(instance, graceMs)) return;
     instance.abortRunning(CancelReason.forceClose);
     if (await this.#quietWithin(instance, Math.min(answerWithinMs, instance.klass.options.exitTimeoutMs))) return;
-    await container.killed();
+    await container.stopped();
   }
 
   async #quietWithin(instance: Instance, withinMs: number): Promise<boolean> {
@@ -179,7 +181,7 @@ export class Leaving {
     const exit = await Promise.race([container.deactivate(slot, body), late]);
     enough.abort();
     if (exit !== 'late') return exit;
-    await container.killed();
+    await container.stopped();
     return { exitHook: 'timed-out', error: `exit hooks did not end within exitTimeoutMs of ${body.timeoutMs}` };
   }
 
