@@ -15,7 +15,8 @@ interface Prepared {
  * waits neither for Node nor for its module (ADR 18).
  *
  * I1. One that has loaded a bundle serves that class at that deployment, or nobody.
- * I2. None is prepared for a class with secrets: its container gets them as they are when the instance comes.
+ * I2. None is prepared for a class with secrets, which its container gets as they are when the instance comes, nor for one with
+ *     volumes: those are seen only by a container that was started with them.
  */
 export class PreparedContainers {
   readonly #clock: Clock;
@@ -39,7 +40,8 @@ export class PreparedContainers {
 
   /** A container was needed for the class, and could load it. */
   asked(klass: LoadedClass): void {
-    if (klass.options.secrets.length > 0) return;
+    const { secrets, volumes = [] } = klass.options;
+    if (secrets.length + volumes.length > 0) return;
     const known = this.#classes.get(klass.label) ?? { klass, demand: new RecentDemand(this.#clock), ready: [] };
     this.#classes.set(klass.label, known);
     known.demand.add();
