@@ -3,8 +3,7 @@ import { HoldfastError } from '../common/errors.js';
 import { Abort, type Abortable } from './abort.js';
 import type { Request, Waiting } from './request.js';
 
-/** Work that several requests share. */
-/** Aborted when nobody waits for it any more. */
+/** Work that several requests share; aborted when nobody waits for it any more. */
 export interface Flight extends Abortable {
   readonly startedAt: Monotonic;
   readonly waiting: Waiting;
