@@ -40,7 +40,7 @@ export class Alarms {
   /** A router has found it due. Where it is not here any more, or cannot be called, the router asks again. */
   ring(key: InstanceKey, epoch: Epoch, id: string): void {
     const instance = this.#deps.instances.get(key);
-    if (instance?.pin.epoch !== epoch || instance.refusing !== null || this.#ringing.has(instance)) return;
+    if (instance?.epoch !== epoch || instance.refusing !== null || this.#ringing.has(instance)) return;
     this.#ringing.add(instance);
     void this.#ring(instance, id)
       .catch(() => undefined) // the store is away: a router asks again
@@ -54,7 +54,7 @@ export class Alarms {
     if (alarm?.id !== id || !this.#deps.mayRun() || instance.refusing !== null) return;
     const end = await ringIn(instance, alarm);
     if (end === 'not-run' || !this.#deps.mayRun()) return;
-    const owner = { key: instance.key, epoch: instance.pin.epoch };
+    const owner = { key: instance.key, epoch: instance.epoch };
     // By the store's clock: this host's may be another.
     const waitMs =
       end === 'returned' ? null : Math.min(longestRetryMs, firstRetryMs * 2 ** Math.min(alarm.failures, 20));

@@ -75,7 +75,7 @@ export const state: readonly Mutation[] = [
       {
         file: 'src/runtime/alarms.ts',
         from: '    const end = await ringIn(instance, alarm);\n',
-        to: '    await alarms.ended({ key: instance.key, epoch: instance.pin.epoch }, id, null);\n    const end = await ringIn(instance, alarm);\n',
+        to: '    await alarms.ended({ key: instance.key, epoch: instance.epoch }, id, null);\n    const end = await ringIn(instance, alarm);\n',
       },
     ],
   },
