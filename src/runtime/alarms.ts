@@ -1,13 +1,18 @@
-import { isHoldfastError } from '../common/errors.js';
+import type { Clock } from '../common/clock.js';
+import { HoldfastError, isHoldfastError } from '../common/errors.js';
 import type { Epoch, InstanceKey } from '../common/ids.js';
 import type { AlarmCall } from '../common/instance-alarm.js';
 import type { Alarm } from '../common/ports/alarm-store.js';
 import type { Store } from '../common/ports/store.js';
 import { encodeArgs } from '../wire/codec.js';
-import { readPayload } from '../wire/frame-reader.js';
+import { decodeError } from '../wire/errors.js';
+import { encodeBody } from '../wire/frame-bodies.js';
+import { readBody, readPayload } from '../wire/frame-reader.js';
 import { FrameWriter } from '../wire/frame-writer.js';
 import { FrameKind, frameOffsets } from '../wire/frames.js';
 import type { Instance } from './instance.js';
+import type { LogBook } from './log-book.js';
+import { LogGate } from './log-gate.js';
 import { type Caller, WorkerCall } from './worker-call.js';
 
 export interface AlarmsDeps {
@@ -15,10 +20,12 @@ export interface AlarmsDeps {
   readonly instances: ReadonlyMap<InstanceKey, Instance>;
   /** False: this boot is over (S7). */
   readonly mayRun: () => boolean;
+  readonly clock: Clock;
+  readonly logs: Pick<LogBook, 'write'>;
 }
 
-/** How the method of an alarm ended; `not-run`: it never began, somebody rings again. */
-type End = 'returned' | 'failed' | 'not-run';
+/** How the method of an alarm ended, or why it failed; `not-run`: it never began, somebody rings again. */
+type End = 'returned' | HoldfastError | 'not-run';
 
 const firstRetryMs = 2_000;
 const longestRetryMs = 600_000;
@@ -28,13 +35,16 @@ const longestRetryMs = 600_000;
  *
  * I1. Of one instance at most one rings here: routers ask again while its method runs.
  * I2. What the store is told afterwards names the alarm: one that was set meanwhile stands.
+ * I3. Nobody waits for its answer: what it failed for is a line in the log of its instance.
  */
 export class Alarms {
   readonly #deps: AlarmsDeps;
   readonly #ringing = new Set<Instance>();
+  readonly #gate: LogGate;
 
   constructor(deps: AlarmsDeps) {
     this.#deps = deps;
+    this.#gate = new LogGate(deps.clock);
   }
 
   /** A router has found it due. Where it is not here any more, or cannot be called, the router asks again. */
@@ -54,6 +64,7 @@ export class Alarms {
     if (alarm?.id !== id || !this.#deps.mayRun() || instance.refusing !== null) return;
     const end = await ringIn(instance, alarm);
     if (end === 'not-run' || !this.#deps.mayRun()) return;
+    if (end !== 'returned') this.#log(instance, alarm, end);
     const owner = { key: instance.key, epoch: instance.epoch };
     // By the store's clock: this host's may be another.
     const waitMs =
@@ -62,12 +73,18 @@ export class Alarms {
     if (ended === 'stale' || ended.dueMs === null) return;
     await alarms.expect(instance.identity.account, instance.key, ended.dueMs);
   }
+
+  #log(instance: Instance, { failures }: Alarm, { code, message }: HoldfastError): void {
+    const { app, className } = instance.identity;
+    const said = { level: 'error', message: `the alarm failed at attempt ${failures + 1}: ${code}: ${message}` };
+    this.#deps.logs.write({ app, className, instance }, encodeBody(said), this.#gate);
+  }
 }
 
 function ringIn(instance: Instance, { atMs, failures }: Alarm): Promise<End> {
   const method = instance.klass.alarm;
   // Deployed again without one: perhaps the next deployment has it.
-  if (method === null) return Promise.resolve('failed');
+  if (method === null) return Promise.resolve(new HoldfastError('NotFound', 'the class has no method for alarms'));
   return new Promise((resolve) => {
     const caller = new AlarmCaller(resolve);
     const call = new WorkerCall({
@@ -92,7 +109,7 @@ class AlarmCaller implements Caller {
 
   forward(frame: Buffer): void {
     const kind = frame[frameOffsets.kind];
-    if (kind === FrameKind.Error) return this.#resolve('failed');
+    if (kind === FrameKind.Error) return this.#resolve(decodeError(readBody(frame)));
     if (kind !== FrameKind.Result) return;
     const { total, bytes } = readPayload(frame);
     // The rest of it has to come, so that the call can end.
@@ -100,8 +117,9 @@ class AlarmCaller implements Caller {
     this.#resolve('returned');
   }
 
-  fail(_ref: number, error: unknown): void {
-    this.#resolve(isHoldfastError(error) && error.outcome === 'not-run' ? 'not-run' : 'failed');
+  fail(_ref: number, thrown: unknown): void {
+    const error = isHoldfastError(thrown) ? thrown : new HoldfastError('Internal', String(thrown));
+    this.#resolve(error.outcome === 'not-run' ? 'not-run' : error);
   }
 
   moved(): void {

@@ -249,14 +249,13 @@ export class Worker {
   }
 
   #listen(): BusSubscription {
+    const shared = { clock: this.#deps.clock, instances: this.#instances, logs: this.#logs };
     const control = new Control({
+      ...shared,
       bootId: this.bootId,
-      clock: this.#deps.clock,
-      instances: this.#instances,
       activator: this.#activator,
-      alarms: new Alarms({ store: this.#deps.store, instances: this.#instances, mayRun: this.#mayRun }),
+      alarms: new Alarms({ ...shared, store: this.#deps.store, mayRun: this.#mayRun }),
       leaving: this.#leaving,
-      logs: this.#logs,
       sessions: this.#sessions,
       drain: () => this.drain(),
     });

@@ -71,6 +71,12 @@ describe('alarms at the worker', () => {
     }
     expect(waits).toEqual([2_000, 4_000, 8_000]);
     expect((await alarm())?.atMs).toBe(atMs);
+    const request = { app: '', className: '', id: '', follow: false, tail: 10 };
+    const reply = await world.ask({ $case: 'tailLogs', value: { request } });
+    const lines = reply.$case === 'tailLogs' ? reply.value.lines : [];
+    expect(lines.map(({ id, level, message }) => [id, level, message])).toEqual(
+      [1, 2, 3].map((attempt) => ['a', 'error', `the alarm failed at attempt ${attempt}: UserError: not now`]),
+    );
   });
 
   it('A2: rings once at a time, however often routers ask', async () => {
