@@ -28,6 +28,7 @@ const everyMs = 1_000;
 const claimMs = 30_000;
 const reachWithinMs = 20_000;
 const ringWithinMs = 3_000;
+/** Of one account. */
 const mostUnderway = 256;
 /** Whoever sets an alarm that is due this soon says so a second time; this is for those that died before they could. */
 const mayCommitMs = 600_000;
@@ -37,24 +38,27 @@ const mayCommitMs = 600_000;
  * keeps them apart. What a router does not end, as it died or the instance did not answer, is due again when its claim is over (A2).
  */
 export async function keepAlarms(parts: AlarmParts, closed: AbortSignal): Promise<void> {
-  const { clock, random, accounts, log } = parts;
+  await Promise.all(parts.accounts.map((account) => keepAlarmsOf(parts, account, closed)));
+}
+
+/** Each account by itself: instances of one that do not answer keep no other from its alarms. */
+async function keepAlarmsOf(parts: AlarmParts, account: string, closed: AbortSignal): Promise<void> {
+  const { clock, random, log } = parts;
   const underway = new Set<Promise<void>>();
   while (!closed.aborted) {
     // Routers that were started together need not look together.
     await clock.sleep(everyMs * (0.5 + random.next() / 2), closed).catch(() => undefined); // closed: the condition sees it
-    for (const account of accounts) {
-      const limit = mostUnderway - underway.size;
-      if (closed.aborted || limit < 1) break;
-      try {
-        const { claims, nowMs } = await parts.store.alarms.claim(account, { limit, forMs: claimMs });
-        for (const claim of claims) {
-          const look = lookAt(parts, { account, claim, nowMs }).finally(() => underway.delete(look));
-          underway.add(look);
-        }
-      } catch (error) {
-        // A store that is away is asked again in the next round.
-        if (!isHoldfastError(error)) log.error('alarms.notClaimed', { account, error: String(error) });
+    const limit = mostUnderway - underway.size;
+    if (closed.aborted || limit < 1) continue;
+    try {
+      const { claims, nowMs } = await parts.store.alarms.claim(account, { limit, forMs: claimMs });
+      for (const claim of claims) {
+        const look = lookAt(parts, { account, claim, nowMs }).finally(() => underway.delete(look));
+        underway.add(look);
       }
+    } catch (error) {
+      // A store that is away is asked again in the next round.
+      if (!isHoldfastError(error)) log.error('alarms.notClaimed', { account, error: String(error) });
     }
   }
 }
