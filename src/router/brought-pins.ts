@@ -3,6 +3,7 @@ import { HoldfastError } from '../common/errors.js';
 import type { InstanceKey } from '../common/ids.js';
 import type { Pin } from '../common/pin.js';
 import { type Flight, OpenFlight } from './flights.js';
+import type { Pins } from './pins.js';
 import type { PlaceSender } from './place-sender.js';
 
 /** In which a client has called what it was told of; many fit into one message then. */
@@ -15,6 +16,7 @@ const settleWithinMs = 60_000;
 interface Parts {
   readonly clock: Clock;
   readonly sender: PlaceSender;
+  readonly pins: Pick<Pins, 'read'>;
   readonly closed: AbortSignal;
   /** Takes a pin on from there, as for anybody who asks for it. */
   readonly settle: (key: InstanceKey, pin: Pin, flight: Flight) => Promise<unknown>;
@@ -56,16 +58,22 @@ export class BroughtPins {
 
   /** Never rejects: nobody waits for it; who calls the instance finds out for himself. */
   async #ask({ key, pin }: Told): Promise<void> {
-    const { clock, sender, closed, settle } = this.#parts;
+    const { clock, sender, closed } = this.#parts;
     if (closed.aborted) return;
     // Nearly all were brought by then.
     if ((await sender.check(key, pin)).phase === 'active' || closed.aborted) return;
-    const flight = new OpenFlight(clock.monotonic(), (self) => settle(key, pin, self));
+    const flight = new OpenFlight(clock.monotonic(), (self) => this.#settle({ key, pin }, self));
     const late = (): void => flight.abandon(new HoldfastError('DeadlineExceeded', 'it took too long'));
     const timer = clock.after(settleWithinMs, late);
     closed.addEventListener('abort', late, { once: true });
     await flight.result.catch(() => undefined); // as said above
     closed.removeEventListener('abort', late);
     timer.cancel();
+  }
+
+  /** Only what stands as it was told: one that was active and has left since was asked for by nobody. */
+  async #settle({ key, pin }: Told, flight: Flight): Promise<void> {
+    const now = await this.#parts.pins.read(key, flight);
+    if (now?.state === 'placing' && now.epoch === pin.epoch) await this.#parts.settle(key, now, flight);
   }
 }

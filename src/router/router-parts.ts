@@ -66,9 +66,7 @@ export function createRouterParts(deps: RouterDeps) {
   const sender = new PlaceSender({ bus, closed, metrics });
   const newNames = new NewNames();
   const brought = new BroughtPins({
-    clock,
-    sender,
-    closed,
+    ...{ clock, sender, pins, closed },
     settle: (key, pin, flight) => settler.settle({ key, making: null, failedEpoch: null }, pin, flight),
   });
   const settler: Settler = new Settler({
