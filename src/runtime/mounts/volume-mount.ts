@@ -116,7 +116,8 @@ export class VolumeMount {
           `this mount of volume ${this.options.volume} has changes that are not committed: commit them, or reload by force and lose them`,
         );
       const next = await heldHead(this.#parts.commits, this.options);
-      const lost = this.tree.isChanged ? await discardChanges(this.tree) : [];
+      // What was written meanwhile stays: the base moves below it.
+      const lost = isForced && this.tree.isChanged ? await discardChanges(this.tree) : [];
       await this.#parts.tell(lost);
       await this.#moveTo(next);
       return next.head?.id ?? '';
