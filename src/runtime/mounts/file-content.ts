@@ -143,7 +143,9 @@ export class FileContent {
       if (!(slot instanceof LocalChunk)) continue;
       const isHere = this.#slots?.[i] === slot;
       const hash = list[i];
-      if (isHere && hash !== undefined && this.#slots !== null) {
+      // I2: where the file has become longer without a write to it, its chunk has, too, and is not what was stored.
+      const isAsLong = isHere && chunkNumber(i, this.#size).length === chunkNumber(i, snapshot.size).length;
+      if (isAsLong && hash !== undefined && this.#slots !== null) {
         this.#slots[i] = hash;
         if (hash !== null)
           this.#parts.cache.adopt(hash, slot.path === null ? { bytes: slot.all() } : { path: slot.path });
