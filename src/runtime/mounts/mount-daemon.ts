@@ -2,7 +2,7 @@ import { mkdirSync, statfsSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../common/clock.js';
-import { HoldfastError, isHoldfastError } from '../../common/errors.js';
+import { HoldfastError } from '../../common/errors.js';
 import type { ObjectStore } from '../../common/ports/object-store.js';
 import type { Store } from '../../common/ports/store.js';
 import { inParallel } from '../../common/volumes/in-parallel.js';
@@ -211,13 +211,9 @@ export class MountDaemon {
     }
   }
 
-  /** Of the whole file system; what could not be written because a volume is full was told to whoever wrote it. */
+  /** Of the whole file system; what could not be written was told to whoever wrote it. */
   #flush(): Promise<void> {
-    const flushed = async (): Promise<void> => {
-      await this.#fuse?.flush().catch((error: unknown) => {
-        if (!isHoldfastError(error, 'NoCapacity')) throw error;
-      });
-    };
+    const flushed = async (): Promise<void> => await this.#fuse?.flush();
     const before = this.#flushing ?? Promise.resolve();
     const mine = before.then(flushed, flushed);
     this.#flushing = mine;
