@@ -23,13 +23,14 @@ export type MountVolumes = (ask: MountsAsk) => Promise<ContainerMounts>;
 
 /** Ends a container whose volumes are lost; resolves when it has ended and they are detached. */
 export async function settledAfter(process: IsolatedProcess, mounts: ContainerMounts): Promise<void> {
+  // Nobody waits for what never comes: it would keep the process in memory.
+  if (mounts.binds.length === 0) return void (await process.exited);
   let hasEnded = false;
   void mounts.lost.then(() => {
     if (!hasEnded) process.kill();
   });
   await process.exited;
   hasEnded = true;
-  if (mounts.binds.length === 0) return;
   // Its last process has closed its files then.
   await process.remove().catch(() => undefined); // whoever removes it hears of it
   await mounts.detach();

@@ -14,7 +14,7 @@ export interface HostMount {
   readonly name: string;
   /** Where it is seen. */
   readonly folder: string;
-  /** Resolves when its process has ended: nothing can be read from it any more. */
+  /** Resolves when its process has ended before it was detached: nothing can be read from it any more. */
   readonly lost: Promise<void>;
   /** The id of the commit. @throws CommitConflict, PayloadTooLarge, InvalidArgument, Unavailable */
   commit(ask: CommitAsk): Promise<string>;
@@ -48,13 +48,18 @@ export class MountHost {
     const { name } = mount;
     const process = await this.#running();
     const folder = await process.ask({ type: 'attach', mount }, attachWithinMs);
+    let unwatch = (): void => undefined;
+    const lost = new Promise<void>((resolve) => {
+      unwatch = process.whenOver(resolve);
+    });
     return {
       name,
       folder,
-      lost: process.died,
+      lost,
       commit: (ask) => process.ask({ type: 'commit', name, ask }, commitWithinMs),
       reload: (isForced) => process.ask({ type: 'reload', name, isForced }, reloadWithinMs),
       detach: async () => {
+        unwatch();
         if (!process.isOver) await process.ask({ type: 'detach', name }, commitWithinMs);
       },
     };

@@ -45,6 +45,7 @@ export class MountProcess {
   readonly #clock: Clock;
   readonly #waiting = new Map<number, Waiter>();
   readonly #over = new AbortController();
+  readonly #watchers = new Set<() => void>();
   #last = 0;
 
   /** @throws Unavailable, with what is missing */
@@ -94,6 +95,13 @@ export class MountProcess {
 
   get isOver(): boolean {
     return this.#over.signal.aborted;
+  }
+
+  /** Called when it has ended, unless that is taken back before: who waits for `died` is kept for as long as it lives. */
+  whenOver(watcher: () => void): () => void {
+    if (this.isOver) watcher();
+    else this.#watchers.add(watcher);
+    return () => void this.#watchers.delete(watcher);
   }
 
   /** @throws Unavailable where it has ended or does not answer in time; what it answers */
@@ -148,6 +156,8 @@ export class MountProcess {
   #onEnd(): void {
     this.#over.abort(ended());
     for (const waiter of [...this.#waiting.values()]) waiter.reject(ended());
+    for (const watcher of this.#watchers) watcher();
+    this.#watchers.clear();
   }
 }
 
