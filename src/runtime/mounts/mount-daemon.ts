@@ -194,17 +194,20 @@ export class MountDaemon {
     const { signal } = this.#ending;
     while (!signal.aborted) {
       await this.#parts.clock.sleep(roundMs, signal).catch(() => undefined); // ending: the condition sees it
-      const mounted = [...this.#mounted].filter(([, one]) => commitsByItself(one));
+      const mounted = [...this.#mounted];
       if (signal.aborted || mounted.length === 0) continue;
-      await this.#flush().catch((error: unknown) => this.#say('', error));
-      await inParallel(mounted, commitsAtOnce, ([name, { mount }]) => this.#commitIfChanged(name, mount));
+      if (mounted.some(([, one]) => commitsByItself(one)))
+        await this.#flush().catch((error: unknown) => this.#say('', error));
+      await inParallel(mounted, commitsAtOnce, ([name, one]) => this.#keepUp(name, one));
     }
   }
 
-  async #commitIfChanged(name: string, mount: VolumeMount): Promise<void> {
+  /** Holds what it stands on, and commits what was changed where that is to be. */
+  async #keepUp(name: string, mounted: Mounted): Promise<void> {
+    const { mount } = mounted;
     try {
       await mount.keepHold();
-      if (mount.tree.isChanged) await mount.commit(byItself);
+      if (commitsByItself(mounted) && mount.tree.isChanged) await mount.commit(byItself);
       this.#said.delete(name);
     } catch (error) {
       this.#say(name, error);

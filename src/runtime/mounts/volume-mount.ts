@@ -55,6 +55,7 @@ export class VolumeMount {
   readonly options: MountOptions;
   readonly #parts: VolumeMountParts;
   #at: Held;
+  #isClosed = false;
   #turn: Promise<unknown> = Promise.resolve();
 
   /** @throws NotFound, Unavailable */
@@ -128,13 +129,16 @@ export class VolumeMount {
   async keepHold(): Promise<void> {
     await this.#inTurn(async () => {
       const { hold, head, volume } = this.#at;
-      if (hold === null || head === null || !hold.over.aborted) return;
+      if (this.#isClosed || hold === null || head === null || !hold.over.aborted) return;
       this.#at = { head, volume, hold: await this.#holdOf(volume, head) };
     });
   }
 
   async close(): Promise<void> {
-    await this.#inTurn(async () => await this.#at.hold?.release());
+    await this.#inTurn(async () => {
+      this.#isClosed = true;
+      await this.#at.hold?.release();
+    });
   }
 
   async #publish({ message, onConflict }: CommitAsk): Promise<CommitRecord> {
