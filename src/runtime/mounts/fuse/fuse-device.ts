@@ -13,14 +13,11 @@ const answerHeaderBytes = 16;
 const { errno } = constants;
 /** The kernel has nothing for us now: somebody was interrupted, or it asks us to come again. */
 const passing = new Set(['EINTR', 'EAGAIN', 'ENOENT']);
-/** Nothing is changed by these: who is interrupted need not wait for them. */
-const harmless: ReadonlySet<number> = new Set([
-  opcodes.lookup,
-  opcodes.getattr,
-  opcodes.read,
-  opcodes.readdir,
-  opcodes.readdirplus,
-]);
+/**
+ * Nothing is changed by these: who is interrupted need not wait for them. Not those of directories: a list goes on from where
+ * the last request left it, and who asks again while that is read would miss what it takes.
+ */
+const harmless: ReadonlySet<number> = new Set([opcodes.lookup, opcodes.getattr, opcodes.read]);
 
 /**
  * The kernel's requests of one mount, and our answers.
@@ -98,6 +95,7 @@ export class FuseDevice {
     answer.then(
       (bytes) => {
         if (!isInterrupted() && bytes !== null) this.#answer(unique, bytes);
+        else if (opcode === opcodes.lookup && bytes !== null) this.#untold(bytes);
       },
       (error: unknown) => {
         if (!isInterrupted()) this.#fail(unique, error);
@@ -107,6 +105,14 @@ export class FuseDevice {
 
   #interrupt(unique: number): void {
     if (this.#interruptible.delete(unique)) this.#send({ unique, error: -errno.EINTR }, null);
+  }
+
+  /** The kernel forgets only what it was told of. @param entry of a node that was counted as told, or of none */
+  #untold(entry: Buffer): void {
+    const nodeId = readU64(entry, 0);
+    const body = Buffer.alloc(8);
+    writeU64(body, 1, 0);
+    if (nodeId !== 0) void this.#handler({ opcode: opcodes.forget, unique: 0, nodeId, body });
   }
 
   #answer(unique: number, bytes: Buffer): void {
