@@ -126,6 +126,8 @@ export class FuseDevice {
   }
 
   #send(head: { readonly unique: number; readonly error: number }, bytes: Buffer | null): void {
+    // Another file may have its number by then.
+    if (this.#isOver) return;
     const header = answerHeader({ ...head, bytes: bytes?.length ?? 0 });
     try {
       writevSync(this.#fd, bytes === null || bytes.length === 0 ? [header] : [header, bytes]);
