@@ -118,9 +118,8 @@ export class VolumeMount {
         );
       const next = await heldHead(this.#parts.commits, this.options);
       // What was written meanwhile stays: the base moves below it.
-      const lost = isForced && this.tree.isChanged ? await discardChanges(this.tree) : [];
-      await this.#parts.tell(lost);
-      await this.#moveTo(next);
+      const isDiscarded = isForced && this.tree.isChanged;
+      await this.#moveTo(next, isDiscarded);
       return next.head?.id ?? '';
     });
   }
@@ -162,12 +161,19 @@ export class VolumeMount {
   /** On what was just published: with changes of others in it, if there were any. */
   async #standOn(commit: CommitRecord): Promise<void> {
     const { volume } = this.#at;
-    await this.#moveTo({ volume, head: commit, hold: await this.#holdOf(volume, commit) });
+    await this.#moveTo({ volume, head: commit, hold: await this.#holdOf(volume, commit) }, false);
   }
 
-  async #moveTo(next: Held): Promise<void> {
+  /** @param isDiscarded what was changed since the last commit */
+  async #moveTo(next: Held, isDiscarded: boolean): Promise<void> {
     const root = rootOf(next.head, this.#parts.commits.clock.now());
-    if (!isSameRoot(this.tree.root.base, root)) await this.#parts.tell(await rebase(this.tree, root));
+    try {
+      if (isDiscarded) await this.#parts.tell(await discardChanges(this.tree));
+      if (!isSameRoot(this.tree.root.base, root)) await this.#parts.tell(await rebase(this.tree, root));
+    } catch (error) {
+      await next.hold?.release();
+      throw error;
+    }
     const { hold } = this.#at;
     this.#at = next;
     await hold?.release();
