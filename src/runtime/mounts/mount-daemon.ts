@@ -60,6 +60,7 @@ export class MountDaemon {
   readonly #said = new Map<string, string>();
   #fuse: FuseMount | null = null;
   #flushing: Promise<void> | null = null;
+  #telling: Promise<void> = Promise.resolve();
 
   /** @throws Unavailable, with what is missing on this host */
   static async start(parts: MountDaemonParts): Promise<MountDaemon> {
@@ -223,11 +224,16 @@ export class MountDaemon {
     return mine;
   }
 
-  async #tell(outdated: readonly Outdated[]): Promise<void> {
-    for (const one of outdated) {
-      const notice = 'nodeId' in one ? outdatedAttributes(one.nodeId) : outdatedName(one.parentId, one.name);
-      await this.#fuse?.device.notify(notice);
-    }
+  /** One after the other for all mounts: each may hold one of Node's few threads until a request that needs one is answered. */
+  #tell(outdated: readonly Outdated[]): Promise<void> {
+    const mine = this.#telling.then(async () => {
+      for (const one of outdated) {
+        const notice = 'nodeId' in one ? outdatedAttributes(one.nodeId) : outdatedName(one.parentId, one.name);
+        await this.#fuse?.device.notify(notice);
+      }
+    });
+    this.#telling = mine; // a notice is never refused
+    return mine;
   }
 
   /** Once, not in every round. */
