@@ -68,10 +68,10 @@ export class SandboxFactory {
   /** Nothing is left where this rejects, but a scratch that was given. @throws SandboxUnavailable, Unavailable, and what making a scratch of the image throws */
   async start(start: SandboxStart): Promise<SandboxContainer> {
     const { scratch: given } = start;
-    if (given !== null) return await starts.take(() => this.#startIn(given, start));
+    if (given !== null) return await this.#startIn(given, start);
     const scratch = await this.platform.images.createScratch(this.#newId(), start);
     try {
-      return await starts.take(() => this.#startIn(scratch, start));
+      return await this.#startIn(scratch, start);
     } catch (e) {
       await scratch.remove().catch(() => undefined); // the first error says more
       throw e;
@@ -82,7 +82,8 @@ export class SandboxFactory {
     const id = this.#newId();
     const mounts = await this.platform.mountVolumes({ id, uid: scratch.uid, volumes: start.volumes });
     try {
-      return await this.#startWith(mounts, { id, scratch }, start);
+      // Its volumes are there: those that wait for a store take no turn from others.
+      return await starts.take(() => this.#startWith(mounts, { id, scratch }, start));
     } catch (e) {
       await mounts.detach();
       throw e;
