@@ -232,9 +232,10 @@ export class FileContent {
       const slot = slots[index];
       if (typeof slot === 'string' && this.#parts.cache.pathOf(slot) === null) return false;
     }
-    change();
+    // Before: where it fails halfway, it is not what is stored either.
     this.#stored = null;
     this.#changes += 1;
+    change();
     return true;
   }
 
@@ -266,9 +267,11 @@ export class FileContent {
   }
 
   async #bring(from: number, to: number): Promise<void> {
-    if (this.#slots === null && this.#stored !== null) {
-      const list = await chunksOf(this.#parts.reader, this.#stored);
-      this.#slots ??= [...list];
+    const stored = this.#stored;
+    if (this.#slots === null && stored !== null) {
+      const list = await chunksOf(this.#parts.reader, stored);
+      // It can have been written and committed anew meanwhile.
+      if (this.#stored === stored) this.#slots ??= [...list];
     }
     const last = this.#lastToGrow(to);
     const wanted = [...rangesOf(from, Math.min(to, this.#size), this.#size), ...(last === null ? [] : [last])];
