@@ -22,7 +22,8 @@ const harmless: ReadonlySet<number> = new Set([opcodes.lookup, opcodes.getattr, 
 /**
  * The kernel's requests of one mount, and our answers.
  *
- * I1. Each request has one answer, but those that expect none; what a handler throws is one, too: `EIO`, unless it says otherwise.
+ * I1. Each request has one answer, but those that expect none; what a handler throws is one, too: `EIO`, unless it says otherwise, or
+ *     `ENOSPC` where the disk of the host is full.
  * I2. The body of a request is read over when its handler has returned: one that waits copies what it needs.
  * I3. A notice is never written by this thread: the kernel may wait for an answer of ours before it takes it.
  */
@@ -120,7 +121,8 @@ export class FuseDevice {
   }
 
   #fail(unique: number, error: unknown): void {
-    const code = error instanceof Refused ? error.errno : errno.EIO;
+    const isFull = (error as NodeJS.ErrnoException | null)?.code === 'ENOSPC';
+    const code = error instanceof Refused ? error.errno : isFull ? errno.ENOSPC : errno.EIO;
     if (!(error instanceof Refused)) this.#onFailure(error);
     this.#send({ unique, error: -code }, null);
   }
