@@ -114,8 +114,9 @@ export class MountedFiles {
   /** The kernel knows of it from now on. */
   #entry(node: MountNode | null): Buffer {
     if (node === null) return absentReply();
+    const reply = entryReply(shownNode(node, this.trees.ownerOf(node.tree)));
     node.lookups += 1;
-    return entryReply(shownNode(node, this.trees.ownerOf(node.tree)));
+    return reply;
   }
 
   async #setAttributes({ nodeId, body }: FuseRequest): Promise<Buffer> {

@@ -25,7 +25,7 @@ export class MountedTrees {
     this.#byName.delete(name);
     this.#owners.delete(tree);
     // What the kernel remembers of it goes when it forgets it.
-    for (const child of [...tree.root.children.values()]) tree.detach(child);
+    tree.end();
   }
 
   rootOf(name: string): MountNode | null {

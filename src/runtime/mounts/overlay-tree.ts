@@ -44,6 +44,7 @@ export class OverlayTree {
   readonly #make: NodeMaker;
   /** What its files hold, for the volume's limit. */
   #bytes: number;
+  #isOver = false;
 
   constructor(parts: OverlayParts, root: DirectoryEntry) {
     this.parts = parts;
@@ -195,7 +196,7 @@ export class OverlayTree {
 
   /** Where nobody needs it any more. */
   drop(node: MountNode): void {
-    if (node.lookups > 0 || node === this.root) return;
+    if (node.lookups > 0 || (node === this.root && !this.#isOver)) return;
     if (node.type === 'directory' && node.children.size > 0) return;
     const { parent, name } = node;
     if (parent?.changes.get(name) === node) return;
@@ -212,6 +213,14 @@ export class OverlayTree {
     node.parent = null;
     if (node.type === 'directory') for (const child of [...node.children.values()]) this.detach(child);
     this.drop(node);
+  }
+
+  /** It is mounted no more: nothing is in it, and its root goes, too. */
+  end(): void {
+    this.#isOver = true;
+    this.root.changes.clear();
+    for (const child of [...this.root.children.values()]) this.detach(child);
+    this.drop(this.root);
   }
 
   #unlink(node: MountNode, directory: DirectoryNode): void {
