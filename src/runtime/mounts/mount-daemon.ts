@@ -54,6 +54,7 @@ export class MountDaemon {
   readonly #parts: MountDaemonParts;
   readonly #trees = new MountedTrees();
   readonly #mounted = new Map<string, Mounted>();
+  readonly #attaching = new Map<string, Promise<string>>();
   readonly #cache: ChunkCache;
   readonly #reader: (account: string) => ObjectReader;
   readonly #ending = new AbortController();
@@ -91,11 +92,31 @@ export class MountDaemon {
 
   /** The folder where it is seen. @throws AlreadyExists, NotFound, Unavailable */
   async attach(ask: MountAsk): Promise<string> {
-    const { name, uid, account, isReadOnly } = ask;
-    if (!/^[\w-]{1,64}$/.test(name) || this.#mounted.has(name))
+    const { name } = ask;
+    if (!/^[\w-]{1,64}$/.test(name) || this.#mounted.has(name) || this.#attaching.has(name))
       throw new HoldfastError('AlreadyExists', `${JSON.stringify(name)} cannot be the name of another mount here`);
+    const attaching = this.#attach(ask);
+    this.#attaching.set(name, attaching);
+    try {
+      return await attaching;
+    } finally {
+      this.#attaching.delete(name);
+    }
+  }
+
+  async #attach(ask: MountAsk): Promise<string> {
+    const localFolder = await mkdtemp(join(this.#parts.folder, 'local', `${ask.name}-`));
+    try {
+      return await this.#attachWith(localFolder, ask);
+    } catch (error) {
+      await removeFolder(localFolder);
+      throw error;
+    }
+  }
+
+  async #attachWith(localFolder: string, ask: MountAsk): Promise<string> {
+    const { name, uid, account, isReadOnly } = ask;
     const { store, objects, clock } = this.#parts;
-    const localFolder = await mkdtemp(join(this.#parts.folder, 'local', `${name}-`));
     const reader = this.#reader(account);
     const mount = await VolumeMount.attach(
       {
@@ -134,6 +155,7 @@ export class MountDaemon {
 
   /** It is unmounted also where its last commit fails. @throws what that fails with */
   async detach(name: string): Promise<void> {
+    await this.#attaching.get(name)?.catch(() => undefined); // told to whoever asked for it
     const mounted = this.#mounted.get(name);
     if (mounted === undefined) return;
     try {

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { HoldfastError } from '../../common/errors.js';
+import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { parseBootFolder } from '../process/boot-folder.js';
 import { removeFolder } from '../process/remove-folder.js';
 import { mountedFolders, unmount } from './fuse-mount.js';
@@ -47,7 +47,12 @@ export class MountHost {
   async attach(mount: MountAsk): Promise<HostMount> {
     const { name } = mount;
     const process = await this.#running();
-    const folder = await process.ask({ type: 'attach', mount }, attachWithinMs);
+    const folder = await process.ask({ type: 'attach', mount }, attachWithinMs).catch((error: unknown) => {
+      // It may come to it later, when nobody waits for it any more.
+      if (isHoldfastError(error, 'Unavailable'))
+        process.ask({ type: 'detach', name }, commitWithinMs).catch(() => undefined);
+      throw error;
+    });
     let unwatch = (): void => undefined;
     const lost = new Promise<void>((resolve) => {
       unwatch = process.whenOver(resolve);
