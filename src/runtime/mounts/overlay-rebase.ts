@@ -22,7 +22,10 @@ export async function rebase(tree: OverlayTree, base: DirectoryEntry): Promise<O
   return await tree.gate.alone(async () => {
     const steps = await stepsOf(tree.root, base);
     tree.countBytes(base.bytes - tree.root.base.bytes);
-    return steps.flatMap((step) => applied(tree, step));
+    const outdated = steps.flatMap((step) => applied(tree, step));
+    // What was changed here and by others was counted twice.
+    if (!tree.isChanged) tree.countBytes(base.bytes - tree.bytes);
+    return outdated;
   });
 }
 
