@@ -177,6 +177,11 @@ export class MountedFiles {
       const { tree } = directory;
       // A reload may have brought one of that name, of which the kernel has not been told yet.
       const known = (flags & constants.O_EXCL) === 0 ? await tree.lookUp(directory, name) : null;
+      // The kernel, which believes that it is new, does not cut it.
+      if (known?.type === 'file' && (flags & constants.O_TRUNC) !== 0) {
+        await known.content.truncate(0);
+        tree.wrote(known);
+      }
       return this.#entry(known ?? (await tree.makeFile(directory, name, mode)));
     });
     return Buffer.concat([entry, openFileReply()]);
