@@ -1,5 +1,6 @@
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { mkdir, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, realpath, rmdir, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { runLauncher, runLauncherWith } from '../isolation/launcher.js';
 import { FuseDevice, type FuseHandler } from './fuse/fuse-device.js';
 
@@ -64,7 +65,9 @@ export function mountedFolders(): string[] {
 }
 
 async function readAhead(folder: string): Promise<void> {
-  const device = mountLines().find((line) => line.folder === folder)?.device;
+  // Never of the folder itself: that would be asked of this process.
+  const real = join(await realpath(dirname(folder)), basename(folder));
+  const device = mountLines().find((line) => line.folder === real)?.device;
   if (device !== undefined) await writeFile(`/sys/class/bdi/${device}/read_ahead_kb`, String(readAheadKb));
 }
 

@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs';
-import { rmdir } from 'node:fs/promises';
+import { realpath, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { parseBootFolder } from '../process/boot-folder.js';
@@ -106,9 +106,11 @@ export async function sweepMounts({
   readonly folder: string;
   readonly launcher: string;
 }): Promise<void> {
-  for (const name of namesIn(folder)) {
+  // The kernel's list has no links in its paths.
+  const real = await realpath(folder).catch(() => folder);
+  for (const name of namesIn(real)) {
     if (parseBootFolder(name)?.owner !== 'dead') continue;
-    const [path, files] = [join(folder, name), join(folder, name, 'files')];
+    const [path, files] = [join(real, name), join(real, name, 'files')];
     if (mountedFolders().includes(files)) await unmount(launcher, files);
     // Whatever is still mounted there must not be removed with it.
     if (mountedFolders().includes(files)) continue;
