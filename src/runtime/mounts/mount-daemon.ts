@@ -2,7 +2,7 @@ import { mkdirSync, statfsSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../common/clock.js';
-import { HoldfastError } from '../../common/errors.js';
+import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import type { ObjectStore } from '../../common/ports/object-store.js';
 import type { Store } from '../../common/ports/store.js';
 import { inParallel } from '../../common/volumes/in-parallel.js';
@@ -23,6 +23,9 @@ import { VolumeMount } from './volume-mount.js';
 /** A change is committed within 10 s: one that just missed a round, the round, and the commit. */
 const roundMs = 3_000;
 const commitsAtOnce = 4;
+/** The last commit of a mount is tried for so long: what it does not bring away is lost. Less than a worker's end waits. */
+const lastCommitMs = 45_000;
+const [firstPauseMs, longestPauseMs] = [250, 4_000];
 const localMemoryBytes = 67_108_864;
 const bytesPerGb = 1_073_741_824;
 const byItself = { message: '', onConflict: 'last-writer-wins' } as const;
@@ -159,7 +162,7 @@ export class MountDaemon {
     const mounted = this.#mounted.get(name);
     if (mounted === undefined) return;
     try {
-      if (commitsByItself(mounted)) await mounted.mount.commit(byItself);
+      if (commitsByItself(mounted)) await this.#commitLast(mounted.mount);
     } finally {
       this.#mounted.delete(name);
       this.#said.delete(name);
@@ -167,6 +170,20 @@ export class MountDaemon {
       await this.#tell([{ parentId: 1, name }]);
       await mounted.mount.close();
       await removeFolder(mounted.localFolder);
+    }
+  }
+
+  async #commitLast(mount: VolumeMount): Promise<void> {
+    const { clock } = this.#parts;
+    const until = clock.monotonic() + lastCommitMs;
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
+      try {
+        await mount.commit(byItself);
+        return;
+      } catch (error) {
+        if (!isHoldfastError(error) || !error.retryable || clock.monotonic() + pauseMs > until) throw error;
+        await clock.sleep(pauseMs);
+      }
     }
   }
 
