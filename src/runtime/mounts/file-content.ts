@@ -138,14 +138,12 @@ export class FileContent {
   settle(snapshot: ContentSnapshot): void {
     const { slots, list, stored } = snapshot;
     if (slots === null) return;
-    const isSame = this.#changes === snapshot.changes;
     for (const [i, slot] of slots.entries()) {
       if (!(slot instanceof LocalChunk)) continue;
-      const isHere = this.#slots?.[i] === slot;
-      const hash = list[i];
-      // I2: where the file has become longer without a write to it, its chunk has, too, and is not what was stored.
-      const isAsLong = isHere && chunkNumber(i, this.#size).length === chunkNumber(i, snapshot.size).length;
-      if (isAsLong && hash !== undefined && this.#slots !== null) {
+      // I2: one that became longer without a write to it is not what was stored.
+      const isAsLong = chunkNumber(i, this.#size).length === chunkNumber(i, snapshot.size).length;
+      const hash = this.#slots?.[i] === slot && isAsLong ? list[i] : undefined;
+      if (hash !== undefined && this.#slots !== null) {
         this.#slots[i] = hash;
         if (hash !== null)
           this.#parts.cache.adopt(hash, slot.path === null ? { bytes: slot.all() } : { path: slot.path });
@@ -153,7 +151,7 @@ export class FileContent {
       }
       slot.release();
     }
-    if (!isSame || stored === null) return;
+    if (this.#changes !== snapshot.changes || stored === null) return;
     this.#stored = stored;
     if (stored.content.kind === 'inline') this.#forgetSlots();
   }
@@ -232,8 +230,7 @@ export class FileContent {
       const slot = slots[index];
       if (typeof slot === 'string' && this.#parts.cache.pathOf(slot) === null) return false;
     }
-    // Before: where it fails halfway, it is not what is stored either.
-    this.#stored = null;
+    this.#stored = null; // before the change, which may fail halfway
     this.#changes += 1;
     change();
     return true;
@@ -270,8 +267,7 @@ export class FileContent {
     const stored = this.#stored;
     if (this.#slots === null && stored !== null) {
       const list = await chunksOf(this.#parts.reader, stored);
-      // It can have been written and committed anew meanwhile.
-      if (this.#stored === stored) this.#slots ??= [...list];
+      if (this.#stored === stored) this.#slots ??= [...list]; // else it is another file by now
     }
     const last = this.#lastToGrow(to);
     const wanted = [...rangesOf(from, Math.min(to, this.#size), this.#size), ...(last === null ? [] : [last])];

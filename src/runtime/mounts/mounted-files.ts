@@ -127,8 +127,7 @@ export class MountedFiles {
     if ([uid, gid].some((id) => id !== undefined && id !== owner.uid)) refuse('EPERM');
     if (size !== undefined) {
       if (node.type !== 'file') refuse('EISDIR');
-      await node.content.truncate(size);
-      tree.wrote(node);
+      await tree.cut(node, size);
     }
     if (mode !== undefined || mtime !== undefined)
       tree.setAttributes(node, {
@@ -174,15 +173,11 @@ export class MountedFiles {
   async #create({ nodeId, body }: FuseRequest): Promise<Buffer> {
     const [flags, mode, name] = [body.readUInt32LE(0), body.readUInt32LE(4), nameOf(texts(body.subarray(16))[0])];
     const entry = await this.#within(nodeId, async (directory) => {
-      const { tree } = directory;
       // A reload may have brought one of that name, of which the kernel has not been told yet.
-      const known = (flags & constants.O_EXCL) === 0 ? await tree.lookUp(directory, name) : null;
+      const known = (flags & constants.O_EXCL) === 0 ? await directory.tree.lookUp(directory, name) : null;
       // The kernel, which believes that it is new, does not cut it.
-      if (known?.type === 'file' && (flags & constants.O_TRUNC) !== 0) {
-        await known.content.truncate(0);
-        tree.wrote(known);
-      }
-      return this.#entry(known ?? (await tree.makeFile(directory, name, mode)));
+      if (known?.type === 'file' && (flags & constants.O_TRUNC) !== 0) await directory.tree.cut(known, 0);
+      return this.#entry(known ?? (await directory.tree.makeFile(directory, name, mode)));
     });
     return Buffer.concat([entry, openFileReply()]);
   }

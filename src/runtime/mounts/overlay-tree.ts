@@ -174,6 +174,11 @@ export class OverlayTree {
     if (node.parent !== null) this.#markUp(node.parent, node.name, node);
   }
 
+  async cut(file: FileNode, size: number): Promise<void> {
+    await file.content.truncate(size);
+    this.wrote(file);
+  }
+
   /** Its bytes were changed: what the volume holds, too. */
   wrote(file: FileNode): void {
     this.count(file);
