@@ -37,7 +37,7 @@ async function collect(values: AsyncIterable<string>): Promise<string[]> {
 /** A session from its beginning to its end; where this host has no sandboxes, that is said in one line. */
 async function showSandbox(shell: Sandbox): Promise<void> {
   const startedAt = performance.now();
-  const session = await shell.create({ cwd: '/work' }).catch((e) => {
+  const session = await shell.create({ cwd: '/job' }).catch((e) => {
     if (isHoldfastError(e, 'SandboxUnavailable')) return null;
     throw e;
   });

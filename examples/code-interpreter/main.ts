@@ -6,7 +6,7 @@ const app = await App.lookup<typeof import('./app.js')>('code-interpreter');
 
 /** Runs a snippet in the session of a user, which is made at its first; what it printed, and how it went wrong if it did. */
 async function run(user: string, code: string): Promise<string> {
-  const session = await app.python.named(user, { cwd: '/work' });
+  const session = await app.python.named(user, { cwd: '/job' });
   const { stdout, stderr, timedOut } = await session.exec(['python3', '-'], { stdin: code, timeoutMs: 10_000 });
   const problem = timedOut ? 'stopped after 10 s' : (stderr.trimEnd().split('\n').at(-1) ?? '');
   return [stdout.trimEnd(), problem].filter((text) => text !== '').join('\n');

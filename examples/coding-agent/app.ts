@@ -13,7 +13,7 @@ export class Agent {
   /** Writes code until the tests pass, and tells what it does. */
   @method()
   async *solve(tests: string): AsyncGenerator<string> {
-    await using session = await workspace.create({ cwd: '/work' });
+    await using session = await workspace.create({ cwd: '/job' });
     await session.writeText('test_it.py', tests);
     let failure: string | null = null;
     for (let round = 1; round <= mostRounds; round++) {

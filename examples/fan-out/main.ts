@@ -11,7 +11,7 @@ const app = await App.lookup<typeof import('./app.js')>('fan-out');
 
 /** How often each word is in a part of the lines. */
 async function count(part: readonly string[]): Promise<Map<string, number>> {
-  await using session = await app.mapper.create({ cwd: '/work' });
+  await using session = await app.mapper.create({ cwd: '/job' });
   await session.writeText('part.txt', part.join('\n'));
   const pipeline = "tr ' ' '\\n' < part.txt | grep . | sort | uniq -c";
   const { stdout } = await session.exec(pipeline, { shell: true, check: true });

@@ -25,7 +25,7 @@ beforeAll(async () => {
   env = { HOLDFAST_ENDPOINT: cluster.endpoint, HOLDFAST_TOKEN: cluster.token };
   home = new Home();
   folder = mkdtempSync(join(tmpdir(), 'holdfast-cli-sandbox-'));
-  const made = await home.run(['sandbox', 'create', 'sandboxes/shell', 'one', '--cwd', '/work', '--tag', 'x'], { env });
+  const made = await home.run(['sandbox', 'create', 'sandboxes/shell', 'one', '--cwd', '/job', '--tag', 'x'], { env });
   expect(made).toEqual({ exitCode: 0, stdout: `${session}\n`, stderr: '' });
 }, 60_000);
 
@@ -55,7 +55,7 @@ describe('holdfast sandbox', () => {
 
   test('runs a command whose output and exit code are its own', async () => {
     const ran = await run(['exec', session, '--', 'sh', '-c', 'pwd; echo err >&2; exit 7']);
-    expect(ran).toEqual({ exitCode: 7, stdout: '/work\n', stderr: 'err\n' });
+    expect(ran).toEqual({ exitCode: 7, stdout: '/job\n', stderr: 'err\n' });
     expect(await run(['exec', session, '--shell', 'kill -9 $$'])).toMatchObject({ exitCode: 137 });
     expect(await run(['exec', session, '--stdin', '--', 'tr', 'a-z', 'A-Z'], 'shout')).toMatchObject({
       stdout: 'SHOUT',
@@ -102,10 +102,10 @@ describe('holdfast sandbox', () => {
     const local = join(folder, 'data.bin');
     const bytes = randomBytes(2_000_000);
     writeFileSync(local, bytes);
-    const up = await run(['cp', local, `${session}:/work/sub/`]);
+    const up = await run(['cp', local, `${session}:/job/sub/`]);
     expect(up.exitCode).toBe(3);
     await run(['exec', session, 'mkdir', 'sub']);
-    const done = await run(['cp', local, `${session}:/work/sub`]);
+    const done = await run(['cp', local, `${session}:/job/sub`]);
     expect([done.exitCode, done.stderr]).toEqual([0, expect.stringMatching(/^data\.bin: 1\.9 MiB in .* s, .*\/s\n$/)]);
     const nowhere = await run(['cp', `${session}:sub/data.bin`, join(folder, 'no/where')]);
     expect(nowhere).toMatchObject({ exitCode: 3, stderr: expect.stringContaining('no/where') });
@@ -117,7 +117,7 @@ describe('holdfast sandbox', () => {
     expect(readFileSync(join(folder, 'back')).equals(bytes)).toBe(true);
     expect((await run(['ls', session])).stdout).toBe('sub\n');
     const long = JSON.parse((await run(['ls', '--long', '--json', `${session}:sub`])).stdout);
-    expect(long).toMatchObject([{ path: '/work/sub/data.bin', size: 2_000_000, type: 'file' }]);
+    expect(long).toMatchObject([{ path: '/job/sub/data.bin', size: 2_000_000, type: 'file' }]);
     expect((await run(['ls', '-l', `${session}:sub`])).stdout).toMatch(/file\s+0644\s+2000000 .* data\.bin\n$/);
   });
 

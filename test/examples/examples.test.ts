@@ -173,7 +173,7 @@ const classSteps = [
 ];
 const sandboxSteps = [
   'a sandbox session has its place on the worker',
-  'its walls and disk are made, a file is written: /work/numbers.txt',
+  'its walls and disk are made, a file is written: /job/numbers.txt',
   "'sort numbers.txt > sorted.txt' ran in it -> exit code 0",
   'what it wrote is read back: 1, 2, 3',
   'the session is closed: its processes and files are gone',

@@ -61,7 +61,7 @@ export async function lookup(): Promise<void> {
 
 export async function sessions(): Promise<void> {
   const network: NetworkPolicy = { outbound: ['example.com', '10.0.0.0/8'] };
-  const options: SessionOptions = { cwd: '/work', env: { A: 1 }, network, lifetimeMs: 5, tags: ['a'] };
+  const options: SessionOptions = { cwd: '/job', env: { A: 1 }, network, lifetimeMs: 5, tags: ['a'] };
   await using session = await shell.create(options);
   const named: SandboxSession = await shell.named('x');
   const local: SandboxSession = await shell.local();

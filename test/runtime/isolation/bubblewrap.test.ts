@@ -48,7 +48,7 @@ isolatedTest(
     const { out } = await bench.shell(`
     touch /new /etc/new /home/user/new /tmp/new /opt/new && echo written
     touch /usr/new 2>/dev/null || echo usr is read-only
-    ls -d /root/* /var/lib/* /work /mnt/* 2>/dev/null | wc -l
+    ls -d /root/* /var/lib/* /mnt/* ${process.cwd()} 2>/dev/null | wc -l
     cat /etc/passwd | cut -d: -f1 | tr '\\n' ' '
     id -un; hostname`);
     expect(out).toEqual(['written', 'usr is read-only', '0', 'root user nobody user', 'sandbox']);

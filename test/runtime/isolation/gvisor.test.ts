@@ -49,8 +49,9 @@ gvisorTest('a host with runsc passes the trial', async () => {
 });
 
 gvisorTest('a program runs on a kernel that is not the host’s, as nobody, and sees nothing of the host', async () => {
-  const line = 'uname -r; id -u; grep CapEff /proc/self/status; cat /proc/1/environ | tr "\\0" " "; test -e /work';
-  const { out, exitCode } = await bench.shell(`${line}; test -e /var/lib/dpkg && exit 9; exit 5`, { limits });
+  const line = 'uname -r; id -u; grep CapEff /proc/self/status; cat /proc/1/environ | tr "\\0" " "';
+  const hidden = `test -e ${process.cwd()} || test -e /var/lib/dpkg`;
+  const { out, exitCode } = await bench.shell(`${line}; if ${hidden}; then exit 9; fi; exit 5`, { limits });
   expect(exitCode).toBe(5);
   expect(out[0]).not.toBe(release());
   expect(out.slice(1, 3)).toEqual(['1000', 'CapEff:\t0000000000000000']);

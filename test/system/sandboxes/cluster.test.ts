@@ -51,7 +51,7 @@ describe('sessions of a cluster', () => {
   test('are made on several workers, found by their names, and listed with their tags', async () => {
     const { app } = world;
     const tag = `t${process.pid}`;
-    const named = await app.shell.named('everywhere', { cwd: '/work', tags: [tag] });
+    const named = await app.shell.named('everywhere', { cwd: '/job', tags: [tag] });
     await named.writeText('note', 'here');
     const made = await Promise.all(Array.from({ length: 6 }, () => app.shell.create({ tags: [tag] })));
     const infos = await Promise.all(made.map((session) => session.inspect()));
@@ -61,7 +61,7 @@ describe('sessions of a cluster', () => {
     const joined = await app.shell.named('everywhere');
     expect(await joined.readText('note')).toBe('here');
     const listed = await collect(app.shell.list({ tags: [tag] }));
-    expect(listed[0]).toMatchObject({ id: 'everywhere', cwd: '/work', state: 'active' });
+    expect(listed[0]).toMatchObject({ id: 'everywhere', cwd: '/job', state: 'active' });
     expect(listed.map(({ id }) => id).toSorted()).toEqual([...made, named].map(({ id }) => id).toSorted());
     for (const session of [...made, named]) expect((await session.close()).closed).toBe(true);
     expect(await collect(app.shell.list({ tags: [tag] }))).toEqual([]);
@@ -115,7 +115,7 @@ describe('sessions of a cluster', () => {
   });
 
   test('sleep without processes and cgroups, with their files, and are woken by the next call', async () => {
-    const session = await world.app.shell.create({ idleTimeoutMs: 200, cwd: '/work' });
+    const session = await world.app.shell.create({ idleTimeoutMs: 200, cwd: '/job' });
     const word = uniqueSleep();
     // It does not fall asleep while a command runs.
     const held = session.execStream(['sleep', '1000'])[Symbol.asyncIterator]();
@@ -233,7 +233,7 @@ describe('a worker that is killed', () => {
     const { here, elsewhere } = await sessionsAt(victim, 2);
     const [session, asleep] = here as [SandboxSession, SandboxSession];
     const [other] = elsewhere as [SandboxSession];
-    const recreated = (await sessionsAt(victim, 1, () => app.lasting.create({ cwd: '/work' })))
+    const recreated = (await sessionsAt(victim, 1, () => app.lasting.create({ cwd: '/job' })))
       .here[0] as SandboxSession;
     await recreated.writeText('note', 'gone');
     await asleep.exec('true');
@@ -262,7 +262,7 @@ describe('a worker that is killed', () => {
     ]);
     for (const lost of [session, asleep]) expect(await codeOf(lost.pwd())).toBe('InstanceLost');
     expect(await codeOf(app.shell.attach(session.handle))).toBe('InstanceLost');
-    expect(await recreated.pwd()).toBe('/work');
+    expect(await recreated.pwd()).toBe('/job');
     expect(await recreated.listdir()).toEqual([]);
     expect((await recreated.inspect()).restarts).toBe(1);
     await gone(traces);

@@ -8,7 +8,7 @@ const world = sandboxWorld();
 let session: SandboxSession;
 
 beforeAll(async () => {
-  session = await world.app.shell.create({ cwd: '/work' });
+  session = await world.app.shell.create({ cwd: '/job' });
 });
 
 afterAll(async () => {
@@ -44,7 +44,7 @@ describe('a command', () => {
   test('that is not there, or not to be run, says so', async () => {
     const missing = await errorOf(session.exec('no-such-program'));
     expect([missing.code, missing.outcome]).toEqual(['FileNotFound', 'not-run']);
-    expect(await codeOf(session.exec('/work/no-such-program'))).toBe('FileNotFound');
+    expect(await codeOf(session.exec('/job/no-such-program'))).toBe('FileNotFound');
     await session.writeText('plain', 'x');
     expect(await codeOf(session.exec('./plain'))).toBe('PermissionDenied');
     expect(await codeOf(session.exec('true', { cwd: 'no-such-folder' }))).toBe('FileNotFound');
@@ -55,7 +55,7 @@ describe('a command', () => {
     const result = await session.exec('echo $MINE $PATH $HOME; pwd', { shell: true, env, cwd: '/tmp' });
     expect(result.stdout).toBe('yes /bin /root\n/tmp\n');
     expect(await session.getEnv()).not.toHaveProperty('MINE');
-    expect(await session.pwd()).toBe('/work');
+    expect(await session.pwd()).toBe('/job');
   });
 
   test('is killed with its whole group at its limit, and what it printed is kept', async () => {

@@ -13,7 +13,7 @@ let folder: string;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'holdfast-files-'));
-  session = await world.app.shell.create({ cwd: '/work' });
+  session = await world.app.shell.create({ cwd: '/job' });
 });
 
 afterAll(async () => {
@@ -23,8 +23,8 @@ afterAll(async () => {
 
 describe('a file of a session', () => {
   test('is text in any encoding, replaced or appended to', async () => {
-    expect(await session.writeText('a.txt', 'Grüße 🙂\n')).toBe('/work/a.txt');
-    expect(await session.readText('/work/a.txt')).toBe('Grüße 🙂\n');
+    expect(await session.writeText('a.txt', 'Grüße 🙂\n')).toBe('/job/a.txt');
+    expect(await session.readText('/job/a.txt')).toBe('Grüße 🙂\n');
     await session.writeText('a.txt', 'mehr', { append: true });
     expect(await session.readText('./a.txt')).toBe('Grüße 🙂\nmehr');
     await session.writeText('a.txt', 'é', { encoding: 'latin1' });
@@ -41,7 +41,7 @@ describe('a file of a session', () => {
   test('is bytes of any kind and size', async () => {
     for (const size of [0, 1, 65_000, 65_535, 65_536, 70_000, 1_000_000]) {
       const bytes = randomBytes(size);
-      expect(await session.writeBytes('bytes', bytes)).toBe('/work/bytes');
+      expect(await session.writeBytes('bytes', bytes)).toBe('/job/bytes');
       const back = await session.readBytes('bytes');
       expect(Buffer.from(back).equals(bytes)).toBe(true);
       expect(back.constructor).toBe(Uint8Array);
@@ -54,7 +54,7 @@ describe('a file of a session', () => {
   test('has the directories above it made only where that is wanted', async () => {
     expect(await codeOf(session.writeText('deep/er/file', 'x'))).toBe('FileNotFound');
     expect(await codeOf(session.writeBytes('deep/er/file', Buffer.alloc(100_000)))).toBe('FileNotFound');
-    expect(await session.writeText('deep/er/file', 'x', { makeParents: true })).toBe('/work/deep/er/file');
+    expect(await session.writeText('deep/er/file', 'x', { makeParents: true })).toBe('/job/deep/er/file');
     await session.writeBytes('deep/est/file', Buffer.alloc(100_000), { makeParents: true });
     expect(await session.listdir('deep')).toEqual(['er', 'est']);
   });
@@ -62,13 +62,13 @@ describe('a file of a session', () => {
   test('says clearly what is wrong with it', async () => {
     const missing = await errorOf(session.readText('missing'));
     expect(missing.code).toBe('FileNotFound');
-    expect(missing.message).toContain('/work/missing');
+    expect(missing.message).toContain('/job/missing');
     expect(await codeOf(session.stat('missing'))).toBe('FileNotFound');
     await session.writeText('plain', 'x');
     expect((await errorOf(session.listdir('plain'))).message).toContain('not a directory');
     expect(await codeOf(session.listdir('plain'))).toBe('InvalidArgument');
     expect(await codeOf(session.readText('plain/below'))).toMatch(/InvalidArgument|FileNotFound/);
-    expect(await codeOf(session.readText('/work'))).toBe('InvalidArgument');
+    expect(await codeOf(session.readText('/job'))).toBe('InvalidArgument');
     expect(await codeOf(session.writeText('/usr/bin/mine', 'x'))).toBe('PermissionDenied');
     for (const path of ['', 'a\0b', 5]) expect(await codeOf(session.readText(path as string))).toBe('InvalidArgument');
     expect(await codeOf(session.writeText('x'.repeat(300), ''))).toBe('InvalidArgument');
@@ -98,10 +98,10 @@ describe('a file of a session', () => {
     await session.writeText('stat', 'four');
     await session.exec('chmod 640 stat; ln -sf stat statlink; mkfifo pipe', { shell: true });
     const stat = await session.stat('stat');
-    expect(stat).toMatchObject({ path: '/work/stat', type: 'file', size: 4, mode: 0o640 });
+    expect(stat).toMatchObject({ path: '/job/stat', type: 'file', size: 4, mode: 0o640 });
     expect(stat.modifiedAt).toBeInstanceOf(Date);
-    expect(await session.stat('statlink')).toMatchObject({ type: 'symlink', path: '/work/statlink' });
-    expect(await session.stat('.')).toMatchObject({ type: 'directory', path: '/work' });
+    expect(await session.stat('statlink')).toMatchObject({ type: 'symlink', path: '/job/statlink' });
+    expect(await session.stat('.')).toMatchObject({ type: 'directory', path: '/job' });
     expect(await session.stat('pipe')).toMatchObject({ type: 'other' });
   });
 
@@ -123,8 +123,8 @@ describe('a file of a session', () => {
   });
 
   test('has directories that are made with or without those above', async () => {
-    expect(await session.mkdir('one/two/three')).toBe('/work/one/two/three');
-    expect(await session.mkdir('one')).toBe('/work/one');
+    expect(await session.mkdir('one/two/three')).toBe('/job/one/two/three');
+    expect(await session.mkdir('one')).toBe('/job/one');
     expect(await codeOf(session.mkdir('one', { existOk: false }))).toBe('AlreadyExists');
     expect(await codeOf(session.mkdir('no/parents', { parents: false }))).toBe('FileNotFound');
     expect(await session.listdir('one')).toEqual(['two']);
@@ -177,7 +177,7 @@ describe('a file that is moved', () => {
       most = Math.max(most, process.memoryUsage().rss);
     };
     const startedAt = performance.now();
-    expect(await session.uploadFile(local, 'up/large', { makeParents: true, onProgress })).toBe('/work/up/large');
+    expect(await session.uploadFile(local, 'up/large', { makeParents: true, onProgress })).toBe('/job/up/large');
     const sentAt = performance.now();
     expect(seen.at(-1)).toBe(size);
     expect(seen).toEqual(seen.toSorted((a, b) => a - b));
@@ -263,7 +263,7 @@ describe('a directory that is watched', () => {
     const about = (name: string): string[] => seen.filter(({ path }) => path.endsWith(name)).map(({ type }) => type);
     expect(about('/below/a')).toContain('create');
     expect(about('/below/b')).toEqual(expect.arrayContaining(['rename', 'delete']));
-    expect(seen.every(({ path }) => path.startsWith('/work/watched/'))).toBe(true);
+    expect(seen.every(({ path }) => path.startsWith('/job/watched/'))).toBe(true);
     const aborted = codeOf(collect(session.watch('watched', { signal: controller.signal })));
     controller.abort();
     expect(await aborted).toBe('Cancelled');

@@ -17,11 +17,11 @@ beforeAll(async () => {
 afterAll(() => cluster?.close());
 
 gvisorTest('a session that asks for gVisor has commands, files, terminals, kills and a way to be copied', async () => {
-  await using session = await app.strong.create({ cwd: '/work', env: { A: 'b' } });
+  await using session = await app.strong.create({ cwd: '/job', env: { A: 'b' } });
   const ran = await session.exec('echo $A; uname -r; pwd; exit 4', { shell: true });
-  expect(ran).toMatchObject({ exitCode: 4, stdout: expect.stringMatching(/^b\n4\.4\.0\n\/work\n$/) });
+  expect(ran).toMatchObject({ exitCode: 4, stdout: expect.stringMatching(/^b\n4\.4\.0\n\/job\n$/) });
   await session.writeText('kept', 'text');
-  expect(await session.listdir('/work')).toEqual(['kept']);
+  expect(await session.listdir('/job')).toEqual(['kept']);
 
   const limited = await session.exec('echo a; sleep 1000 & sleep 1000', { shell: true, timeoutMs: 1_000 });
   expect(limited).toMatchObject({ timedOut: true, stdout: 'a\n' });

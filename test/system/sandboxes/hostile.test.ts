@@ -19,7 +19,7 @@ let bystander: SandboxSession;
 
 beforeAll(async () => {
   writeFileSync(secret, 'not for guests');
-  session = await world.app.shell.create({ cwd: '/work' });
+  session = await world.app.shell.create({ cwd: '/job' });
   bystander = await world.app.shell.create();
 });
 
@@ -127,7 +127,7 @@ describe('a hostile command', () => {
     expect((await run(`kill -9 ${process.pid}; kill -9 1; kill -STOP 1; echo x > /proc/1/mem; echo on`)).stdout).toBe(
       'on\n',
     );
-    expect(await session.pwd()).toBe('/work');
+    expect(await session.pwd()).toBe('/job');
   });
 
   test('makes no device, mount or namespace, and traces no one', async () => {

@@ -12,7 +12,7 @@ const small = app.sandbox({ name: 'small', memoryMb: 48 });
 let session: SandboxSession;
 
 beforeAll(async () => {
-  session = await shell.local({ cwd: '/work', env: { A: 1 }, tags: ['t'] });
+  session = await shell.local({ cwd: '/job', env: { A: 1 }, tags: ['t'] });
 });
 
 afterAll(async () => {
@@ -23,10 +23,10 @@ describe('a session without a cluster', () => {
   test('is one as any other', async () => {
     expect(session).toMatchObject({ local: true, closed: false, sandbox: shell });
     expect(session.handle).toMatchObject({ kind: 'sandbox', account: 'local', app: 'local-sandboxes', name: 'shell' });
-    expect(await session.pwd()).toBe('/work');
-    expect(await session.writeText('a/b', 'hello', { makeParents: true })).toBe('/work/a/b');
+    expect(await session.pwd()).toBe('/job');
+    expect(await session.writeText('a/b', 'hello', { makeParents: true })).toBe('/job/a/b');
     expect(await session.readText('a/b')).toBe('hello');
-    expect((await session.exec('echo $A; pwd', { shell: true })).stdout).toBe('1\n/work\n');
+    expect((await session.exec('echo $A; pwd', { shell: true })).stdout).toBe('1\n/job\n');
     expect(await codeOf(session.exec('no-such-program'))).toBe('FileNotFound');
     expect(await codeOf(session.readText('missing'))).toBe('FileNotFound');
     expect(await codeOf(session.exec('exit 3', { shell: true, check: true }))).toBe('CommandFailed');
@@ -45,7 +45,7 @@ describe('a session without a cluster', () => {
     expect(stdout).toMatch(/^NoNewPrivs:\s+1$/m);
     expect(stdout).toMatch(/^Seccomp:\s+2$/m);
     await using other = await shell.local();
-    expect(await other.exists('/work/a/b')).toBe(false);
+    expect(await other.exists('/job/a/b')).toBe(false);
   });
 
   test('has processes, which count as commands', async () => {
@@ -54,7 +54,7 @@ describe('a session without a cluster', () => {
     const [one, two] = [await session.spawn(['sleep', '100']), await session.spawn(['sleep', '100'])];
     expect(await codeOf(session.exec('true'))).toBe('PendingLimitExceeded');
     const info = await session.inspect();
-    expect(info).toMatchObject({ state: 'active', running: 2, cwd: '/work', tags: ['t'], workerId: null });
+    expect(info).toMatchObject({ state: 'active', running: 2, cwd: '/job', tags: ['t'], workerId: null });
     expect(info.processes.map(({ pid }) => pid)).toEqual([one.pid, two.pid]);
     for (const each of [one, two]) await each.kill('SIGKILL');
     await until(async () => (await session.inspect()).running === 0);
@@ -78,7 +78,7 @@ describe('a session without a cluster', () => {
   });
 
   test('that sleeps keeps its files and what it remembers, loses its processes, and is woken by a call', async () => {
-    const sleepy = await shell.local({ idleTimeoutMs: 50, cwd: '/work', env: { A: 1 } });
+    const sleepy = await shell.local({ idleTimeoutMs: 50, cwd: '/job', env: { A: 1 } });
     await sleepy.writeText('note', 'kept');
     await sleepy.setEnv({ B: 2 });
     await sleepy.unsetEnv('LANG');
@@ -86,16 +86,16 @@ describe('a session without a cluster', () => {
     const first = await sleepy.inspect();
     await until(async () => (await sleepy.inspect()).state === 'idle');
     expect(await sleepy.inspect()).toMatchObject({ processes: [], memoryBytes: 0 });
-    const [note, where, env] = await Promise.all([sleepy.readText('/work/note'), sleepy.pwd(), sleepy.getEnv()]);
+    const [note, where, env] = await Promise.all([sleepy.readText('/job/note'), sleepy.pwd(), sleepy.getEnv()]);
     expect([note, where]).toEqual(['kept', '/tmp']);
     expect(env).toMatchObject({ A: '1', B: '2' });
     expect(env).not.toHaveProperty('LANG');
     expect((await sleepy.inspect()).epoch).toBeGreaterThan(first.epoch);
     await until(async () => (await sleepy.inspect()).state === 'idle');
-    expect(textOf(await collect(sleepy.execStream('cat /work/note', { shell: true })))).toBe('kept');
+    expect(textOf(await collect(sleepy.execStream('cat /job/note', { shell: true })))).toBe('kept');
     await until(async () => (await sleepy.inspect()).state === 'idle');
     expect(await sleepy.close()).toMatchObject({ closed: true, alreadyClosed: false });
-    expect(await codeOf(sleepy.readText('/work/note'))).toBe('InstanceGone');
+    expect(await codeOf(sleepy.readText('/job/note'))).toBe('InstanceGone');
   });
 
   test('does not fall asleep while a process that it has spawned runs', async () => {
@@ -122,7 +122,7 @@ describe('a session without a cluster', () => {
   test('is forked, and its image is one for other sandboxes of this process', async () => {
     await session.writeText('/srv/origin', 'here');
     const [fork] = (await session.fork()) as [SandboxSession];
-    expect([await fork.readText('/srv/origin'), await fork.pwd(), fork.local]).toEqual(['here', '/work', true]);
+    expect([await fork.readText('/srv/origin'), await fork.pwd(), fork.local]).toEqual(['here', '/job', true]);
     const image = await session.snapshot();
     const other = app.sandbox({ name: 'other', image });
     await using imaged = await other.local();

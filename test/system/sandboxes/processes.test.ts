@@ -10,7 +10,7 @@ const world = sandboxWorld();
 let session: SandboxSession;
 
 beforeAll(async () => {
-  session = await world.app.shell.create({ cwd: '/work' });
+  session = await world.app.shell.create({ cwd: '/job' });
 });
 
 afterAll(async () => {
@@ -186,7 +186,7 @@ describe('a port that is forwarded', () => {
     socket.on('error', () => undefined);
     await once(socket, 'close');
     await forwarding.close();
-    expect(await session.pwd()).toBe('/work');
+    expect(await session.pwd()).toBe('/job');
   });
 
   test('can be asked for by its local number, once', async () => {

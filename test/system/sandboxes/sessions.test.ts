@@ -45,23 +45,23 @@ describe('a session', () => {
   });
 
   test('is made once for a name, joined without options, and refused with others', async () => {
-    const first = await world.app.shell.named('shared', { cwd: '/work', env: { A: 1 } });
+    const first = await world.app.shell.named('shared', { cwd: '/job', env: { A: 1 } });
     await first.writeText('note', 'hello');
     const joined = await world.app.shell.named('shared');
     expect(await joined.readText('note')).toBe('hello');
-    const again = await world.app.shell.named('shared', { env: { A: '1' }, cwd: '/work' });
+    const again = await world.app.shell.named('shared', { env: { A: '1' }, cwd: '/job' });
     expect(again.id).toBe(first.id);
     const refused = await errorOf(world.app.shell.named('shared', { cwd: '/other' }));
     expect(refused.code).toBe('InstanceConflict');
     expect(await codeOf(world.app.shell.closeNamed('shared', { cwd: '/other' }))).toBe('InstanceConflict');
-    expect(await world.app.shell.closeNamed('shared', { cwd: '/work', env: { A: 1 } })).toMatchObject({ closed: true });
+    expect(await world.app.shell.closeNamed('shared', { cwd: '/job', env: { A: 1 } })).toMatchObject({ closed: true });
     expect(await codeOf(joined.pwd())).toBe('InstanceGone');
   });
 
   test('starts where it is told, with its variables, and keeps what is changed', async () => {
-    await using session = await world.app.shell.create({ cwd: '/work/deep', env: { NAME: 'Ada', N: 3, GONE: true } });
-    expect(await session.pwd()).toBe('/work/deep');
-    expect((await session.exec('pwd')).stdout).toBe('/work/deep\n');
+    await using session = await world.app.shell.create({ cwd: '/job/deep', env: { NAME: 'Ada', N: 3, GONE: true } });
+    expect(await session.pwd()).toBe('/job/deep');
+    expect((await session.exec('pwd')).stdout).toBe('/job/deep\n');
     expect((await session.exec('echo $NAME $N', { shell: true })).stdout).toBe('Ada 3\n');
     expect(await session.updateEnv({ MORE: 1.5 })).toMatchObject({ NAME: 'Ada', MORE: '1.5' });
     expect(await session.setEnv({ NAME: 'Grace' })).toMatchObject({ NAME: 'Grace', N: '3' });
@@ -69,13 +69,13 @@ describe('a session', () => {
     expect(Object.keys(left)).not.toContain('GONE');
     expect((await session.exec('env')).stdout).not.toMatch(/^(GONE|N|LANG)=/m);
     expect(await session.getEnv()).toEqual(left);
-    expect(await session.chdir('..')).toBe('/work');
+    expect(await session.chdir('..')).toBe('/job');
     expect(await session.listdir()).toEqual(['deep']);
-    expect((await session.exec(['pwd'], { cwd: 'deep' })).stdout).toBe('/work/deep\n');
+    expect((await session.exec(['pwd'], { cwd: 'deep' })).stdout).toBe('/job/deep\n');
     expect(await codeOf(session.chdir('nowhere'))).toBe('FileNotFound');
     await session.writeText('file', '');
     expect((await errorOf(session.chdir('file'))).message).toContain('not a directory');
-    expect(await session.pwd()).toBe('/work');
+    expect(await session.pwd()).toBe('/job');
   });
 
   test('is refused with options that are none, and does not start where it cannot', async () => {
@@ -130,12 +130,12 @@ describe('a session', () => {
 
   test('is listed with its tags, and tells what runs in it', async () => {
     const { shell } = world.app;
-    await using session = await shell.create({ tags: ['blue', 'one'], cwd: '/work' });
+    await using session = await shell.create({ tags: ['blue', 'one'], cwd: '/job' });
     await using other = await shell.create({ tags: ['blue'] });
     await Promise.all([session.pwd(), other.pwd()]);
     const child = await session.spawn(['sleep', '100']);
     const info = await session.inspect();
-    expect(info).toMatchObject({ name: 'shell', state: 'active', cwd: '/work', tags: ['blue', 'one'], running: 1 });
+    expect(info).toMatchObject({ name: 'shell', state: 'active', cwd: '/job', tags: ['blue', 'one'], running: 1 });
     expect(info.processes).toMatchObject([{ pid: child.pid, command: ['sleep', '100'] }]);
     expect(info.processes[0]?.startedAt).toBeInstanceOf(Date);
     expect(info.memoryBytes).toBeGreaterThan(100_000);
@@ -148,7 +148,7 @@ describe('a session', () => {
   });
 
   test('that sleeps keeps its files and what it remembers, loses its processes, and is woken by a call', async () => {
-    const session = await world.app.shell.named('sleepy', { cwd: '/work', idleTimeoutMs: 150, env: { A: 1 } });
+    const session = await world.app.shell.named('sleepy', { cwd: '/job', idleTimeoutMs: 150, env: { A: 1 } });
     await session.writeText('note', 'kept');
     await session.exec('mkdir -p /tmp/x && ln -s note link', { shell: true, check: true });
     await session.updateEnv({ B: 2 });
@@ -158,7 +158,7 @@ describe('a session', () => {
     const asleep = await session.inspect();
     expect(asleep).toMatchObject({ processes: [], memoryBytes: 0, tags: [] });
     expect(await session.pwd()).toBe('/tmp/x');
-    expect(await session.readText('/work/link')).toBe('kept');
+    expect(await session.readText('/job/link')).toBe('kept');
     expect(await session.getEnv()).toMatchObject({ A: '1', B: '2' });
     expect((await session.exec(['ps', 'ax'])).stdout).not.toContain('sleep 1000');
     const awake = await session.inspect();

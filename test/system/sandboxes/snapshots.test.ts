@@ -25,7 +25,7 @@ async function deployed(source: string): Promise<void> {
 
 describe('a fork', () => {
   test('has the files, the directory and the variables of its original, and goes its own way', async () => {
-    await using session = await world.app.shell.create({ cwd: '/work', env: { A: 1, GONE: 1 }, tags: ['forked'] });
+    await using session = await world.app.shell.create({ cwd: '/job', env: { A: 1, GONE: 1 }, tags: ['forked'] });
     await session.writeText('note', 'one');
     await session.exec('mkdir -p deep && ln -s ../note deep/link && chmod 640 note', { shell: true, check: true });
     await session.setEnv({ B: 2 });
@@ -35,7 +35,7 @@ describe('a fork', () => {
     const [first, second] = (await session.fork({ count: 2 })) as [SandboxSession, SandboxSession];
     for (const fork of [first, second]) {
       expect(fork.id).not.toBe(session.id);
-      expect(await fork.pwd()).toBe('/work/deep');
+      expect(await fork.pwd()).toBe('/job/deep');
       expect(await fork.readText('link')).toBe('one');
       expect((await fork.stat('../note')).mode & 0o777).toBe(0o640);
       expect(await fork.getEnv()).toEqual(await session.getEnv());
@@ -43,12 +43,12 @@ describe('a fork', () => {
       expect([info.processes, info.tags]).toEqual([[], ['forked']]);
     }
     await first.writeText('link', 'two');
-    await first.remove('/work/deep/link');
-    expect(await second.readText('/work/note')).toBe('one');
-    expect(await session.readText('/work/note')).toBe('one');
+    await first.remove('/job/deep/link');
+    expect(await second.readText('/job/note')).toBe('one');
+    expect(await session.readText('/job/note')).toBe('one');
     const [grandchild] = (await first.fork()) as [SandboxSession];
-    expect(await grandchild.readText('/work/note')).toBe('two');
-    expect(await grandchild.listdir('/work/deep')).toEqual([]);
+    expect(await grandchild.readText('/job/note')).toBe('two');
+    expect(await grandchild.listdir('/job/deep')).toEqual([]);
     for (const fork of [first, second, grandchild]) {
       expect((await fork.close()).closed).toBe(true);
     }
@@ -107,10 +107,10 @@ describe('a snapshot', () => {
   });
 
   test('waits for no command, and shows one moment of a session that writes on', async () => {
-    await using session = await world.app.shell.create({ cwd: '/work' });
+    await using session = await world.app.shell.create({ cwd: '/job' });
     const loop = 'i=0; while :; do i=$((i+1)); echo $i > n; mv n a; echo $i > n; mv n b; done';
     await session.spawn(loop, { shell: true });
-    await fileIn(session, '/work/b');
+    await fileIn(session, '/job/b');
     const [fork] = (await session.fork()) as [SandboxSession];
     const [a, b] = (await textOf(fork, 'cat a b')).split('\n').map(Number) as [number, number];
     expect([a, a - 1]).toContain(b);
@@ -126,7 +126,7 @@ describe('a snapshot', () => {
   });
 
   test('of a session that sleeps wakes it, and a fork sleeps and wakes like any other', async () => {
-    await using session = await world.app.shell.create({ idleTimeoutMs: 100, cwd: '/work' });
+    await using session = await world.app.shell.create({ idleTimeoutMs: 100, cwd: '/job' });
     await session.writeText('note', 'kept');
     const state = async (of: SandboxSession) => (await of.inspect()).state;
     while ((await state(session)) !== 'idle');
