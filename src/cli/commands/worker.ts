@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { WorkerId } from '../../common/ids.js';
 import type { Isolation } from '../../common/manifest.js';
@@ -111,7 +111,8 @@ async function runWorker(options: WorkerOptions, { terminal, env, signal }: Comm
       maxSandboxes: options.maxSandboxes ?? defaultMaxSandboxes(),
       warmSandboxes: options.warmSandboxes ?? defaultWarmSandboxes,
       ...(options.imageCacheGb === undefined ? {} : { imageCacheGb: options.imageCacheGb }),
-      dataFolder: options.data ?? join(stateFolder(env), 'workers', workerId),
+      // Absolute: the launcher and the process of mounts have another working directory.
+      dataFolder: resolve(options.data ?? join(stateFolder(env), 'workers', workerId)),
       containerEnv: options.env ?? {},
       leaseTimes: leaseTimes(settings.leaseTtlMs),
       onSwept: (boots) => log.info('worker.swept', { boots: boots.map(({ bootId }) => bootId) }),

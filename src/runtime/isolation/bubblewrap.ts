@@ -207,8 +207,9 @@ export class Bubblewrap implements IsolationBackend {
     return join(this.#folder, 'walls', id);
   }
 
+  /** A boot may have a backend of each kind: none reads what the other is just writing. */
   get #filterFile(): string {
-    return join(this.#folder, 'filter.bpf');
+    return join(this.#folder, `filter-${this.kind}.bpf`);
   }
 
   #ready(): Promise<void> {
