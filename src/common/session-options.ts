@@ -2,6 +2,13 @@ import { HoldfastError } from './errors.js';
 import { checkedImageId } from './image.js';
 import { type Check, expected } from './option-checks.js';
 import { checkOptions } from './options.js';
+import {
+  checkedMountReferences,
+  mountReferences,
+  type VolumeMountReference,
+  type VolumesOption,
+  volumesProblem,
+} from './volume-mounts.js';
 
 /** Where a session's programs may connect to: nowhere, anywhere outside, or these domains and CIDR ranges. */
 export interface NetworkPolicy {
@@ -20,11 +27,14 @@ export interface SessionOptions {
   /** Default `{ outbound: 'none' }`. */
   readonly network?: NetworkPolicy;
   readonly tags?: readonly string[];
+  /** Beside those of its sandbox; at the path of one of these in its place. */
+  readonly volumes?: VolumesOption;
 }
 
-/** The same with every value checked and `env` as text; what was not given is absent. */
-export interface GivenSessionOptions extends SessionOptions {
+/** The same with every value checked, `env` as text and volumes as a manifest has them; what was not given is absent. */
+export interface GivenSessionOptions extends Omit<SessionOptions, 'volumes'> {
   readonly env?: Readonly<Record<string, string>>;
+  readonly volumes?: readonly VolumeMountReference[];
 }
 
 /** What a session is made with, on its way to its worker. */
@@ -43,24 +53,29 @@ const checks: Readonly<Record<keyof SessionOptions, Check>> = {
   lifetimeMs: expected.integer(1, Number.MAX_SAFE_INTEGER),
   network: (value) => (isPolicy(value) ? null : "{ outbound } with 'none', 'all' or a list of domains and CIDR ranges"),
   tags: expected.tags,
+  volumes: volumesProblem,
 };
 
 /** @throws InvalidArgument naming the option */
 export function checkSessionOptions(where: string, options: SessionOptions): GivenSessionOptions {
   checkOptions(where, options, checks);
-  const { env, ...rest } = options;
+  const { env, volumes, ...rest } = options;
   const given = Object.entries(rest).filter(([, value]) => value !== undefined);
   return {
-    ...(Object.fromEntries(given) as Omit<SessionOptions, 'env'>),
+    ...(Object.fromEntries(given) as Omit<SessionOptions, 'env' | 'volumes'>),
     ...(env === undefined ? {} : { env: envText(where, env) }),
+    ...(volumes === undefined ? {} : { volumes: mountReferences(volumes) }),
   };
 }
 
 /** @param value as a client sent it @throws InvalidArgument */
 export function checkSessionArguments(where: string, value: unknown): SessionArguments {
-  const { fork, ...options } = (value ?? {}) as SessionArguments;
-  const given = checkSessionOptions(where, options);
-  return fork === undefined ? given : { ...given, fork: checkedFork(where, fork) };
+  const { fork, volumes, ...options } = (value ?? {}) as SessionArguments;
+  return {
+    ...checkSessionOptions(where, options),
+    ...(volumes === undefined ? {} : { volumes: checkedMountReferences(where, volumes) }),
+    ...(fork === undefined ? {} : { fork: checkedFork(where, fork) }),
+  };
 }
 
 function checkedFork(where: string, fork: NonNullable<SessionArguments['fork']>): typeof fork {

@@ -10,12 +10,23 @@ export interface MountOptions {
   readonly autoCommit?: boolean;
 }
 
+export type VolumeBackend = 'cloud_bucket' | 'vast_local';
+
+/** How a volume is made where it is missing. */
+export interface MissingVolume {
+  readonly sizeGb?: number | undefined;
+  /** Default `cloud_bucket`. */
+  readonly backend?: VolumeBackend | undefined;
+  readonly mountPathDefault?: string | undefined;
+  readonly geolocation?: readonly string[] | undefined;
+}
+
 /** A volume at a path, as a manifest has it. */
 export interface VolumeMountReference {
   readonly path: string;
   readonly volume: string;
   /** Of one that is made where it is missing, else absent. */
-  readonly whenMissing?: { readonly sizeGb?: number | undefined } | undefined;
+  readonly whenMissing?: MissingVolume | undefined;
   readonly readOnly: boolean;
   readonly mode: 'shared' | 'private';
   readonly autoCommit: boolean;
@@ -67,7 +78,12 @@ export function volumesProblem(value: unknown): string | null {
     const problem = mountPathProblem(path);
     if (problem !== null) return `volumes, each at ${problem}; ${JSON.stringify(path)} is none`;
   }
-  const paths = mounts.map(([path]) => path as string);
+  return pathsProblem(mounts.map(([path]) => path as string));
+}
+
+/** What the paths of one container's volumes must be together, or null where they are that. */
+function pathsProblem(paths: readonly string[]): string | null {
+  if (paths.length > maxMounts) return `at most ${maxMounts} volumes`;
   const within = paths.find((path) => paths.some((other) => other !== path && path.startsWith(`${other}/`)));
   if (within !== undefined) return `volumes of which none is within another, as ${within} is`;
   return new Set(paths).size === paths.length ? null : 'volumes at different paths';
@@ -79,6 +95,52 @@ export function mountReferences(volumes: VolumesOption): VolumeMountReference[] 
     ? volumes.map((one: Mountable) => [one.mountPath as string, one])
     : Object.entries(volumes as Readonly<Record<string, Mountable>>);
   return mounts.map(([path, volume]) => ({ path, ...volume[mountable]() }));
+}
+
+/** A session's own beside those of its sandbox; at the same path its own. @throws InvalidArgument where one is within another */
+export function mountsTogether(
+  ofSandbox: readonly VolumeMountReference[] = [],
+  ofSession: readonly VolumeMountReference[] = [],
+): readonly VolumeMountReference[] {
+  const paths = new Set(ofSession.map(({ path }) => path));
+  const mounts = [...ofSandbox.filter(({ path }) => !paths.has(path)), ...ofSession];
+  const problem = pathsProblem(mounts.map(({ path }) => path));
+  if (problem === null) return mounts;
+  throw new HoldfastError('InvalidArgument', `a session and its sandbox must have ${problem}`);
+}
+
+/** What a client sent. @throws InvalidArgument */
+export function checkedMountReferences(where: string, value: unknown): readonly VolumeMountReference[] {
+  const mounts: readonly unknown[] = Array.isArray(value) ? value : [null];
+  for (const mount of mounts) if (!isReference(mount)) throw malformed(where);
+  const references = mounts as readonly VolumeMountReference[];
+  const problem = pathsProblem(references.map(({ path }) => path));
+  if (problem === null) return references;
+  throw new HoldfastError('InvalidArgument', `${where} must have ${problem}`);
+}
+
+function isReference(value: unknown): value is VolumeMountReference {
+  if (typeof value !== 'object' || value === null) return false;
+  const { path, volume, whenMissing, readOnly, mode, autoCommit } = value as Partial<VolumeMountReference>;
+  const isRight = [readOnly, autoCommit].every((flag) => typeof flag === 'boolean');
+  if (!isRight || mountPathProblem(path) !== null || !isVolumeName(volume)) return false;
+  return (mode === 'shared' || mode === 'private') && (whenMissing === undefined || isMissing(whenMissing));
+}
+
+function isMissing(value: unknown): value is MissingVolume {
+  if (typeof value !== 'object' || value === null) return false;
+  const { sizeGb, backend, mountPathDefault, geolocation } = value as MissingVolume;
+  if (sizeGb !== undefined && !(typeof sizeGb === 'number' && sizeGb > 0)) return false;
+  if (backend !== undefined && backend !== 'cloud_bucket' && backend !== 'vast_local') return false;
+  if (mountPathDefault !== undefined && mountPathProblem(mountPathDefault) !== null) return false;
+  return geolocation === undefined || (Array.isArray(geolocation) && geolocation.every((g) => typeof g === 'string'));
+}
+
+function malformed(where: string): HoldfastError {
+  return new HoldfastError(
+    'InvalidArgument',
+    `${where} has volumes that this version does not know: use a client of the cluster's version`,
+  );
 }
 
 /** @throws InvalidArgument */

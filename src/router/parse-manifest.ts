@@ -57,7 +57,14 @@ const secret = z.object({
 const volumeMount = z.object({
   path: z.string().refine((path) => mountPathProblem(path) === null, 'is no path for a mount'),
   volume: z.string().refine(isVolumeName, 'is no name of a volume'),
-  whenMissing: z.object({ sizeGb: positive.optional() }).optional(),
+  whenMissing: z
+    .object({
+      sizeGb: positive.optional(),
+      backend: z.enum(['cloud_bucket', 'vast_local']).optional(),
+      mountPathDefault: z.string().optional(),
+      geolocation: z.array(z.string()).optional(),
+    })
+    .optional(),
   readOnly: z.boolean(),
   mode: z.enum(['shared', 'private']),
   autoCommit: z.boolean(),

@@ -7,6 +7,7 @@ import {
   envText,
   type SessionOptions,
 } from '../../src/common/session-options.js';
+import { type Mountable, mountable } from '../../src/common/volume-mounts.js';
 
 function refusal(work: () => unknown): string {
   try {
@@ -38,6 +39,13 @@ describe('what a session is made with, on its way', () => {
   });
 });
 
+function mountOf(volume: string): Mountable {
+  return {
+    mountPath: null,
+    [mountable]: () => ({ volume, readOnly: false, mode: 'shared', autoCommit: true }),
+  };
+}
+
 describe('options of a session', () => {
   test('keep what was given and nothing else, so that equal options are equal arguments', () => {
     expect(checkSessionOptions('x', {})).toEqual({});
@@ -65,9 +73,21 @@ describe('options of a session', () => {
     [{ network: { outbound: ['a b'] } }, 'network'],
     [{ network: { outbound: 'all', inbound: 'all' } }, 'network'],
     [{ tags: [''] }, 'tags'],
-    [{ volumes: {} }, 'volumes'],
+    [{ volumes: ['/data'] }, 'volumes'],
+    [{ volumes: { '/': mountOf('a') } }, 'other than /'],
+    [{ volumes: { '/data': mountOf('a'), '/data/b': mountOf('b') } }, 'within'],
   ])('refuse %j, naming what is wrong', (options, name) => {
     expect(refusal(() => checkSessionOptions('a session', options as SessionOptions))).toContain(name);
+  });
+
+  test('take volumes as a manifest has them, from a client and on their way', () => {
+    const volumes = [{ path: '/data', volume: 'a', readOnly: false, mode: 'shared', autoCommit: true }];
+    const given = checkSessionOptions('x', { volumes: { '/data': mountOf('a') } });
+    expect(given).toEqual({ volumes });
+    expect(checkSessionArguments('x', given)).toEqual({ volumes });
+    for (const wrong of [{}, [null], [{ ...volumes[0], path: '/' }], [...volumes, ...volumes]]) {
+      expect(refusal(() => checkSessionArguments('x', { volumes: wrong }))).toContain('volumes');
+    }
   });
 
   test('have a network policy of none, all, or hosts', () => {

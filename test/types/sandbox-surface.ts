@@ -21,6 +21,7 @@ import {
   type SandboxStreamEvent,
   type SessionOptions,
   type SpawnOptions,
+  Volume,
 } from 'holdfast';
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -74,8 +75,10 @@ export async function sessions(): Promise<void> {
   const described: SandboxSessionInfo & InstanceInfo = await named.inspect();
   // @ts-expect-error one of three
   await shell.create({ network: { outbound: 'some' } });
-  // @ts-expect-error volumes are not in this version
-  await shell.create({ volumes: {} });
+  await shell.create({ volumes: { '/data': Volume.cloud('data') } });
+  await shell.create({ volumes: [Volume.cloud('data', { mountPath: '/data' })] });
+  // @ts-expect-error a path is no volume
+  await shell.create({ volumes: ['/data'] });
   void [local, attached, closed, info, described.processes[0]?.startedAt.getTime()];
 }
 

@@ -43,9 +43,31 @@ export async function volumes(client: Client, bytes: Bytes, stream: AsyncIterabl
   volume.mountedAt('/data', { mode: 'other' });
   // @ts-expect-error a path is no volume
   new App('a').cls({ volumes: ['/data'] });
-  // @ts-expect-error not in this version
-  Volume.create('data', { backend: 'vast_local' });
+  const cloud: Volume = Volume.cloud('data', { mountPath: '/data' });
+  const backend: 'cloud_bucket' | 'vast_local' = cloud.backend;
+  Volume.fromName('data', { backend: 'vast_local', sizeGb: 1, mountPathDefault: '/data', geolocation: ['US', 'CA'] });
+  Volume.create('data', { backend: 'vast_local', sizeGb: 1, geolocation: 'US' });
+  // @ts-expect-error there are two
+  Volume.create('data', { backend: 'other' });
+  await using placed: Volume & AsyncDisposable = await Volume.ephemeral({ mountPath: '/scratch' });
   // @ts-expect-error volumes are made by fromName, create and get
   new Volume('data');
-  void [path, published, seen, brief, made.name, got, all, deleted, pieces, stats, at, change, restored, branch];
+  void [
+    backend,
+    placed,
+    path,
+    published,
+    seen,
+    brief,
+    made.name,
+    got,
+    all,
+    deleted,
+    pieces,
+    stats,
+    at,
+    change,
+    restored,
+    branch,
+  ];
 }

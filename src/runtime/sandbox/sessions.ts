@@ -3,6 +3,7 @@ import type { Generation, InstanceKey } from '../../common/ids.js';
 import type { Isolation } from '../../common/manifest.js';
 import type { OwnContainer } from '../../common/ports/container.js';
 import type { SessionView } from '../../common/sandbox-methods.js';
+import { mountsTogether } from '../../common/volume-mounts.js';
 import type { Instance } from '../instance.js';
 import { readSessionArguments } from './session-arguments.js';
 import { type LifetimeDeps, SessionLifetimes } from './session-lifetimes.js';
@@ -26,13 +27,15 @@ export class Sessions {
 
   /** The sandbox that it needs; null: a warm one will do. @throws InvalidArgument */
   ownFor({ key, klass }: Instance, args: Uint8Array): OwnContainer | null {
-    const { placement, image: given, startupTimeoutMs, volumes } = klass.options;
-    const image = readSessionArguments(args).fork?.image ?? given;
+    const { placement, image: given, startupTimeoutMs, volumes: ofSandbox } = klass.options;
+    const { fork, volumes: ofSession } = readSessionArguments(args);
+    const image = fork?.image ?? given;
+    const volumes = mountsTogether(ofSandbox, ofSession);
     return this.#deps.sandboxes.ownFor({
       key,
       ...(placement.diskGb === undefined ? {} : { diskGb: placement.diskGb }),
       ...(image === undefined ? {} : { image: { id: image, withinMs: startupTimeoutMs } }),
-      ...(volumes === undefined ? {} : { volumes }),
+      ...(volumes.length === 0 ? {} : { volumes }),
     });
   }
 

@@ -1,6 +1,7 @@
 import type { ClassManifest } from '../../common/manifest.js';
 import { sandboxMethods } from '../../common/sandbox-methods.js';
 import type { SessionArguments } from '../../common/session-options.js';
+import { mountsTogether } from '../../common/volume-mounts.js';
 import { decodeArgs, encodeArgs } from '../../wire/codec.js';
 import { checkCloseOptions } from '../call-options.js';
 import { systemParts } from '../default-client.js';
@@ -37,14 +38,14 @@ export async function openLocalSession(
 ): Promise<Omit<SessionInit, 'sandbox'>> {
   const { options } = manifest;
   const { LocalSandbox } = await import('../../cli/parts/local-sandbox.js');
-  const { timeoutMs, memoryMb, cpu, startupTimeoutMs, volumes } = options;
+  const { timeoutMs, memoryMb, cpu, startupTimeoutMs } = options;
   const { diskGb } = options.placement;
   const image = given.fork?.image ?? options.image;
   const box = new LocalSandbox({
     ...{ timeoutMs, memoryMb, cpu, startupTimeoutMs },
     ...(diskGb === undefined ? {} : { diskGb }),
     ...(image === undefined ? {} : { image }),
-    ...(volumes === undefined ? {} : { volumes }),
+    volumes: mountsTogether(options.volumes, given.volumes),
   });
   const host = hostOf({ appName, name, manifest });
   const idleTimeoutMs = given.idleTimeoutMs ?? options.idleTimeoutMs;

@@ -2,6 +2,7 @@ import { HoldfastError } from '../../common/errors.js';
 import { expected } from '../../common/option-checks.js';
 import { checkOptions } from '../../common/options.js';
 import { checkSessionOptions, type SessionArguments, type SessionOptions } from '../../common/session-options.js';
+import { mountsTogether } from '../../common/volume-mounts.js';
 import { encodeArgs } from '../../wire/codec.js';
 import type { InstanceView } from '../../wire/gen/holdfast/v1/router.js';
 import { checkCloseOptions, checkInstanceId } from '../call-options.js';
@@ -146,6 +147,8 @@ export class Sandbox {
   /** Nothing given is nothing to conflict with. */
   #arguments(options: SessionOptions): GivenArguments {
     const given = checkSessionOptions(this.#what, options);
+    // Its worker looks again: the sandbox may be another one by then.
+    if (given.volumes !== undefined) mountsTogether(this.#source.manifest.options.volumes, given.volumes);
     return Object.keys(given).length === 0 ? [] : [given];
   }
 

@@ -17,6 +17,7 @@ import { volumeOf } from '../../wire/volume-views.js';
 import type { ClientCore } from '../client-core.js';
 import { remoteObjects } from './remote-objects.js';
 import { foundVolume, remoteHolds, remoteVolumes } from './remote-store.js';
+import type { VolumeDeclaration } from './volume-declaration.js';
 
 /** The router knows the account by the token; here it is only a part of keys that nobody else sees. */
 const ownAccount = 'own';
@@ -36,8 +37,7 @@ export interface HeldState {
   readonly reader: ObjectReader;
 }
 
-export interface NewVolume {
-  readonly sizeGb?: number | undefined;
+export interface NewVolume extends Partial<VolumeDeclaration> {
   /** It goes when its lease was not extended for so long; 0: it stays. */
   readonly ttlMs?: number;
 }
@@ -79,12 +79,12 @@ export class VolumeAccess {
   /** Makes one, or tells who has the name. */
   async create(
     name: string,
-    { sizeGb, ttlMs = 0 }: NewVolume = {},
+    { backend = 'cloud_bucket', sizeGb, mountPathDefault, geolocation = [], ttlMs = 0 }: NewVolume = {},
   ): Promise<{ readonly created: boolean; readonly volume: VolumeRecord }> {
     // The id makes it the same volume where the request is sent again.
     const request: CreateVolumeRequest = {
-      ...{ name: checkedVolumeName(name), id: ulid(this.core.clock.now()), backend: 'cloud_bucket' },
-      ...{ sizeGb, geolocation: [], ttlMs },
+      ...{ name: checkedVolumeName(name), id: ulid(this.core.clock.now()), backend },
+      ...{ sizeGb, mountPathDefault, geolocation: [...geolocation], ttlMs },
     };
     const question = { request, of: CreateVolumeRequest, reply: CreateVolumeReply };
     const { created, volume } = await this.core.ask('CreateVolume', question);

@@ -1,16 +1,16 @@
 import { ulid } from 'ulid';
 import { HoldfastError } from '../../common/errors.js';
+import type { VolumeRecord } from '../../common/ports/volume-store.js';
 import {
   checkedMountOptions,
   checkedMountPath,
   type Mountable,
   type MountOptions,
   mountable,
+  type VolumeBackend,
   type VolumeMountReference,
 } from '../../common/volume-mounts.js';
-import { rootOf } from '../../common/volumes/commit.js';
 import { readContent } from '../../common/volumes/content.js';
-import { diffTrees } from '../../common/volumes/diff.js';
 import { parsePath, showPath } from '../../common/volumes/paths.js';
 import { checkedVolumeName } from '../../common/volumes/volume-name.js';
 import {
@@ -19,6 +19,7 @@ import {
   ListVolumesReply,
   ListVolumesRequest,
 } from '../../wire/gen/holdfast/v1/router.js';
+import { volumeOf } from '../../wire/volume-views.js';
 import { chooseClient } from '../client-choice.js';
 import type { ClientChoice } from '../infos.js';
 import type { Bytes, FileStat } from '../sandbox/types.js';
@@ -27,10 +28,10 @@ import { askMount } from './mounted-volume.js';
 import { uploadFiles } from './upload-files.js';
 import { type NewState, VolumeAccess } from './volume-access.js';
 import { checkedPath, copying, removing, writing } from './volume-changes.js';
+import { checkedDeclaration, choiceOf, type VolumeDeclaration, whenMissing } from './volume-declaration.js';
+import { differences, historyOf, takeOver } from './volume-history.js';
 import type { MountCommitOptions, VolumeChange, VolumeCommit, VolumeCreateOptions } from './volume-infos.js';
 import { existing, listed } from './volume-tree.js';
-
-const defaultHistory = 100;
 
 /**
  * Files under a name, which outlive all that uses them, with their history. Every change is one commit: all of it is there
@@ -38,7 +39,8 @@ const defaultHistory = 100;
  */
 export class Volume implements Mountable {
   readonly name: string;
-  readonly #options: VolumeCreateOptions;
+  readonly #choice: ClientChoice;
+  readonly #declared: VolumeDeclaration;
   readonly #isMadeIfMissing: boolean;
   /** Null: it was not taken from a mount. */
   #mountedHere: string | null = null;
@@ -46,7 +48,8 @@ export class Volume implements Mountable {
 
   private constructor(name: string, options: VolumeCreateOptions, isMadeIfMissing: boolean) {
     this.name = checkedVolumeName(name);
-    this.#options = options;
+    this.#choice = choiceOf(options);
+    this.#declared = checkedDeclaration(name, options);
     this.#isMadeIfMissing = isMadeIfMissing;
   }
 
@@ -58,6 +61,11 @@ export class Volume implements Mountable {
     const { mountPath, createIfMissing = false, ...rest } = options;
     const volume = new Volume(name, rest, createIfMissing);
     return mountPath === undefined ? volume : volume.mountedAt(mountPath);
+  }
+
+  /** One in the object store, made when it is first used. @throws InvalidArgument */
+  static cloud(name: string, options: { readonly mountPath?: string } = {}): Volume {
+    return Volume.fromName(name, { ...options, createIfMissing: true });
   }
 
   /** The volume at a path of the container that this runs in. @throws InvalidArgument where there is none */
@@ -93,7 +101,12 @@ export class Volume implements Mountable {
 
   /** Where containers and sessions find it, unless they name another path; null: only where they do. */
   get mountPath(): string | null {
-    return this.#mount.path;
+    return this.#mount.path ?? this.#declared.mountPathDefault ?? null;
+  }
+
+  /** Where its files are: in the object store, or in a folder of one host. */
+  get backend(): VolumeBackend {
+    return this.#declared.backend;
   }
 
   /** The same volume at a path, for `volumes` of a class or sandbox. @throws InvalidArgument */
@@ -103,17 +116,16 @@ export class Volume implements Mountable {
 
   /** The same as `mount`. @throws InvalidArgument */
   mountedAt(path: string, options: MountOptions = {}): Volume {
-    const volume = new Volume(this.name, this.#options, this.#isMadeIfMissing);
+    const volume = new Volume(this.name, { ...this.#choice, ...this.#declared }, this.#isMadeIfMissing);
     volume.#mount = { path: checkedMountPath(path), ...checkedMountOptions(options) };
     return volume;
   }
 
   [mountable](): Omit<VolumeMountReference, 'path'> {
     const { path: _, ...options } = this.#mount;
-    const { sizeGb } = this.#options;
     return {
       volume: this.name,
-      ...(this.#isMadeIfMissing ? { whenMissing: sizeGb === undefined ? {} : { sizeGb } } : {}),
+      ...(this.#isMadeIfMissing ? { whenMissing: whenMissing(this.#declared) } : {}),
       ...checkedMountOptions(options),
     };
   }
@@ -121,7 +133,7 @@ export class Volume implements Mountable {
   /** @throws AlreadyExists where the name is taken, InvalidArgument, PermissionDenied */
   static async create(name: string, options: VolumeCreateOptions = {}): Promise<Volume> {
     const volume = new Volume(name, options, false);
-    await volume.#access.createNew(name, { sizeGb: options.sizeGb });
+    await volume.#access.createNew(name, volume.#declared);
     return volume;
   }
 
@@ -129,10 +141,13 @@ export class Volume implements Mountable {
    * One of a fresh name, deleted with all it holds when it is disposed: `await using v = await Volume.ephemeral()`. Where the
    * client dies or is closed it is gone half a minute later.
    */
-  static async ephemeral(options: { readonly prefix?: string } & ClientChoice = {}): Promise<Volume & AsyncDisposable> {
-    const { prefix = 'ephemeral', ...choice } = options;
+  static async ephemeral(
+    options: { readonly prefix?: string; readonly mountPath?: string } & ClientChoice = {},
+  ): Promise<Volume & AsyncDisposable> {
+    const { prefix = 'ephemeral', mountPath, ...choice } = options;
     const { clock } = chooseClient(choice);
-    const volume = new Volume(`${prefix}-${ulid(clock.now()).toLowerCase()}`, choice, false);
+    const name = `${prefix}-${ulid(clock.now()).toLowerCase()}`;
+    const volume = Volume.fromName(name, { ...choice, ...(mountPath !== undefined && { mountPath }) });
     const lease = await EphemeralVolume.make(volume.#access, volume.name);
     return Object.assign(volume, { [Symbol.asyncDispose]: () => lease.end() });
   }
@@ -141,19 +156,24 @@ export class Volume implements Mountable {
   static async get(name: string, options: ClientChoice & { readonly mintIfMissing?: boolean } = {}): Promise<Volume> {
     const volume = new Volume(name, options, options.mintIfMissing ?? false);
     const access = await volume.#made();
-    await access.found(name);
-    return volume;
+    return Volume.#of((await access.found(name)).volume, options);
   }
 
   /** By name. */
   static async list(options: ClientChoice = {}): Promise<Volume[]> {
     const question = { request: {}, of: ListVolumesRequest, reply: ListVolumesReply };
     const { volumes } = await chooseClient(options).ask('ListVolumes', question);
-    return volumes.map(({ name }) => new Volume(name, options, false));
+    return volumes.map((view) => Volume.#of(volumeOf(view), options));
+  }
+
+  static #of({ name, backend, sizeGb, mountPathDefault, geolocation }: VolumeRecord, choice: ClientChoice): Volume {
+    const known = { ...(sizeGb !== null && { sizeGb }), ...(mountPathDefault !== null && { mountPathDefault }) };
+    const places = geolocation.length === 0 ? {} : { geolocation };
+    return new Volume(name, { ...choiceOf(choice), backend, ...known, ...places }, false);
   }
 
   /** With its history. What is being read of it can still be read. @throws PermissionDenied, Unavailable */
-  async delete(options: ClientChoice = this.#options): Promise<{ readonly deleted: boolean }> {
+  async delete(options: ClientChoice = this.#choice): Promise<{ readonly deleted: boolean }> {
     const request = { name: this.name, id: '' };
     const change = { request, of: DeleteVolumeRequest, reply: DeleteVolumeReply };
     const { deleted } = await chooseClient(options).change('DeleteVolume', change);
@@ -197,7 +217,7 @@ export class Volume implements Mountable {
 
   /** Within the volume, directories with all that is in them; no bytes are moved. @throws NotFound, FileNotFound, InvalidArgument */
   async copyFiles(from: readonly string[], to: string): Promise<void> {
-    const { clock } = chooseClient(this.#options);
+    const { clock } = chooseClient(this.#choice);
     await this.#commit(`copy ${from.join(', ')} to ${to}`.slice(0, 200), copying(this.name, { from, to }, clock.now()));
   }
 
@@ -219,58 +239,32 @@ export class Volume implements Mountable {
 
   /** Newest first. @param options.limit default 100. @throws NotFound */
   async history(options: { readonly limit?: number } = {}): Promise<VolumeCommit[]> {
-    const { limit = defaultHistory } = options;
-    const access = await this.#made();
-    const commits: VolumeCommit[] = [];
-    if (limit < 1) return commits;
-    for await (const { id, atMs, message, root } of access.history(await access.found(this.name))) {
-      commits.push({ commitId: id, at: new Date(atMs), message, files: root.files, bytes: root.bytes });
-      if (commits.length >= limit) break;
-    }
-    return commits;
+    return await historyOf(await this.#made(), this.name, options.limit);
   }
 
   /** What changed from one commit to another, by default the newest; times alone are no change. @throws NotFound */
   async diff(from: string, to?: string): Promise<VolumeChange[]> {
-    const access = await this.#made();
-    const found = await access.found(this.name);
-    const after = to === undefined ? found.head : await access.commitOf(found, to);
-    await using old = await access.hold(found, await access.commitOf(found, from));
-    await using state = await access.hold(found, after);
-    const changes: VolumeChange[] = [];
-    for await (const change of diffTrees(access.reader, old.root, state.root)) changes.push(change);
-    return changes.sort((a, b) => (a.path < b.path ? -1 : 1));
+    return await differences(await this.#made(), this.name, { from, to: to ?? null });
   }
 
   /** Makes the state of an older commit the newest one, as a commit of its own, whose id it gives. @throws NotFound */
   async restore(commitId: string): Promise<string> {
     const access = await this.#made();
-    const found = await access.found(this.name);
-    const old = await access.commitOf(found, commitId);
-    const { commit } = await access.commit(this.name, {
-      message: `restore ${commitId}`,
-      source: { volumeId: found.volume.id, commitId },
-      build: async () => rootOf(old, old.atMs),
-    });
-    return commit.id;
+    const from = await access.found(this.name);
+    const commit = await access.commitOf(from, commitId);
+    return await takeOver(access, { from, commit, to: this.name, message: `restore ${commitId}` });
   }
 
   /** A new volume that shares all bytes with this one, or with an older state of it. @throws AlreadyExists, NotFound */
   async branch(name: string, options: { readonly at?: string } = {}): Promise<Volume> {
     const access = await this.#made();
-    const found = await access.found(this.name);
-    const start = options.at === undefined ? found.head : await access.commitOf(found, options.at);
-    const { client, baseUrl } = this.#options;
-    const choice = { ...(client && { client }), ...(baseUrl !== undefined && { baseUrl }) };
-    const { sizeGb } = found.volume;
-    const made = await Volume.create(name, { ...choice, ...(sizeGb !== null && { sizeGb }) });
-    if (start === null) return made;
+    const from = await access.found(this.name);
+    const commit = options.at === undefined ? from.head : await access.commitOf(from, options.at);
+    const { sizeGb } = from.volume;
+    const made = await Volume.create(name, { ...choiceOf(this.#choice), ...(sizeGb !== null && { sizeGb }) });
+    if (commit === null) return made;
     try {
-      await access.commit(name, {
-        message: `branch of ${this.name} at ${start.id}`,
-        source: { volumeId: found.volume.id, commitId: start.id },
-        build: async () => rootOf(start, start.atMs),
-      });
+      await takeOver(access, { from, commit, to: name, message: `branch of ${this.name} at ${commit.id}` });
       return made;
     } catch (error) {
       // Without its files it is nobody's branch. What fails here, too, is left to be deleted by hand.
@@ -280,12 +274,12 @@ export class Volume implements Mountable {
   }
 
   get #access(): VolumeAccess {
-    return VolumeAccess.of(chooseClient(this.#options));
+    return VolumeAccess.of(chooseClient(this.#choice));
   }
 
   async #made(): Promise<VolumeAccess> {
     const access = this.#access;
-    if (this.#isMadeIfMissing) await access.create(this.name, { sizeGb: this.#options.sizeGb });
+    if (this.#isMadeIfMissing) await access.create(this.name, this.#declared);
     return access;
   }
 

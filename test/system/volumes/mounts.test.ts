@@ -103,6 +103,26 @@ describe.runIf(canIsolate)('volumes in containers', () => {
     expect(await session.readText('/data/while-asleep')).toBe('y');
   });
 
+  it('gives a session volumes of its own beside those of its sandbox, and its forks the same', async () => {
+    const { client } = cluster;
+    const mine = Volume.fromName('session-own', { client, createIfMissing: true });
+    await mine.writeFile('a', 'mine');
+    await shared.writeFile('known', 'known');
+    await using session = await app.work.create({ volumes: { '/own': mine.mount('/own') } });
+    expect(await say(session, 'cat /own/a /data/known; echo new > /own/b; holdfast volume commit /own')).toMatch(
+      /^mineknown/,
+    );
+    const [fork] = await session.fork();
+    await using forked = fork as SandboxSession;
+    expect(await say(forked, 'cat /own/b; holdfast volume name /own')).toBe('new\nsession-own\n');
+    await using instead = await app.work.create({ volumes: [mine.mount('/data', { readOnly: true })] });
+    expect(await say(instead, 'cat /data/a; touch /data/x 2>/dev/null || echo refused')).toBe('minerefused\n');
+    expect(await codeOf(app.work.create({ volumes: { '/data/within': mine } }))).toBe('InvalidArgument');
+    expect(await codeOf(app.work.create({ volumes: { '/': mine } }))).toBe('InvalidArgument');
+    const missing = Volume.fromName('not-there', { client });
+    expect(await codeOf(app.work.create({ volumes: { '/own': missing } }).then((one) => one.pwd()))).toBe('NotFound');
+  });
+
   it('makes no session without its files', async () => {
     expect(await codeOf(app.broken.create().then((session) => session.pwd()))).toBe('NotFound');
   });

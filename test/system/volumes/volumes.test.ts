@@ -54,6 +54,23 @@ describe.each(['embedded', 'real'] as const)('volumes on a cluster that is %s', 
     ]);
   });
 
+  it('a volume is found as it was made, and declared in each of the ways', async () => {
+    const choice = { client: cluster.client };
+    const made = await Volume.create('described', { ...choice, sizeGb: 2, mountPathDefault: '/cache' });
+    expect(made).toMatchObject({ name: 'described', backend: 'cloud_bucket', mountPath: '/cache' });
+    expect(made.mountedAt('/other').mountPath).toBe('/other');
+    for (const found of [await Volume.get('described', choice), ...(await Volume.list(choice))]) {
+      if (found.name === 'described') expect(found).toMatchObject({ backend: 'cloud_bucket', mountPath: '/cache' });
+    }
+    expect(Volume.cloud('described', { mountPath: '/here' })).toMatchObject({ name: 'described', mountPath: '/here' });
+    await using brief = await Volume.ephemeral({ ...choice, prefix: 'brief', mountPath: '/scratch' });
+    expect(brief.mountPath).toBe('/scratch');
+    expect(brief.name).toMatch(/^brief-/);
+    for (const wrong of [{ sizeGb: 0 }, { mountPathDefault: 'cache' }, { backend: 'disk' }, { geolocation: [1] }]) {
+      expect(await codeOf(Volume.create('wrong', { ...choice, ...(wrong as object) }))).toBe('InvalidArgument');
+    }
+  });
+
   it('a volume is there for every client, is listed, made once, and gone once it is deleted', async () => {
     const choice = { client: cluster.client };
     const volume = await Volume.create('shared', { ...choice, sizeGb: 1 });

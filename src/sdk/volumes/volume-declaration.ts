@@ -1,0 +1,45 @@
+import { HoldfastError } from '../../common/errors.js';
+import { expected } from '../../common/option-checks.js';
+import { checkedMountPath, type MissingVolume, type VolumeBackend } from '../../common/volume-mounts.js';
+import type { ClientChoice } from '../infos.js';
+import type { VolumeCreateOptions } from './volume-infos.js';
+
+/** How a volume is made, checked; what was not given is absent. */
+export interface VolumeDeclaration {
+  readonly backend: VolumeBackend;
+  readonly sizeGb?: number;
+  readonly mountPathDefault?: string;
+  readonly geolocation?: readonly string[];
+}
+
+const backends: readonly unknown[] = ['cloud_bucket', 'vast_local'];
+
+/** @throws InvalidArgument */
+export function checkedDeclaration(name: string, options: VolumeCreateOptions): VolumeDeclaration {
+  const { backend = 'cloud_bucket', sizeGb, mountPathDefault, geolocation } = options;
+  if (!backends.includes(backend))
+    throw invalid(name, `the backend cloud_bucket or vast_local, got ${JSON.stringify(backend)}`);
+  if (sizeGb !== undefined && !(typeof sizeGb === 'number' && sizeGb > 0)) throw invalid(name, 'a sizeGb above 0');
+  if (geolocation !== undefined && expected.oneOrMoreStrings(geolocation) !== null)
+    throw invalid(name, 'a geolocation that is a string or a list of strings');
+  return {
+    backend,
+    ...(sizeGb === undefined ? {} : { sizeGb }),
+    ...(mountPathDefault === undefined ? {} : { mountPathDefault: checkedMountPath(mountPathDefault) }),
+    ...(geolocation === undefined ? {} : { geolocation: [geolocation].flat() }),
+  };
+}
+
+/** What a manifest says of one that is made where it is missing; defaults are left out. */
+export function whenMissing({ backend, ...rest }: VolumeDeclaration): MissingVolume {
+  return backend === 'cloud_bucket' ? rest : { backend, ...rest };
+}
+
+/** Those of the options that say which client it is. */
+export function choiceOf({ client, baseUrl }: ClientChoice): ClientChoice {
+  return { ...(client && { client }), ...(baseUrl !== undefined && { baseUrl }) };
+}
+
+function invalid(name: string, wanted: string): HoldfastError {
+  return new HoldfastError('InvalidArgument', `volume ${name} must have ${wanted}`);
+}
