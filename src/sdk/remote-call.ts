@@ -107,11 +107,11 @@ export class RemoteCall implements Abortable {
     return left > 0 ? Math.min(left, 0xffff_ffff) : null;
   }
 
-  /** Its whole result is here. */
-  answered(bytes: Uint8Array): void {
+  /** Its whole result is here. @param isOwn nobody else has the bytes */
+  answered(bytes: Uint8Array, isOwn = false): void {
     let value: unknown;
     try {
-      value = decodeValue(bytes);
+      value = decodeValue(bytes, isOwn);
     } catch (e) {
       return this.fail(e);
     }

@@ -210,7 +210,7 @@ export class WorkerSession {
     call.incoming = null;
     if (call.stream !== null) return this.#onValue(call, incoming.bytes);
     this.#answered(call);
-    call.answered(incoming.bytes);
+    call.answered(incoming.bytes, true);
   }
 
   #onValue(call: RemoteCall, bytes: Uint8Array): void {

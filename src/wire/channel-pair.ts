@@ -1,6 +1,7 @@
 import { HoldfastError } from '../common/errors.js';
-import type { Channel, ChannelHandlers } from '../common/ports/channel.js';
+import type { Channel, ChannelHandlers, SplitMessage } from '../common/ports/channel.js';
 import { decodeError, encodeError } from './errors.js';
+import { wholeMessage } from './split-message.js';
 
 export interface ChannelPair {
   readonly left: Channel;
@@ -52,10 +53,10 @@ class PairedChannel implements Channel {
     this.#deliverLater();
   }
 
-  send(message: Uint8Array): boolean {
+  send(message: Uint8Array | SplitMessage): boolean {
     const peer = this.#peer;
     if (this.#isClosed || this.#ending !== null || peer === null || peer.#isClosed) return true;
-    peer.#inbox.push(message);
+    peer.#inbox.push(wholeMessage(message));
     peer.#inboxBytes += message.length;
     peer.#deliverLater();
     this.#owesDrain ||= peer.#inboxBytes > highWaterBytes;

@@ -8,16 +8,24 @@ const identifier = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u;
 const namedFieldsOfErrors: ReadonlySet<string> = new Set(['name', 'message', 'stack', 'cause']);
 const noFields: ReadonlySet<string> = new Set();
 
+/** The tagged form of a value (see codec-tags), and how many bytes of it are in binaries. */
+export interface TaggedValue {
+  readonly tagged: unknown;
+  readonly binaryBytes: number;
+}
+
 /**
- * The tagged form of a value (see codec-tags).
  * @param label name of the value in messages: `args`
  * @throws NotSerializable, with `details.path`
  */
-export function toTagged(value: unknown, label: string): unknown {
-  return new Tagger(label).tag(value);
+export function toTagged(value: unknown, label: string): TaggedValue {
+  const tagger = new Tagger(label);
+  const tagged = tagger.tag(value);
+  return { tagged, binaryBytes: tagger.binaryBytes };
 }
 
 class Tagger {
+  binaryBytes = 0;
   readonly #label: string;
   /** Steps from the root to the value at hand. */
   readonly #path: string[] = [];
@@ -75,8 +83,14 @@ class Tagger {
       case null:
         return this.#refuse(`is an instance of ${describeClass(value)}`);
       default:
-        return [Tag.binary, binaryNames.indexOf(name), bytesOf(value as ArrayBuffer | ArrayBufferView)];
+        return this.#tagBinary(name, value as ArrayBuffer | ArrayBufferView);
     }
+  }
+
+  #tagBinary(name: (typeof binaryNames)[number], value: ArrayBuffer | ArrayBufferView): unknown[] {
+    const bytes = bytesOf(value);
+    this.binaryBytes += bytes.length;
+    return [Tag.binary, binaryNames.indexOf(name), bytes];
   }
 
   #tagItems(items: readonly unknown[]): unknown[] {

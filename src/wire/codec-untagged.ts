@@ -14,15 +14,21 @@ const errorClasses: Readonly<Record<string, new (message: string) => Error>> = {
 
 /**
  * The value of a tagged form that msgpackr has read from scanned bytes; objects are filled in place.
+ * @param message what its binaries are views of: a Buffer that is most of it remains one; null: they have their own memory
  * @throws InvalidArgument
  */
-export function fromTagged(tagged: unknown): unknown {
-  return new Untagger().read(tagged);
+export function fromTagged(tagged: unknown, message: Uint8Array | null): unknown {
+  return new Untagger(message).read(tagged);
 }
 
 class Untagger {
   /** In the order in which the writer met them. */
   readonly #met: unknown[] = [];
+  readonly #message: Uint8Array | null;
+
+  constructor(message: Uint8Array | null) {
+    this.#message = message;
+  }
 
   read(tagged: unknown): unknown {
     if (typeof tagged !== 'object' || tagged === null) return tagged;
@@ -58,7 +64,7 @@ class Untagger {
       case Tag.regexp:
         return this.#meet(readRegExp(this.#textAt(tagged, 1), stringAt(tagged, 2)));
       case Tag.binary:
-        return this.#meet(readBinary(tagged));
+        return this.#meet(readBinary(tagged, this.#message));
       case Tag.object:
         return this.#readObject(tagged);
       case Tag.error:
@@ -175,12 +181,14 @@ function readRegExp(source: string, flags: string): RegExp {
   }
 }
 
-function readBinary(tagged: readonly unknown[]): unknown {
+function readBinary(tagged: readonly unknown[], message: Uint8Array | null): unknown {
   const name = binaryNames[numberAt(tagged, 1)];
-  const bytes = bytesAt(tagged, 2);
   if (name === undefined) return refuse('a binary type is unknown');
+  const view = tagged[2];
+  if (name === 'Buffer' && message !== null && Buffer.isBuffer(view) && view.length * 2 > message.length) return view;
+  const bytes = bytesAt(tagged, 2);
   if (name === 'Buffer') return bytes;
-  // msgpackr has copied the bytes out of the message: a buffer of their own, aligned.
+  // A buffer of their own, aligned.
   const { buffer } = bytes;
   if (name === 'ArrayBuffer') return buffer;
   const View = globalThis[name] as { new (buffer: ArrayBufferLike): ArrayBufferView; BYTES_PER_ELEMENT?: number };

@@ -28,11 +28,18 @@ import { defaultMaxPayloadBytes } from './frames.js';
 const Flag = { plain: 0, tagged: 1, reference: 2 } as const;
 
 const packr = new Packr({ useRecords: false, variableMapSize: true });
-const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, copyBuffers: true, structuredClone: false });
+const unpackOptions = { useRecords: false, mapsAsObjects: true, structuredClone: false } as const;
+const unpackr = new Unpackr({ ...unpackOptions, copyBuffers: true });
+const sharingUnpackr = new Unpackr({ ...unpackOptions, copyBuffers: false });
 const afterFlag = { start: 1 };
+const sharedBufferBytes = 8_192;
 const reserveFlag = RESERVE_START_SPACE | 1;
 /** msgpackr goes on writing behind a message in the buffer that it grew for it: not after one that is longer than this. */
 const keptBufferBytes = 1_048_576;
+/** Values with more bytes than this get a buffer of their own size: msgpackr would take one four times as long. */
+const ownBufferBytes = 32_768;
+/** For what stands beside the bytes; where it is too little msgpackr takes another buffer. */
+const besideBytes = 4_096;
 
 /**
  * The bytes share memory with other messages: copy those that are kept for long.
@@ -41,7 +48,7 @@ const keptBufferBytes = 1_048_576;
 export function encodeValue(value: unknown, label = 'value', maxBytes = defaultMaxPayloadBytes): Uint8Array {
   let bytes: Buffer;
   try {
-    bytes = isPlain(value) ? pack(value, Flag.plain) : pack(toTagged(value, label), Flag.tagged);
+    bytes = isPlain(value) ? pack(value, Flag.plain) : packTagged(value, label);
   } catch (error) {
     if (isHoldfastError(error)) throw error;
     // A getter or a proxy of the caller's threw, or the stack ended.
@@ -61,25 +68,29 @@ export function encodeArgs(args: readonly unknown[], maxBytes = defaultMaxPayloa
   return encodeValue(args, 'args', maxBytes);
 }
 
-/** Nothing of the result shares memory with `bytes`. @throws InvalidArgument */
-export function decodeValue(bytes: Uint8Array): unknown {
+/**
+ * Nothing of the result shares memory with `bytes`; where they are `given` away, a Buffer that is most of them does.
+ * @throws InvalidArgument
+ */
+export function decodeValue(bytes: Uint8Array, given = false): unknown {
   const flag = bytes[0];
   if (flag !== Flag.plain && flag !== Flag.tagged) {
     const what = flag === Flag.reference ? 'they are a reference' : `their flag is ${flag}`;
     throw new HoldfastError('InvalidArgument', `the bytes do not decode to a value: ${what}`);
   }
-  const value = unpack(bytes);
+  const isShared = given && flag === Flag.tagged;
+  const value = unpack(bytes, isShared);
   if (flag === Flag.plain) return value;
   try {
-    return fromTagged(value);
+    return fromTagged(value, isShared ? bytes : null);
   } catch (error) {
     throw asInvalid(error);
   }
 }
 
-/** @throws InvalidArgument */
-export function decodeArgs(bytes: Uint8Array): unknown[] {
-  const args = decodeValue(bytes);
+/** As `decodeValue`. @throws InvalidArgument */
+export function decodeArgs(bytes: Uint8Array, given = false): unknown[] {
+  const args = decodeValue(bytes, given);
   if (Array.isArray(args)) return args;
   throw new HoldfastError(
     'InvalidArgument',
@@ -111,14 +122,26 @@ export function readReference(bytes: Uint8Array): string | null {
 function pack(value: unknown, flag: number): Buffer {
   const bytes = packr.pack(value, reserveFlag);
   bytes[0] = flag;
-  if (bytes.length > keptBufferBytes) packr.useBuffer(Buffer.allocUnsafeSlow(8_192));
+  if (bytes.length > keptBufferBytes) packr.useBuffer(Buffer.allocUnsafeSlow(sharedBufferBytes));
   return bytes;
 }
 
-function unpack(bytes: Uint8Array): unknown {
+function packTagged(value: unknown, label: string): Buffer {
+  const { tagged, binaryBytes } = toTagged(value, label);
+  if (binaryBytes <= ownBufferBytes) return pack(tagged, Flag.tagged);
+  packr.useBuffer(Buffer.allocUnsafeSlow(binaryBytes + besideBytes));
+  try {
+    return pack(tagged, Flag.tagged);
+  } finally {
+    packr.useBuffer(Buffer.allocUnsafeSlow(sharedBufferBytes));
+  }
+}
+
+/** @param isShared binaries are views of `bytes` */
+function unpack(bytes: Uint8Array, isShared = false): unknown {
   scanMessage(bytes, 1);
   try {
-    return unpackr.unpack(asBuffer(bytes), afterFlag);
+    return (isShared ? sharingUnpackr : unpackr).unpack(asBuffer(bytes), afterFlag);
   } catch (error) {
     throw asInvalid(error);
   }

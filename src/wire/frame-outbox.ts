@@ -1,11 +1,12 @@
 import { HoldfastError } from '../common/errors.js';
 import { FrameWriter } from './frame-writer.js';
 import { batchBytes } from './frames.js';
+import { SplitBatch } from './split-message.js';
 
 /** What an outbox needs of its owner. */
 export interface OutboxOwner {
   /** Sends a batch, headroom first. False: it is on its way, but send nothing more until `resume`. */
-  transmit(batch: Buffer): boolean;
+  transmit(batch: Buffer | SplitBatch): boolean;
   /** Asked before each flush; false: all that waits is discarded, now and from now on (S7). */
   mayFlush(): boolean;
   /** More waits than `maxBufferedBytes`: the other side does not read, the owner must give up. */
@@ -20,7 +21,7 @@ const maxBufferedBytes = 67_108_864;
  *
  * I1. Batches leave in the order in which they were begun; frames in the order in which they were written, but urgent
  *     ones go in front of the next batch that leaves: they bypass all data that waits.
- * I2. While the other side is slow, data waits in batches of about `batchBytes`: none grows beyond that and one frame.
+ * I2. Data waits in batches of about `batchBytes`: none grows beyond that and one frame, and a long body ends its batch.
  * I3. `mayFlush` is asked before anything leaves.
  * I4. At most `maxBufferedBytes` wait.
  */
@@ -33,7 +34,7 @@ export class FrameOutbox {
     this.#isScheduled = false;
     this.flushNow();
   };
-  #sealed: Buffer[] = [];
+  #sealed: (Buffer | SplitBatch)[] = [];
   #sealedBytes = 0;
   readonly #flushTick = () => {
     this.#isTicking = false;
@@ -47,7 +48,7 @@ export class FrameOutbox {
     this.#owner = owner;
     this.#headroom = options.headroomBytes;
     this.#phase = options.phase;
-    this.writer = new FrameWriter(options.headroomBytes);
+    this.writer = new FrameWriter(options.headroomBytes, undefined, (batch) => this.#keep(batch));
   }
 
   /** False: frames that are written now will wait. */
@@ -70,7 +71,8 @@ export class FrameOutbox {
 
   /** Sends in the next turn of the event loop, with all that is written until then; at once where a batch is full. */
   flushSoon(): void {
-    if (this.writer.size >= batchBytes || this.#phase === 'closed') {
+    const isLong = this.writer.size >= batchBytes || (this.#sealed.length > 0 && this.isFlowing);
+    if (isLong || this.#phase === 'closed') {
       this.flushNow();
     } else if (!this.#isScheduled) {
       this.#isScheduled = true;
@@ -112,7 +114,7 @@ export class FrameOutbox {
 
   #sendAll(): void {
     while (this.#sealed.length > 0) {
-      const batch = this.#sealed.shift() as Buffer;
+      const batch = this.#sealed.shift() as Buffer | SplitBatch;
       this.#sealedBytes -= batch.length;
       if (!this.#transmit(this.writer.urgentSize === 0 ? batch : this.#withUrgent(batch))) return;
     }
@@ -120,23 +122,30 @@ export class FrameOutbox {
     if (this.writer.size > 0) this.#transmit(this.writer.take());
   }
 
-  #transmit(batch: Buffer): boolean {
+  #transmit(batch: Buffer | SplitBatch): boolean {
     if (!this.#owner.transmit(batch)) this.pause();
     return this.#phase === 'flowing';
   }
 
   #seal(): void {
-    if (this.writer.size >= batchBytes) {
-      const batch = this.writer.take();
-      this.#sealed.push(batch);
-      this.#sealedBytes += batch.length;
-    }
+    if (this.writer.size >= batchBytes) this.#keep(this.writer.take());
     if (this.bufferedBytes <= maxBufferedBytes) return;
     const why = `${this.bufferedBytes} bytes wait for the other side, which does not read`;
     this.#owner.overflowed(new HoldfastError('Unavailable', why, { outcome: 'unknown' }));
   }
 
-  #withUrgent(batch: Buffer): Buffer {
+  #keep(batch: Buffer | SplitBatch): void {
+    if (this.#phase === 'closed') return;
+    this.#sealed.push(batch);
+    this.#sealedBytes += batch.length;
+  }
+
+  #withUrgent(batch: Buffer | SplitBatch): Buffer | SplitBatch {
+    if (batch instanceof SplitBatch) return new SplitBatch(this.#behindUrgent(batch.head), batch.tail);
+    return this.#behindUrgent(batch);
+  }
+
+  #behindUrgent(batch: Buffer): Buffer {
     const urgent = this.writer.takeUrgent();
     const both = Buffer.allocUnsafe(batch.length + urgent.length);
     both.set(urgent, this.#headroom);

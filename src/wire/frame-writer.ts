@@ -1,4 +1,5 @@
 import { callOffsets, FrameKind, frameOffsets, inlinePayloadBytes } from './frames.js';
+import { SplitBatch } from './split-message.js';
 
 /** What `FrameWriter.call` reads; a caller's own record of its call will do. */
 export interface OutgoingCall {
@@ -16,23 +17,32 @@ export interface OutgoingCall {
 }
 
 const slabBytes = 262_144;
+const noBytes = new Uint8Array(0);
+/** Longer bodies are not copied: each ends its batch. */
+const splitBytes = 16_384;
 const headerAfterLength = frameOffsets.body - frameOffsets.kind;
 
 /**
  * Writes frames behind each other into a slab and hands out what was written as one batch, without copying it: batches of
- * one slab lie side by side, and a slab is never written twice, so a batch may be kept and sent again.
+ * one slab lie side by side, and a slab is never written twice, so a batch may be kept and sent again. A long body stays
+ * where it is and must not change any more.
  */
 export class FrameWriter {
   readonly #headroom: number;
+  readonly #seal: ((batch: SplitBatch) => void) | null;
   #slab: Buffer;
   #view: DataView;
   #start = 0;
   #end: number;
   #urgent: FrameWriter | null = null;
 
-  /** @param headroomBytes left free at the start of each batch */
-  constructor(headroomBytes = 0, firstSlabBytes = 8_192) {
+  /**
+   * @param headroomBytes left free at the start of each batch
+   * @param seal takes batches that a long body has ended; null: those are copied, too
+   */
+  constructor(headroomBytes = 0, firstSlabBytes = 8_192, seal: ((batch: SplitBatch) => void) | null = null) {
     this.#headroom = headroomBytes;
+    this.#seal = seal;
     this.#slab = Buffer.allocUnsafeSlow(Math.max(firstSlabBytes, headroomBytes));
     this.#view = viewOf(this.#slab);
     this.#end = headroomBytes;
@@ -49,18 +59,17 @@ export class FrameWriter {
   }
 
   // biome-ignore lint/complexity/useMaxParams: no object per frame
-  frame(kind: FrameKind, ref: number, slot: number, body?: Uint8Array): void {
-    const bodyBytes = body === undefined ? 0 : body.length;
-    const at = this.#header(kind, ref, slot, bodyBytes);
-    if (body !== undefined) this.#slab.set(body, at);
+  frame(kind: FrameKind, ref: number, slot: number, body: Uint8Array = noBytes): void {
+    const at = this.#header(kind, ref, slot, body.length, body);
+    this.#finish(body, at);
   }
 
   /** A `Result` or `Yield`: the first bytes of a payload that is `total` long. */
   // biome-ignore lint/complexity/useMaxParams: no object per frame
   payload(kind: FrameKind, ref: number, slot: number, total: number, bytes: Uint8Array): void {
-    const at = this.#header(kind, ref, slot, 4 + bytes.length);
+    const at = this.#header(kind, ref, slot, 4 + bytes.length, bytes);
     this.#view.setUint32(at, total, true);
-    this.#slab.set(bytes, at + 4);
+    this.#finish(bytes, at + 4);
   }
 
   /** A `Call`. The method's name is at most 255 bytes of UTF-8, the meta at most 65 535: the caller sees to it. */
@@ -68,13 +77,9 @@ export class FrameWriter {
     const { method, meta, payload } = call;
     const methodBytes = Buffer.byteLength(method, 'utf8');
     const metaBytes = meta === null ? 0 : meta.length;
-    const inlineBytes = Math.min(payload.length, inlinePayloadBytes);
-    const at = this.#header(
-      FrameKind.Call,
-      call.ref,
-      call.slot,
-      callOffsets.method + methodBytes + metaBytes + inlineBytes,
-    );
+    const inline = payload.length <= inlinePayloadBytes ? payload : payload.subarray(0, inlinePayloadBytes);
+    const bodyBytes = callOffsets.method + methodBytes + metaBytes + inline.length;
+    const at = this.#header(FrameKind.Call, call.ref, call.slot, bodyBytes, inline);
     const view = this.#view;
     const slab = this.#slab;
     slab[at + callOffsets.flags] = call.flags;
@@ -88,7 +93,7 @@ export class FrameWriter {
     next += methodBytes;
     if (meta !== null) slab.set(meta, next);
     next += metaBytes;
-    slab.set(inlineBytes === payload.length ? payload : payload.subarray(0, inlineBytes), next);
+    this.#finish(inline, next);
   }
 
   /** A frame of slot 0 that overtakes all that waits (credit, cancel). */
@@ -97,12 +102,15 @@ export class FrameWriter {
     this.#urgent.frame(kind, ref, 0, body);
   }
 
-  /** A copy of a whole frame under another ref and slot. */
+  /** A whole frame under another ref and slot. */
   forward(frame: Uint8Array, ref: number, slot: number): void {
-    const at = this.#reserve(frame.length);
-    this.#slab.set(frame, at);
+    const isSplit = this.#splits(frame);
+    const copied = isSplit ? frame.subarray(0, frameOffsets.body) : frame;
+    const at = this.#reserve(copied.length);
+    this.#slab.set(copied, at);
     this.#view.setFloat64(at + frameOffsets.ref, ref, true);
     this.#view.setUint32(at + frameOffsets.slot, slot, true);
+    if (isSplit) this.#seal?.(new SplitBatch(this.take(), frame.subarray(frameOffsets.body)));
   }
 
   /** Copies of whole frames, as they are. */
@@ -131,16 +139,26 @@ export class FrameWriter {
     this.#urgent?.clear();
   }
 
-  /** Writes a header; returns where the body goes. */
+  /** Writes a header; returns where the body goes, of which `last` is the last part. */
   // biome-ignore lint/complexity/useMaxParams: no object per frame
-  #header(kind: FrameKind, ref: number, slot: number, bodyBytes: number): number {
-    const at = this.#reserve(frameOffsets.body + bodyBytes);
+  #header(kind: FrameKind, ref: number, slot: number, bodyBytes: number, last: Uint8Array): number {
+    const at = this.#reserve(frameOffsets.body + bodyBytes - (this.#splits(last) ? last.length : 0));
     const view = this.#view;
     view.setUint32(at, headerAfterLength + bodyBytes, true);
     this.#slab[at + frameOffsets.kind] = kind;
     view.setFloat64(at + frameOffsets.ref, ref, true);
     view.setUint32(at + frameOffsets.slot, slot, true);
     return at + frameOffsets.body;
+  }
+
+  #splits(part: Uint8Array): boolean {
+    return part.length > splitBytes && this.#seal !== null;
+  }
+
+  /** The last part of a body. */
+  #finish(last: Uint8Array, at: number): void {
+    if (this.#splits(last)) this.#seal?.(new SplitBatch(this.take(), last));
+    else this.#slab.set(last, at);
   }
 
   #reserve(bytes: number): number {

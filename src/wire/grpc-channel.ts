@@ -1,9 +1,10 @@
 import type { ClientDuplexStream, ServerDuplexStream } from '@grpc/grpc-js';
 import { HoldfastError } from '../common/errors.js';
-import type { Channel, ChannelHandlers } from '../common/ports/channel.js';
+import type { Channel, ChannelHandlers, SplitMessage } from '../common/ports/channel.js';
 import { decodeError, encodeError } from './errors.js';
 import { fromGrpcError, toGrpcError } from './grpc-errors.js';
 import { type ChannelMessage, CloseNotice } from './grpc-messages.js';
+import { wholeMessage } from './split-message.js';
 
 /** One end of a bidi stream of the kind that grpc-js hands out. */
 export type GrpcCall =
@@ -48,7 +49,7 @@ export class GrpcChannel implements Channel {
     if (stream.cancelled) setImmediate(() => this.#ended(this.#broken()));
   }
 
-  send(message: Uint8Array): boolean {
+  send(message: Uint8Array | SplitMessage): boolean {
     return this.#phase !== 'open' || this.#call.stream.write(message);
   }
 
@@ -68,7 +69,7 @@ export class GrpcChannel implements Channel {
   #onMessage(message: ChannelMessage): void {
     if (this.#phase !== 'open') return;
     if (message instanceof CloseNotice) this.#ended(decodeError(message.error));
-    else this.#handlers?.onMessage(message);
+    else this.#handlers?.onMessage(wholeMessage(message));
   }
 
   /** By the other side or by the connection; what happens after our own `close` is its echo. */

@@ -1,4 +1,6 @@
 import { HoldfastError } from '../common/errors.js';
+import type { SplitMessage } from '../common/ports/channel.js';
+import { wholeMessage } from './split-message.js';
 
 /** The last message of a client that closes with an error: gRPC lets servers alone say why. */
 export class CloseNotice {
@@ -10,7 +12,7 @@ export class CloseNotice {
   }
 }
 
-export type ChannelMessage = Uint8Array | CloseNotice;
+export type ChannelMessage = Uint8Array | SplitMessage | CloseNotice;
 
 /** How messages of a channel look as protobuf. */
 export interface ChannelFormat {
@@ -23,11 +25,44 @@ export interface ChannelFormat {
 const batchTag = (1 << 3) | 2;
 const closeErrorTag = (15 << 3) | 2;
 
-/** The message is the field `batch` of a LinkBatch: one copy out, none in. */
+/**
+ * A message that is written where it is sent from. grpc-js copies what a serializer returns into a buffer of its own, behind five
+ * bytes, and does so by these three members of a Buffer.
+ */
+class OutgoingMessage implements Pick<Buffer, 'length' | 'byteLength' | 'copy'> {
+  readonly length: number;
+  readonly #tag: number;
+  readonly #bytes: Uint8Array | SplitMessage;
+
+  constructor(tag: number, bytes: Uint8Array | SplitMessage) {
+    this.length = 1 + lengthBytesOf(bytes.length) + bytes.length;
+    this.#tag = tag;
+    this.#bytes = bytes;
+  }
+
+  get byteLength(): number {
+    return this.length;
+  }
+
+  copy(target: Uint8Array, start = 0): number {
+    const bytes = this.#bytes;
+    const at = writeHeader(target, start, this.#tag, bytes.length);
+    if (bytes instanceof Uint8Array) {
+      target.set(bytes, at);
+    } else {
+      target.set(bytes.head, at);
+      target.set(bytes.tail, at + bytes.head.length);
+    }
+    return this.length;
+  }
+}
+
+/** The message is the field `batch` of a LinkBatch: no copy but that of grpc-js out, none in. */
 export const linkBatchFormat: ChannelFormat = {
   serialize: (message) => {
     if (message instanceof CloseNotice) return lengthDelimited(closeErrorTag, message.error);
-    return message.length === 0 ? Buffer.alloc(0) : lengthDelimited(batchTag, message);
+    if (message.length === 0) return Buffer.alloc(0);
+    return new OutgoingMessage(batchTag, message) as unknown as Buffer;
   },
   deserialize: (bytes) => {
     if (bytes.length === 0) return bytes;
@@ -41,7 +76,8 @@ export const linkBatchFormat: ChannelFormat = {
 export const encodedFormat: ChannelFormat = {
   serialize: (message) => {
     if (message instanceof CloseNotice) return lengthDelimited(closeErrorTag, message.error);
-    return Buffer.isBuffer(message) ? message : Buffer.from(message.buffer, message.byteOffset, message.byteLength);
+    const bytes = wholeMessage(message);
+    return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   },
   deserialize: (bytes) => (bytes[0] === closeErrorTag ? new CloseNotice(fieldOf(bytes)) : bytes),
 };
@@ -62,16 +98,27 @@ export const pieceFormat = {
 };
 
 function lengthDelimited(tag: number, bytes: Uint8Array): Buffer {
-  let header = 2;
-  for (let rest = bytes.length >>> 7; rest > 0; rest >>>= 7) header += 1;
-  const message = Buffer.allocUnsafe(header + bytes.length);
-  message[0] = tag;
-  let at = 1;
-  let rest = bytes.length;
-  for (; rest >= 0x80; rest >>>= 7) message[at++] = (rest & 0x7f) | 0x80;
-  message[at] = rest;
-  message.set(bytes, header);
+  const message = Buffer.allocUnsafe(1 + lengthBytesOf(bytes.length) + bytes.length);
+  message.set(bytes, writeHeader(message, 0, tag, bytes.length));
   return message;
+}
+
+/** Of a length as protobuf writes it. */
+function lengthBytesOf(length: number): number {
+  let bytes = 1;
+  for (let rest = length >>> 7; rest > 0; rest >>>= 7) bytes += 1;
+  return bytes;
+}
+
+/** Returns where the bytes go. */
+// biome-ignore lint/complexity/useMaxParams: no object per message
+function writeHeader(target: Uint8Array, start: number, tag: number, length: number): number {
+  let at = start;
+  target[at++] = tag;
+  let rest = length;
+  for (; rest >= 0x80; rest >>>= 7) target[at++] = (rest & 0x7f) | 0x80;
+  target[at++] = rest;
+  return at;
 }
 
 /** A view of the one field of a message. */

@@ -4,6 +4,7 @@ import { FrameOutbox } from './frame-outbox.js';
 import { readFrames } from './frame-reader.js';
 import type { FrameKind } from './frames.js';
 import { batchOffsets, encodeAck, LinkMessage } from './link-messages.js';
+import { SplitBatch } from './split-message.js';
 
 /** What an end of a link needs of its owner. */
 export interface LinkEndOwner {
@@ -37,7 +38,7 @@ export class LinkEnd {
   readonly #visit: LinkEndOwner['onFrame'];
   #channel: Channel | null = null;
   /** Batches `#acked + 1` to `#lastSent`. */
-  #retained: Buffer[] = [];
+  #retained: (Buffer | SplitBatch)[] = [];
   #retainedBytes = 0;
   #acked = 0;
   #lastSent = 0;
@@ -91,7 +92,7 @@ export class LinkEnd {
     this.#owedBatches = 0;
     let flows = true;
     for (const batch of this.#retained) {
-      batch.writeDoubleLE(this.#received, batchOffsets.ack);
+      headOf(batch).writeDoubleLE(this.#received, batchOffsets.ack);
       flows = channel.send(batch);
     }
     if (flows) this.resume();
@@ -133,11 +134,12 @@ export class LinkEnd {
     if (this.#owedBytes >= ackAfterBytes || this.#owedBatches >= ackAfterBatches) this.#sendAck();
   }
 
-  #transmit(batch: Buffer): boolean {
+  #transmit(batch: Buffer | SplitBatch): boolean {
     this.#lastSent += 1;
-    batch[batchOffsets.type] = LinkMessage.batch;
-    batch.writeDoubleLE(this.#lastSent, batchOffsets.number);
-    batch.writeDoubleLE(this.#received, batchOffsets.ack);
+    const head = headOf(batch);
+    head[batchOffsets.type] = LinkMessage.batch;
+    head.writeDoubleLE(this.#lastSent, batchOffsets.number);
+    head.writeDoubleLE(this.#received, batchOffsets.ack);
     this.#retained.push(batch);
     this.#retainedBytes += batch.length;
     if (this.#retainedBytes > maxRetainedBytes) {
@@ -167,6 +169,10 @@ export class LinkEnd {
     this.#owedBatches = 0;
     this.#channel.send(encodeAck(this.#received));
   }
+}
+
+function headOf(batch: Buffer | SplitBatch): Buffer {
+  return batch instanceof SplitBatch ? batch.head : batch;
 }
 
 function refuse(why: string): never {

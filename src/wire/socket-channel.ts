@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { HoldfastError } from '../common/errors.js';
-import type { Channel, ChannelHandlers } from '../common/ports/channel.js';
+import type { Channel, ChannelHandlers, SplitMessage } from '../common/ports/channel.js';
 import { decodeError, encodeError } from './errors.js';
 
 /** The length of what closes the channel: a WireError follows, or nothing. */
@@ -43,10 +43,16 @@ export class SocketChannel implements Channel {
     if (socket.destroyed) setImmediate(() => this.#onClosed(broken('it was closed')));
   }
 
-  send(message: Uint8Array): boolean {
+  send(message: Uint8Array | SplitMessage): boolean {
     if (this.#isClosing) return true;
     if (message.length > maxMessageBytes) throw tooLong(message.length);
-    return this.#write(message, message.length);
+    if (message instanceof Uint8Array) return this.#write(message, message.length);
+    const socket = this.#socket;
+    socket.cork();
+    this.#write(message.head, message.length);
+    const flows = socket.write(message.tail);
+    socket.uncork();
+    return flows;
   }
 
   close(error?: Error): void {

@@ -2,6 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { HoldfastError } from '../../src/common/errors.js';
 import type { Channel } from '../../src/common/ports/channel.js';
+import { SplitBatch } from '../../src/wire/split-message.js';
 
 /** Two ends of one connection, and the end of all that carries it. */
 export interface ChannelsUnderTest extends AsyncDisposable {
@@ -73,6 +74,24 @@ export function describeChannel(name: string, make: () => Promise<ChannelsUnderT
       }
       expect(texts(await right.received(2_000))).toEqual(sent);
       expect(texts(await left.received(2_000))).toEqual(sent);
+    });
+
+    it('carries messages in two pieces as one, in their place among others', async () => {
+      const { made, left, right } = await opened();
+      await using _ = made;
+      const sent = [10, 20_000, 70_000, 1_048_576].map((bytes, i) => Buffer.alloc(bytes, `${i}`));
+      for (const [side, other] of [
+        [left, right],
+        [right, left],
+      ] as const) {
+        for (const message of sent) {
+          side.channel.send(new SplitBatch(message.subarray(0, 7), message.subarray(7)));
+          side.channel.send(message.subarray(0, 5));
+        }
+        const received = await other.received(sent.length * 2);
+        const expected = sent.flatMap((message) => [message, message.subarray(0, 5)]);
+        expect(received.every((message, i) => expected[i]?.equals(message))).toBe(true);
+      }
     });
 
     it('carries a message of no bytes and one of 1 MiB', async () => {

@@ -72,6 +72,26 @@ describe('values on the wire', () => {
     expect(array).toEqual(Uint8Array.of(1, 2));
   });
 
+  it('survive when they hold many bytes, whoever has the message afterwards', () => {
+    for (const bytes of [32_768, 32_769, 70_000, 1_048_577]) {
+      const value = { text: 'x'.repeat(5_000), buffer: Buffer.alloc(bytes, 'b'), array: new Uint8Array(bytes).fill(7) };
+      expect(isDeepStrictEqual(roundTrip(value), value)).toBe(true);
+      expect(isDeepStrictEqual(decodeValue(encodeValue(value), true), value)).toBe(true);
+      expect(isDeepStrictEqual(decodeArgs(encodeArgs([value.buffer]), true), [value.buffer])).toBe(true);
+    }
+    expect(isDeepStrictEqual(roundTrip(['small', 1]), ['small', 1])).toBe(true);
+  });
+
+  it('share memory with a message that is given away only where they are most of it, as a Buffer', () => {
+    const message = encodeValue({ most: Buffer.alloc(100_000), array: Uint8Array.of(1), little: Buffer.from('abc') });
+    const { most, array, little } = decodeValue(message, true) as Record<string, Buffer>;
+    expect([most, array, little].map((bytes) => bytes?.buffer === message.buffer)).toEqual([true, false, false]);
+    const own = encodeValue(Buffer.alloc(100_000, 'a'));
+    const kept = decodeValue(own);
+    own.fill(0);
+    expect(kept).toEqual(Buffer.alloc(100_000, 'a'));
+  });
+
   it.each([
     ['a regular expression', /a\/b[\d]+/giu],
     ['an array buffer', Uint8Array.of(1, 2, 3).buffer],

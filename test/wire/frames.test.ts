@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isHoldfastError } from '../../src/common/errors.js';
+import type { Channel, SplitMessage } from '../../src/common/ports/channel.js';
 import { createChannelPair } from '../../src/wire/channel-pair.js';
 import { decodeBody, encodeBody, readBind, readMeta, readUnary } from '../../src/wire/frame-bodies.js';
 import { readBody, readCall, readCancel, readCredit, readFrames, readPayload } from '../../src/wire/frame-reader.js';
@@ -197,6 +198,42 @@ describe('a frame stream', () => {
     expect(overtaken).toBeGreaterThan(100);
     expect(refs.filter((ref) => ref !== 1_000)).toEqual(Array.from({ length: 200 }, (_, i) => i + 1));
     expect(stream.isBlocked).toBe(false);
+  });
+
+  it('sends long bodies from where they are, in their place among the other frames', async () => {
+    const { left, right } = createChannelPair();
+    const sent: (Uint8Array | SplitMessage)[] = [];
+    const channel: Channel = {
+      open: (handlers) => left.open(handlers),
+      send: (message) => sent.push(message) > 0 && left.send(message),
+      close: () => left.close(),
+    };
+    const stream = new FrameStream(channel);
+    channel.open({ onMessage: () => undefined, onDrain: () => stream.onDrain(), onClosed: () => stream.close() });
+    const end = new ChannelEnd(right);
+    const long = Buffer.alloc(inlinePayloadBytes, 'long');
+    const source = new FrameWriter();
+    source.frame(FrameKind.Chunk, 1, 1, long);
+    const { writer } = stream;
+    writer.frame(FrameKind.End, 1, 0);
+    writer.frame(FrameKind.Chunk, 2, 0, long);
+    writer.forward(source.take(), 3, 9);
+    const call = { ref: 4, slot: 5, method: 'save', flags: 1, remainingMs: 6, meta: Buffer.from('meta') };
+    writer.call({ ...call, payload: Buffer.concat([long, Buffer.from('rest')]) });
+    writer.payload(FrameKind.Result, 5, 0, 100_000, long);
+    writer.frame(FrameKind.End, 6, 0);
+    stream.flushNow();
+    // What was copied would be in one piece.
+    expect(sent.map((message) => 'tail' in message)).toEqual([true, true, true, true, false]);
+    const frames: Buffer[] = [];
+    for (const message of await end.received(5)) readFrames(message, (...[, , , frame]) => void frames.push(frame));
+    expect(frames.map((frame) => frame.readDoubleLE(frameOffsets.ref))).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(frames[1]?.subarray(frameOffsets.body).equals(long)).toBe(true);
+    expect(frames[2]?.readUInt32LE(frameOffsets.slot)).toBe(9);
+    expect(frames[2]?.subarray(frameOffsets.body).equals(long)).toBe(true);
+    const { payload, meta, method, payloadLength } = readCall(frames[3] as Buffer);
+    expect([payload.equals(long), meta, method, payloadLength]).toEqual([true, call.meta, 'save', long.length + 4]);
+    expect(readPayload(frames[4] as Buffer).bytes.equals(long)).toBe(true);
   });
 
   it('keeps urgent frames whole when the slab is full at that moment', () => {

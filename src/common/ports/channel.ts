@@ -6,9 +6,17 @@ export interface Channel {
   /** Must be called once, in the same tick in which the channel was handed over. */
   open(handlers: ChannelHandlers): void;
   /** False: the other side is slow; go on after `onDrain`. The bytes belong to the channel from here on. Does nothing when closed. */
-  send(message: Uint8Array): boolean;
+  send(message: Uint8Array | SplitMessage): boolean;
   /** Idempotent; `onClosed` follows on both sides, here too. With an error the other side learns its code and message. */
   close(error?: Error): void;
+}
+
+/** A message in two pieces, of which the second is too long to be copied behind the first. */
+export interface SplitMessage {
+  readonly head: Uint8Array;
+  readonly tail: Uint8Array;
+  /** Of both. */
+  readonly length: number;
 }
 
 export interface ChannelHandlers {

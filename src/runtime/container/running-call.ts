@@ -78,7 +78,7 @@ export class RunningCall {
     if (this.#state.phase !== 'receiving') return;
     const { payload } = this.#state;
     payload.append(chunk);
-    if (payload.isComplete) this.#run(payload.bytes);
+    if (payload.isComplete) this.#run(payload.bytes, true);
     else this.#giveCredit(payload);
   }
 
@@ -155,7 +155,8 @@ export class RunningCall {
     stream.flushNow();
   }
 
-  #run(payload: Uint8Array): void {
+  /** @param isOwn nobody else has the bytes */
+  #run(payload: Uint8Array, isOwn = false): void {
     this.#state = running;
     const { activation } = this.#instance;
     if (activation === null || !activation.hasMethod(this.method)) {
@@ -166,7 +167,7 @@ export class RunningCall {
     }
     let args: unknown[];
     try {
-      args = decodeArgs(payload);
+      args = decodeArgs(payload, isOwn);
     } catch (error) {
       this.#fail(encodeError(error));
       return;

@@ -1,10 +1,11 @@
 import type { Clock } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
-import type { Channel, ChannelHandlers, Transport } from '../../common/ports/channel.js';
+import type { Channel, ChannelHandlers, SplitMessage, Transport } from '../../common/ports/channel.js';
 import { decodeError, encodeError } from '../../wire/errors.js';
 import { encodeBody } from '../../wire/frame-bodies.js';
 import type { FrameStream } from '../../wire/frame-stream.js';
 import { FrameKind, type UnaryBody } from '../../wire/frames.js';
+import { wholeMessage } from '../../wire/split-message.js';
 
 const empty = new Uint8Array(0);
 
@@ -136,9 +137,9 @@ class Tunnel implements Channel {
     this.#handlers = handlers;
   }
 
-  send(message: Uint8Array): boolean {
+  send(message: Uint8Array | SplitMessage): boolean {
     if (this.#isEnded) return true;
-    this.#stream.writer.frame(FrameKind.TunnelData, this.#ref, 0, message);
+    this.#stream.writer.frame(FrameKind.TunnelData, this.#ref, 0, wholeMessage(message));
     this.#stream.flushNow();
     return !this.#stream.isBlocked;
   }

@@ -1,6 +1,7 @@
 import { HoldfastError } from '../../../src/common/errors.js';
-import type { Channel, ChannelHandlers } from '../../../src/common/ports/channel.js';
+import type { Channel, ChannelHandlers, SplitMessage } from '../../../src/common/ports/channel.js';
 import { decodeError, encodeError } from '../../../src/wire/errors.js';
+import { wholeMessage } from '../../../src/wire/split-message.js';
 import type { SimHost, SimProcess } from '../engine/sim-process.js';
 import type { Network } from './network.js';
 
@@ -96,10 +97,11 @@ export class ConnectionEnd implements Channel {
     this.#arriveNext();
   }
 
-  send(message: Uint8Array): boolean {
+  send(message: Uint8Array | SplitMessage): boolean {
     if (this.#phase !== 'open') return true;
-    this.onSend?.(message);
-    this.peer.#receive({ message: Buffer.from(message) });
+    const whole = wholeMessage(message);
+    this.onSend?.(whole);
+    this.peer.#receive({ message: Buffer.from(whole) });
     this.#owesDrain ||= this.peer.#incomingBytes > highWaterBytes;
     return !this.#owesDrain;
   }

@@ -1,5 +1,6 @@
 import { HoldfastError } from '../../../src/common/errors.js';
-import type { Channel, ChannelHandlers } from '../../../src/common/ports/channel.js';
+import type { Channel, ChannelHandlers, SplitMessage } from '../../../src/common/ports/channel.js';
+import { wholeMessage } from '../../../src/wire/split-message.js';
 import type { SimHost, SimProcess } from '../engine/sim-process.js';
 import { Connection, type ConnectionEnd } from './connection.js';
 import type { Network } from './network.js';
@@ -46,9 +47,9 @@ class DialedChannel implements Channel {
     this.#try(firstRetryMs);
   }
 
-  send(message: Uint8Array): boolean {
+  send(message: Uint8Array | SplitMessage): boolean {
     if (this.#end !== null) return this.#end.send(message);
-    if (!this.#isOver) this.#unsent.push(Buffer.from(message));
+    if (!this.#isOver) this.#unsent.push(Buffer.from(wholeMessage(message)));
     return true;
   }
 
