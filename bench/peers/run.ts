@@ -49,8 +49,11 @@ async function main(): Promise<void> {
 async function measure(contest: Contest, bench: Bench, rows: Row[]): Promise<void> {
   const warm = await measureWarmCalls(contest, bench);
   rows.push(...warm);
-  print('warm calls of one named instance, 100 B', callTable(warm));
-  const cpuRows = warm.filter((row) => row.callers === cpuCallers);
+  const awake = warm.filter(({ scenario }) => scenario === 'warm');
+  const idle = warm.filter((row) => !awake.includes(row));
+  print('warm calls of one named instance, 100 B', callTable(awake));
+  print('the same of one caller, where nothing keeps the cores of the machine awake', callTable(idle));
+  const cpuRows = awake.filter((row) => row.callers === cpuCallers);
   if (cpuRows.length > 0) print('their CPU time by process', cpuTable(cpuRows));
 
   const { calls, memory } = await measureColdNames(contest, bench);

@@ -29,6 +29,17 @@ export class AwakeCores implements AsyncDisposable {
     return true;
   }
 
+  /** Lets them sleep while that is done; afterwards they are as they were. */
+  async asleepDuring<T>(work: () => Promise<T>): Promise<T> {
+    const wereAwake = this.#spinning.length > 0;
+    await this.letSleep();
+    try {
+      return await work();
+    } finally {
+      if (wereAwake) this.keepAwake();
+    }
+  }
+
   /** Resolves when nothing of it runs. */
   async letSleep(): Promise<void> {
     const spinning = this.#spinning;

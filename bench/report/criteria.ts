@@ -47,6 +47,8 @@ const noPeers = 'peers: give --peers FILE';
 const oneMiB = 1_048_576;
 /** Seconds for 100 000 calls, of one. */
 const usPerCall = 10;
+const lonely = { scenario: 'warm', callers: 1 };
+const lonelyOnIdleCores = { scenario: 'idle-cores', callers: 1 };
 const resolving = { scenario: 'resolve', callers: 1 };
 const instances = { scenario: 'instances', callers: 64 };
 const growing = { scenario: 'growth', callers: 256 };
@@ -70,8 +72,10 @@ const p99: Figure<CallRow> = {
 const cpu: Figure<CallRow> = { better: 'less', of: cpuOf, show: (row) => formatUs(cpuOf(row) * usPerCall) };
 
 export const criteria: readonly Criterion[] = [
-  criterion('warm call p50, 1 caller', atMost(0.85, 0.6), besidePeer({ scenario: 'warm', callers: 1 }, p50)),
-  criterion('warm call p50, 1 caller', atMost(1.8, 1.2), besideFloor({ scenario: 'warm', callers: 1 }, p50)),
+  criterion('warm call p50, 1 caller, cores awake', atMost(0.85, 0.6), besidePeer(lonely, p50)),
+  criterion('warm call p50, 1 caller, cores idle', atMost(0.85, 0.6), besidePeer(lonelyOnIdleCores, p50)),
+  criterion('warm call p50, 1 caller, cores awake', atMost(1.8, 1.2), besideFloor(lonely, p50)),
+  criterion('warm call p50, 1 caller, cores idle', atMost(1.8, 1.2), besideFloor(lonelyOnIdleCores, p50)),
   criterion('warm calls/s, 64 callers', atLeast(1.5, 2.5), besidePeer({ scenario: 'warm', callers: 64 }, rate)),
   criterion('warm calls/s, 256 callers', atLeast(1.5, 2.5), besidePeer({ scenario: 'warm', callers: 256 }, rate)),
   criterion('CPU per call, 64 callers', atMost(3, 2), besideFloor({ scenario: 'warm', callers: 64 }, cpu)),

@@ -12,12 +12,8 @@ export const idleCores: Scenario = {
   async run(bench) {
     await using lineup = await Lineup.open([tcpContainer, grpcStream, holdfast, holdfastSerial], bench.signal);
     await warmUp(lineup, bench);
-    await bench.cores.letSleep();
-    try {
-      return await measureLoads(lineup, bench, { scenario: this.name, loads: loadsOf([1]) });
-    } finally {
-      bench.cores.keepAwake();
-    }
+    const loads = { scenario: this.name, loads: loadsOf([1]) };
+    return await bench.cores.asleepDuring(() => measureLoads(lineup, bench, loads));
   },
 
   tables: (rows) => [callTable(callsOf(rows))],

@@ -30,8 +30,9 @@ describe('the peers beside the product', { timeout: 240_000 }, () => {
       const cold = await measureColdNames(contest, bench);
 
       const targets = ['tcp-container', 'holdfast', 'echo-peer'];
-      expect(warm.map(({ target, callers }) => [target, callers])).toEqual(
-        [1, 16].flatMap((callers) => targets.map((target) => [target, callers])),
+      const loads = [['warm', 1] as const, ['warm', 16] as const, ['idle-cores', 1] as const];
+      expect(warm.map(({ target, scenario, callers }) => [target, scenario, callers])).toEqual(
+        loads.flatMap((load) => targets.map((target) => [target, ...load])),
       );
       for (const row of [...warm, ...cold.calls]) expect(row).toMatchObject({ repetitions: 2, payloadBytes: 100 });
       for (const row of warm) expect(row.calls).toBeGreaterThan(0);

@@ -133,7 +133,10 @@ describe('a verdict', () => {
       callRow('slow', { rate: 30_000 }),
       callRow('elsewhere', { callers: 16, p50: 1, rate: 1e9 }),
     ];
-    expect(verdictOf(ours, 'warm call p50, 1 caller', peers)).toMatchObject({ value: 0.5, against: 'fast, 200 µs' });
+    expect(verdictOf(ours, 'warm call p50, 1 caller, cores awake', peers)).toMatchObject({
+      value: 0.5,
+      against: 'fast, 200 µs',
+    });
     expect(verdictOf(ours, 'warm calls/s, 64 callers', peers)).toMatchObject({ value: 2, result: 'bar' });
   });
 
@@ -146,7 +149,9 @@ describe('a verdict', () => {
     ];
     writeFileSync(file, JSON.stringify({ rows: beside }));
     const alone = callRow('holdfast', { callers: 1, p50: 20 });
-    const found = judge([alone], readPeers(file)).find(({ figure }) => figure === 'warm call p50, 1 caller');
+    const found = judge([alone], readPeers(file)).find(
+      ({ figure }) => figure === 'warm call p50, 1 caller, cores awake',
+    );
     expect(found).toMatchObject({ value: 0.3, measured: '90 µs', against: 'workerd, 300 µs' });
   });
 
