@@ -13,6 +13,8 @@ export interface TestServer extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
   readonly pid: number;
+  /** What it has on disk. */
+  readonly folder: string;
   /** Ends the process; its port and folder stay for `start`. */
   stop(): Promise<void>;
   start(): Promise<void>;
@@ -156,6 +158,7 @@ async function startServer(program: Program): Promise<TestServer> {
   return {
     url: `${program.scheme}://127.0.0.1:${port}`,
     port,
+    folder,
     get pid() {
       return child.pid ?? 0;
     },

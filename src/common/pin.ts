@@ -79,7 +79,15 @@ export interface PinChange {
   readonly transitions: readonly PinTransition[];
   /** Life of the new record in the store; null: for ever. Only tombstones have one. */
   readonly ttlMs: number | null;
+  /** The worker that has it lets go of it: nobody knows better, so this goes on in quarantine (S10). Default: false. */
+  readonly byOwner?: boolean;
 }
+
+/**
+ * What became of a pin that its worker has attested (S10). `stands`: as the worker knows it, now or as before. `ended`: its epoch is
+ * over. `superseded`: there is a higher one.
+ */
+export type Attestation = 'stands' | 'ended' | 'superseded';
 
 /** Who holds the pin after the attempt: `applied` (now or, read back by its opId, before), or what stands instead. */
 export type PinChangeResult =
@@ -100,6 +108,7 @@ export function pinChange(
     /** Default: keeps it. `first`: the next one, as the generation too. */
     readonly epoch?: 'next' | 'first';
     readonly set?: Partial<PinFields>;
+    readonly byOwner?: boolean;
   },
 ): PinChange {
   const { generation, epoch, opId: _opId, transitions, ...fields } = pin;
@@ -111,5 +120,6 @@ export function pinChange(
     fields: { ...fields, ...change.set, state: to },
     transitions: [...transitions, { atMs: change.atMs, from: pin.state, to, why: change.why }].slice(-keptTransitions),
     ttlMs: to === 'closed' ? tombstoneTtlMs : null,
+    ...(change.byOwner === undefined ? {} : { byOwner: change.byOwner }),
   };
 }

@@ -159,6 +159,8 @@ async function closeAtWorker(on: OnClose, pin: Pin, request: Request): Promise<P
       // The worker may have been draining it, which ends in `idle`: the pin is what counts.
       const left = await on.pins.read(instanceKey(pin.identity), request);
       if (left?.epoch !== pin.epoch || left.state !== pin.state) return left;
+    } else if (reply !== null && (await on.sender.isAbsent(pin))) {
+      return closeDirectly(on, pin, { request, why: 'closed, not at its worker', exitHook: 'none' });
     }
   }
   return lookAgain(on, pin, request);

@@ -54,6 +54,15 @@ export class PlaceSender {
     return this.#enqueue(pin, { pin: nothing, key, epoch: pin.epoch });
   }
 
+  /**
+   * True: its worker says that it does not have it and never will at this epoch. Of a pin that stands at its worker this is so where
+   * a server of the store was replaced by one that has not heard that it left (S10).
+   */
+  async isAbsent(pin: Pin): Promise<boolean> {
+    const outcome = await this.check(instanceKey(pin.identity), pin);
+    return outcome.phase === 'refused' && outcome.error.code === 'NotFound';
+  }
+
   #enqueue({ workerId, bootId, identity }: Pin, instance: PlaceInstance): Promise<PlaceOutcome> {
     if (workerId === null || bootId === null) {
       const error = new HoldfastError('Internal', 'a pin at `placing` names no worker; it was not written by a router');

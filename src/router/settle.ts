@@ -180,7 +180,9 @@ export class Settler {
     if (boot.phase === 'held') {
       // It lives and still has the instance: whoever failed to reach it may try once more.
       const isAlive = pin.bootId !== null && workers.heardSince(pin.bootId, on.attempt.startedAt);
-      if (!isSuspect || isAlive) return { settled: pin };
+      if (!isSuspect) return { settled: pin };
+      if (await this.#parts.sender.isAbsent(pin)) return this.#left(pin, on.attempt);
+      if (isAlive) return { settled: pin };
     }
     return this.#lookAgain(pin, boot, on);
   }
@@ -200,10 +202,17 @@ export class Settler {
   /** `draining` and `closing` are the worker's until it says so, or its lease ends (S3). */
   async #ending(pin: Pin, on: { attempt: Attempt; pace: Pace }): Promise<Step> {
     const boot = await this.#look(pin, on.attempt);
+    if (boot.phase === 'held' && (await this.#parts.sender.isAbsent(pin))) return this.#left(pin, on.attempt);
     if (boot.phase !== 'over') return this.#lookAgain(pin, boot, on);
     const how = { why: workerLost, attempt: on.attempt };
     if (pin.state === 'closing') return { next: (await this.#change(pin, 'closed', how)).pin };
     return { next: (await this.#change(pin, 'idle', { ...how, set: restartOf(pin) })).pin };
+  }
+
+  /** It has left its worker, and the store has forgotten that (S10). */
+  async #left(pin: Pin, attempt: Attempt): Promise<Step> {
+    const to = pin.state === 'closing' ? 'closed' : 'idle';
+    return { next: (await this.#change(pin, to, { why: 'not at its worker', attempt })).pin };
   }
 
   async #lookAgain(pin: Pin, boot: BootState, on: { attempt: Attempt; pace: Pace }): Promise<Step> {

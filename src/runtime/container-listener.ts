@@ -12,7 +12,7 @@ import { Tunnels } from './tunnels.js';
 export interface ContainerListenerDeps {
   readonly clock: Clock;
   readonly logs: LogBook;
-  readonly store: Pick<Store, 'state' | 'alarms'>;
+  readonly store: Pick<Store, 'state' | 'alarms' | 'pins'>;
   readonly mayRun: () => boolean;
   /** Rejects while no router has been heard of. */
   readonly transport: () => Transport;

@@ -98,7 +98,9 @@ export class Control {
     const place = async ({ pin, key, epoch }: PlaceInstance): Promise<PlaceReply> => {
       try {
         if (this.#at(key, epoch) === undefined) {
-          // Only asked whether it is here.
+          // Only asked whether it is here. What is neither that nor on its way never comes at this epoch again.
+          if (pin.length === 0 && this.#deps.activator.arrival(key as InstanceKey, epoch) === undefined)
+            throw absent(key);
           if (pin.length === 0) return { result: undefined };
           await this.#deps.activator.place(decodePin(pin));
         }
@@ -146,6 +148,10 @@ export class Control {
     const instance = this.#deps.instances.get(key as InstanceKey);
     return instance?.epoch === epoch ? instance : undefined;
   }
+}
+
+function absent(key: string): HoldfastError {
+  return new HoldfastError('NotFound', `instance ${key} is not at this worker`);
 }
 
 function sessionOf(view: SessionView | null | undefined): InstanceLoad['session'] {

@@ -7,12 +7,13 @@ import { encodeError } from '../wire/errors.js';
 import { encodeBody } from '../wire/frame-bodies.js';
 import { FrameKind } from '../wire/frames.js';
 import { encodePage, readStateRequest, type StateRequest } from '../wire/state-bodies.js';
+import { attestOne } from './attest.js';
 import type { Container } from './container.js';
 import type { RequestOrigin } from './container-events.js';
 import type { Instance } from './instance.js';
 
 export interface DurableStateDeps {
-  readonly store: Pick<Store, 'state' | 'alarms'>;
+  readonly store: Pick<Store, 'state' | 'alarms' | 'pins'>;
   readonly clock: Clock;
   /** False: this boot is over (S7). */
   readonly mayRun: () => boolean;
@@ -77,7 +78,10 @@ export class DurableState {
     const alarm = request.op === 'commit' && typeof request.commit.alarm === 'number' ? request.commit.alarm : null;
     // Before it stands: else nobody might look (A1).
     if (alarm !== null) await this.#expectAlarm(instance, alarm);
-    const answer = await this.#untilKnown(() => this.#ask(owner, request));
+    let answer = await this.#untilKnown(() => this.#ask(owner, request));
+    // A server that took over may only have forgotten it (S10).
+    if (answer === 'stale' && (await this.#untilKnown(() => attestOne(this.#deps.store.pins, instance))))
+      answer = await this.#untilKnown(() => this.#ask(owner, request));
     if (answer === 'stale') {
       // Its pin is another's, whatever this worker believed: nothing that it does counts any more.
       this.#container.kill();

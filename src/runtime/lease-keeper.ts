@@ -11,6 +11,7 @@ export type LeaseEnd = 'refused' | 'expired' | 'watchdog-died' | 'stopped';
  * I1. `mayRun()` compares the clock with the time from before the last good renewal was sent; no timer is trusted.
  * I2. Once it has said no, it says no for ever: the watchdog may have killed the containers at that moment.
  * I3. The watchdog learns of each renewal; without it this boot is over.
+ * I4. A renewal counts once every server of the store that took over from another one knows what runs here (S10).
  */
 export class LeaseKeeper {
   readonly #store: Store;
@@ -19,6 +20,9 @@ export class LeaseKeeper {
   readonly #lease: LeaseRecord;
   readonly #over = new AbortController();
   #watchdog: Watchdog | null = null;
+  #attest: () => Promise<void> = async () => undefined;
+  /** Those that know what runs here. */
+  #servers: ReadonlySet<string> = new Set();
   #renewedAt: Monotonic = 0;
   #renewing: Promise<void> | null = null;
 
@@ -52,13 +56,16 @@ export class LeaseKeeper {
   /** Takes the lease. @throws Unavailable */
   async take(): Promise<void> {
     const sentAt = this.#clock.monotonic();
+    const servers = await this.#store.servers();
     await this.#store.leases.create(this.#lease, this.#times.ttlMs);
+    this.#servers = new Set(servers);
     this.#renewedAt = sentAt;
   }
 
-  /** Renews until this boot is over. */
-  keep(watchdog: Watchdog): void {
+  /** Renews until this boot is over. @param attest tells the store what runs here (S10); rejects where it could not */
+  keep(watchdog: Watchdog, attest: () => Promise<void>): void {
     this.#watchdog = watchdog;
+    this.#attest = attest;
     watchdog.extend(this.deadline);
     void watchdog.died.then(() => this.end('watchdog-died'));
     this.#renewing = this.#renewForEver();
@@ -83,10 +90,31 @@ export class LeaseKeeper {
 
   /** A store that does not answer is asked again in a second; only time or a refusal ends the lease. */
   async #renew(sentAt: Monotonic): Promise<void> {
-    const answer = await this.#store.leases.renew(this.#lease.bootId, this.#times.ttlMs).catch(() => null);
+    const [answer, servers] = await Promise.all([
+      this.#renewOrMake().catch(() => null),
+      this.#store.servers().catch(() => null),
+    ]);
     if (answer === 'refused') return this.end('refused');
-    if (answer === null || !this.mayRun()) return;
+    if (answer === null || servers === null || !this.mayRun()) return;
+    if (servers.some((server) => !this.#servers.has(server))) {
+      const isAttested = await this.#attest().then(
+        () => true,
+        () => false, // the store is away once more: asked again in a second
+      );
+      if (!isAttested || !this.mayRun()) return;
+    }
+    this.#servers = new Set(servers);
     this.#renewedAt = sentAt;
     this.#watchdog?.extend(this.deadline);
+  }
+
+  /** This boot is within its deadline, so nobody else has been given what it has (S10). */
+  async #renewOrMake(): Promise<'renewed' | 'refused'> {
+    const { leases } = this.#store;
+    const answer = await leases.renew(this.#lease.bootId, this.#times.ttlMs);
+    if (answer !== 'forgotten') return answer;
+    if (!this.mayRun()) return 'refused';
+    await leases.create(this.#lease, this.#times.ttlMs);
+    return 'renewed';
   }
 }

@@ -2,6 +2,7 @@ import type { Clock, Random } from '../common/clock.js';
 import { HoldfastError, isHoldfastError } from '../common/errors.js';
 import type { InstanceKey } from '../common/ids.js';
 import {
+  isAtWorker,
   type Pin,
   type PinChange,
   type PinChangeResult,
@@ -55,12 +56,18 @@ export class PinKeeper {
       opId,
       why: to.why,
       atMs: this.#clock.now(),
+      byOwner: to.state !== 'active',
       ...(to.set === undefined ? {} : { set: to.set }),
     });
     let mayHaveHappened = false;
+    let isAttested = false;
     for (let delayMs = firstRetryMs; ; delayMs = Math.min(longestRetryMs, delayMs * 2)) {
       this.#checkNotOver();
       const result = await this.#attempt(key, change);
+      if (!(result instanceof Error) && !isAttested && mayBeForgotten(pin, result)) {
+        isAttested = await this.#attest(key, pin);
+        if (isAttested) continue;
+      }
       if (!(result instanceof Error)) {
         // Who waits for it to become active has asked this worker, and is answered.
         if (result.applied && to.state !== 'active') this.#changed(key, result.pin);
@@ -83,8 +90,24 @@ export class PinKeeper {
     }
   }
 
+  /** Whether its pin stands as it is here (S10). */
+  async #attest(key: InstanceKey, pin: Pin): Promise<boolean> {
+    for (let delayMs = firstRetryMs; ; delayMs = Math.min(longestRetryMs, delayMs * 2)) {
+      this.#checkNotOver();
+      const answer = await this.#store.pins.attest(key, pin).catch(() => null); // away: asked again, as above
+      if (answer !== null) return answer === 'stands';
+      await this.#clock.sleep(delayMs, this.#over).catch(() => undefined); // over: the next turn sees it
+    }
+  }
+
   #checkNotOver(): void {
     if (!this.#over.aborted) return;
     throw new HoldfastError('Unavailable', `this boot of the worker is over (${String(this.#over.reason)})`);
   }
+}
+
+/** A server that took over may know less of a pin that is here (S10). */
+function mayBeForgotten(pin: Pin, { applied, pin: stands }: PinChangeResult): boolean {
+  if (applied || !isAtWorker(pin.state)) return false;
+  return stands === null || stands.epoch < pin.epoch || (stands.epoch === pin.epoch && stands.state !== pin.state);
 }

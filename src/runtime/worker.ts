@@ -11,6 +11,7 @@ import { LinkHost } from '../wire/link-host.js';
 import { pinEventSubject, workerControlSubject } from '../wire/subjects.js';
 import { Activator } from './activator.js';
 import { Alarms } from './alarms.js';
+import { attestAll } from './attest.js';
 import { Capabilities } from './capabilities.js';
 import { ClientSession, type SessionHost } from './client-session.js';
 import type { Container } from './container.js';
@@ -76,9 +77,11 @@ export class Worker {
     const keys = await deps.store.keys.signingKeys(account, fresh);
     await lease.take();
     const watchdog = await deps.startWatchdog(bootId, lease.deadline);
-    lease.keep(watchdog);
+    let worker: Worker | null = null;
+    lease.keep(watchdog, async () => await worker?.attest());
     try {
-      return new Worker(bootId, { config, deps, lease, watchdog, keys });
+      worker = new Worker(bootId, { config, deps, lease, watchdog, keys });
+      return worker;
     } catch (e) {
       // Nobody else would end it: its lease would be renewed for ever.
       lease.end('stopped');
@@ -175,6 +178,11 @@ export class Worker {
       clients: this.#links.sessionCount,
       leaseAgeMs: this.#lease.ageMs,
     };
+  }
+
+  /** Tells the store what runs here (S10). @throws Unavailable */
+  async attest(): Promise<void> {
+    await attestAll({ pins: this.#deps.store.pins, instances: this.#instances, mayRun: this.#mayRun });
   }
 
   /** A client's stream. */

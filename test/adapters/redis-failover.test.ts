@@ -11,7 +11,12 @@ import { untilAnswered } from './until-answered.js';
 describe('a Redis Cluster that loses a node', () => {
   test('refuses what belongs to it and goes on when it is back', async () => {
     await using servers = await startRedisCluster();
-    const store = await createRedisStore({ url: servers.url, clock: systemClock, opTimeoutMs: 3_000 });
+    const store = await createRedisStore({
+      url: servers.url,
+      clock: systemClock,
+      opTimeoutMs: 3_000,
+      quarantineMs: 500,
+    });
     const keys = Array.from({ length: 30 }, (_, i) => ({ account: 'a', app: 'app', className: 'C', id: `id-${i}` }));
     const changeAll = () => Promise.allSettled(keys.map((who) => store.pins.change(instanceKey(who), creation(who))));
     for (const result of await changeAll())
@@ -31,7 +36,12 @@ describe('a Redis Cluster that loses a node', () => {
 
   test('or all of them queues nothing, and goes on when they are back', async () => {
     await using servers = await startRedisCluster();
-    const store = await createRedisStore({ url: servers.url, clock: systemClock, opTimeoutMs: 3_000 });
+    const store = await createRedisStore({
+      url: servers.url,
+      clock: systemClock,
+      opTimeoutMs: 3_000,
+      quarantineMs: 500,
+    });
     await store.leases.release('boot' as BootId);
     await Promise.all(servers.nodes.map((node) => node.stop()));
     await vi.waitUntil(
@@ -55,7 +65,7 @@ describe('a Redis behind Sentinels', () => {
     await using sentinel = await startSentinel('main', master.port);
     await untilReplicated(master.port);
     const url = `redis+sentinel://127.0.0.1:${sentinel.port}/main`;
-    const store = await createRedisStore({ url, clock: systemClock, opTimeoutMs: 3_000 });
+    const store = await createRedisStore({ url, clock: systemClock, opTimeoutMs: 3_000, quarantineMs: 500 });
     const who = { account: 'a', app: 'app', className: 'C', id: 'x' };
     const { pin } = await store.pins.change(instanceKey(who), creation(who));
     const admin = new Redis(master.port, '127.0.0.1');

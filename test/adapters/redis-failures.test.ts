@@ -14,7 +14,8 @@ describe('a Redis that fails', () => {
     server = await startRedis();
   });
   afterAll(() => server[Symbol.asyncDispose]());
-  const open = (url = server.url): Promise<Store> => createRedisStore({ url, clock: systemClock, opTimeoutMs: 500 });
+  const open = (url = server.url): Promise<Store> =>
+    createRedisStore({ url, clock: systemClock, opTimeoutMs: 500, quarantineMs: 1 });
   const who = (id: string) => ({ account: 'a', app: 'app', className: 'C', id });
 
   test('a store on a port where nobody listens says which url and what to do, without the password', async () => {

@@ -209,6 +209,7 @@ describe('a store whose answers get lost', () => {
       getMany: (keys) => store.pins.getMany(keys),
       list: (scope, page) => store.pins.list(scope, page),
       handle: (key) => store.pins.handle(key),
+      attest: (key, pin) => store.pins.attest(key, pin),
       change: async (key, change) => {
         const result = await store.pins.change(key, change);
         if (changes++ % 2 === 0) throw new HoldfastError('Unavailable', 'timed out', { outcome: 'unknown' });

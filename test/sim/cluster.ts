@@ -1,4 +1,4 @@
-import type { WorkerId } from '../../src/common/ids.js';
+import type { InstanceKey, WorkerId } from '../../src/common/ids.js';
 import { leaseTimes } from '../../src/common/lease.js';
 import type { StateStore } from '../../src/common/ports/state-store.js';
 import type { PinStore, Store } from '../../src/common/ports/store.js';
@@ -50,7 +50,11 @@ export class Cluster {
     this.#random = timeline.random.fork('cluster');
     this.network = new Network(timeline, plan.network);
     const { network } = this;
-    this.storeServer = new StoreServer(this.machine('store').start('store'), network, { ...plan.store, slowness: 0 });
+    const times = leaseTimes(plan.leaseTtlMs);
+    this.storeServer = new StoreServer(this.machine('store').start('store'), network, {
+      trouble: { ...plan.store, slowness: 0 },
+      quarantineMs: times.ttlMs + times.graceMs,
+    });
     this.history = new History(timeline, (bootId) => this.storeServer.isLeaseHeld(bootId));
     this.#watchStore(this.storeServer.store);
     this.busServer = new BusServer({
@@ -71,7 +75,7 @@ export class Cluster {
       bus: this.busServer,
       objects,
       history: this.history,
-      leaseTimes: leaseTimes(plan.leaseTtlMs),
+      leaseTimes: times,
       token: token.text,
       storeOf: (process) => this.#storeOf(process),
       routerAddresses: [...this.routers.keys()].map(addressOf),
@@ -117,6 +121,15 @@ export class Cluster {
     return (this.routers.get(name) ?? this.workers.get(name))?.run?.process ?? null;
   }
 
+  /** Another server of the store takes over, without what was written last. */
+  failOver(lagMs: number): void {
+    const lost = this.storeServer.failOver(lagMs);
+    const keys = new Set(lost.map(([, key]) => key as InstanceKey));
+    for (const key of keys) {
+      void this.storeServer.store.pins.get(key).then((pin) => this.history.forgotten(key, pin));
+    }
+  }
+
   #storeOf(process: SimProcess): Store {
     const known = this.#stores.get(process);
     if (known !== undefined) return known;
@@ -144,11 +157,17 @@ export class Cluster {
 
   /** The truth about pins and durable state, as the store's server has it. */
   #watchStore({ pins, state }: Pick<Store, 'pins' | 'state'>): void {
-    const change = pins.change.bind(pins);
+    const [change, attest] = [pins.change.bind(pins), pins.attest.bind(pins)];
     Object.assign(pins, {
       change: async (...[key, wanted]: Parameters<PinStore['change']>) => {
         const result = await change(key, wanted);
         if (result.applied) this.history.pinChanged(key, result.pin);
+        return result;
+      },
+      attest: async (...[key, pin]: Parameters<PinStore['attest']>) => {
+        const result = await attest(key, pin);
+        const stands = await pins.get(key);
+        if (result === 'stands' && stands !== null) this.history.pinChanged(key, stands);
         return result;
       },
     });

@@ -170,7 +170,7 @@ export class FaultRunner {
     storeServer.isDown = true;
     return () => {
       storeServer.isDown = false;
-      if (lagMs > 0) storeServer.failOver(lagMs);
+      if (lagMs > 0) this.#cluster.failOver(lagMs);
     };
   }
 

@@ -9,9 +9,18 @@ export type LmdbKey = (string | number)[];
 /** What the stores do with their records. */
 export type LmdbTable = Pick<RootDatabase<string, LmdbKey>, 'get' | 'putSync' | 'removeSync' | 'getKeys' | 'getRange'>;
 
+/** A server that another one may take over from. */
+export interface ReplacedServer {
+  /** Of the one that answers now. */
+  readonly id: string;
+  readonly quarantineMs: number;
+}
+
 /** A database in which one action runs at a time. The simulation has one of its own, which fails as it is told to. */
 export interface Transactions {
   readonly clock: Clock;
+  /** Null: its server is never replaced by one that knows less (S10); what it has lost after a crash, all of its host has. */
+  readonly server: ReplacedServer | null;
   /** Runs `action` on the newest state, that of other processes included. It must not write. */
   read<T>(what: string, action: (db: LmdbTable) => T): Promise<T>;
   /**
@@ -24,6 +33,7 @@ export interface Transactions {
 /** An LMDB environment that several processes of this host may have open, each operation with a deadline. */
 export class LmdbDatabase implements Transactions {
   readonly clock: Clock;
+  readonly server = null;
   readonly #db: RootDatabase<string, LmdbKey>;
   readonly #path: string;
   readonly #opTimeoutMs: number;

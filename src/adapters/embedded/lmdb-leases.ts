@@ -1,7 +1,9 @@
 import type { LeaseRecord, LeaseState } from '../../common/lease.js';
 import type { LeaseStore } from '../../common/ports/store.js';
+import { storeQuarantined } from '../quarantine.js';
 import { releasedLease, releasedTtlMs } from '../released-lease.js';
 import type { LmdbKey, Transactions } from './lmdb-database.js';
+import { quarantineLeft } from './lmdb-owner.js';
 
 /** Monotonic time, which every process of this host reads alike, for a lease; wall time for how long a release is kept. */
 type StoredLease =
@@ -40,6 +42,7 @@ export function createLmdbLeases(database: Transactions): LeaseStore {
     renew: (bootId, ttlMs) =>
       database.write(`renewing the lease of boot ${bootId}`, (db) => {
         const state = stateOf(db.get(leaseKey(bootId)));
+        if (state.phase === 'absent' && quarantineLeft(db, database) > 0) return 'forgotten';
         if (state.phase !== 'held') return 'refused';
         db.putSync(leaseKey(bootId), held(state.lease, ttlMs));
         return 'renewed';
@@ -49,6 +52,14 @@ export function createLmdbLeases(database: Transactions): LeaseStore {
         const released: StoredLease = { phase: 'released', untilMs: clock.now() + releasedTtlMs };
         db.putSync(leaseKey(bootId), JSON.stringify(released));
       }),
-    read: (bootId) => database.read(`reading the lease of boot ${bootId}`, (db) => stateOf(db.get(leaseKey(bootId)))),
+    read: (bootId) => {
+      const what = `reading the lease of boot ${bootId}`;
+      return database.read(what, (db) => {
+        const state = stateOf(db.get(leaseKey(bootId)));
+        const left = state.phase === 'absent' ? quarantineLeft(db, database) : 0;
+        if (left > 0) throw storeQuarantined(what, left);
+        return state;
+      });
+    },
   };
 }

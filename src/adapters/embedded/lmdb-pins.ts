@@ -1,10 +1,12 @@
 import type { InstanceKey } from '../../common/ids.js';
-import type { Pin, PinChange, PinChangeResult, PinExpectation } from '../../common/pin.js';
+import type { Attestation, Pin, PinChange, PinChangeResult, PinExpectation } from '../../common/pin.js';
 import type { PinPage, PinScope, PinStore } from '../../common/ports/store.js';
 import { decodePin, encodePin } from '../../wire/pin-record.js';
 import { checkPageLimit, decodePosition, encodePosition } from '../page.js';
 import { checkChange, pinAfter } from '../pin-change.js';
+import { compareAttested, storeQuarantined } from '../quarantine.js';
 import type { LmdbKey, LmdbTable, Transactions } from './lmdb-database.js';
+import { quarantineLeft } from './lmdb-owner.js';
 import { removeState } from './lmdb-state.js';
 
 /** A record and when it is over, ms since 1970; 0: never. */
@@ -34,8 +36,17 @@ export function createLmdbPins(database: Transactions): PinStore {
     change: async (key, change) => {
       checkChange(key, change);
       const what = `changing pin ${key} to ${change.fields.state}`;
-      return database.write(what, (db) => applyChange({ db, key, nowMs: nowMs() }, change));
+      return database.write(what, (db) => {
+        const at = { db, key, nowMs: nowMs() };
+        const stands = foundAt(at, change);
+        if (stands !== null) return stands;
+        const left = change.byOwner === true ? 0 : quarantineLeft(db, database);
+        if (left > 0) throw storeQuarantined(what, left);
+        return applyChange(at, change);
+      });
     },
+    attest: (key, pin) =>
+      database.write(`attesting pin ${key}`, (db) => applyAttested({ db, key, nowMs: nowMs() }, pin)),
     list: async (scope, page) => {
       checkPageLimit(page.limit);
       const after = decodePosition(page.after);
@@ -60,12 +71,28 @@ interface Change {
   readonly nowMs: number;
 }
 
-function applyChange({ db, key, nowMs }: Change, change: PinChange): PinChangeResult {
-  sweep(db, nowMs);
+/** Null: the change is to be made. */
+function foundAt({ db, key, nowMs }: Change, change: PinChange): PinChangeResult | null {
   const old = readStored(db, key, nowMs)?.pin ?? null;
   if (old?.opId === change.opId) return { applied: true, pin: old };
   if (!isExpected(old, change.expect)) return { applied: false, pin: old };
+  return null;
+}
 
+function applyAttested(at: Change, pin: Pin): Attestation {
+  const { db, key, nowMs } = at;
+  const old = readStored(db, key, nowMs)?.pin ?? null;
+  const compared = compareAttested(pin, old);
+  if (compared !== 'newer') return compared;
+  db.putSync(handleKey(key), `${pin.generation} ${pin.createdAtMs}`);
+  put(at, { pin, old, expiresAtMs: 0 });
+  return 'stands';
+}
+
+function applyChange(at: Change, change: PinChange): PinChangeResult {
+  const { db, key, nowMs } = at;
+  sweep(db, nowMs);
+  const old = readStored(db, key, nowMs)?.pin ?? null;
   // S2: also when this host's clock went back since the last activation.
   const epoch =
     change.epoch === 'next' ? Math.max((old?.epoch ?? 0) + 1, Math.floor(nowMs * 1_000)) : (old?.epoch ?? 0);
@@ -74,15 +101,21 @@ function applyChange({ db, key, nowMs }: Change, change: PinChange): PinChangeRe
     generation: change.generation === 'epoch' ? epoch : (old?.generation ?? epoch),
   });
   const expiresAtMs = change.ttlMs === null ? 0 : nowMs + change.ttlMs;
-  const record = `${expiresAtMs}\n${encodePin(pin).toString('utf8')}`;
-
-  if (old) db.removeSync(indexKey(old, key));
-  if (pin.state !== 'closed') db.putSync(indexKey(pin, key), '');
   if (expiresAtMs > 0) db.putSync(expiryKey(expiresAtMs, key), '');
   if (change.generation === 'epoch') db.putSync(handleKey(key), `${pin.generation} ${pin.createdAtMs}`);
   if (pin.state === 'closed') removeState(db, key);
-  db.putSync(pinKey(key), record);
+  put(at, { pin, old, expiresAtMs });
   return { applied: true, pin };
+}
+
+/** The record and its place in the index. */
+function put(
+  { db, key }: Change,
+  { pin, old, expiresAtMs }: { readonly pin: Pin; readonly old: Pin | null; readonly expiresAtMs: number },
+): void {
+  if (old) db.removeSync(indexKey(old, key));
+  if (pin.state !== 'closed') db.putSync(indexKey(pin, key), '');
+  db.putSync(pinKey(key), `${expiresAtMs}\n${encodePin(pin).toString('utf8')}`);
 }
 
 function isExpected(pin: Pin | null, expect: PinExpectation): boolean {

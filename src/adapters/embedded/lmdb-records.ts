@@ -23,5 +23,6 @@ export function storeIn(database: Transactions): Omit<Store, 'close'> {
     volumes: createLmdbVolumes(database),
     holds: createLmdbVolumeHolds(database),
     ping: () => database.read('ping', () => undefined),
+    servers: () => database.read('asking for the server', () => [database.server?.id ?? 'embedded']),
   };
 }

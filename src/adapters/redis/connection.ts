@@ -17,6 +17,8 @@ export class RedisConnection {
   readonly #clock: Clock;
   readonly #opTimeoutMs: number;
   readonly #scripts: Readonly<Record<ScriptName, Script>>;
+  /** Of the masters of a Cluster, by address: as many as it ever had. */
+  readonly #runs = new Map<string, string>();
   #isClosed = false;
 
   private constructor(client: Redis | Cluster, settings: ConnectionSettings, shown: string) {
@@ -95,6 +97,31 @@ export class RedisConnection {
     });
   }
 
+  /**
+   * The runs of the masters. Of a Cluster one that does not answer is taken for what it was: where another one has taken over
+   * from it, that one must answer. @throws Unavailable
+   */
+  servers(): Promise<readonly string[]> {
+    const what = 'asking for the server';
+    return this.run(what, (client) => {
+      if (!(client instanceof Cluster)) return client.info('server').then((info) => [runOf(info)]);
+      return Promise.all(client.nodes('master').map((node) => this.#runOfNode(node, what)));
+    });
+  }
+
+  async #runOfNode(node: Redis, what: string): Promise<string> {
+    const address = `${node.options.host}:${node.options.port}`;
+    const timeoutMs = this.#opTimeoutMs / 2;
+    const late = storeTimeout({ what, server: address }, timeoutMs);
+    const deadline = { clock: this.#clock, timeoutMs, onTimeout: () => late };
+    const info = await withDeadline(node.info('server'), deadline).catch((error: unknown) => error);
+    const before = this.#runs.get(address);
+    if (typeof info !== 'string' && before !== undefined) return before;
+    if (typeof info !== 'string') throw info;
+    this.#runs.set(address, runOf(info));
+    return runOf(info);
+  }
+
   /** An error of the server's that came as a part of an answer, as `run` would have thrown it. */
   errorOf(what: string, error: unknown): HoldfastError {
     return storeError(error, { what, server: this.#shown });
@@ -132,6 +159,10 @@ export interface BinaryScriptCall {
 /** A server that restarted or took over does not have it yet; nothing ran. */
 function isUnknownScript(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('NOSCRIPT');
+}
+
+function runOf(info: string): string {
+  return /^run_id:(\w+)/m.exec(info)?.[1] ?? '';
 }
 
 async function connectAndPing(client: Redis | Cluster): Promise<void> {

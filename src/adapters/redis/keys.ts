@@ -13,6 +13,8 @@ export const redisKeys = {
   handle: (key: InstanceKey) => `hf:handle:{${key}}`,
   index: (scope: PinScope, shard: number) =>
     `hf:index:${escaped(scope.account)}:${escaped(scope.app)}:${escaped(scope.className)}:${shard}`,
+  /** Which run of a server had a slot last; without Cluster there is one slot. */
+  owner: (slotTag: string | null) => (slotTag === null ? 'hf:owner' : `hf:owner:{${slotTag}}`),
   lease: (bootId: BootId) => `hf:lease:${bootId}`,
   app: (account: string, app: string) => `hf:app:${escaped(account)}:${escaped(app)}`,
   /** Names of the account's apps. */

@@ -3,11 +3,18 @@ import type { InstanceKey } from '../../common/ids.js';
 import type { PinChange, PinChangeResult } from '../../common/pin.js';
 import { decodePin, encodePinBody } from '../../wire/pin-record.js';
 import { pinAfter } from '../pin-change.js';
+import { storeQuarantined } from '../quarantine.js';
 import type { RedisConnection } from './connection.js';
 import { redisKeys } from './keys.js';
+import type { Owners } from './owners.js';
 
 /** What one change of a script came to: see lua/pin-changes.lua. */
-type Verdict = string | readonly ['before', string] | readonly ['refused', string | null] | Error;
+type Verdict =
+  | string
+  | readonly ['before', string]
+  | readonly ['refused', string | null]
+  | readonly ['quarantined', number]
+  | Error;
 
 interface Wanted {
   readonly key: InstanceKey;
@@ -27,10 +34,12 @@ const maxBatch = 128;
  */
 export class PinChanges {
   readonly #redis: RedisConnection;
+  readonly #owners: Owners;
   #wanted: Wanted[] = [];
 
-  constructor(redis: RedisConnection) {
+  constructor(redis: RedisConnection, owners: Owners) {
     this.#redis = redis;
+    this.#owners = owners;
   }
 
   /** @throws Unavailable, Internal */
@@ -49,9 +58,18 @@ export class PinChanges {
   }
 
   async #run(batch: readonly Wanted[]): Promise<void> {
+    const [first] = batch;
+    if (first === undefined) return;
     const what = whatOf(batch);
+    const asked = this.#owners.ask(redisKeys.pin(first.key));
+    const call = callOf(batch);
     try {
-      const verdicts = (await this.#redis.script('pinChanges', what, callOf(batch))) as readonly Verdict[];
+      const [run, verdicts] = (await this.#redis.script('pinChanges', what, {
+        keys: [asked.key, ...call.keys],
+        args: [asked.isKnown ? '-' : asked.met, this.#owners.quarantineMs, ...call.args],
+      })) as [string | null, readonly Verdict[]];
+      const isQuarantined = verdicts.some((verdict) => Array.isArray(verdict) && verdict[0] === 'quarantined');
+      if (run !== null) asked.answered(run, isQuarantined);
       batch.forEach((wanted, i) => {
         try {
           wanted.resolve(resultOf(wanted, verdicts[i]));
@@ -75,7 +93,7 @@ function callOf(batch: readonly Wanted[]): { readonly keys: string[]; readonly a
   const keys: string[] = [];
   const args: (string | number)[] = [];
   for (const { key, change, index } of batch) {
-    const { expect, fields, opId, transitions, ttlMs } = change;
+    const { expect, fields, opId, transitions, ttlMs, byOwner } = change;
     const old = expect === 'none' ? null : expect;
     keys.push(redisKeys.pin(key), redisKeys.handle(key));
     if (index !== null) keys.push(index);
@@ -91,19 +109,21 @@ function callOf(batch: readonly Wanted[]): { readonly keys: string[]; readonly a
       ttlMs ?? 0,
       fields.createdAtMs,
       index === null ? '' : key,
+      byOwner === true ? 'owner' : '',
     );
   }
   return { keys, args };
 }
 
 /** @throws what the server said of this change alone */
-function resultOf({ change }: Wanted, verdict: Verdict | undefined): PinChangeResult {
+function resultOf({ key, change }: Wanted, verdict: Verdict | undefined): PinChangeResult {
   if (typeof verdict === 'string') {
     const [generation, epoch] = verdict.split(' ');
     return { applied: true, pin: pinAfter(change, { generation: Number(generation), epoch: Number(epoch) }) };
   }
   if (verdict instanceof Error) throw verdict;
   if (verdict === undefined) throw new HoldfastError('Internal', 'the script of pin changes answered too few of them');
+  if (verdict[0] === 'quarantined') throw storeQuarantined(whatOf([{ key, change }]), verdict[1]);
   const [what, record] = verdict;
   if (what === 'before') return { applied: true, pin: decodePin(record) };
   return { applied: false, pin: record === null ? null : decodePin(record) };

@@ -1,20 +1,21 @@
 import type { Clock } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { InstanceKey } from '../../common/ids.js';
-import type { Pin, PinChange, PinChangeResult } from '../../common/pin.js';
+import type { Attestation, Pin, PinChange, PinChangeResult } from '../../common/pin.js';
 import type { HandleRecord, PinStore } from '../../common/ports/store.js';
-import { decodePin } from '../../wire/pin-record.js';
+import { decodePin, encodePinBody } from '../../wire/pin-record.js';
 import { checkChange } from '../pin-change.js';
 import type { RedisConnection } from './connection.js';
 import { redisKeys } from './keys.js';
+import type { Owners } from './owners.js';
 import { PinChanges } from './pin-changes.js';
 import { createPinIndex } from './pin-index.js';
 
 /** Pins, their handles and the index of them (S3, S4). */
-export function createPins(redis: RedisConnection, clock: Clock): PinStore {
+export function createPins(redis: RedisConnection, clock: Clock, owners: Owners): PinStore {
   const getMany = (keys: readonly InstanceKey[]) => readPins(redis, keys);
   const index = createPinIndex({ redis, clock, readPins: getMany });
-  const changes = new PinChanges(redis);
+  const changes = new PinChanges(redis, owners);
 
   async function change(key: InstanceKey, wanted: PinChange): Promise<PinChangeResult> {
     checkChange(key, wanted);
@@ -33,7 +34,22 @@ export function createPins(redis: RedisConnection, clock: Clock): PinStore {
     return result;
   }
 
+  async function attest(key: InstanceKey, pin: Pin): Promise<Attestation> {
+    const keys = [redisKeys.pin(key), redisKeys.handle(key)];
+    const { generation, epoch, state, opId, createdAtMs } = pin;
+    const body = encodePinBody(pin, pin.transitions);
+    const answer = (await redis.script('pinAttest', `attesting pin ${key}`, {
+      keys: redis.isCluster ? keys : [...keys, index.nameOf(key, pin)],
+      args: [generation, epoch, state, opId, body, createdAtMs, key],
+    })) as Attestation | 'written';
+    if (answer !== 'written') return answer;
+    // Without its entry it would be missing in a listing, and in nothing else: when the node is away, the pin stands.
+    if (redis.isCluster) await index.add(key, pin).catch(() => undefined);
+    return 'stands';
+  }
+
   return {
+    attest,
     get: async (key) => {
       const record = await redis.run(`reading pin ${key}`, (client) => client.get(redisKeys.pin(key)));
       return decodeRecord(record);

@@ -1,11 +1,13 @@
 import type { Clock } from '../../common/clock.js';
 import type { Store } from '../../common/ports/store.js';
 import { defaultOpTimeoutMs } from '../deadline.js';
+import { defaultQuarantineMs } from '../quarantine.js';
 import { createAccountKeys } from './account-keys.js';
 import { createAlarms } from './alarms.js';
 import { createApps } from './apps.js';
 import { RedisConnection } from './connection.js';
 import { createLeases } from './leases.js';
+import { Owners } from './owners.js';
 import { createPins } from './pins.js';
 import { createSecrets } from './secrets.js';
 import { createState } from './state.js';
@@ -20,13 +22,16 @@ export async function createRedisStore(options: {
   readonly url: string;
   /** Deadline of each operation. Default 3 s. */
   readonly opTimeoutMs?: number;
+  /** For how long nothing moves after a server was replaced (S10). Default: for leases of the default times. */
+  readonly quarantineMs?: number;
   readonly clock: Clock;
 }): Promise<Store> {
-  const { url, opTimeoutMs = defaultOpTimeoutMs, clock } = options;
+  const { url, opTimeoutMs = defaultOpTimeoutMs, quarantineMs = defaultQuarantineMs, clock } = options;
   const redis = await RedisConnection.open({ url, opTimeoutMs, clock });
+  const owners = new Owners(redis, quarantineMs);
   return {
-    pins: createPins(redis, clock),
-    leases: createLeases(redis),
+    pins: createPins(redis, clock, owners),
+    leases: createLeases(redis, owners),
     state: createState(redis),
     alarms: createAlarms(redis),
     apps: createApps(redis),
@@ -37,6 +42,7 @@ export async function createRedisStore(options: {
     ping: async () => {
       await redis.run('ping', (client) => client.ping());
     },
+    servers: () => redis.servers(),
     close: () => redis.close(),
   };
 }

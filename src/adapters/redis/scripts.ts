@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 
 const files = {
   pinChanges: 'pin-changes.lua',
+  pinAttest: 'pin-attest.lua',
   indexRemove: 'index-remove.lua',
   stateCommit: 'state-commit.lua',
   stateGet: 'state-get.lua',
@@ -38,6 +39,9 @@ const files = {
 
 export type ScriptName = keyof typeof files;
 
+/** Those that ask whether the server is in quarantine. */
+const withQuarantine: ReadonlySet<string> = new Set([files.pinChanges, files.leaseRead]);
+
 export interface Script {
   readonly lua: string;
   /** SHA-1, by which the server knows it. */
@@ -46,8 +50,9 @@ export interface Script {
 
 /** Reads the scripts that lie beside this file, in src as in dist. */
 export function loadScripts(): Readonly<Record<ScriptName, Script>> {
+  const read = (file: string) => readFileSync(new URL(`./lua/${file}`, import.meta.url), 'utf8');
   const load = (file: string): Script => {
-    const lua = readFileSync(new URL(`./lua/${file}`, import.meta.url), 'utf8');
+    const lua = withQuarantine.has(file) ? read('quarantine.lua') + read(file) : read(file);
     return { lua, sha: createHash('sha1').update(lua).digest('hex') };
   };
   const entries = Object.entries(files).map(([name, file]) => [name, load(file)] as const);

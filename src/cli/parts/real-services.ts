@@ -20,8 +20,11 @@ export async function openRealServices(options: {
 }): Promise<Services & { close(): Promise<void> }> {
   const { natsUrl, redisUrl, objectStore, leaseTtlMs, name } = options;
   const { objects, hosts } = await openObjectStore(objectStore);
-  const opTimeoutMs = leaseTimes(leaseTtlMs).storeTimeoutMs;
-  const store = await createRedisStore({ url: redisUrl, opTimeoutMs, clock: systemClock });
+  const { storeTimeoutMs: opTimeoutMs, ttlMs, graceMs } = leaseTimes(leaseTtlMs);
+  const store = await createRedisStore({
+    ...{ url: redisUrl, opTimeoutMs, quarantineMs: ttlMs + graceMs },
+    clock: systemClock,
+  });
   try {
     const bus = await createNatsBus({ url: natsUrl, name, clock: systemClock });
     return {

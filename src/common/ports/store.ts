@@ -1,7 +1,7 @@
 import type { BootId, InstanceKey } from '../ids.js';
 import type { LeaseRecord, LeaseState } from '../lease.js';
 import type { DeploymentRecord } from '../manifest.js';
-import type { Pin, PinChange, PinChangeResult } from '../pin.js';
+import type { Attestation, Pin, PinChange, PinChangeResult } from '../pin.js';
 import type { AlarmStore } from './alarm-store.js';
 import type { WrappedKey } from './kms.js';
 import type { StateStore } from './state-store.js';
@@ -23,6 +23,11 @@ export interface Store {
   readonly holds: VolumeHolds;
   /** Resolves when the store answers. @throws Unavailable */
   ping(): Promise<void>;
+  /**
+   * The servers that answer, each by a name that no other run of any has. One that is new may have forgotten what was written last
+   * (S10). @throws Unavailable
+   */
+  servers(): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 
@@ -33,8 +38,11 @@ export interface PinStore {
   /**
    * One compare-and-set (S4). A change that makes or remakes an id also records its handle and enters it in the index; one to
    * `closed` deletes its durable state (D5).
+   * @throws StoreQuarantined where its server has taken over from another one, unless it is `byOwner` (S10)
    */
   change(key: InstanceKey, change: PinChange): Promise<PinChangeResult>;
+  /** What a boot that has its lease says of a pin that is at it: written where the store knows less (S10). */
+  attest(key: InstanceKey, pin: Pin): Promise<Attestation>;
   /** Pins of a class, oldest first, without `closed` ones; `after` is the last page's `next`. */
   list(scope: PinScope, page: { readonly limit: number; readonly after: string | null }): Promise<PinPage>;
   /** What is recorded of the handles issued for this instance; null where none was. */
@@ -60,10 +68,14 @@ export interface HandleRecord {
 
 export interface LeaseStore {
   create(lease: LeaseRecord, ttlMs: number): Promise<void>;
-  /** `refused`: it lapsed or was released, this boot is over (S6). */
-  renew(bootId: BootId, ttlMs: number): Promise<'renewed' | 'refused'>;
+  /**
+   * `refused`: it lapsed or was released, this boot is over (S6). `forgotten`: its server took over from the one that this process
+   * has had it from, and does not know it; a boot within its deadline makes it anew (S10).
+   */
+  renew(bootId: BootId, ttlMs: number): Promise<'renewed' | 'refused' | 'forgotten'>;
   /** By the watchdog or a clean stop, only after the boot's containers are dead. Remembered for 10 min. */
   release(bootId: BootId): Promise<void>;
+  /** @throws StoreQuarantined where there is none, and it may have been forgotten (S10) */
   read(bootId: BootId): Promise<LeaseState>;
 }
 

@@ -13,6 +13,38 @@ export function pinTests(context: () => StoreUnderTest): void {
     expect(await pins.change(key, closing(draft(identity())))).toEqual({ applied: false, pin: null });
   });
 
+  test('a boot attests what it has: what the store knows better stands, what it has not heard of is written', async () => {
+    const { pins } = context().store;
+    const placed = await made(context().store);
+    const key = instanceKey(placed.identity);
+    const active: Pin = { ...placed, state: 'active', opId: 'attested' };
+    expect(await pins.attest(key, active)).toBe('stands');
+    expect(await pins.get(key)).toEqual(active);
+    const draining = applied(await pins.change(key, next(active, 'draining')));
+    expect(await pins.attest(key, active)).toBe('stands');
+    expect(await pins.get(key)).toEqual(draining);
+    const idle = applied(await pins.change(key, next(draining, 'idle')));
+    expect(await pins.attest(key, draining)).toBe('ended');
+    const elsewhere = applied(await pins.change(key, next(idle, 'placing', true)));
+    expect(await pins.attest(key, draining)).toBe('superseded');
+    expect(await pins.get(key)).toEqual(elsewhere);
+
+    const unknown: Pin = { ...draft(identity()), state: 'active' };
+    const unknownKey = instanceKey(unknown.identity);
+    expect(await pins.attest(unknownKey, unknown)).toBe('stands');
+    expect(await pins.get(unknownKey)).toEqual(unknown);
+    expect(await pins.handle(unknownKey)).toEqual({ generation: 1, issuedAtMs: unknown.createdAtMs });
+  });
+
+  test('servers have names that stay as long as they run', async () => {
+    const { store, connect } = context();
+    const other = await connect();
+    const names = await store.servers();
+    expect(names.length).toBeGreaterThan(0);
+    expect((await other.servers()).toSorted()).toEqual(names.toSorted());
+    await other.close();
+  });
+
   test('making an id gives it an epoch of the clock, a generation and a handle, and keeps every field', async () => {
     const { pins } = context().store;
     const who = identity({ id: 'ünïcode / "quoted"\nline' });

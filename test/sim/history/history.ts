@@ -18,6 +18,8 @@ export class History {
   readonly rings = new Set<string>();
   /** As they stand. */
   readonly pins = new Map<InstanceKey, Pin>();
+  /** `Class/id` of instances of which the store has forgotten what was written last: what was acknowledged may be gone. */
+  readonly halfForgotten = new Set<string>();
   readonly violations: Violation[] = [];
   /** Calls that were sent to their container before they had a slot; of those, how many it gave back. */
   readonly ahead = { sent: 0, recalled: 0 };
@@ -68,6 +70,15 @@ export class History {
     const instance = `${pin.identity.className}/${pin.identity.id}`;
     this.generations.set(`${instance}@${pin.epoch}`, pin.generation);
     this.#timeline.note(null, `pin ${instance}`, `${pin.state} at ${pin.epoch} on ${pin.bootId ?? 'nothing'}`);
+  }
+
+  /** The store has forgotten something of an instance, of which it has this pin now. */
+  forgotten(key: InstanceKey, pin: Pin | null): void {
+    const known = this.pins.get(key);
+    if (known === undefined) return;
+    this.halfForgotten.add(`${known.identity.className}/${known.identity.id}`);
+    if (pin === null) this.pins.delete(key);
+    else this.pinChanged(key, pin);
   }
 
   /** The store has written durable state for an activation. */

@@ -55,7 +55,7 @@ export function checkAlarms(history: History, alarmOf: (instance: string) => num
 function livesWith(history: History, method: string): Map<string, Operation[]> {
   const lives = new Map<string, Operation[]>();
   for (const operation of history.operations.values()) {
-    if (operation.method !== method) continue;
+    if (operation.method !== method || history.halfForgotten.has(operation.instance)) continue;
     const life = `${operation.instance}@${operation.generation}`;
     lives.set(life, [...(lives.get(life) ?? []), operation]);
   }

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readTable, writeTable } from '../report.js';
 import { calls } from './calls.js';
+import { failover } from './failover.js';
 import type { Mutation } from './mutation.js';
 import { placing } from './placing.js';
 import { state } from './state.js';
@@ -19,7 +20,7 @@ const copied = ['package.json', 'tsconfig.json', 'tsconfig.base.json', 'src', 't
 const { values } = parseArgs({
   options: { only: { type: 'string' }, seeds: { type: 'string', default: '1000' } },
 });
-const all = [...placing, ...calls, ...state];
+const all = [...placing, ...failover, ...calls, ...state];
 const chosen = all.filter(({ name }) => values.only === undefined || name.includes(values.only));
 const rows = new Map(readTable('mutations').map((row) => [row[0], row]));
 for (const mutation of chosen) {

@@ -27,6 +27,8 @@ const kinds = {
   'clock-jump': 0.7,
 } as const;
 
+const failovers = { share: 0.2, most: 2, longestLagMs: 2_000 } as const;
+
 /** What happens to the world of a seed, in the order of its times. */
 export function makeFaults(random: SeededRandom, hosts: Hosts, healAtMs: number): Fault[] {
   const many = random.weighted(counts);
@@ -36,6 +38,16 @@ export function makeFaults(random: SeededRandom, hosts: Hosts, healAtMs: number)
     return { ...makeKind(random, hosts), atMs, forMs: Math.round(random.skewed(50, 45_000)) };
   });
   return faults.sort((a, b) => a.atMs - b.atMs);
+}
+
+/** Servers of the store that are replaced by one that lacks what was written last; a stream of its own keeps all other plans. */
+export function makeFailovers(random: SeededRandom, healAtMs: number): Fault[] {
+  const count = random.chance(failovers.share) ? random.integer(1, failovers.most) : 0;
+  return Array.from({ length: count }, (): Fault => {
+    const atMs = Math.round(random.between(firstFaultMs, healAtMs));
+    const lagMs = Math.round(random.skewed(1, failovers.longestLagMs));
+    return { kind: 'store-failover', lagMs, atMs, forMs: Math.round(random.skewed(50, 8_000)) };
+  });
 }
 
 function makeKind(random: SeededRandom, hosts: Hosts): FaultKind {

@@ -1,5 +1,5 @@
 import { SeededRandom } from '../engine/seeded-random.js';
-import { makeFaults } from './make-faults.js';
+import { makeFailovers, makeFaults } from './make-faults.js';
 import type { CallPlan, CallStep, ClientPlan, InstanceRef, Plan, Step } from './plan.js';
 
 const classes = { Serial: 4, Wide: 3, Quick: 3, Sleepy: 2, Fragile: 2 } as const;
@@ -32,7 +32,10 @@ export function makePlan(seed: string): Plan {
     workers,
     clients,
     healAtMs,
-    faults: makeFaults(random.fork('faults'), hosts, healAtMs),
+    faults: [
+      ...makeFaults(random.fork('faults'), hosts, healAtMs),
+      ...makeFailovers(random.fork('failovers'), healAtMs),
+    ],
     leaseTtlMs: random.chance(0.3) ? 6_000 : 15_000,
     network: {
       baseMs: random.skewed(0.1, 20),

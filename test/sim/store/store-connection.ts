@@ -59,6 +59,10 @@ export class StoreConnection implements Store {
     await this.#run('ping', () => this.#server.store.ping());
   }
 
+  servers(): Promise<readonly string[]> {
+    return this.#run('servers', () => this.#server.store.servers());
+  }
+
   async close(): Promise<void> {
     this.#phase = 'closed';
   }
@@ -88,7 +92,10 @@ export class StoreConnection implements Store {
       };
       const operation: Operation = { what, timer, reject: (error) => settle(() => reject(error)) };
       this.#underway.add(operation);
+      const { servers } = this.#server;
       this.#up(() => {
+        // What was on its way to one that is gone reaches no other.
+        if (this.#server.servers !== servers) return this.#down(() => this.#broke());
         if (this.#server.isDown) return this.#down(() => this.#broke());
         run().then(
           (value) => this.#reply(() => settle(() => resolve(value))),

@@ -19,7 +19,7 @@ function open(table: MemoryTable, clock = systemClock): Store {
   const close = async (): Promise<void> => {
     isClosed = true;
   };
-  return { ...storeIn({ clock, read: run, write: run }), close };
+  return { ...storeIn({ clock, server: null, read: run, write: run }), close };
 }
 
 describeStore('the records of the simulation', async () => {

@@ -1,4 +1,5 @@
-import type { Transactions } from '../../../src/adapters/embedded/lmdb-database.js';
+import type { LmdbKey, Transactions } from '../../../src/adapters/embedded/lmdb-database.js';
+import { quarantineLeft } from '../../../src/adapters/embedded/lmdb-owner.js';
 import { storeIn } from '../../../src/adapters/embedded/lmdb-records.js';
 import { decodeStateRecord } from '../../../src/adapters/state-record.js';
 import { type BootId, instanceKey } from '../../../src/common/ids.js';
@@ -30,23 +31,42 @@ export class StoreServer {
   readonly trouble: StoreTrouble;
   /** Refuses all, as a server that is not there. */
   isDown = false;
+  /** The one that answers, by its number. */
+  servers = 1;
+  #forgotUntil = 0;
+  readonly #quarantineMs: number;
 
-  constructor(process: SimProcess, network: Network, trouble: StoreTrouble) {
+  constructor(
+    process: SimProcess,
+    network: Network,
+    { trouble, quarantineMs }: { readonly trouble: StoreTrouble; readonly quarantineMs: number },
+  ) {
     this.process = process;
     this.network = network;
     this.trouble = trouble;
+    this.#quarantineMs = quarantineMs;
     this.records = new MemoryTable(() => network.timeline.now);
     const { table } = this.records;
+    const number = (): number => this.servers;
     const transactions: Transactions = {
       clock: process.clock,
+      server: {
+        quarantineMs,
+        get id() {
+          return `server-${number()}`;
+        },
+      },
       read: async (_what, action) => action(table),
       write: async (_what, action) => action(table),
     };
     this.store = storeIn(transactions);
+    // Somebody has used it before.
+    quarantineLeft(table, transactions);
   }
 
-  /** Whether the boot has its lease now, in truth. */
+  /** Whether the boot has its lease now, in truth; a boot that may make it anew has it. */
   isLeaseHeld(bootId: BootId): boolean {
+    if (this.process.clock.monotonic() < this.#forgotUntil) return true;
     const record = this.records.get(['lease', bootId]);
     if (record === undefined) return false;
     const { phase, expiresAt = 0 } = JSON.parse(record) as { readonly phase: string; readonly expiresAt?: number };
@@ -68,10 +88,13 @@ export class StoreServer {
     return record === undefined ? null : (decodeStateRecord(record).alarm?.atMs ?? null);
   }
 
-  /** Another server takes over, which has not heard of the last changes. */
-  failOver(lagMs: number): void {
+  /** Another server takes over, which has not heard of the last changes. @returns the keys of those */
+  failOver(lagMs: number): LmdbKey[] {
     const { timeline } = this.network;
     const lost = this.records.forgetSince(timeline.now - lagMs);
+    this.servers += 1;
+    this.#forgotUntil = this.process.clock.monotonic() + this.#quarantineMs;
     timeline.note(this.process, 'takes over without', lost.map((key) => key.slice(0, 2).join(':')).join(' '));
+    return lost;
   }
 }

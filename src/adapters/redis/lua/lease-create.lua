@@ -4,10 +4,10 @@
 -- ARGV[1] lease record, JSON
 -- ARGV[2] ttl in ms
 --
--- Returns 1, or 0 for a released one.
+-- Returns the run of this server, or nil for a released one.
 
 if redis.call('GET', KEYS[1]) == 'released' then
-  return 0
+  return false
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1
+return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')

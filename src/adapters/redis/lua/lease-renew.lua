@@ -2,11 +2,18 @@
 --
 -- KEYS[1] lease
 -- ARGV[1] ttl in ms
+-- ARGV[2] run of the server that had it when the asker made or renewed it last; empty: he never did
 --
--- Returns 1, or 0 when it lapsed or was released.
+-- Returns { `renewed`, run of this server }; { `refused` } when it lapsed or was released; { `forgotten` } when this server took
+-- over since and does not know it (S10).
 
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local lease = redis.call('GET', KEYS[1])
-if not lease or lease == 'released' then
-  return 0
+if not lease and ARGV[2] ~= '' and ARGV[2] ~= run then
+  return { 'forgotten' }
 end
-return redis.call('PEXPIRE', KEYS[1], ARGV[1])
+if not lease or lease == 'released' then
+  return { 'refused' }
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return { 'renewed', run }

@@ -1,10 +1,13 @@
 -- Compare-and-sets of pins (S4): one, or those of one moment together. Each is judged by itself.
 --
--- KEYS     of each change: its pin, its handle; then, where it enters an id, the index of its class; then, where the new state is
+-- KEYS[1]  owner of the slot (see quarantine)
+-- KEYS     then of each change: its pin, its handle; then, where it enters an id, the index of its class; then, where the new state is
 --          `closed`, its durable state, values and keys, which end with it
 --          pin: `generation epoch state opId\n` and a body that this script never looks into
 --          handle: `generation issuedAtMs`
--- ARGV     of each change, ten:
+-- ARGV[1]  met (see quarantine); `-`: the asker knows by his connection that there is no quarantine
+-- ARGV[2]  length of a quarantine
+-- ARGV     then of each change, eleven:
 --   1  expected `generation epoch state`; empty: expects no record
 --   2  generation that it keeps; empty: the id is made or remade, its epoch is its generation
 --   3  epoch that it keeps; empty: the next one
@@ -15,13 +18,27 @@
 --   8  life of the record in ms; `0`: for ever
 --   9  when the handle was issued, ms
 --   10 what to enter in the index, with 9 as its score; empty: nothing, and KEYS has no index
+--   11 `owner`: the worker that has it lets go of it, also in quarantine; else empty
 --
--- Returns for each change its generation and epoch, { 'before', record } when this opId made the record that stands,
--- { 'refused', record or nil }, or an error.
+-- Returns { run of this server, or nil where it had not to be asked for; answers }, for each change its generation and epoch,
+-- { 'before', record } when this opId made the record that stands, { 'refused', record or nil },
+-- { 'quarantined', what is left of it, ms }, or an error.
 --
 -- Numbers of 16 digits stay strings: tostring and cjson round them (S2).
 
 local clock
+local left, run
+
+-- Asked once for all changes, and only where one is to be made.
+local function quarantine()
+  if ARGV[1] == '-' then
+    return 0
+  end
+  if not left then
+    left, run = quarantineLeft(KEYS[1], ARGV[1], ARGV[2])
+  end
+  return left
+end
 
 -- At least one more than the last, or the clock of this server in microseconds.
 local function epochAfter(last)
@@ -62,6 +79,9 @@ local function change(pin, handle, index, state, keys, at)
   elseif ARGV[at + 1] ~= '' then
     return { 'refused', false }
   end
+  if ARGV[at + 11] == '' and quarantine() > 0 then
+    return { 'quarantined', left }
+  end
 
   local epoch = ARGV[at + 3]
   if epoch == '' then
@@ -87,8 +107,8 @@ local function change(pin, handle, index, state, keys, at)
 end
 
 local results = {}
-local key = 1
-for at = 0, #ARGV - 10, 10 do
+local key = 2
+for at = 2, #ARGV - 11, 11 do
   local index, state, keys
   local next = key + 2
   if ARGV[at + 10] ~= '' then
@@ -102,4 +122,4 @@ for at = 0, #ARGV - 10, 10 do
   results[#results + 1] = change(KEYS[key], KEYS[key + 1], index, state, keys, at)
   key = next
 end
-return results
+return { run or false, results }
