@@ -17,6 +17,7 @@ import { registerPs } from './commands/ps.js';
 import { registerRouter } from './commands/router.js';
 import { registerSandbox } from './commands/sandbox/sandbox.js';
 import { registerSecret } from './commands/secret.js';
+import { registerSigningKey } from './commands/signing-key.js';
 import { registerToken } from './commands/token.js';
 import { registerVersion } from './commands/version.js';
 import { registerVolume } from './commands/volume/volume.js';
@@ -34,7 +35,10 @@ const groups: readonly (readonly [
   ],
   ['Sandboxes:', [registerSandbox]],
   ['Data:', [registerSecret, registerVolume]],
-  ['Cluster:', [registerRouter, registerWorker, registerWorkers, registerApps, registerDrain, registerToken]],
+  [
+    'Cluster:',
+    [registerRouter, registerWorker, registerWorkers, registerApps, registerDrain, registerToken, registerSigningKey],
+  ],
   ['Other:', [registerDoctor, registerVersion, registerExitCodes]],
 ];
 

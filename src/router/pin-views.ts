@@ -14,7 +14,7 @@ import type { SigningKeys } from './signing-keys.js';
 const capabilityForMs = 3_600_000;
 const nothing = Buffer.alloc(0);
 
-/** What clients get to see of a pin, signed with the account's newest key; and what they bring back. */
+/** What clients get to see of a pin, signed with the account's key; and what they bring back. */
 export class PinViews {
   readonly #keys: SigningKeys;
   readonly #clock: Clock;
@@ -26,7 +26,7 @@ export class PinViews {
 
   /** @param pin active, or placing: then the client brings it to its worker (S5) */
   async of(pin: Pin, instance: InstanceKey, { account, role }: Principal): Promise<PinView> {
-    const key = await this.#keys.newest(account);
+    const key = await this.#keys.signer(account);
     const { app, className, id } = pin.identity;
     const { generation, epoch } = pin;
     const expiresAtMs = this.#clock.now() + capabilityForMs;

@@ -97,6 +97,7 @@ export function createRouterParts(deps: RouterDeps) {
     deployments,
     events,
     flights,
+    keys,
     leases,
     newNames,
     pins,

@@ -10,6 +10,7 @@ import type {
   ListInstancesRequest,
   LogsRequest,
   LookupRequest,
+  RetireSigningKeyRequest,
   RevokeTokenRequest,
   SetSecretRequest,
 } from '../wire/gen/holdfast/v1/router.js';
@@ -17,6 +18,7 @@ import { channelHandler } from '../wire/grpc-server.js';
 import { ControlStream } from './control-stream.js';
 import { deploy } from './deploy.js';
 import { inspect } from './inspect.js';
+import { listSigningKeys, retireSigningKey, rotateSigningKey } from './key-rotation.js';
 import { deploymentView, listApps } from './list-apps.js';
 import { listInstances } from './list-instances.js';
 import { drainWorker, listWorkers } from './list-workers.js';
@@ -37,6 +39,7 @@ export function routerHandlers(parts: RouterParts, streams: Set<ControlStream>):
     ...instanceHandlers(parts, streams),
     ...appHandlers(parts),
     ...tokenHandlers(parts),
+    ...signingKeyHandlers(parts),
     ...secretHandlers(parts),
     ...volumeHandlers(parts),
   };
@@ -119,6 +122,27 @@ function tokenHandlers(parts: RouterParts): UntypedServiceImplementation {
       name: 'RevokeToken',
       role: 'deploy',
       run: (ask: RevokeTokenRequest, request) => revokeToken({ keys, auth }, ask, request),
+    }),
+  };
+}
+
+function signingKeyHandlers(parts: RouterParts): UntypedServiceImplementation {
+  const { keys } = parts;
+  return {
+    rotateSigningKey: unaryHandler(parts, {
+      name: 'RotateSigningKey',
+      role: 'deploy',
+      run: (_ask: unknown, request) => rotateSigningKey(keys, request),
+    }),
+    listSigningKeys: unaryHandler(parts, {
+      name: 'ListSigningKeys',
+      role: 'deploy',
+      run: (_ask: unknown, request) => listSigningKeys(keys, request),
+    }),
+    retireSigningKey: unaryHandler(parts, {
+      name: 'RetireSigningKey',
+      role: 'deploy',
+      run: (ask: RetireSigningKeyRequest, request) => retireSigningKey(keys, ask, request),
     }),
   };
 }

@@ -2,8 +2,10 @@ import type { Clock, Monotonic, Random } from '../common/clock.js';
 import { HoldfastError, isHoldfastError } from '../common/errors.js';
 import type { KeyStore, SigningKey } from '../common/ports/store.js';
 
-/** A rotated key is used for signing after this long at the latest. */
+/** What another router changes is seen after this long at the latest. */
 const freshForMs = 60_000;
+/** Workers read the keys every 10 s, and a capability is verified where it is shown: a key signs when all have it, clocks allowed for. */
+const signsAfterMs = 30_000;
 /** A forged key id costs at most one read of the store in this time. */
 const refreshAtMostEveryMs = 1_000;
 
@@ -12,7 +14,7 @@ interface Loaded {
   readonly keys: Promise<readonly SigningKey[]>;
 }
 
-/** The accounts' keys for handles, capabilities and worker tokens: the newest signs, all verify (S12). */
+/** The accounts' keys for handles, capabilities and worker tokens: the newest that every process has read signs, all verify (S12). */
 export class SigningKeys {
   readonly #store: KeyStore;
   readonly #clock: Clock;
@@ -26,9 +28,9 @@ export class SigningKeys {
   }
 
   /** @throws Unavailable */
-  async newest(account: string): Promise<SigningKey> {
-    const [newest] = await this.#keys(account, freshForMs);
-    if (newest !== undefined) return newest;
+  async signer(account: string): Promise<SigningKey> {
+    const signer = this.#signerOf(await this.#keys(account, freshForMs));
+    if (signer !== undefined) return signer;
     throw new HoldfastError(
       'Internal',
       `account ${account} has no signing key, although the store makes the first one`,
@@ -44,6 +46,37 @@ export class SigningKeys {
       if (!isHoldfastError(error) || this.#ageMs(account) < refreshAtMostEveryMs) throw error;
     }
     return check(await this.#keys(account, refreshAtMostEveryMs));
+  }
+
+  /** Newest first, as the store has them now. @throws Unavailable */
+  async list(
+    account: string,
+  ): Promise<{ readonly keys: readonly SigningKey[]; readonly signer: SigningKey | undefined }> {
+    const keys = await this.#store.signingKeys(account, this.#freshKey());
+    return { keys, signer: this.#signerOf(keys) };
+  }
+
+  /** Adds a key, which signs `signsFromMs`. @throws Unavailable */
+  async rotate(account: string): Promise<{ readonly id: string; readonly signsFromMs: number }> {
+    // Where there is none yet, the new one must not become the only one: others may make the first meanwhile.
+    await this.#keys(account, freshForMs);
+    const key = this.#freshKey();
+    await this.#store.addSigningKey(account, key);
+    this.#loaded.delete(account);
+    return { id: key.id, signsFromMs: key.createdAtMs + signsAfterMs };
+  }
+
+  /** What it signed is refused: here at once, elsewhere within a minute. False where there is no such key. @throws Unavailable */
+  async retire(account: string, id: string): Promise<boolean> {
+    const retired = await this.#store.removeSigningKey(account, id);
+    this.#loaded.delete(account);
+    return retired;
+  }
+
+  /** While none is old enough, the oldest: the others came just now. */
+  #signerOf(keys: readonly SigningKey[]): SigningKey | undefined {
+    const latestMs = this.#clock.now() - signsAfterMs;
+    return keys.find(({ createdAtMs }) => createdAtMs <= latestMs) ?? keys.at(-1);
   }
 
   #ageMs(account: string): number {
@@ -67,7 +100,8 @@ export class SigningKeys {
 
   #freshKey(): SigningKey {
     return {
-      id: Buffer.from(this.#random.bytes(6)).toString('base64url'),
+      // Hex: people type it on command lines, where a leading dash would begin an option.
+      id: Buffer.from(this.#random.bytes(6)).toString('hex'),
       secret: this.#random.bytes(32),
       createdAtMs: this.#clock.now(),
     };

@@ -23,6 +23,8 @@ export function createLmdbAccountKeys(database: Transactions): KeyStore {
       database.write('adding a signing key', (db) => {
         db.putSync(signingKey(account, key.id), encodeSigningKey(key));
       }),
+    removeSigningKey: (account, id) =>
+      database.write(`removing signing key ${id}`, (db) => db.removeSync(signingKey(account, id))),
     putToken: (token) =>
       database.write(`storing token ${token.id}`, (db) => {
         db.putSync(tokenKey(token.account, token.id), JSON.stringify(token));

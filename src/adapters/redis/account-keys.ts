@@ -18,6 +18,12 @@ export function createAccountKeys(redis: RedisConnection): KeyStore {
         client.hset(redisKeys.signingKeys(account), key.id, encodeSigningKey(key)),
       );
     },
+    removeSigningKey: async (account, id) => {
+      const removed = await redis.run(`removing signing key ${id}`, (client) =>
+        client.hdel(redisKeys.signingKeys(account), id),
+      );
+      return removed === 1;
+    },
     putToken: async (token) => {
       await redis.run(`storing token ${token.id}`, (client) =>
         client.hset(redisKeys.tokens(token.account), token.id, JSON.stringify(token)),

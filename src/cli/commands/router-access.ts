@@ -27,6 +27,21 @@ export const routerMethods = {
     reply: proto.RotateSecretKeyReply,
   },
   sweepVolumes: { name: 'SweepVolumes', request: proto.SweepVolumesRequest, reply: proto.SweepVolumesReply },
+  rotateSigningKey: {
+    name: 'RotateSigningKey',
+    request: proto.RotateSigningKeyRequest,
+    reply: proto.RotateSigningKeyReply,
+  },
+  listSigningKeys: {
+    name: 'ListSigningKeys',
+    request: proto.ListSigningKeysRequest,
+    reply: proto.ListSigningKeysReply,
+  },
+  retireSigningKey: {
+    name: 'RetireSigningKey',
+    request: proto.RetireSigningKeyRequest,
+    reply: proto.RetireSigningKeyReply,
+  },
   revokeToken: { name: 'RevokeToken', request: proto.RevokeTokenRequest, reply: proto.RevokeTokenReply },
 } as const;
 

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { HoldfastError } from '../../common/errors.js';
 import { isVariableName, type Variables } from '../../common/secret.js';
 import { toJson } from '../output/json-value.js';
+import { minuteText } from '../output/minute-text.js';
 import type { CommandContext } from './command-context.js';
 import { findConnection } from './connection.js';
 import { type ConnectionOptions, type JsonOption, withConnection } from './options.js';
@@ -62,7 +63,7 @@ async function listSecrets(options: Options, context: CommandContext): Promise<v
     return terminal.print(toJson(secrets.map(({ name, createdAt, updatedAt }) => ({ name, createdAt, updatedAt }))));
   const { tableLines } = await import('../output/table.js');
   const columns = [{ title: 'SECRET', shrinksTo: 12 }, { title: 'MADE' }, { title: 'SET' }] as const;
-  const rows = secrets.map(({ name, createdAt, updatedAt }) => [name, minuteOf(createdAt), minuteOf(updatedAt)]);
+  const rows = secrets.map(({ name, createdAt, updatedAt }) => [name, timeOf(createdAt), timeOf(updatedAt)]);
   for (const line of tableLines(columns, rows, terminal)) terminal.print(line);
 }
 
@@ -101,6 +102,6 @@ function variablesIn(text: string): Variables {
   return variables;
 }
 
-function minuteOf(at: Date | null): string {
-  return at === null ? '-' : at.toISOString().slice(0, 16).replace('T', ' ');
+function timeOf(at: Date | null): string {
+  return at === null ? '-' : minuteText(at);
 }

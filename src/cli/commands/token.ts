@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import { HoldfastError } from '../../common/errors.js';
 import type { Role } from '../../common/ports/store.js';
 import { toJson } from '../output/json-value.js';
+import { minuteText } from '../output/minute-text.js';
 import type { CommandContext } from './command-context.js';
 import { findConnection } from './connection.js';
 import { type ConnectionOptions, type JsonOption, withConnection } from './options.js';
@@ -91,7 +92,7 @@ async function listTokens(options: ConnectionOptions & JsonOption, context: Comm
     { title: 'MADE' },
     { title: 'LABEL', shrinksTo: 12 },
   ] as const;
-  const rows = tokens.map(({ id, role, createdAtMs, label }) => [id, role, dayOf(createdAtMs), label]);
+  const rows = tokens.map(({ id, role, createdAtMs, label }) => [id, role, minuteText(new Date(createdAtMs)), label]);
   for (const line of tableLines(columns, rows, terminal)) terminal.print(line);
 }
 
@@ -105,8 +106,4 @@ async function revokeToken(
   const { revoked } = await withRouter(connection, context, (router) => router.ask(routerMethods.revokeToken, { id }));
   if (!revoked) throw new HoldfastError('NotFound', `no token ${id}: \`holdfast token ls\` shows those that there are`);
   context.terminal.print(options.json ? toJson({ id, revoked }) : `revoked ${id}`);
-}
-
-function dayOf(atMs: number): string {
-  return new Date(atMs).toISOString().slice(0, 16).replace('T', ' ');
 }

@@ -111,6 +111,8 @@ export interface KeyStore {
   /** Newest first; makes `first` the only key where the account has none. Old keys go on verifying (S12). */
   signingKeys(account: string, first: SigningKey): Promise<SigningKey[]>;
   addSigningKey(account: string, key: SigningKey): Promise<void>;
+  /** False where there was none. */
+  removeSigningKey(account: string, id: string): Promise<boolean>;
   putToken(token: TokenRecord): Promise<void>;
   getToken(account: string, id: string): Promise<TokenRecord | null>;
   listTokens(account: string): Promise<TokenRecord[]>;

@@ -52,13 +52,17 @@ export function keyTests(context: () => StoreUnderTest): void {
     await other.close();
   });
 
-  test('signing keys come newest first and keep their bytes', async () => {
+  test('signing keys come newest first, keep their bytes, and go one by one', async () => {
     const { keys } = context().store;
     const account = `account-${randomUUID()}`;
     await keys.signingKeys(account, signingKey(1));
     await keys.addSigningKey(account, signingKey(3));
     await keys.addSigningKey(account, signingKey(2));
     expect(await keys.signingKeys(account, signingKey(9))).toEqual([signingKey(3), signingKey(2), signingKey(1)]);
+    expect(await keys.removeSigningKey(account, signingKey(2).id)).toBe(true);
+    expect(await keys.removeSigningKey(account, signingKey(2).id)).toBe(false);
+    expect(await keys.removeSigningKey(`${account}2`, signingKey(1).id)).toBe(false);
+    expect(await keys.signingKeys(account, signingKey(9))).toEqual([signingKey(3), signingKey(1)]);
   });
 
   test('tokens are stored, listed by age and deleted per account', async () => {

@@ -2,10 +2,10 @@ import type { Command } from 'commander';
 import { inParallel } from '../../../common/volumes/in-parallel.js';
 import { byteText } from '../../output/byte-text.js';
 import { toJson } from '../../output/json-value.js';
+import { minuteText } from '../../output/minute-text.js';
 import { tableLines } from '../../output/table.js';
 import type { CommandContext } from '../command-context.js';
 import { type ConnectionOptions, type JsonOption, withConnection } from '../options.js';
-import { minuteText } from './minute-text.js';
 import { parseVolumePlace } from './place.js';
 
 interface ListOptions extends ConnectionOptions, JsonOption {

@@ -345,6 +345,37 @@ export interface RevokeTokenReply {
   revoked: boolean;
 }
 
+export interface RotateSigningKeyRequest {
+}
+
+export interface RotateSigningKeyReply {
+  id: string;
+  /** From then on it signs. */
+  signsFromMs: number;
+}
+
+export interface ListSigningKeysRequest {
+}
+
+export interface ListSigningKeysReply {
+  keys: SigningKeyView[];
+}
+
+export interface SigningKeyView {
+  id: string;
+  createdAtMs: number;
+  /** One of them signs; all verify. */
+  signs: boolean;
+}
+
+export interface RetireSigningKeyRequest {
+  id: string;
+}
+
+export interface RetireSigningKeyReply {
+  retired: boolean;
+}
+
 export interface SetSecretRequest {
   name: string;
   /** Environment variables by name. */
@@ -4545,6 +4576,403 @@ export const RevokeTokenReply: MessageFns<RevokeTokenReply> = {
   },
 };
 
+function createBaseRotateSigningKeyRequest(): RotateSigningKeyRequest {
+  return {};
+}
+
+export const RotateSigningKeyRequest: MessageFns<RotateSigningKeyRequest> = {
+  encode(_: RotateSigningKeyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateSigningKeyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateSigningKeyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RotateSigningKeyRequest>, I>>(base?: I): RotateSigningKeyRequest {
+    return RotateSigningKeyRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RotateSigningKeyRequest>, I>>(_: I): RotateSigningKeyRequest {
+    const message = createBaseRotateSigningKeyRequest();
+    return message;
+  },
+};
+
+function createBaseRotateSigningKeyReply(): RotateSigningKeyReply {
+  return { id: "", signsFromMs: 0 };
+}
+
+export const RotateSigningKeyReply: MessageFns<RotateSigningKeyReply> = {
+  encode(message: RotateSigningKeyReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.signsFromMs !== 0) {
+      writer.uint32(16).int64(message.signsFromMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateSigningKeyReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateSigningKeyReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.signsFromMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RotateSigningKeyReply>, I>>(base?: I): RotateSigningKeyReply {
+    return RotateSigningKeyReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RotateSigningKeyReply>, I>>(object: I): RotateSigningKeyReply {
+    const message = createBaseRotateSigningKeyReply();
+    message.id = object.id ?? "";
+    message.signsFromMs = object.signsFromMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseListSigningKeysRequest(): ListSigningKeysRequest {
+  return {};
+}
+
+export const ListSigningKeysRequest: MessageFns<ListSigningKeysRequest> = {
+  encode(_: ListSigningKeysRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSigningKeysRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSigningKeysRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListSigningKeysRequest>, I>>(base?: I): ListSigningKeysRequest {
+    return ListSigningKeysRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListSigningKeysRequest>, I>>(_: I): ListSigningKeysRequest {
+    const message = createBaseListSigningKeysRequest();
+    return message;
+  },
+};
+
+function createBaseListSigningKeysReply(): ListSigningKeysReply {
+  return { keys: [] };
+}
+
+export const ListSigningKeysReply: MessageFns<ListSigningKeysReply> = {
+  encode(message: ListSigningKeysReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.keys) {
+      SigningKeyView.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSigningKeysReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSigningKeysReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.keys.push(SigningKeyView.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListSigningKeysReply>, I>>(base?: I): ListSigningKeysReply {
+    return ListSigningKeysReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListSigningKeysReply>, I>>(object: I): ListSigningKeysReply {
+    const message = createBaseListSigningKeysReply();
+    message.keys = object.keys?.map((e) => SigningKeyView.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSigningKeyView(): SigningKeyView {
+  return { id: "", createdAtMs: 0, signs: false };
+}
+
+export const SigningKeyView: MessageFns<SigningKeyView> = {
+  encode(message: SigningKeyView, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.createdAtMs !== 0) {
+      writer.uint32(16).int64(message.createdAtMs);
+    }
+    if (message.signs !== false) {
+      writer.uint32(24).bool(message.signs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SigningKeyView {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSigningKeyView();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.createdAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.signs = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SigningKeyView>, I>>(base?: I): SigningKeyView {
+    return SigningKeyView.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SigningKeyView>, I>>(object: I): SigningKeyView {
+    const message = createBaseSigningKeyView();
+    message.id = object.id ?? "";
+    message.createdAtMs = object.createdAtMs ?? 0;
+    message.signs = object.signs ?? false;
+    return message;
+  },
+};
+
+function createBaseRetireSigningKeyRequest(): RetireSigningKeyRequest {
+  return { id: "" };
+}
+
+export const RetireSigningKeyRequest: MessageFns<RetireSigningKeyRequest> = {
+  encode(message: RetireSigningKeyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RetireSigningKeyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetireSigningKeyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RetireSigningKeyRequest>, I>>(base?: I): RetireSigningKeyRequest {
+    return RetireSigningKeyRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RetireSigningKeyRequest>, I>>(object: I): RetireSigningKeyRequest {
+    const message = createBaseRetireSigningKeyRequest();
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseRetireSigningKeyReply(): RetireSigningKeyReply {
+  return { retired: false };
+}
+
+export const RetireSigningKeyReply: MessageFns<RetireSigningKeyReply> = {
+  encode(message: RetireSigningKeyReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.retired !== false) {
+      writer.uint32(8).bool(message.retired);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RetireSigningKeyReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetireSigningKeyReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.retired = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RetireSigningKeyReply>, I>>(base?: I): RetireSigningKeyReply {
+    return RetireSigningKeyReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RetireSigningKeyReply>, I>>(object: I): RetireSigningKeyReply {
+    const message = createBaseRetireSigningKeyReply();
+    message.retired = object.retired ?? false;
+    return message;
+  },
+};
+
 function createBaseSetSecretRequest(): SetSecretRequest {
   return { name: "", variables: {}, mustBeNew: false, opId: "" };
 }
@@ -7972,6 +8400,40 @@ export const RouterService = {
     responseSerialize: (value: RevokeTokenReply): Buffer => Buffer.from(RevokeTokenReply.encode(value).finish()),
     responseDeserialize: (value: Buffer): RevokeTokenReply => RevokeTokenReply.decode(value),
   },
+  /** Keys that sign handles, capabilities and the tokens of workers. Need role deploy; no secret leaves the store. */
+  rotateSigningKey: {
+    path: "/holdfast.v1.Router/RotateSigningKey" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RotateSigningKeyRequest): Buffer =>
+      Buffer.from(RotateSigningKeyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RotateSigningKeyRequest => RotateSigningKeyRequest.decode(value),
+    responseSerialize: (value: RotateSigningKeyReply): Buffer =>
+      Buffer.from(RotateSigningKeyReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RotateSigningKeyReply => RotateSigningKeyReply.decode(value),
+  },
+  listSigningKeys: {
+    path: "/holdfast.v1.Router/ListSigningKeys" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListSigningKeysRequest): Buffer =>
+      Buffer.from(ListSigningKeysRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListSigningKeysRequest => ListSigningKeysRequest.decode(value),
+    responseSerialize: (value: ListSigningKeysReply): Buffer =>
+      Buffer.from(ListSigningKeysReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListSigningKeysReply => ListSigningKeysReply.decode(value),
+  },
+  retireSigningKey: {
+    path: "/holdfast.v1.Router/RetireSigningKey" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RetireSigningKeyRequest): Buffer =>
+      Buffer.from(RetireSigningKeyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RetireSigningKeyRequest => RetireSigningKeyRequest.decode(value),
+    responseSerialize: (value: RetireSigningKeyReply): Buffer =>
+      Buffer.from(RetireSigningKeyReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RetireSigningKeyReply => RetireSigningKeyReply.decode(value),
+  },
   /** Secrets: values go in, and come out to workers only. */
   setSecret: {
     path: "/holdfast.v1.Router/SetSecret" as const,
@@ -8168,6 +8630,10 @@ export interface RouterServer extends UntypedServiceImplementation {
   createToken: handleUnaryCall<CreateTokenRequest, CreateTokenReply>;
   listTokens: handleUnaryCall<ListTokensRequest, ListTokensReply>;
   revokeToken: handleUnaryCall<RevokeTokenRequest, RevokeTokenReply>;
+  /** Keys that sign handles, capabilities and the tokens of workers. Need role deploy; no secret leaves the store. */
+  rotateSigningKey: handleUnaryCall<RotateSigningKeyRequest, RotateSigningKeyReply>;
+  listSigningKeys: handleUnaryCall<ListSigningKeysRequest, ListSigningKeysReply>;
+  retireSigningKey: handleUnaryCall<RetireSigningKeyRequest, RetireSigningKeyReply>;
   /** Secrets: values go in, and come out to workers only. */
   setSecret: handleUnaryCall<SetSecretRequest, SecretView>;
   listSecrets: handleUnaryCall<ListSecretsRequest, ListSecretsReply>;
