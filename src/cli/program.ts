@@ -7,7 +7,7 @@ import { registerClose } from './commands/close.js';
 import type { CommandContext } from './commands/command-context.js';
 import { registerDeploy } from './commands/deploy.js';
 import { registerDev } from './commands/dev.js';
-import { registerDoctor } from './commands/doctor.js';
+import { registerDoctor } from './commands/doctor/doctor.js';
 import { registerDrain } from './commands/drain.js';
 import { registerExitCodes } from './commands/exit-codes.js';
 import { registerHandle } from './commands/handle.js';

@@ -9,7 +9,7 @@ import { parseNatsUrl } from './url.js';
 
 const pingEveryMs = 5_000;
 const redialAfterMs = 250;
-const connectWithinMs = 3_000;
+export const connectWithinMs = 3_000;
 const closeWithinMs = 1_000;
 const noRespondersStatus = 503;
 /** Of a server that does not say. */
@@ -45,11 +45,16 @@ export async function createNatsBus(options: {
       noAsyncTraces: true,
     });
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    const advice = 'start it, or correct the url of the bus and its credentials';
-    throw new HoldfastError('Unavailable', `NATS at ${shown} cannot be reached (${why}): ${advice}`, { cause });
+    throw natsAway(shown, cause);
   }
   return new NatsBus({ connection, clock, onError });
+}
+
+/** @param shown the url without credentials */
+export function natsAway(shown: string, cause: unknown): HoldfastError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  const advice = 'start it, or correct the url of the bus and its credentials';
+  return new HoldfastError('Unavailable', `NATS at ${shown} cannot be reached (${why}): ${advice}`, { cause });
 }
 
 class NatsBus implements Bus {

@@ -1,45 +1,24 @@
-import type { Command } from 'commander';
-import type { Leftover } from '../../runtime/isolation/leftovers.js';
-import { stateFolder } from '../dev/state-file.js';
-import { toJson } from '../output/json-value.js';
-import type { CommandContext } from './command-context.js';
-import { type JsonOption, withJson } from './options.js';
+import type { Leftover } from '../../../runtime/isolation/leftovers.js';
+import { stateFolder } from '../../dev/state-file.js';
+import type { CommandContext } from '../command-context.js';
 
-interface DoctorOptions extends JsonOption {
+export interface HostOptions {
   readonly fix?: boolean;
   readonly data?: string;
 }
 
-interface Diagnosis {
+/** What this machine can do, and what killed workers left on it. */
+export interface HostDiagnosis {
   /** Null: sandboxes can run here. */
   readonly sandboxesUnavailable: string | null;
   readonly leftovers: readonly (Leftover & { readonly removed: boolean })[];
 }
 
-const notes = `
-What a killed worker left is removed by its watchdog, and by its next start.
-This finds what remains where both were killed. It touches nothing of a worker
-that runs.`;
-
-/** `holdfast doctor` */
-export function registerDoctor(program: Command, context: CommandContext): void {
-  const command = program
-    .command('doctor')
-    .description('whether sandboxes can run here, and what killed workers left behind')
-    .option('--fix', 'remove it: processes, cgroups, disks')
-    .option('--data <dir>', 'data folder of the workers; default: all in the state folder')
-    .addHelpText('after', notes);
-  withJson(command).action(async (options: DoctorOptions) => {
-    const diagnosis = await examine(options, context);
-    if (options.json) context.terminal.print(toJson(diagnosis));
-    else await report(diagnosis, options, context);
-  });
-}
-
-async function examine(options: DoctorOptions, { env, clock }: CommandContext): Promise<Diagnosis> {
+/** Looks, and with `fix` removes what is left. */
+export async function examineHost(options: HostOptions, { env, clock }: CommandContext): Promise<HostDiagnosis> {
   const [{ findBootCgroups, findLeftovers, removeLeftover }, { isolationLack, sandboxesFolders }] = await Promise.all([
-    import('../../runtime/isolation/leftovers.js'),
-    import('../parts/isolation.js'),
+    import('../../../runtime/isolation/leftovers.js'),
+    import('../../parts/isolation.js'),
   ]);
   const state = stateFolder(env);
   const found = findLeftovers({
@@ -52,16 +31,17 @@ async function examine(options: DoctorOptions, { env, clock }: CommandContext): 
   return { sandboxesUnavailable: await isolationLack(options.data ?? state), leftovers };
 }
 
-async function report(
-  { sandboxesUnavailable, leftovers }: Diagnosis,
-  { fix }: DoctorOptions,
+/** For people. */
+export async function reportHost(
+  { sandboxesUnavailable, leftovers }: HostDiagnosis,
+  { fix }: HostOptions,
   { terminal }: CommandContext,
 ): Promise<void> {
   terminal.note(
     sandboxesUnavailable === null ? 'sandboxes can run here' : `sandboxes cannot run here: ${sandboxesUnavailable}`,
   );
   if (leftovers.length === 0) return terminal.note('nothing is left of killed workers');
-  const { tableLines } = await import('../output/table.js');
+  const { tableLines } = await import('../../output/table.js');
   const columns = [
     { title: 'BOOT' },
     { title: 'PROCESSES', align: 'right' },
