@@ -147,13 +147,7 @@ export class Activator {
     const asked = isolationOf(klass);
     const { isolation, sessions, pools } = this.#deps;
     const given = klass.kind === 'sandbox' ? (sessions?.isolation ?? 'process') : isolation;
-    if (strength[asked] > strength[given]) {
-      throw new HoldfastError(
-        'SandboxUnavailable',
-        `${describeIdentity(pin.identity)} asks for isolation '${asked}', this worker gives '${given}'; start a worker that gives more, or ask for less`,
-        { details: { asked, given } },
-      );
-    }
+    if (strength[asked] > strength[given]) throw notIsolated(pin, klass, { asked, given });
     const room = pools.of(klass).reserve(klass, secrets);
     if (room === null) throw refused(pin, 'the worker runs its limit of containers');
     return room;
@@ -254,6 +248,20 @@ export class Activator {
 function isolationOf({ options: { isolation, volumes = [] } }: LoadedClass): Isolation {
   const asked = isolation ?? 'process';
   return volumes.length > 0 && asked === 'process' ? 'bubblewrap' : asked;
+}
+
+function notIsolated(
+  pin: Pin,
+  { options }: LoadedClass,
+  { asked, given }: { readonly asked: Isolation; readonly given: Isolation },
+): HoldfastError {
+  const isForVolumes = asked !== options.isolation;
+  const why = isForVolumes
+    ? `has volumes, which are seen behind walls only: it needs isolation '${asked}', and this worker was started with --isolation ${given}; start one with --isolation ${asked}, or take the volumes away`
+    : `asks for isolation '${asked}', this worker gives '${given}'; start a worker that gives more, or ask for less`;
+  return new HoldfastError('SandboxUnavailable', `${describeIdentity(pin.identity)} ${why}`, {
+    details: { asked, given },
+  });
 }
 
 function refused(pin: Pin, why: string): HoldfastError {

@@ -134,15 +134,18 @@ export class ContainerPool {
     this.#starts.fillSoon();
   }
 
-  /** The instance has left; the last one takes its container with it. Resolves when that is gone, else at once. */
-  async leave(container: Container): Promise<void> {
+  /** The instance has left; the last one takes its container with it. Resolves when that is gone, with what could not be put away. */
+  async leave(container: Container): Promise<string | null> {
     const used = this.#used.get(container);
     if (used !== undefined) {
       used.places++;
-      if (used.places < used.klass.options.tasksPerContainer) return this.#setOpen(used, true);
+      if (used.places < used.klass.options.tasksPerContainer) {
+        this.#setOpen(used, true);
+        return null;
+      }
       this.#forget(container);
     }
-    await container.killed();
+    return await container.killed();
   }
 
   /** Kills every container and waits until they are gone, also those that are just being started. */

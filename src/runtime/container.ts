@@ -185,10 +185,14 @@ export class Container {
     await this.#process.exited;
   }
 
-  /** The same, and what it has left is put away: with volumes that is a commit, which can take long. */
-  async killed(): Promise<void> {
+  /** The same, and what it has left is put away: with volumes that is a commit, which can take long. What could not be, else null. */
+  async killed(): Promise<string | null> {
     await this.stopped();
-    await this.#process.settled;
+    return (await this.#process.settled) ?? null;
+  }
+
+  get hasVolumes(): boolean {
+    return this.#process.hasVolumes ?? false;
   }
 
   #control(kind: FrameKind, slot: number, body: Uint8Array): void {

@@ -72,11 +72,11 @@ export class Leaving {
     const { container, slot, klass } = instance;
     if (container === null) return;
     instance.container = null;
-    const { tasksPerContainer, exitTimeoutMs, volumes } = klass.options;
+    const { tasksPerContainer, exitTimeoutMs } = klass.options;
     if (tasksPerContainer > 1) await this.#deactivate(container, slot, { reason: null, timeoutMs: exitTimeoutMs });
     else await container.stopped();
     const left = this.#deps.pools.of(klass).leave(container);
-    await (volumes === undefined ? left : this.#settled(left, exitTimeoutMs));
+    await (container.hasVolumes ? this.#settled(left, exitTimeoutMs) : left);
   }
 
   /** The death of a container is a loss of its instances (S3): the pin says so before those who waited look for it. */
@@ -142,16 +142,25 @@ export class Leaving {
     const exit = await this.#deactivate(container, instance.slot, { reason, timeoutMs: exitTimeoutMs });
     const left = this.#deps.pools.of(instance.klass).leave(container);
     // Nothing of it runs any more, so nobody has to wait for the end of the process, but for what it wrote into volumes.
-    if (instance.klass.options.volumes !== undefined) await this.#settled(left, exitTimeoutMs);
-    return exit;
+    if (!container.hasVolumes) return exit;
+    const problem = await this.#settled(left, exitTimeoutMs);
+    if (problem === null) return exit;
+    return { ...exit, error: exit.error === undefined ? problem : `${exit.error}; ${problem}` };
   }
 
-  /** Committed, or on its way: an object store that is slow or away does not keep an instance from leaving. */
-  async #settled(left: Promise<void>, withinMs: number): Promise<void> {
+  /**
+   * Committed, or on its way: an object store that is slow or away does not keep an instance from leaving. Null, or what whoever
+   * ends it must know.
+   */
+  async #settled(left: Promise<string | null>, withinMs: number): Promise<string | null> {
     const enough = new AbortController();
-    const late = this.#deps.clock.sleep(withinMs, enough.signal).catch(() => undefined); // settled first
-    await Promise.race([left, late]);
+    const late = this.#deps.clock.sleep(withinMs, enough.signal).then(
+      () => `what it wrote into its volumes is not committed yet, after exitTimeoutMs of ${withinMs}`,
+      () => null, // settled first
+    );
+    const problem = await Promise.race([left, late]);
     enough.abort();
+    return problem;
   }
 
   /** Running calls finish; after `graceMs` they are aborted, and what ignores that dies with its container. */

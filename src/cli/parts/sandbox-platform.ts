@@ -57,7 +57,8 @@ export function sandboxPlatform(parts: {
 
 /** Sessions of this process have no cluster whose volumes they could see. @throws VolumeUnavailable where some are asked for */
 async function mountNothing({ volumes: [first] }: MountsAsk): Promise<ContainerMounts> {
-  if (first === undefined) return { binds: [], lost: new Promise(() => undefined), detach: () => Promise.resolve() };
+  if (first === undefined)
+    return { binds: [], lost: new Promise(() => undefined), detach: () => Promise.resolve(null) };
   throw new HoldfastError(
     'VolumeUnavailable',
     `volume ${first.volume} cannot be mounted at ${first.path} of a local session: create it in a cluster`,

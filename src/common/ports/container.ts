@@ -25,8 +25,9 @@ export interface OwnContainer {
 }
 
 export interface ContainerProcess {
-  /** Resolves after its end, when what it wrote into volumes is committed, or cannot be. */
-  readonly settled?: Promise<void>;
+  /** Resolves after its end, when what it wrote into volumes is committed, or with why it cannot be. */
+  readonly settled?: Promise<string | null>;
+  readonly hasVolumes?: boolean;
   readonly id: string;
   readonly pid: number | null;
   /** Carries batches of frames (wire/frames). */

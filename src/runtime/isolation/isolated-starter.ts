@@ -57,7 +57,7 @@ async function start(
   const id = `c${Buffer.from(random.bytes(idBytes)).toString('hex')}`;
   const scratch = await backend.createScratch({ id, root: { kind: 'host' }, diskGb });
   const outbound = await options.openOutbound(id);
-  const mounts = await options.mountVolumes({ id, uid: scratch.uid, volumes }).catch(async (error: unknown) => {
+  const mounts = await options.mountVolumes({ id, uid: scratch.uid, volumes, diskGb }).catch(async (error: unknown) => {
     await Promise.allSettled([scratch.remove(), outbound.close()]);
     throw error;
   });
@@ -70,7 +70,7 @@ async function start(
   try {
     await readyInTime(isolated, receiveReady(isolated.socket), options.clock);
     const container = containerProcess(isolated, new SocketChannel(isolated.socket));
-    return Object.assign(container, { settled: removed });
+    return Object.assign(container, { settled: removed, hasVolumes: volumes.length > 0 });
   } catch (error) {
     isolated.kill();
     await removed;
@@ -100,10 +100,11 @@ function startIn(
   });
 }
 
-async function removeWhenGone(isolated: IsolatedProcess, parts: Parts): Promise<void> {
-  await settledAfter(isolated, parts.mounts);
+async function removeWhenGone(isolated: IsolatedProcess, parts: Parts): Promise<string | null> {
+  const problem = await settledAfter(isolated, parts.mounts);
   await isolated.remove();
   await removeParts(parts);
+  return problem;
 }
 
 /** What cannot be removed goes with the boot's folder. */

@@ -8,6 +8,8 @@ export interface MountsAsk {
   /** The user of the host that its programs are. */
   readonly uid: number;
   readonly volumes: readonly VolumeMountReference[];
+  /** What they may keep on this host until it is committed, all of them; of private ones, all that is written. */
+  readonly diskGb: number;
 }
 
 /** The volumes of one container. */
@@ -15,16 +17,22 @@ export interface ContainerMounts {
   readonly binds: readonly IsolatedBind[];
   /** Resolves when their files give errors: a container cannot go on then. Never where it has none. */
   readonly lost: Promise<void>;
-  /** After its last process: what it wrote is committed where that is to be, and nothing of it is mounted. Never rejects. */
-  detach(): Promise<void>;
+  /**
+   * After its last process: what it wrote is committed where that is to be, and nothing of it is mounted. Never rejects; says
+   * what could not be committed, else null. Idempotent.
+   */
+  detach(): Promise<string | null>;
 }
 
 export type MountVolumes = (ask: MountsAsk) => Promise<ContainerMounts>;
 
-/** Ends a container whose volumes are lost; resolves when it has ended and they are detached. */
-export async function settledAfter(process: IsolatedProcess, mounts: ContainerMounts): Promise<void> {
+/** Ends a container whose volumes are lost; when it has ended and they are detached, what could not be committed, else null. */
+export async function settledAfter(process: IsolatedProcess, mounts: ContainerMounts): Promise<string | null> {
   // Nobody waits for what never comes: it would keep the process in memory.
-  if (mounts.binds.length === 0) return void (await process.exited);
+  if (mounts.binds.length === 0) {
+    await process.exited;
+    return null;
+  }
   let hasEnded = false;
   void mounts.lost.then(() => {
     if (!hasEnded) process.kill();
@@ -33,13 +41,14 @@ export async function settledAfter(process: IsolatedProcess, mounts: ContainerMo
   hasEnded = true;
   // Its last process has closed its files then.
   await process.remove().catch(() => undefined); // whoever removes it hears of it
-  await mounts.detach();
+  return await mounts.detach();
 }
 
+const bytesPerGb = 1_073_741_824;
 const none: ContainerMounts = {
   binds: [],
   lost: new Promise(() => undefined),
-  detach: () => Promise.resolve(),
+  detach: () => Promise.resolve(null),
 };
 
 export interface VolumeMounterParts {
@@ -52,22 +61,28 @@ export interface VolumeMounterParts {
 
 /** All of them, or none: a container never starts without its data. */
 export function volumeMounter({ host, account, toolBinds, log }: VolumeMounterParts): MountVolumes {
-  return async ({ id, uid, volumes }) => {
+  return async ({ id, uid, volumes, diskGb }) => {
     if (volumes.length === 0) return none;
     const mounted: { readonly path: string; readonly readOnly: boolean; readonly mount: HostMount }[] = [];
-    const detach = async (): Promise<void> => {
-      await Promise.all(
-        mounted.map(({ mount, path }) =>
-          mount.detach().catch((error: unknown) => {
-            log(`container ${id}: what was written at ${path} could not be committed: ${String(error)}`);
-          }),
-        ),
-      );
+    const detachOne = async ({ mount, path }: (typeof mounted)[number]): Promise<string | null> => {
+      try {
+        await mount.detach();
+        return null;
+      } catch (error) {
+        const problem = `what was written at ${path} could not be committed: ${error instanceof Error ? error.message : String(error)}`;
+        log(`container ${id}: ${problem}`);
+        return problem;
+      }
+    };
+    let detached: Promise<string | null> | null = null;
+    const detach = (): Promise<string | null> => {
+      detached ??= Promise.all(mounted.map(detachOne)).then((problems) => problems.filter(Boolean).join('; ') || null);
+      return detached;
     };
     try {
       for (const [i, { path, volume, whenMissing, readOnly, mode, autoCommit }] of volumes.entries()) {
         const mount = await host.attach({
-          ...{ name: `${id}-${i}`, account, uid, volume },
+          ...{ name: `${id}-${i}`, account, uid, volume, owner: id, maxLocalBytes: diskGb * bytesPerGb },
           whenMissing: whenMissing === undefined ? null : { sizeGb: whenMissing.sizeGb ?? null },
           ...{ isReadOnly: readOnly, isPrivate: mode === 'private', commitsByItself: autoCommit },
         });

@@ -4,6 +4,7 @@ import type { Hash } from '../../common/volumes/entry.js';
 import type { ObjectReader } from '../../common/volumes/object-reader.js';
 import type { ChunkCache } from './chunk-cache.js';
 import { isWithin, rangesOf } from './chunk-ranges.js';
+import { type Growth, growthOfCut, growthOfWrite } from './content-growth.js';
 import type { ContentSnapshot, Slot } from './content-snapshot.js';
 import { LocalChunk, type LocalChunks, readFileAt } from './local-chunk.js';
 import { refuse } from './refused.js';
@@ -51,17 +52,12 @@ export class FileContent {
     return slots.reduce((sum, slot, i) => sum + (slot === null ? 0 : chunkNumber(i, this.#size).length), 0);
   }
 
-  /** By how much `bytes` would grow with a write; a chunk that is written counts whole. */
-  growthBy(offset: number, length: number): number {
-    const size = Math.max(this.#size, offset + length);
-    const slots = this.#slots;
-    if (slots === null) return size - this.#size;
-    let growth = 0;
-    for (const range of rangesOf(offset, offset + length, size)) {
-      const isCounted = (slots[range.index] ?? null) !== null;
-      growth += range.length - (isCounted ? chunkNumber(range.index, this.#size).length : 0);
-    }
-    return growth;
+  growthBy(offset: number, length: number): Growth {
+    return growthOfWrite({ slots: this.#slots, size: this.#size }, offset, offset + length);
+  }
+
+  growthByCut(size: number): Growth {
+    return growthOfCut({ slots: this.#slots, size: this.#size }, size);
   }
 
   async read(offset: number, length: number): Promise<Buffer> {

@@ -1,6 +1,7 @@
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { mkdir, realpath, rmdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import type { Clock } from '../../common/clock.js';
 import { runLauncher, runLauncherWith } from '../isolation/launcher.js';
 import { FuseDevice, type FuseHandler } from './fuse/fuse-device.js';
 
@@ -14,6 +15,7 @@ export interface FuseMountOptions {
   readonly folder: string;
   readonly handler: FuseHandler;
   readonly onFailure: (error: unknown) => void;
+  readonly clock: Pick<Clock, 'after'>;
 }
 
 /** A file system of this process, mounted. This process never looks into it: it would wait for itself. */
@@ -27,7 +29,7 @@ export interface FuseMount {
 }
 
 /** @throws Unavailable, with what is missing on this host */
-export async function mountFuse({ launcher, folder, handler, onFailure }: FuseMountOptions): Promise<FuseMount> {
+export async function mountFuse({ launcher, folder, ...parts }: FuseMountOptions): Promise<FuseMount> {
   await mkdir(folder, { recursive: true, mode: 0o711 });
   const fd = openSync('/dev/fuse', 'r+');
   try {
@@ -36,9 +38,9 @@ export async function mountFuse({ launcher, folder, handler, onFailure }: FuseMo
     closeSync(fd);
     throw error;
   }
-  const device = new FuseDevice(fd, handler, onFailure);
+  const device = new FuseDevice(fd, parts);
   const over = device.serve();
-  await readAhead(folder).catch(onFailure); // slower, else the same
+  await readAhead(folder).catch(parts.onFailure); // slower, else the same
   return {
     device,
     over,

@@ -10,6 +10,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import type { LocalBudget } from './local-budget.js';
 
 /** A chunk that is longer is a file. */
 const longestInMemory = 65_536;
@@ -21,6 +22,8 @@ export interface LocalChunksOptions {
   readonly folder: string;
   /** Of all chunks that are no files; one that would be above it is a file, too. */
   readonly maxMemoryBytes: number;
+  /** Counts all of them; who writes looks first whether there is room. */
+  readonly budget: LocalBudget;
 }
 
 /** Where bytes that were written are until they are committed. */
@@ -44,6 +47,10 @@ export class LocalChunks {
     const copy = this.newPath();
     copyFileSync(path, copy, constants.COPYFILE_FICLONE);
     return new LocalChunk(this, copy);
+  }
+
+  get budget(): LocalBudget {
+    return this.#options.budget;
   }
 
   newPath(): string {
@@ -73,12 +80,20 @@ export class LocalChunk {
   #bytes: Buffer = nothing;
   #path: string | null;
   #length: number;
+  /** To here something was written, or copied; what it is longer by are zeros that cost nothing. */
+  #keptBytes: number;
   #users = 1;
 
   constructor(chunks: LocalChunks, path: string | null = null) {
     this.#chunks = chunks;
     this.#path = path;
     this.#length = path === null ? 0 : statSync(path).size;
+    this.#keptBytes = this.#length;
+    chunks.budget.count(this.#keptBytes);
+  }
+
+  get keptBytes(): number {
+    return this.#keptBytes;
   }
 
   get length(): number {
@@ -103,6 +118,7 @@ export class LocalChunk {
   release(): void {
     this.#users -= 1;
     if (this.#users > 0) return;
+    this.#keep(0);
     if (this.#path === null) this.#chunks.giveMemory(this.#bytes.length);
     else rmSync(this.#path, { force: true });
   }
@@ -132,6 +148,7 @@ export class LocalChunk {
     if (this.#inMemory(end)) this.#bytes.set(bytes, offset);
     else this.#inFile((file) => writeFully(file, bytes, offset));
     this.#length = Math.max(this.#length, end);
+    this.#keep(Math.max(this.#keptBytes, end));
   }
 
   /** What it is longer by is zeros. */
@@ -140,6 +157,12 @@ export class LocalChunk {
       if (length < this.#length) this.#bytes.fill(0, length, this.#length);
     } else this.#inFile((file) => ftruncateSync(file, length));
     this.#length = length;
+    this.#keep(Math.min(this.#keptBytes, length));
+  }
+
+  #keep(bytes: number): void {
+    this.#chunks.budget.count(bytes - this.#keptBytes);
+    this.#keptBytes = bytes;
   }
 
   /** Whether it is in memory, with room for so many bytes; else it is a file from now on. */

@@ -2,7 +2,7 @@ import { mkdirSync, statfsSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../common/clock.js';
-import { HoldfastError, isHoldfastError } from '../../common/errors.js';
+import { HoldfastError } from '../../common/errors.js';
 import type { ObjectStore } from '../../common/ports/object-store.js';
 import type { Store } from '../../common/ports/store.js';
 import { inParallel } from '../../common/volumes/in-parallel.js';
@@ -11,24 +11,26 @@ import { removeFolder } from '../process/remove-folder.js';
 import { ChunkCache } from './chunk-cache.js';
 import { outdatedAttributes, outdatedName } from './fuse/replies.js';
 import { type FuseMount, mountFuse } from './fuse-mount.js';
+import { byItself, commitLast } from './last-commit.js';
+import { LocalBudget } from './local-budget.js';
 import { LocalChunks } from './local-chunk.js';
 import type { MountAsk } from './mount-messages.js';
 import { MountedFiles } from './mounted-files.js';
 import { MountedTrees } from './mounted-trees.js';
 import type { Outdated } from './overlay-rebase.js';
 import { OverlayTree } from './overlay-tree.js';
+import { surplusNames } from './surplus-names.js';
 import type { VolumeAsk } from './volume-control.js';
 import { VolumeMount } from './volume-mount.js';
 
 /** A change is committed within 10 s: one that just missed a round, the round, and the commit. */
 const roundMs = 3_000;
 const commitsAtOnce = 4;
-/** The last commit of a mount is tried for so long: what it does not bring away is lost. Less than a worker's end waits. */
-const lastCommitMs = 45_000;
-const [firstPauseMs, longestPauseMs] = [250, 4_000];
+const forgetRoundMs = 1_000;
 const localMemoryBytes = 67_108_864;
 const bytesPerGb = 1_073_741_824;
-const byItself = { message: '', onConflict: 'last-writer-wins' } as const;
+/** Of one mount until its next commit; of all of them there is a limit in the table of nodes. */
+const maxNames = 500_000;
 
 export interface MountDaemonParts {
   readonly store: Pick<Store, 'volumes' | 'holds'>;
@@ -44,6 +46,7 @@ export interface MountDaemonParts {
 interface Mounted {
   readonly mount: VolumeMount;
   readonly localFolder: string;
+  readonly owner: string;
 }
 
 /**
@@ -58,6 +61,8 @@ export class MountDaemon {
   readonly #trees = new MountedTrees();
   readonly #mounted = new Map<string, Mounted>();
   readonly #attaching = new Map<string, Promise<string>>();
+  /** By owner, for as long as it has mounts. */
+  readonly #budgets = new Map<string, LocalBudget>();
   readonly #cache: ChunkCache;
   readonly #reader: (account: string) => ObjectReader;
   readonly #ending = new AbortController();
@@ -71,6 +76,7 @@ export class MountDaemon {
     const daemon = new MountDaemon(parts);
     await daemon.#mount();
     void daemon.#commitInRounds();
+    void daemon.#forgetInRounds();
     return daemon;
   }
 
@@ -118,7 +124,8 @@ export class MountDaemon {
   }
 
   async #attachWith(localFolder: string, ask: MountAsk): Promise<string> {
-    const { name, uid, account, isReadOnly } = ask;
+    const { name, uid, account, isReadOnly, owner, maxLocalBytes } = ask;
+    const budget = this.#budgets.get(owner) ?? new LocalBudget(maxLocalBytes);
     const { store, objects, clock } = this.#parts;
     const reader = this.#reader(account);
     const mount = await VolumeMount.attach(
@@ -130,7 +137,7 @@ export class MountDaemon {
       },
       ask,
       (root) => {
-        const locals = new LocalChunks({ folder: localFolder, maxMemoryBytes: localMemoryBytes });
+        const locals = new LocalChunks({ folder: localFolder, maxMemoryBytes: localMemoryBytes, budget });
         const fetch = (hash: string) => this.#cache.fetch(hash, () => reader.object(hash));
         const cache = {
           pathOf: this.#cache.pathOf.bind(this.#cache),
@@ -138,13 +145,14 @@ export class MountDaemon {
           fetch,
         };
         const content = { cache, locals, reader };
-        return new OverlayTree({ source: reader, content, table: this.#trees.table, clock }, root);
+        return new OverlayTree({ source: reader, content, table: this.#trees.table, clock, maxNames }, root);
       },
     );
     const { sizeGb } = mount.volume;
     const maxBytes = sizeGb === null ? null : Math.floor(sizeGb * bytesPerGb);
-    this.#mounted.set(name, { mount, localFolder });
-    this.#trees.add(name, mount.tree, { uid, isReadOnly, maxBytes });
+    this.#mounted.set(name, { mount, localFolder, owner });
+    this.#budgets.set(owner, budget);
+    this.#trees.add(name, mount.tree, { uid, isReadOnly, maxBytes, budget });
     await this.#tell([{ parentId: 1, name }]);
     return join(this.files, name);
   }
@@ -162,28 +170,16 @@ export class MountDaemon {
     const mounted = this.#mounted.get(name);
     if (mounted === undefined) return;
     try {
-      if (commitsByItself(mounted)) await this.#commitLast(mounted.mount);
+      if (commitsByItself(mounted)) await commitLast(mounted.mount, this.#parts.clock);
     } finally {
       this.#mounted.delete(name);
       this.#said.delete(name);
       this.#trees.remove(name);
+      if (![...this.#mounted.values()].some(({ owner }) => owner === mounted.owner))
+        this.#budgets.delete(mounted.owner);
       await this.#tell([{ parentId: 1, name }]);
       await mounted.mount.close();
       await removeFolder(mounted.localFolder);
-    }
-  }
-
-  async #commitLast(mount: VolumeMount): Promise<void> {
-    const { clock } = this.#parts;
-    const until = clock.monotonic() + lastCommitMs;
-    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
-      try {
-        await mount.commit(byItself);
-        return;
-      } catch (error) {
-        if (!isHoldfastError(error) || !error.retryable || clock.monotonic() + pauseMs > until) throw error;
-        await clock.sleep(pauseMs);
-      }
     }
   }
 
@@ -209,6 +205,7 @@ export class MountDaemon {
     this.#fuse = await mountFuse({
       launcher: this.#parts.launcher,
       folder: this.files,
+      clock: this.#parts.clock,
       handler: (request) => files.answer(request),
       onFailure: (error) => this.#say('', error),
     });
@@ -239,6 +236,15 @@ export class MountDaemon {
       if (mounted.some(([, one]) => commitsByItself(one)))
         await this.#flush().catch((error: unknown) => this.#say('', error));
       await inParallel(mounted, commitsAtOnce, ([name, one]) => this.#keepUp(name, one));
+    }
+  }
+
+  /** The kernel knows of all that was ever looked at; it forgets what it is told to. */
+  async #forgetInRounds(): Promise<void> {
+    const { signal } = this.#ending;
+    while (!signal.aborted) {
+      await this.#parts.clock.sleep(forgetRoundMs, signal).catch(() => undefined); // ending: the condition sees it
+      if (!signal.aborted) await this.#tell(surplusNames(this.#trees.table));
     }
   }
 

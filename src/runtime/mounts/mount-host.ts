@@ -66,6 +66,7 @@ export class MountHost {
       detach: async () => {
         unwatch();
         if (!process.isOver) await process.ask({ type: 'detach', name }, commitWithinMs);
+        else if (mount.commitsByItself && !mount.isReadOnly) throw lostWithItsProcess(mount.volume);
       },
     };
   }
@@ -96,6 +97,13 @@ export class MountHost {
     await sweepMounts(this.#options);
     return await MountProcess.start(this.#options);
   }
+}
+
+function lostWithItsProcess(volume: string): HoldfastError {
+  return new HoldfastError(
+    'VolumeUnavailable',
+    `the process of mounts has ended: what was written to volume ${volume} since its last commit is lost`,
+  );
 }
 
 /** Unmounts and removes what processes that are dead have left. */

@@ -7,6 +7,9 @@ export interface MountAsk extends MountOptions {
   readonly name: string;
   /** The user of the host whose files they are. */
   readonly uid: number;
+  /** Whose mount it is: what all of his keep on this host until a commit has one limit. */
+  readonly owner: string;
+  readonly maxLocalBytes: number;
 }
 
 /** From a worker to the process of its mounts; each is answered by its id. */

@@ -1,30 +1,18 @@
 import { isUtf8 } from 'node:buffer';
 import { constants } from 'node:fs';
-import { HoldfastError } from '../../common/errors.js';
 import { DirectoryListings } from './directory-listings.js';
+import { FileRequests } from './file-requests.js';
 import type { FuseAnswer } from './fuse/fuse-device.js';
 import {
   absentReply,
   attributesReply,
   entryReply,
   initReply,
-  maxWriteBytes,
   openDirectoryReply,
   openFileReply,
   statfsReply,
-  writtenReply,
 } from './fuse/replies.js';
-import {
-  type FuseRequest,
-  opcodes,
-  parseForgets,
-  parseInit,
-  parseSetAttributes,
-  parseTransfer,
-  readU64,
-  texts,
-  transferHeaderBytes,
-} from './fuse/requests.js';
+import { type FuseRequest, opcodes, parseForgets, parseInit, parseTransfer, readU64, texts } from './fuse/requests.js';
 import type { MountedTrees } from './mounted-trees.js';
 import { nameOf } from './name-of.js';
 import type { DirectoryNode, MountNode } from './overlay-node.js';
@@ -54,8 +42,7 @@ type Handler = (request: FuseRequest) => FuseAnswer | Promise<FuseAnswer>;
  */
 export class MountedFiles {
   readonly trees: MountedTrees;
-  /** For answers that are given at once: memory that was never used costs more than the bytes in it. */
-  readonly #room = Buffer.allocUnsafeSlow(maxWriteBytes);
+  readonly #files: FileRequests;
   readonly #listings = new DirectoryListings();
   readonly #diskSpace: MountedFilesParts['diskSpace'];
   readonly #controls: MountedFilesParts['control'];
@@ -63,17 +50,18 @@ export class MountedFiles {
 
   constructor({ trees, diskSpace, control }: MountedFilesParts) {
     this.trees = trees;
+    this.#files = new FileRequests(trees);
     this.#diskSpace = diskSpace;
     this.#controls = control;
     this.#handlers = new Map<number, Handler>([
       [opcodes.init, ({ body }) => initReply(parseInit(body))],
       [opcodes.lookup, (request) => this.#lookUp(request)],
       [opcodes.getattr, ({ nodeId }) => attributesReply(this.#shown(nodeId))],
-      [opcodes.setattr, (request) => this.#setAttributes(request)],
+      [opcodes.setattr, (request) => this.#files.setAttributes(request)],
       [opcodes.readlink, ({ nodeId }) => this.#readLink(nodeId)],
-      [opcodes.read, (request) => this.#read(request)],
-      [opcodes.write, (request) => this.#write(request)],
-      [opcodes.open, ({ nodeId }) => this.#open(nodeId)],
+      [opcodes.read, (request) => this.#files.read(request)],
+      [opcodes.write, (request) => this.#files.write(request)],
+      [opcodes.open, (request) => this.#files.open(request)],
       [opcodes.create, (request) => this.#create(request)],
       [opcodes.mknod, (request) => this.#makeFile(request)],
       [opcodes.mkdir, (request) => this.#makeDirectory(request)],
@@ -83,7 +71,7 @@ export class MountedFiles {
       [opcodes.rmdir, (request) => this.#remove(request, true)],
       [opcodes.rename, (request) => this.#rename(request, { headBytes: 8, flags: 0 })],
       [opcodes.rename2, (request) => this.#rename(request, { headBytes: 16, flags: request.body.readUInt32LE(8) })],
-      [opcodes.opendir, ({ nodeId }) => openDirectoryReply(this.#listings.open(this.#folder(nodeId)))],
+      [opcodes.opendir, ({ nodeId }) => openDirectoryReply(this.#listings.open(this.trees.folder(nodeId)))],
       [opcodes.readdir, (request) => this.#readDirectory(request, false)],
       [opcodes.readdirplus, (request) => this.#readDirectory(request, true)],
       [opcodes.releasedir, ({ body }) => this.#listings.close(readU64(body, 0)) ?? done],
@@ -104,7 +92,7 @@ export class MountedFiles {
   #lookUp({ nodeId, body }: FuseRequest): Buffer | Promise<Buffer> {
     const name = nameOf(texts(body)[0]);
     if (nodeId === rootId) return this.#entry(this.trees.rootOf(name));
-    const directory = this.#directory(nodeId);
+    const directory = this.trees.directory(nodeId);
     const { tree } = directory;
     const known = tree.gate.isOpen ? tree.known(directory, name) : undefined;
     if (known !== undefined) return this.#entry(known);
@@ -119,55 +107,9 @@ export class MountedFiles {
     return reply;
   }
 
-  async #setAttributes({ nodeId, body }: FuseRequest): Promise<Buffer> {
-    const node = this.#changeable(nodeId);
-    const { tree } = node;
-    const { mode, uid, gid, size, mtime } = parseSetAttributes(body);
-    const owner = this.trees.ownerOf(tree);
-    if ([uid, gid].some((id) => id !== undefined && id !== owner.uid)) refuse('EPERM');
-    if (size !== undefined) {
-      if (node.type !== 'file') refuse('EISDIR');
-      await tree.cut(node, size);
-    }
-    if (mode !== undefined || mtime !== undefined)
-      tree.setAttributes(node, {
-        ...(mode === undefined ? {} : { mode }),
-        ...(mtime === undefined ? {} : { mtime: mtime === 'now' ? tree.timeNow() : mtime }),
-      });
-    return attributesReply(shownNode(node, owner));
-  }
-
   #readLink(nodeId: number): Buffer {
-    const node = this.#node(nodeId);
+    const node = this.trees.node(nodeId);
     return node.type === 'symlink' ? Buffer.from(node.target, 'utf8') : refuse('EINVAL');
-  }
-
-  #read({ nodeId, body }: FuseRequest): Buffer | Promise<Buffer> {
-    const { offset, size } = parseTransfer(body);
-    const file = this.#node(nodeId);
-    if (file.type !== 'file') refuse('EISDIR');
-    const room = size <= this.#room.length ? this.#room : undefined;
-    return file.content.tryRead(offset, size, room) ?? file.content.read(offset, size);
-  }
-
-  #write({ nodeId, body }: FuseRequest): Buffer | Promise<Buffer> {
-    const { offset, size } = parseTransfer(body);
-    const bytes = body.subarray(transferHeaderBytes, transferHeaderBytes + size);
-    const file = this.#changeable(nodeId);
-    if (file.type !== 'file') refuse('EISDIR');
-    this.trees.checkRoom(file, offset, size);
-    const written = (): Buffer => {
-      file.tree.wrote(file);
-      return writtenReply(size);
-    };
-    if (file.content.tryWrite(offset, bytes)) return written();
-    return file.content.write(offset, Buffer.from(bytes)).then(written);
-  }
-
-  #open(nodeId: number): Buffer {
-    const node = this.#node(nodeId);
-    this.trees.ownerOf(node.tree);
-    return openFileReply();
   }
 
   async #create({ nodeId, body }: FuseRequest): Promise<Buffer> {
@@ -218,7 +160,7 @@ export class MountedFiles {
     { nodeId, body }: FuseRequest,
     { headBytes, flags }: { readonly headBytes: number; readonly flags: number },
   ): Promise<Buffer> {
-    const target = this.#folder(readU64(body, 0));
+    const target = this.trees.folder(readU64(body, 0));
     const [from, to] = texts(body.subarray(headBytes)).map(nameOf);
     if ((flags & ~renameNoReplace) !== 0 || from === undefined || to === undefined) refuse('EINVAL');
     return this.#within(nodeId, async (directory) => {
@@ -240,13 +182,13 @@ export class MountedFiles {
 
   #control(nodeId: number, body: Buffer): Promise<Buffer> {
     if (nodeId === rootId) refuse('ENOTTY');
-    const { tree } = this.#node(nodeId);
+    const { tree } = this.trees.node(nodeId);
     this.trees.ownerOf(tree);
     return controlReply(this.#controls(tree, parseControl(body)));
   }
 
   #space(nodeId: number): { readonly totalBytes: number; readonly freeBytes: number } {
-    return (nodeId === rootId ? null : this.trees.spaceOf(this.#node(nodeId).tree)) ?? this.#diskSpace();
+    return (nodeId === rootId ? null : this.trees.spaceOf(this.trees.node(nodeId).tree)) ?? this.#diskSpace();
   }
 
   #forget(nodeId: number, lookups: number): null {
@@ -262,39 +204,13 @@ export class MountedFiles {
 
   #shown(nodeId: number) {
     if (nodeId === rootId) return hostRoot;
-    const node = this.#node(nodeId);
+    const node = this.trees.node(nodeId);
     return shownNode(node, this.trees.ownerOf(node.tree));
   }
 
   async #within(nodeId: number, work: (directory: DirectoryNode) => Promise<Buffer>): Promise<Buffer> {
-    const directory = this.#changeable(nodeId);
+    const directory = this.trees.changeable(nodeId);
     if (directory.type !== 'directory') refuse('ENOTDIR');
     return await directory.tree.gate.shared(() => work(directory));
-  }
-
-  #changeable(nodeId: number): MountNode {
-    // Mounts come and go by the worker's word only.
-    if (nodeId === rootId) refuse('EROFS');
-    const node = this.#node(nodeId);
-    if (this.trees.ownerOf(node.tree).isReadOnly) refuse('EROFS');
-    return node;
-  }
-
-  #directory(nodeId: number): DirectoryNode {
-    return this.#folder(nodeId) ?? refuse('ENOTDIR');
-  }
-
-  /** Null: the folder of all mounts. */
-  #folder(nodeId: number): DirectoryNode | null {
-    if (nodeId === rootId) return null;
-    const node = this.#node(nodeId);
-    return node.type === 'directory' ? node : refuse('ENOTDIR');
-  }
-
-  /** The kernel names only what it was told of and has not forgotten. */
-  #node(nodeId: number): MountNode {
-    const node = this.trees.table.get(nodeId);
-    if (node !== null) return node;
-    throw new HoldfastError('Internal', `the kernel asks for node ${nodeId} of the mounts, which it has forgotten`);
   }
 }

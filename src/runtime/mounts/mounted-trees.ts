@@ -1,7 +1,9 @@
-import { type FileNode, type MountNode, NodeTable } from './overlay-node.js';
+import { HoldfastError } from '../../common/errors.js';
+import type { Growth } from './content-growth.js';
+import { type DirectoryNode, type FileNode, type MountNode, NodeTable } from './overlay-node.js';
 import type { OverlayTree } from './overlay-tree.js';
 import { refuse } from './refused.js';
-import type { MountOwner } from './shown-node.js';
+import { type MountOwner, rootId } from './shown-node.js';
 
 /** The trees that are mounted on a host, by the names of their folders. */
 export class MountedTrees {
@@ -37,16 +39,53 @@ export class MountedTrees {
     return this.#owners.get(tree) ?? refuse('EIO');
   }
 
-  /** @throws Refused ENOSPC */
-  checkRoom({ tree, content }: FileNode, offset: number, length: number): void {
-    const { maxBytes } = this.ownerOf(tree);
-    if (maxBytes !== null && tree.bytes + content.growthBy(offset, length) > maxBytes) refuse('ENOSPC');
+  /** The kernel names only what it was told of and has not forgotten. */
+  node(nodeId: number): MountNode {
+    const node = this.table.get(nodeId);
+    if (node !== null) return node;
+    throw new HoldfastError('Internal', `the kernel asks for node ${nodeId} of the mounts, which it has forgotten`);
   }
 
-  /** Null: it has no limit of its own. */
-  spaceOf(tree: OverlayTree): { readonly totalBytes: number; readonly freeBytes: number } | null {
-    const { maxBytes } = this.ownerOf(tree);
-    if (maxBytes === null) return null;
-    return { totalBytes: maxBytes, freeBytes: Math.max(0, maxBytes - tree.bytes) };
+  changeable(nodeId: number): MountNode {
+    // Mounts come and go by the worker's word only.
+    if (nodeId === rootId) refuse('EROFS');
+    const node = this.node(nodeId);
+    if (this.ownerOf(node.tree).isReadOnly) refuse('EROFS');
+    return node;
+  }
+
+  directory(nodeId: number): DirectoryNode {
+    return this.folder(nodeId) ?? refuse('ENOTDIR');
+  }
+
+  /** Null: the folder of all mounts. */
+  folder(nodeId: number): DirectoryNode | null {
+    if (nodeId === rootId) return null;
+    const node = this.node(nodeId);
+    return node.type === 'directory' ? node : refuse('ENOTDIR');
+  }
+
+  /** @throws Refused ENOSPC */
+  checkRoom(file: FileNode, offset: number, length: number): void {
+    this.#check(file, file.content.growthBy(offset, length));
+  }
+
+  /** @throws Refused ENOSPC */
+  checkCut(file: FileNode, size: number): void {
+    this.#check(file, file.content.growthByCut(size));
+  }
+
+  /** What can be written is what the volume and this host have room for. */
+  spaceOf(tree: OverlayTree): { readonly totalBytes: number; readonly freeBytes: number } {
+    const { maxBytes, budget } = this.ownerOf(tree);
+    const left = maxBytes === null ? Number.POSITIVE_INFINITY : Math.max(0, maxBytes - tree.bytes);
+    const freeBytes = Math.min(left, budget.freeBytes);
+    return { totalBytes: maxBytes ?? tree.bytes + freeBytes, freeBytes };
+  }
+
+  #check({ tree }: FileNode, { counted, local }: Growth): void {
+    const { maxBytes, budget } = this.ownerOf(tree);
+    if (maxBytes !== null && counted > 0 && tree.bytes + counted > maxBytes) refuse('ENOSPC');
+    if (local > budget.freeBytes) refuse('ENOSPC');
   }
 }

@@ -1,4 +1,5 @@
 import type { Attributes, DirectoryEntry, Entry } from '../../common/volumes/entry.js';
+import { ChangedNames } from './changed-names.js';
 import { FileContent } from './file-content.js';
 import {
   attributesOf,
@@ -41,7 +42,14 @@ export class NodeMaker {
 
   directory(place: Place, base: DirectoryEntry): DirectoryNode {
     const common = this.#common(place, attributesOf(base));
-    return this.#add({ type: 'directory', ...common, base, isMarked: false, children: new Map(), changes: new Map() });
+    return this.#add({
+      type: 'directory',
+      ...common,
+      base,
+      isMarked: false,
+      children: new Map(),
+      changes: new ChangedNames(this.#tree),
+    });
   }
 
   #common({ parent, name }: Place, attributes: Attributes) {
@@ -59,7 +67,7 @@ export class NodeMaker {
   }
 
   #add<N extends MountNode>(node: N): N {
-    this.#tree.parts.table.add(node);
+    this.#tree.parts.table.put(node);
     return node;
   }
 }

@@ -1,4 +1,5 @@
 import type { Attributes, DirectoryEntry, Entry, SymlinkEntry } from '../../common/volumes/entry.js';
+import type { ChangedNames, NameCount } from './changed-names.js';
 import type { FileContent } from './file-content.js';
 import type { OverlayTree } from './overlay-tree.js';
 
@@ -40,13 +41,17 @@ export interface DirectoryNode extends CommonNode {
   isMarked: boolean;
   /** Nodes that are known, by name. */
   readonly children: Map<string, MountNode>;
-  /** Names that are, or may be, something else than in its base; null: nothing any more. */
-  readonly changes: Map<string, MountNode | null>;
+  readonly changes: ChangedNames;
 }
 
-/** By the id that the kernel has for them. */
-export class NodeTable {
+/** Each is some 500 bytes of the heap, and what the kernel knows of is a node. */
+const mostNodes = 1_500_000;
+const mostNames = 1_500_000;
+
+/** By the id that the kernel has for them: those of all mounts of a host, and the names that are changed in them. */
+export class NodeTable implements NameCount {
   readonly #nodes = new Map<number, MountNode>();
+  #names = 0;
   /** 1 is the folder of all mounts. */
   #last = 1;
 
@@ -59,7 +64,7 @@ export class NodeTable {
     return this.#nodes.get(id) ?? null;
   }
 
-  add(node: MountNode): void {
+  put(node: MountNode): void {
     this.#nodes.set(node.id, node);
   }
 
@@ -69,6 +74,20 @@ export class NodeTable {
 
   get size(): number {
     return this.#nodes.size;
+  }
+
+  /** One mount must not take the memory of all others. */
+  get isFull(): boolean {
+    return this.#nodes.size >= mostNodes || this.#names >= mostNames;
+  }
+
+  add(names: number): void {
+    this.#names += names;
+  }
+
+  /** Oldest first. */
+  values(): IterableIterator<MountNode> {
+    return this.#nodes.values();
   }
 }
 

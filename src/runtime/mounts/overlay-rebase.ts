@@ -1,6 +1,7 @@
 import { type Difference, differencesOf, lookUp } from '../../common/volumes/directory.js';
 import { type DirectoryEntry, sameBlob } from '../../common/volumes/entry.js';
 import { emptyDirectory } from '../../common/volumes/tree.js';
+import { type Contest, contestOf, type Graft } from './overlay-graft.js';
 import { attributesOf, type DirectoryNode, isDirectory, type MountNode } from './overlay-node.js';
 import type { OverlayTree } from './overlay-tree.js';
 
@@ -11,32 +12,34 @@ export type Outdated = { readonly parentId: number; readonly name: string } | { 
 interface Step {
   readonly directory: DirectoryNode;
   readonly base: DirectoryEntry;
+  /** Of names that were not changed here. */
   readonly differences: readonly Difference[];
+  readonly contests: readonly Contest[];
 }
 
 /**
  * Puts a tree on another base: what is not known of it is read when it is asked for. Names that were changed here stay as they
- * are here. What differs gets a node of its own, so that whoever has the old one open goes on with that.
+ * are here, with what others have put into such directories: the next commit would take that away, and nobody has removed it.
+ * What differs gets a node of its own, so that whoever has the old one open goes on with that.
  */
 export async function rebase(tree: OverlayTree, base: DirectoryEntry): Promise<Outdated[]> {
   return await tree.gate.alone(async () => {
     const steps = await stepsOf(tree.root, base);
     tree.countBytes(base.bytes - tree.root.base.bytes);
-    const outdated = steps.flatMap((step) => applied(tree, step));
-    // What was changed here and by others was counted twice.
-    if (!tree.isChanged) tree.countBytes(base.bytes - tree.bytes);
-    return outdated;
+    return steps.flatMap((step) => applied(tree, step));
   });
 }
 
 async function stepsOf(directory: DirectoryNode, base: DirectoryEntry): Promise<Step[]> {
   const differences: Difference[] = [];
-  const steps: Step[] = [{ directory, base, differences }];
+  const contests: Contest[] = [];
+  const steps: Step[] = [{ directory, base, differences, contests }];
   if (sameBlob(directory.base.node, base.node)) return steps;
   for await (const difference of differencesOf(directory.tree.parts.source, directory.base, base)) {
     const known = directory.children.get(difference.name);
     const below = known?.type === 'directory' ? baseBelow(directory, known, difference) : null;
     if (known?.type === 'directory' && below !== null) steps.push(...(await stepsOf(known, below)));
+    else if (directory.changes.has(difference.name)) contests.push(await contestOf(directory, difference));
     else differences.push(difference);
   }
   return steps;
@@ -54,18 +57,39 @@ function baseBelow(
   return changes.get(known.name) === known ? emptyDirectory(before) : null;
 }
 
-function applied(tree: OverlayTree, { directory, base, differences }: Step): Outdated[] {
+function applied(tree: OverlayTree, { directory, base, differences, contests }: Step): Outdated[] {
   const outdated: Outdated[] = [];
   for (const { name } of differences) {
-    if (directory.changes.has(name)) continue;
     outdated.push({ parentId: directory.id, name });
     const known = directory.children.get(name);
     if (known !== undefined) tree.detach(known);
+  }
+  for (const { name, standing } of contests) {
+    if (standing === 'theirs') {
+      directory.changes.delete(name);
+      outdated.push({ parentId: directory.id, name });
+    } else outdated.push(...grafted(directory, standing));
   }
   directory.base = base;
   if (!directory.isMarked) {
     directory.attributes = attributesOf(base);
     outdated.push({ nodeId: directory.id });
+  }
+  return outdated;
+}
+
+/** What it holds was counted with the new base. */
+function grafted(directory: DirectoryNode, grafts: readonly Graft[]): Outdated[] {
+  const outdated: Outdated[] = [];
+  for (const graft of grafts) {
+    if ('into' in graft) {
+      outdated.push(...grafted(graft.into, graft.below));
+      continue;
+    }
+    outdated.push({ parentId: directory.id, name: graft.name });
+    const isWhole = 'entry' in graft;
+    const node = directory.tree.adopt(directory, graft.name, isWhole ? graft.entry : graft.anew);
+    if (!isWhole && node.type === 'directory') outdated.push(...grafted(node, graft.below));
   }
   return outdated;
 }

@@ -2,8 +2,11 @@ import type { Clock } from '../../common/clock.js';
 import { entriesOf, lookUp, type NodeSource } from '../../common/volumes/directory.js';
 import type { Attributes, DirectoryEntry, Entry } from '../../common/volumes/entry.js';
 import { emptyDirectory } from '../../common/volumes/tree.js';
+import type { NameCount } from './changed-names.js';
 import { type ContentParts, FileContent } from './file-content.js';
 import { NodeMaker } from './node-maker.js';
+import { timeOf } from './node-times.js';
+import { checkReplaceable, isEmpty } from './overlay-checks.js';
 import {
   type DirectoryNode,
   type FileNode,
@@ -15,19 +18,21 @@ import {
 } from './overlay-node.js';
 import { refuse } from './refused.js';
 import { TreeGate } from './tree-gate.js';
+import { Unwritten } from './unwritten.js';
 
 export interface OverlayParts {
   readonly source: NodeSource;
   readonly content: ContentParts;
   readonly table: NodeTable;
   readonly clock: Pick<Clock, 'now'>;
+  /** That may be changed in it, until a commit: they are in memory. */
+  readonly maxNames: number;
 }
 
 /** What becomes of attributes; what is left out stays. */
 export interface NewAttributes {
   readonly mode?: number;
-  /** ms since 1970, with fractions. */
-  readonly mtime?: { readonly seconds: number; readonly nanos: number };
+  readonly mtime?: { readonly seconds: number; readonly nanos: number } | 'now';
 }
 
 /**
@@ -37,13 +42,16 @@ export interface NewAttributes {
  * I1. Every name that differs from a directory's base is in its `changes`, and so are all directories above it in theirs.
  * I2. Each function that changes the tree does so in one step, after whatever it had to wait for.
  */
-export class OverlayTree {
+export class OverlayTree implements NameCount {
   readonly root: DirectoryNode;
   readonly parts: OverlayParts;
   readonly gate = new TreeGate();
+  readonly unwritten = new Unwritten();
   readonly #make: NodeMaker;
   /** What its files hold, for the volume's limit. */
   #bytes: number;
+  /** Names that are changed in it. */
+  #names = 0;
   #isOver = false;
 
   constructor(parts: OverlayParts, root: DirectoryEntry) {
@@ -59,6 +67,12 @@ export class OverlayTree {
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Of changed names, which are in memory until a commit. */
+  add(names: number): void {
+    this.#names += names;
+    this.parts.table.add(names);
   }
 
   /** Another base may hold more, or less. */
@@ -82,6 +96,7 @@ export class OverlayTree {
   load(directory: DirectoryNode, name: string, entry: Entry): MountNode | null {
     const known = this.known(directory, name);
     if (known !== undefined) return known;
+    if (this.parts.table.isFull) refuse('ENFILE');
     const node = this.#make.of({ parent: directory, name }, entry);
     directory.children.set(name, node);
     return node;
@@ -118,13 +133,20 @@ export class OverlayTree {
     return this.#put(this.#make.symlink({ parent: directory, name }, this.#attributesNow(0o777), target));
   }
 
+  /** What others have made, as a change of this tree; nothing has that name. */
+  adopt(directory: DirectoryNode, name: string, entry: Entry): MountNode {
+    return this.#put(this.#make.of({ parent: directory, name }, entry));
+  }
+
   /** @param isDirectory which of both it must be. @throws Refused ENOENT, ENOTDIR, EISDIR, ENOTEMPTY */
   async remove(directory: DirectoryNode, name: string, isDirectory: boolean): Promise<void> {
     const node = await this.lookUp(directory, name);
     if (node === null) refuse('ENOENT');
+    // One that is changed already takes no more memory when it goes.
+    if (!directory.changes.has(name)) this.#checkRoom(2);
     if (isDirectory && node.type !== 'directory') refuse('ENOTDIR');
     if (!isDirectory && node.type === 'directory') refuse('EISDIR');
-    if (node.type === 'directory' && !(await this.#isEmpty(node))) refuse('ENOTEMPTY');
+    if (node.type === 'directory' && !(await isEmpty(node))) refuse('ENOTEMPTY');
     // Somebody else was faster, or has put something into it.
     if (directory.children.get(name) !== node) refuse('ENOENT');
     if (node.type === 'directory' && hasChild(node)) refuse('ENOTEMPTY');
@@ -141,9 +163,10 @@ export class OverlayTree {
     const node = await this.lookUp(from.directory, from.name);
     const target = await this.lookUp(to.directory, to.name);
     if (node === null) refuse('ENOENT');
+    this.#checkRoom(1);
     if (target !== null && !mayReplace) refuse('EEXIST');
     if (node === target) return;
-    if (target !== null) await this.#checkReplaceable(node, target);
+    if (target !== null) await checkReplaceable(node, target);
     if (from.directory.children.get(from.name) !== node || isGone(to.directory)) refuse('ENOENT');
     if ((to.directory.children.get(to.name) ?? null) !== target) refuse('EAGAIN');
     if (target !== null) this.#unlink(target, to.directory);
@@ -157,12 +180,9 @@ export class OverlayTree {
   }
 
   setAttributes(node: MountNode, { mode, mtime }: NewAttributes): void {
-    const { attributes } = node;
-    node.attributes = {
-      mode: mode ?? attributes.mode,
-      mtimeSeconds: mtime?.seconds ?? attributes.mtimeSeconds,
-      mtimeNanos: mtime?.nanos ?? attributes.mtimeNanos,
-    };
+    const given = typeof mtime === 'object' ? { mtimeSeconds: mtime.seconds, mtimeNanos: mtime.nanos } : {};
+    const time = mtime === 'now' ? timeOf(this.parts.clock.now()) : given;
+    node.attributes = { ...node.attributes, ...time, ...(mode === undefined ? {} : { mode }) };
     this.touched(node);
   }
 
@@ -176,13 +196,14 @@ export class OverlayTree {
 
   async cut(file: FileNode, size: number): Promise<void> {
     await file.content.truncate(size);
+    if (size === 0) this.unwritten.forget(file);
     this.wrote(file);
   }
 
   /** Its bytes were changed: what the volume holds, too. */
   wrote(file: FileNode): void {
     this.count(file);
-    file.attributes = { ...file.attributes, ...this.#timeNow() };
+    file.attributes = { ...file.attributes, ...timeOf(this.parts.clock.now()) };
     this.touched(file);
   }
 
@@ -207,6 +228,7 @@ export class OverlayTree {
     if (parent?.changes.get(name) === node) return;
     this.parts.table.remove(node);
     if (node.type === 'file') node.content.discard();
+    if (node.type === 'directory') node.changes.clear();
     if (parent?.children.get(name) !== node) return;
     parent.children.delete(name);
     this.drop(parent);
@@ -236,23 +258,16 @@ export class OverlayTree {
     this.drop(node);
   }
 
+  /** Removals may go on for as long again, as it is they that make room. */
+  #checkRoom(share: 1 | 2): void {
+    if (this.#names >= this.parts.maxNames * share || (share === 1 && this.parts.table.isFull)) refuse('ENOSPC');
+  }
+
   async #checkFree(directory: DirectoryNode, name: string): Promise<void> {
+    this.#checkRoom(1);
     if ((await this.lookUp(directory, name)) !== null) refuse('EEXIST');
     if (isGone(directory)) refuse('ENOENT');
     if (directory.children.has(name)) refuse('EEXIST');
-  }
-
-  async #checkReplaceable(node: MountNode, target: MountNode): Promise<void> {
-    if (node.type === 'directory' && target.type !== 'directory') refuse('ENOTDIR');
-    if (node.type !== 'directory' && target.type === 'directory') refuse('EISDIR');
-    if (target.type !== 'directory') return;
-    if (!(await this.#isEmpty(target)) || hasChild(target)) refuse('ENOTEMPTY');
-  }
-
-  async #isEmpty(directory: DirectoryNode): Promise<boolean> {
-    if (hasChild(directory)) return false;
-    for await (const _ of this.list(directory)) return false;
-    return true;
   }
 
   #put<N extends MountNode>(node: N): N {
@@ -265,7 +280,7 @@ export class OverlayTree {
   /** Something else has that name now: a change of the directory itself, too. */
   #changed(directory: DirectoryNode, name: string, node: MountNode | null): void {
     this.#markUp(directory, name, node);
-    directory.attributes = { ...directory.attributes, ...this.#timeNow() };
+    directory.attributes = { ...directory.attributes, ...timeOf(this.parts.clock.now()) };
     this.touched(directory);
   }
 
@@ -278,17 +293,6 @@ export class OverlayTree {
   }
 
   #attributesNow(mode: number): Attributes {
-    return { mode: mode & 0o7777, ...this.#timeNow() };
-  }
-
-  timeNow(): { readonly seconds: number; readonly nanos: number } {
-    const { mtimeSeconds, mtimeNanos } = this.#timeNow();
-    return { seconds: mtimeSeconds, nanos: mtimeNanos };
-  }
-
-  #timeNow(): { readonly mtimeSeconds: number; readonly mtimeNanos: number } {
-    const now = this.parts.clock.now();
-    const mtimeSeconds = Math.floor(now / 1_000);
-    return { mtimeSeconds, mtimeNanos: Math.floor((now - mtimeSeconds * 1_000) * 1_000_000) };
+    return { mode: mode & 0o7777, ...timeOf(this.parts.clock.now()) };
   }
 }

@@ -1,4 +1,5 @@
 import type { ShownAttributes } from './fuse/replies.js';
+import type { LocalBudget } from './local-budget.js';
 import type { MountNode } from './overlay-node.js';
 
 export const rootId = 1;
@@ -11,6 +12,8 @@ export interface MountOwner {
   readonly isReadOnly: boolean;
   /** What the volume may hold; null: no limit. */
   readonly maxBytes: number | null;
+  /** What his mounts may keep on this host. */
+  readonly budget: LocalBudget;
 }
 
 /** The folder of all mounts: each is entered by its name only. */

@@ -34,6 +34,8 @@ export interface VolumeMountParts {
 export interface CommitAsk {
   readonly message: string;
   readonly onConflict: 'last-writer-wins' | 'fail';
+  /** Nobody has asked for it: what is missing in files is told to whoever does. */
+  readonly isByItself?: boolean;
 }
 
 /** A state of a volume that is kept for as long as it is looked at. */
@@ -99,12 +101,24 @@ export class VolumeMount {
       );
     return await this.#inTurn(async () => {
       await this.#parts.flush();
+      if (ask.isByItself !== true) this.checkWritten();
       const base = this.#at.head;
       if (base !== null && !this.tree.isChanged) return base.id;
       const commit = await this.#publish(ask);
       await this.#standOn(commit);
       return commit.id;
     });
+  }
+
+  /** @throws NoCapacity, once, where the kernel could not bring here what programs have written */
+  checkWritten(): void {
+    const missing = this.tree.unwritten.take();
+    if (missing === null) return;
+    throw new HoldfastError(
+      'NoCapacity',
+      `writing to volume ${this.options.volume} failed after the programs had gone on: ${missing}; write these files again, or commit once more without what is missing in them`,
+      { retryable: false },
+    );
   }
 
   /** Shows the newest commit; its id, '' where there is none. @throws CommitConflict where changes would be lost, unless forced */
@@ -174,6 +188,8 @@ export class VolumeMount {
       await next.hold?.release();
       throw error;
     }
+    // What was changed here and by others was counted twice.
+    if (!this.tree.isChanged) this.tree.countBytes(root.bytes - this.tree.bytes);
     const { hold } = this.#at;
     this.#at = next;
     await hold?.release();

@@ -32,7 +32,8 @@ export class SandboxContainer implements ContainerProcess, SessionBox {
   readonly pid: number;
   readonly channel: Channel;
   readonly exited: Promise<ContainerExit>;
-  readonly settled: Promise<void>;
+  readonly settled: Promise<string | null>;
+  readonly hasVolumes: boolean;
   readonly guest: Guest;
   readonly scratch: Scratch;
   readonly #process: IsolatedProcess;
@@ -55,6 +56,7 @@ export class SandboxContainer implements ContainerProcess, SessionBox {
     this.#openNetwork = openNetwork;
     this.#onKeep = onKeep;
     this.settled = settledAfter(process, mounts);
+    this.hasVolumes = mounts.binds.length > 0;
   }
 
   limit({ memoryMb, cpu }: ContainerLimits): void {

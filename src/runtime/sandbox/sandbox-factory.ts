@@ -80,7 +80,12 @@ export class SandboxFactory {
 
   async #startIn(scratch: Scratch, start: SandboxStart): Promise<SandboxContainer> {
     const id = this.#newId();
-    const mounts = await this.platform.mountVolumes({ id, uid: scratch.uid, volumes: start.volumes });
+    const mounts = await this.platform.mountVolumes({
+      id,
+      uid: scratch.uid,
+      volumes: start.volumes,
+      diskGb: start.diskGb,
+    });
     try {
       // Its volumes are there: those that wait for a store take no turn from others.
       return await starts.take(() => this.#startWith(mounts, { id, scratch }, start));

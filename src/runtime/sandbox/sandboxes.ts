@@ -86,7 +86,8 @@ export class Sandboxes implements ContainerStarter {
     this.#asleep.delete(own.key);
     try {
       await asleep.free;
-      return await this.#start({ memoryMb, ...(own.volumes && { volumes: own.volumes }) }, asleep);
+      const { volumes = [], diskGb = defaultDiskGb } = own;
+      return await this.#start({ memoryMb, volumes, diskGb }, asleep);
     } catch (e) {
       // Its files are still good: the next call tries again.
       this.#asleep.set(own.key, asleep);
@@ -170,7 +171,7 @@ export class Sandboxes implements ContainerStarter {
   #fallAsleep(container: SandboxContainer, memory: SessionMemory): void {
     const owner = this.#owners.get(container.id);
     if (owner === undefined || this.#isClosed) return;
-    const free = container.exited.then(() => container.remove()).then(() => container.settled);
+    const free = container.exited.then(() => container.remove()).then(async () => void (await container.settled));
     free.catch(() => undefined); // told to whoever wakes it
     this.#kept.add(container.id);
     this.#asleep.set(owner.key, { generation: owner.generation, scratch: container.scratch, memory, free });

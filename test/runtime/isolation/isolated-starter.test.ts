@@ -55,7 +55,7 @@ async function start(
     mountVolumes: async () => ({
       binds: [],
       lost: new Promise(() => undefined),
-      detach: () => Promise.resolve(),
+      detach: () => Promise.resolve(null),
     }),
     openOutbound: (id) => openOutboundSocket(proxies.open('all'), { folder: join(bench.folder, 'sockets'), id }),
     env: { PATH: '/usr/bin:/bin', GIVEN: 'yes' },

@@ -42,7 +42,8 @@ export class MountWorld implements AsyncDisposable {
     this.#mounts += 1;
     return await this.host.attach({
       ...{ name: `m${this.#mounts}`, account, volume: volume.name, uid: 0 },
-      ...{ whenMissing: null, isReadOnly: false, isPrivate: false, commitsByItself: false, ...how },
+      ...{ whenMissing: null, isReadOnly: false, isPrivate: false, commitsByItself: false },
+      ...{ owner: `o${this.#mounts}`, maxLocalBytes: 1e10, ...how },
     });
   }
 

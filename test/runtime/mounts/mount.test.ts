@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import { isolatedTest } from '../../isolated-test.js';
@@ -164,6 +165,7 @@ isolatedTest('a volume that is full says so, and takes more when something was r
   const mount = await world.mount(volume);
   await run(mount.folder, 'head -c 12000000 /dev/urandom > a');
   await expect(run(mount.folder, 'head -c 12000000 /dev/urandom > b; sync b')).rejects.toThrow('No space left');
+  await expect(mount.commit(ask)).rejects.toMatchObject({ code: 'NoCapacity' });
   await mount.commit(ask);
   expect(
     await run(
@@ -172,6 +174,75 @@ isolatedTest('a volume that is full says so, and takes more when something was r
     ),
   ).toMatch(/^12000000\n\s*20M\n$/);
   await mount.commit(ask);
+});
+
+isolatedTest(
+  'what is kept until a commit is bounded, also where it has no name, and who commits hears what is missing',
+  async () => {
+    await using world = await MountWorld.start();
+    const volume = await world.volumes.volume();
+    const how = { owner: 'one', maxLocalBytes: 20 * mebibyte };
+    const [one, two] = [await world.mount(volume, how), await world.mount(volume, how)];
+    const fill = (size: number, file: string) => `dd if=/dev/zero of=${file} bs=1M count=${size} conv=fsync`;
+    await run(one.folder, fill(15, 'a'));
+    expect(await run(one.folder, `df -B1 --output=avail . | tail -1`)).toBe(`${5 * mebibyte}\n`);
+    await expect(run(two.folder, fill(10, 'b'))).rejects.toThrow('No space left');
+    await expect(two.commit(ask)).rejects.toMatchObject({
+      code: 'NoCapacity',
+      message: expect.stringContaining('b ('),
+    });
+    await run(two.folder, 'rm b');
+    await two.commit(ask);
+    await run(one.folder, 'exec 5< a; rm a; if dd if=/dev/zero of=c bs=1M count=10 conv=fsync; then exit 1; fi; rm c');
+    await run(one.folder, `${fill(15, 'a')}; echo kept > kept`);
+    await one.commit(ask);
+    await run(one.folder, fill(15, 'd'));
+    expect(await run(one.folder, 'stat -c %s a d')).toBe(`${15 * mebibyte}\n${15 * mebibyte}\n`);
+  },
+);
+
+isolatedTest(
+  'signals that a program handles do not end its requests, and one that is killed does not wait',
+  async () => {
+    await using world = await MountWorld.start();
+    const volume = await world.volumes.volume();
+    await world.volumes.commit(volume, { slow: Buffer.alloc(mebibyte, 'a') });
+    const { folder } = await world.mount(volume);
+    const objects = join(world.volumes.folder, 'objects');
+    // Whoever reads the chunk waits until somebody writes it there.
+    const chunk = (await run(objects, 'find . -type f -size +1000k')).trim();
+    await run(objects, `mv ${chunk} ../kept; mkfifo ${chunk}`);
+    const program = `
+import ctypes, os, signal
+libc = ctypes.CDLL(None, use_errno=True)
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.siginterrupt(signal.SIGALRM, False)
+signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+fd = os.open('slow', os.O_RDONLY)
+room = ctypes.create_string_buffer(10)
+print('reading', flush=True)
+got = libc.read(fd, room, 10)
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(got, ctypes.get_errno(), room.raw[:3].decode())`;
+    const killed = run(folder, 'timeout -s KILL 1 head -c 1 slow || echo ended');
+    const read = run(folder, `python3 -c "${program}"`);
+    expect(await killed).toBe('ended\n');
+    await run(objects, `cat ../kept > ${chunk}`);
+    expect(await read).toBe('reading\n10 0 aaa\n');
+  },
+);
+
+isolatedTest('a mount whose last commit fails says so to whoever ends it', async () => {
+  await using world = await MountWorld.start();
+  const volume = await world.volumes.volume();
+  const mount = await world.mount(volume, { commitsByItself: true });
+  await world.volumes.store.volumes.delete(volume.account, volume.name, volume.id);
+  await run(mount.folder, 'echo a > a');
+  await expect(mount.detach()).rejects.toMatchObject({ code: 'NotFound' });
+  const other = await world.mount(await world.volumes.volume(), { commitsByItself: true });
+  process.kill((await world.host.pid()) as number, 'SIGKILL');
+  await other.lost;
+  await expect(other.detach()).rejects.toMatchObject({ code: 'VolumeUnavailable' });
 });
 
 isolatedTest('a process of mounts that is killed gives errors, never wrong bytes, and mounts work again', async () => {

@@ -1,9 +1,10 @@
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../../../src/adapters/system/clock.js';
-import type { VolumeRecord } from '../../../src/common/ports/volume-store.js';
+import type { VolumeRecord, VolumeStore } from '../../../src/common/ports/volume-store.js';
 import type { DirectoryEntry, Hash } from '../../../src/common/volumes/entry.js';
 import { ChunkCache } from '../../../src/runtime/mounts/chunk-cache.js';
+import { LocalBudget } from '../../../src/runtime/mounts/local-budget.js';
 import { LocalChunks } from '../../../src/runtime/mounts/local-chunk.js';
 import { type DirectoryNode, type MountNode, NodeTable } from '../../../src/runtime/mounts/overlay-node.js';
 import type { Outdated } from '../../../src/runtime/mounts/overlay-rebase.js';
@@ -13,6 +14,14 @@ import { account, VolumeWorld } from '../../router/volumes/volume-world.js';
 
 /** What is in a mount, by path: bytes of a file, the target of a link, null for a directory. */
 export type Seen = Map<string, Buffer | string | null>;
+
+interface MountHow {
+  readonly cacheBytes?: number;
+  readonly memoryBytes?: number;
+  readonly maxNames?: number;
+  /** Of the first commit: everything of it is stored by then. */
+  readonly beforePublish?: () => Promise<void>;
+}
 
 /** Mounts of volumes without a kernel in front of them. */
 export class OverlayWorld implements AsyncDisposable {
@@ -30,7 +39,7 @@ export class OverlayWorld implements AsyncDisposable {
     return new OverlayWorld(await VolumeWorld.start());
   }
 
-  async mount(volume: VolumeRecord, how: { cacheBytes?: number; memoryBytes?: number } = {}): Promise<VolumeMount> {
+  async mount(volume: VolumeRecord, how: MountHow = {}): Promise<VolumeMount> {
     const reader = this.volumes.reader();
     const folder = mkdtempSync(join(this.volumes.folder, 'mount-'));
     const chunks = new ChunkCache({ folder: join(folder, 'cache'), maxBytes: how.cacheBytes ?? 1e9 });
@@ -43,18 +52,22 @@ export class OverlayWorld implements AsyncDisposable {
           return await reader.object(hash);
         }),
     };
-    const locals = new LocalChunks({ folder, maxMemoryBytes: how.memoryBytes ?? 1e6 });
+    const budget = new LocalBudget(1e9);
+    const locals = new LocalChunks({ folder, maxMemoryBytes: how.memoryBytes ?? 1e6, budget });
+    const maxNames = how.maxNames ?? 1_000_000;
     const content = { cache, locals, reader };
+    const parts = this.volumes.parts();
+    const { volumes } = parts;
     const mount = await VolumeMount.attach(
       {
-        commits: this.volumes.parts(),
+        commits: { ...parts, volumes: { ...volumes, publish: publishAfter(volumes, how.beforePublish) } },
         create: (volume, ttlMs) => this.volumes.store.volumes.create(volume, ttlMs),
         flush: () => Promise.resolve(),
         tell: async (outdated) => void this.told.push(...outdated),
       },
       { account, volume: volume.name, whenMissing: null, isReadOnly: false, isPrivate: false, commitsByItself: false },
       (root: DirectoryEntry) =>
-        new OverlayTree({ source: reader, content, table: this.table, clock: systemClock }, root),
+        new OverlayTree({ source: reader, content, table: this.table, clock: systemClock, maxNames }, root),
     );
     this.#mounts.push(mount);
     return mount;
@@ -117,4 +130,18 @@ export async function write(
   if (node.type !== 'file') throw new Error(`${path} is no file`);
   await node.content.write(offset, Buffer.from(bytes));
   mount.tree.wrote(node);
+}
+
+function publishAfter(
+  { publish }: Pick<VolumeStore, 'publish'>,
+  before: (() => Promise<void>) | undefined,
+): VolumeStore['publish'] {
+  let isFirst = true;
+  return async (volume, commit, on) => {
+    if (isFirst) {
+      isFirst = false;
+      await before?.();
+    }
+    return await publish(volume, commit, on);
+  };
 }

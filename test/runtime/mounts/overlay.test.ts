@@ -238,6 +238,79 @@ test('what is written while a commit is under way is in the next one', async () 
   expect((await seen(mount)).get('e/small')).toEqual(Buffer.from('after!'));
 });
 
+test('what others put where this one made, removed or moved directories meanwhile is not lost', async () => {
+  await using world = await OverlayWorld.start();
+  const volume = await world.volumes.volume();
+  const start = { 'removed/a': 'a', 'removed/sub/b': 'b', 'moved/c': 'c', 'replaced/d': 'd', 'replaced/e': 'e' };
+  const bytes = (files: Record<string, string>) =>
+    Object.fromEntries(Object.entries(files).map(([path, text]) => [path, Buffer.from(text)]));
+  await world.volumes.commit(volume, bytes(start));
+  const mount = await world.mount(volume, {
+    beforePublish: async () => {
+      for (const path of ['removed/a', 'removed/sub/b']) await remove(path, false);
+      for (const path of ['removed/sub', 'removed']) await remove(path, true);
+      await tree.rename({ directory: tree.root, name: 'moved' }, { directory: tree.root, name: 'gone' }, true);
+      for (const path of ['replaced/d', 'replaced/e']) await remove(path, false);
+      await remove('replaced', true);
+      await tree.makeDirectory(tree.root, 'replaced', 0o755);
+      await write(mount, 'replaced/mine', { bytes: 'mine' });
+      await tree.makeDirectory(tree.root, 'made', 0o755);
+      await write(mount, 'made/mine', { bytes: 'mine' });
+      await write(mount, 'lock', { bytes: 'mine' });
+      await remove('lock', false);
+      await world.volumes.commit(volume, {
+        ...bytes({ 'removed/new': 'n', 'removed/sub/new': 'n', 'moved/new': 'n', 'replaced/new': 'n', lock: 'theirs' }),
+        ...bytes({ 'made/theirs': 't', 'made/deep/theirs': 't', 'replaced/e': 'changed' }),
+      });
+    },
+  });
+  const { tree } = mount;
+  const remove = async (path: string, isDirectory: boolean): Promise<void> => {
+    const [above, name] = [path.split('/').slice(0, -1).join('/'), path.split('/').at(-1) as string];
+    await tree.remove(await folderAt(mount, above), name, isDirectory);
+  };
+  await write(mount, 'first', { bytes: '1' });
+  await mount.commit(ask);
+  const expected = [
+    ...['first', 'gone', 'gone/c', 'lock', 'made', 'made/deep', 'made/deep/theirs', 'made/mine', 'made/theirs'],
+    ...['moved', 'moved/new', 'removed', 'removed/new', 'removed/sub', 'removed/sub/new'],
+    ...['replaced', 'replaced/mine', 'replaced/new'],
+  ];
+  expect([...(await seen(mount)).keys()].sort()).toEqual(expected.sort());
+  await mount.commit(ask);
+  const next = await world.mount(volume);
+  expect([...(await seen(next)).keys()].sort()).toEqual(expected);
+  expect((await seen(next)).get('lock')).toEqual(Buffer.from('theirs'));
+  expect(mount.tree.bytes).toBe((await world.volumes.head(volume))?.root.bytes);
+});
+
+test('names that are changed are bounded until a commit; what is removed makes room', async () => {
+  await using world = await OverlayWorld.start();
+  const volume = await world.volumes.volume();
+  await world.volumes.commit(volume, Object.fromEntries([1, 2, 3, 4].map((i) => [`old${i}`, Buffer.from('x')])));
+  const mount = await world.mount(volume, { maxNames: 5 });
+  const { tree } = mount;
+  const make = (name: string) => tree.makeFile(tree.root, name, 0o644);
+  const full = { code: 'ENOSPC' };
+  for (let i = 0; i < 5; i++) await make(`new${i}`);
+  await expect(make('more')).rejects.toMatchObject(full);
+  await expect(tree.makeDirectory(tree.root, 'more', 0o755)).rejects.toMatchObject(full);
+  await expect(tree.makeSymlink(tree.root, 'more', 'x')).rejects.toMatchObject(full);
+  const [from, to] = ['new0', 'more'].map((name) => ({ directory: tree.root, name }));
+  await expect(tree.rename(from as NonNullable<typeof from>, to as NonNullable<typeof to>, true)).rejects.toMatchObject(
+    full,
+  );
+  for (const name of ['old1', 'old2', 'new0']) await tree.remove(tree.root, name, false);
+  await mount.commit(ask);
+  await make('more');
+  const folder = await tree.makeDirectory(tree.root, 'd', 0o755);
+  for (let i = 0; i < 3; i++) await tree.makeFile(folder, `f${i}`, 0o644);
+  await expect(make('again')).rejects.toMatchObject(full);
+  for (let i = 0; i < 3; i++) await tree.remove(folder, `f${i}`, false);
+  await tree.remove(tree.root, 'd', true);
+  await make('again');
+});
+
 test('commits of two mounts merge, and each sees the other after its own commit or a reload', async () => {
   await using world = await OverlayWorld.start();
   const volume = await world.volumes.volume();

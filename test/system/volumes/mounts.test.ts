@@ -123,6 +123,16 @@ describe.runIf(canIsolate)('volumes in containers', () => {
     expect(await codeOf(app.work.create({ volumes: { '/own': missing } }).then((one) => one.pwd()))).toBe('NotFound');
   });
 
+  it('tells who closes a session what could not be committed', async () => {
+    const { client } = cluster;
+    const brief = await Volume.create('brief', { client });
+    const session = await app.work.create({ volumes: { '/own': brief.mount('/own') } });
+    await session.writeText('/own/a', 'lost');
+    await brief.delete();
+    const { closed, error } = await session.close();
+    expect({ closed, error }).toEqual({ closed: true, error: expect.stringContaining('/own could not be committed') });
+  });
+
   it('makes no session without its files', async () => {
     expect(await codeOf(app.broken.create().then((session) => session.pwd()))).toBe('NotFound');
   });

@@ -1,5 +1,6 @@
-import { close, read, write, writevSync } from 'node:fs';
+import { close, read, readFileSync, write, writevSync } from 'node:fs';
 import { constants } from 'node:os';
+import type { Clock } from '../../../common/clock.js';
 import { Refused } from '../refused.js';
 import { maxWriteBytes } from './replies.js';
 import { type FuseRequest, opcodes, parseRequest, readU64, writeU64 } from './requests.js';
@@ -11,13 +12,22 @@ export type FuseHandler = (request: FuseRequest) => FuseAnswer | Promise<FuseAns
 const requestBytes = maxWriteBytes + 4_096;
 const answerHeaderBytes = 16;
 const { errno } = constants;
+const tellAgainMs = 250;
+const killBit = 1n << 8n;
 /** The kernel has nothing for us now: somebody was interrupted, or it asks us to come again. */
 const passing = new Set(['EINTR', 'EAGAIN', 'ENOENT']);
 /**
- * Nothing is changed by these: who is interrupted need not wait for them. Not those of directories: a list goes on from where
+ * Nothing is changed by these: who is killed need not wait for them. Not those of directories: a list goes on from where
  * the last request left it, and who asks again while that is read would miss what it takes.
  */
 const harmless: ReadonlySet<number> = new Set([opcodes.lookup, opcodes.getattr, opcodes.read]);
+
+export interface FuseDeviceParts {
+  readonly handler: FuseHandler;
+  /** Told what is no fault of whoever asked. */
+  readonly onFailure: (error: unknown) => void;
+  readonly clock: Pick<Clock, 'after'>;
+}
 
 /**
  * The kernel's requests of one mount, and our answers.
@@ -31,16 +41,17 @@ export class FuseDevice {
   readonly #fd: number;
   readonly #handler: FuseHandler;
   readonly #onFailure: (error: unknown) => void;
-  /** Requests that wait and can be interrupted, by their number. */
-  readonly #interruptible = new Set<number>();
+  readonly #clock: Pick<Clock, 'after'>;
+  /** Requests that wait and can be interrupted, by their number: the threads that made them. */
+  readonly #interruptible = new Map<number, number>();
   readonly #buffers = [Buffer.allocUnsafeSlow(requestBytes), Buffer.allocUnsafeSlow(requestBytes)];
   #isOver = false;
 
-  /** @param onFailure told what is no fault of whoever asked */
-  constructor(fd: number, handler: FuseHandler, onFailure: (error: unknown) => void) {
+  constructor(fd: number, { handler, onFailure, clock }: FuseDeviceParts) {
     this.#fd = fd;
     this.#handler = handler;
     this.#onFailure = onFailure;
+    this.#clock = clock;
   }
 
   /** Resolves when it is mounted no more. */
@@ -80,7 +91,7 @@ export class FuseDevice {
 
   #take(request: FuseRequest): void {
     const { unique, opcode } = request;
-    if (opcode === opcodes.interrupt) return this.#interrupt(readU64(request.body, 0));
+    if (opcode === opcodes.interrupt) return this.#interrupt(unique, readU64(request.body, 0));
     try {
       const answer = this.#handler(request);
       if (answer instanceof Promise) this.#wait(request, answer);
@@ -90,8 +101,8 @@ export class FuseDevice {
     }
   }
 
-  #wait({ unique, opcode }: FuseRequest, answer: Promise<FuseAnswer>): void {
-    if (harmless.has(opcode)) this.#interruptible.add(unique);
+  #wait({ unique, opcode, thread }: FuseRequest, answer: Promise<FuseAnswer>): void {
+    if (harmless.has(opcode)) this.#interruptible.set(unique, thread);
     const isInterrupted = (): boolean => harmless.has(opcode) && !this.#interruptible.delete(unique);
     answer.then(
       (bytes) => {
@@ -104,8 +115,19 @@ export class FuseDevice {
     );
   }
 
-  #interrupt(unique: number): void {
-    if (this.#interruptible.delete(unique)) this.#send({ unique, error: -errno.EINTR }, null);
+  /**
+   * Any signal interrupts, also one that a handler takes: programs do not expect EINTR of files, so only who is killed gets it.
+   * Of the rest the kernel is asked to tell again, as it tells of a kill after another signal only then.
+   */
+  #interrupt(asking: number, unique: number): void {
+    const thread = this.#interruptible.get(unique);
+    if (thread === undefined) return;
+    if (!isKilled(thread)) {
+      this.#clock.after(tellAgainMs, () => this.#send({ unique: asking, error: -errno.EAGAIN }, null));
+      return;
+    }
+    this.#interruptible.delete(unique);
+    this.#send({ unique, error: -errno.EINTR }, null);
   }
 
   /** The kernel forgets only what it was told of. @param entry of a node that was counted as told, or of none */
@@ -113,7 +135,7 @@ export class FuseDevice {
     const nodeId = readU64(entry, 0);
     const body = Buffer.alloc(8);
     writeU64(body, 1, 0);
-    if (nodeId !== 0) void this.#handler({ opcode: opcodes.forget, unique: 0, nodeId, body });
+    if (nodeId !== 0) void this.#handler({ opcode: opcodes.forget, unique: 0, nodeId, thread: 0, body });
   }
 
   #answer(unique: number, bytes: Buffer): void {
@@ -147,4 +169,17 @@ function answerHeader(head: { readonly unique: number; readonly error: number; r
   header.writeInt32LE(head.error, 4);
   writeU64(header, head.unique, 8);
   return header;
+}
+
+/** Or gone already. @param thread 0: who knows */
+function isKilled(thread: number): boolean {
+  if (thread === 0) return false;
+  let status: string;
+  try {
+    status = readFileSync(`/proc/${thread}/status`, 'utf8');
+  } catch {
+    return true;
+  }
+  const pending = [...status.matchAll(/^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$/gm)];
+  return pending.some(([, mask]) => (BigInt(`0x${mask}`) & killBit) !== 0n);
 }

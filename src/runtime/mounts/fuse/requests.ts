@@ -38,6 +38,8 @@ export interface FuseRequest {
   /** To be named in the answer. */
   readonly unique: number;
   readonly nodeId: number;
+  /** The thread that asks; 0 where it cannot be told. */
+  readonly thread: number;
   readonly body: Buffer;
 }
 
@@ -47,6 +49,7 @@ export function parseRequest(bytes: Buffer): FuseRequest {
     opcode: bytes.readUInt32LE(4),
     unique: readU64(bytes, 8),
     nodeId: readU64(bytes, 16),
+    thread: bytes.readUInt32LE(32),
     body: bytes.subarray(requestHeaderBytes),
   };
 }
@@ -120,6 +123,11 @@ export function parseTransfer(body: Buffer): {
 }
 
 export const transferHeaderBytes = 40;
+
+/** Whether the kernel writes back what a program wrote before: the program does not hear what becomes of it. */
+export function isWriteBack(body: Buffer): boolean {
+  return (body.readUInt32LE(20) & 1) !== 0;
+}
 
 export function parseForgets(body: Buffer): { readonly nodeId: number; readonly lookups: number }[] {
   const count = body.readUInt32LE(0);
