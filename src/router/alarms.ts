@@ -1,19 +1,20 @@
 import type { Clock, Random } from '../common/clock.js';
 import type { Logger } from '../common/context.js';
 import { isHoldfastError } from '../common/errors.js';
+import { instanceKey } from '../common/ids.js';
 import { isAtWorker, type Pin } from '../common/pin.js';
 import type { AlarmClaim } from '../common/ports/alarm-store.js';
 import type { Bus } from '../common/ports/bus.js';
 import type { Store } from '../common/ports/store.js';
 import type { TimerWheel } from '../common/timer-wheel.js';
-import { instanceGone } from './instance-errors.js';
 import { OpenRequest } from './request.js';
-import { type InstanceParts, reach } from './resolve.js';
+import type { InstanceParts } from './resolve.js';
+import { abandon, careFor, resumeCalls, wakeForCalls } from './spawned.js';
 import { askWorker } from './worker-control.js';
 
-/** What looking after alarms needs of a router. */
+/** What looking after alarms and spawned calls needs of a router. */
 export interface AlarmParts extends InstanceParts {
-  readonly store: Pick<Store, 'alarms'>;
+  readonly store: Pick<Store, 'alarms' | 'calls'>;
   readonly bus: Bus;
   readonly clock: Clock;
   readonly random: Random;
@@ -32,10 +33,15 @@ const ringWithinMs = 3_000;
 const mostUnderway = 256;
 /** Whoever sets an alarm that is due this soon says so a second time; this is for those that died before they could. */
 const mayCommitMs = 600_000;
+/** The same of an activation that has had spawned calls. */
+const mayRecordMs = 60_000;
+/** How often somebody looks whether the worker of open calls is still there. */
+const watchMs = 10_000;
+const resumeAgainMs = 250;
 
 /**
  * Looks for alarms that are due, wakes their instances and has them ring, until the signal: every router does so, and a claim
- * keeps them apart. What a router does not end, as it died or the instance did not answer, is due again when its claim is over (A2).
+ * keeps them apart. It looks after spawned calls whose worker is lost as well (R4). What a router does not end, as it died or the instance did not answer, is due again when its claim is over (A2).
  */
 export async function keepAlarms(parts: AlarmParts, closed: AbortSignal): Promise<void> {
   await Promise.all(parts.accounts.map((account) => keepAlarmsOf(parts, account, closed)));
@@ -71,21 +77,30 @@ interface Look {
 
 /** Never rejects: what fails is due again. */
 async function lookAt(parts: AlarmParts, { account, claim, nowMs }: Look): Promise<void> {
-  const { store, clock, wheel, log } = parts;
+  const { store, clock, wheel, log, workers } = parts;
   const principal = { kind: 'worker', account, role: 'call' } as const;
   const request = new OpenRequest(principal, reachWithinMs, { clock, wheel });
   try {
-    // Before the alarm: where nothing is running by now, no commit is under way that sets one and was announced.
+    // First: where nothing is running by now, no commit is under way that was announced and could still come.
     const seen = await parts.pins.read(claim.key, request);
-    const alarm = await store.alarms.get(claim.key);
-    if (alarm === null || alarm.dueMs > nowMs) {
+    const [alarm, calls] = await Promise.all([store.alarms.get(claim.key), store.calls.pending(claim.key)]);
+    const isDue = alarm !== null && alarm.dueMs <= nowMs;
+    const care = careFor(calls, seen, ({ bootId }) => bootId !== null && workers.isFresh(bootId));
+    if (!isDue && care !== 'resume') {
       const mayCommit = seen !== null && isAtWorker(seen.state);
-      await store.alarms.lookAgain(account, claim, alarm?.dueMs ?? (mayCommit ? nowMs + mayCommitMs : null));
-      return;
+      const recently = calls.adoptedBy !== null && calls.adoptedBy === seen?.epoch;
+      const next = [alarm?.dueMs, care === 'watch' ? nowMs + watchMs : undefined];
+      if (mayCommit) next.push(nowMs + (recently ? mayRecordMs : mayCommitMs));
+      return await store.alarms.lookAgain(account, claim, earliest(next));
     }
-    const pin = await wake(parts, claim, request);
-    if (pin === null) await store.alarms.lookAgain(account, claim, null);
-    else await ring(parts, { pin, claim, id: alarm.id, signal: request.signal });
+    const pin = await wakeForCalls(parts, claim.key, request);
+    if (pin === null) {
+      if (calls.open > 0) await abandon(parts, claim.key, await parts.pins.read(claim.key, request));
+      return await store.alarms.lookAgain(account, claim, null);
+    }
+    if (care === 'resume') await resume(parts, pin, request);
+    if (isDue) await ring(parts, { pin, claim, id: alarm.id, signal: request.signal });
+    else await store.alarms.lookAgain(account, claim, earliest([alarm?.dueMs, nowMs + watchMs]));
   } catch (error) {
     log.warn('alarm.notRung', { key: claim.key, error: error instanceof Error ? error.message : String(error) });
   } finally {
@@ -93,19 +108,16 @@ async function lookAt(parts: AlarmParts, { account, claim, nowMs }: Look): Promi
   }
 }
 
-/** Where it is active; null: it is closed, or lost for good. */
-async function wake(parts: AlarmParts, { key }: AlarmClaim, request: OpenRequest): Promise<Pin | null> {
-  const seen = await parts.pins.read(key, request);
-  if (seen === null) return null;
-  const { identity, generation } = seen;
-  const judge = (pin: Pin | null): void => {
-    if (pin === null || pin.state === 'closed' || pin.state === 'lost') throw instanceGone(identity, generation, pin);
-  };
-  try {
-    return await reach(parts, { key, identity, making: null, failedEpoch: null, judge }, request);
-  } catch (error) {
-    if (isHoldfastError(error, 'InstanceGone') || isHoldfastError(error, 'InstanceLost')) return null;
-    throw error;
+function earliest(times: readonly (number | undefined)[]): number | null {
+  const known = times.filter((time) => time !== undefined);
+  return known.length === 0 ? null : Math.min(...known);
+}
+
+/** It may be leaving just now, or fail to come to life: then it is placed once more. @throws Unavailable */
+async function resume(parts: AlarmParts, first: Pin, request: OpenRequest): Promise<void> {
+  for (let pin: Pin | null = first; pin !== null; pin = await wakeForCalls(parts, instanceKey(pin.identity), request)) {
+    if (await resumeCalls(parts, pin, request)) return;
+    await parts.clock.sleep(resumeAgainMs, request.signal);
   }
 }
 

@@ -1,13 +1,16 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import { HoldfastError } from '../common/errors.js';
 import type {
+  CancelSpawnedRequest,
   CreateTokenRequest,
   DeleteSecretRequest,
   DeployPart,
   DrainWorkerRequest,
   FetchSecretsRequest,
+  GetSpawnedRequest,
   InspectRequest,
   ListInstancesRequest,
+  ListSpawnedRequest,
   LogsRequest,
   LookupRequest,
   RetireSigningKeyRequest,
@@ -27,6 +30,7 @@ import type { Request } from './request.js';
 import type { RouterParts } from './router-parts.js';
 import { downloadHandler, unaryHandler, uploadHandler } from './rpc.js';
 import { fetchSecrets } from './secrets/fetch-secrets.js';
+import { cancelSpawned, getSpawned, listSpawned } from './spawned.js';
 import { issueToken, listTokens, revokeToken } from './tokens.js';
 import { volumeHandlers } from './volumes/volume-handlers.js';
 
@@ -67,6 +71,21 @@ function instanceHandlers(parts: RouterParts, streams: Set<ControlStream>): Unty
       name: 'ListInstances',
       role: 'read',
       run: (ask: ListInstancesRequest, request) => listInstances(parts, ask, request),
+    }),
+    getSpawned: unaryHandler(parts, {
+      name: 'GetSpawned',
+      role: 'call',
+      run: (ask: GetSpawnedRequest, request) => getSpawned(parts, ask, request),
+    }),
+    cancelSpawned: unaryHandler(parts, {
+      name: 'CancelSpawned',
+      role: 'call',
+      run: (ask: CancelSpawnedRequest, request) => cancelSpawned(parts, ask, request),
+    }),
+    listSpawned: unaryHandler(parts, {
+      name: 'ListSpawned',
+      role: 'read',
+      run: (ask: ListSpawnedRequest, request) => listSpawned(parts, ask, request),
     }),
     logs: downloadHandler(parts, {
       name: 'Logs',

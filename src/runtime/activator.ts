@@ -16,6 +16,7 @@ import type { PinKeeper } from './pin-keeper.js';
 import { RecentCalls } from './recent-calls.js';
 import type { Sessions } from './sandbox/sessions.js';
 import type { SecretSource } from './secret-source.js';
+import type { SpawnedDeps } from './spawned/spawned-calls.js';
 
 export interface ActivatorDeps {
   readonly clock: Clock;
@@ -28,6 +29,7 @@ export interface ActivatorDeps {
   readonly instances: Map<InstanceKey, Instance>;
   readonly leaving: Leaving;
   readonly isolation: Isolation;
+  readonly spawned: SpawnedDeps;
   readonly secretsOf: (pin: Pin, klass: LoadedClass) => SecretSource;
   /** Null: this host cannot isolate. */
   readonly sessions: Sessions | null;
@@ -66,10 +68,10 @@ export class Activator {
 
   constructor(deps: ActivatorDeps) {
     this.#deps = deps;
-    const { clock, wheel, mayRun, leaving } = deps;
+    const { clock, wheel, mayRun, leaving, spawned } = deps;
     const recentCalls = new RecentCalls({ clock, wheel });
     this.#instanceDeps = {
-      ...{ clock, wheel, mayRun, recentCalls },
+      ...{ clock, wheel, mayRun, recentCalls, spawned },
       onContainerDied: (dead, waiting) => leaving.died(dead, waiting),
     };
   }
@@ -165,6 +167,7 @@ export class Activator {
     } catch (cause) {
       given.room.release();
       await leaving.giveUp(instance);
+      await instance.recorded(activationError(instance, cause));
       // Over: its lease says it.
       await pins.change(instance.key, given.pin, { state: 'idle', why: 'activation failed' }).catch(() => undefined);
       instances.delete(instance.key);
@@ -234,11 +237,11 @@ export class Activator {
     const look = (): void => {
       if (instance.phase !== 'active') return;
       const quietMs = clock.monotonic() - instance.lastCallEndedAt;
-      if (instance.isQuiet && quietMs >= idleTimeoutMs) {
+      if (instance.isIdle && quietMs >= idleTimeoutMs) {
         void leaving.release(instance, 'idle').catch(() => undefined); // over: its lease says it
         return;
       }
-      instance.idleCheck = wheel.add(instance.isQuiet ? idleTimeoutMs - quietMs : idleTimeoutMs, look);
+      instance.idleCheck = wheel.add(instance.isIdle ? idleTimeoutMs - quietMs : idleTimeoutMs, look);
     };
     instance.idleCheck = wheel.add(idleTimeoutMs, look);
   }

@@ -8,8 +8,8 @@ import { encodeArgs } from '../wire/codec.js';
 import { decodeError } from '../wire/errors.js';
 import { encodeBody } from '../wire/frame-bodies.js';
 import { readBody, readPayload } from '../wire/frame-reader.js';
-import { FrameWriter } from '../wire/frame-writer.js';
 import { FrameKind, frameOffsets } from '../wire/frames.js';
+import { callFrame } from './call-frame.js';
 import type { Instance } from './instance.js';
 import type { LogBook } from './log-book.js';
 import { LogGate } from './log-gate.js';
@@ -129,10 +129,4 @@ class AlarmCaller implements Caller {
   done(): void {
     // Whatever ended it has said how.
   }
-}
-
-function callFrame(method: string, payload: Uint8Array): Buffer {
-  const writer = new FrameWriter();
-  writer.call({ ref: 0, slot: 0, method, flags: 0, remainingMs: 0, meta: null, payload });
-  return writer.take();
 }

@@ -1,21 +1,23 @@
 import type { Clock } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
-import type { Epoch, InstanceKey } from '../common/ids.js';
+import type { InstanceKey } from '../common/ids.js';
 import type { TimerWheel } from '../common/timer-wheel.js';
 import { encodeError } from '../wire/errors.js';
 import { readBind, readMeta } from '../wire/frame-bodies.js';
 import { type IncomingCall, readBody, readCall, readCancel, readCredit } from '../wire/frame-reader.js';
-import { type BindBody, CancelReason, FrameKind, inlinePayloadBytes } from '../wire/frames.js';
+import { type BindBody, type CallMeta, CancelReason, FrameKind, inlinePayloadBytes } from '../wire/frames.js';
 import type { ServerLink } from '../wire/link-host.js';
 import { decodePin } from '../wire/pin-record.js';
 import { RefTable } from '../wire/ref-table.js';
 import { tracing } from '../wire/tracing.js';
 import type { Activator } from './activator.js';
 import { HeldCall } from './arrival.js';
+import { type Binding, type Elsewhere, isRefused, isSame } from './binding.js';
 import { problemOf, unknownMethodOf } from './call-problems.js';
 import { CallTrace } from './call-trace.js';
 import { Instance } from './instance.js';
 import type { KeyedFollower } from './keyed-follower.js';
+import { type SpawnArrival, SpawnRequest } from './spawned/spawn-request.js';
 import { type Caller, WorkerCall } from './worker-call.js';
 
 /** What a session needs of its worker. */
@@ -31,17 +33,6 @@ export interface SessionHost {
   countCall(outcome: 'admitted' | 'moved' | 'refused'): void;
 }
 
-/** What a client has bound to a slot: the instance itself where it is here, since there may be very many. */
-type Binding = Instance | Elsewhere;
-
-/** Not here, not yet, or not for this client. */
-interface Elsewhere {
-  readonly key: InstanceKey;
-  readonly epoch: Epoch;
-  /** The error, encoded: it may be one of very many, and an error holds its stack. */
-  readonly refusal: Uint8Array | null;
-}
-
 /** A call that comes before its instance. */
 interface Arriving {
   readonly ref: number;
@@ -55,6 +46,12 @@ interface KeyedArrival extends Pick<WorkerCall, 'instance' | 'method' | 'chain'>
   readonly head: IncomingCall;
   readonly frame: Buffer;
   readonly key: string;
+}
+
+/** A call that outlives its caller. */
+interface Spawning extends Pick<WorkerCall, 'instance' | 'method'> {
+  readonly head: IncomingCall;
+  readonly spawn: NonNullable<CallMeta['spawn']>;
 }
 
 /** A client's slots are its own choice of numbers; this bounds what it can make us remember. */
@@ -74,7 +71,7 @@ export class ClientSession implements Caller {
   readonly #host: SessionHost;
   readonly #link: ServerLink;
   readonly #bindings = new Map<number, Binding>();
-  readonly #calls = new RefTable<WorkerCall | KeyedFollower | HeldCall>();
+  readonly #calls = new RefTable<WorkerCall | KeyedFollower | HeldCall | SpawnRequest>();
   #refusedSlots = 0;
 
   constructor(host: SessionHost, link: ServerLink) {
@@ -106,6 +103,7 @@ export class ClientSession implements Caller {
     this.#calls.clear();
     for (const call of calls) {
       if (call instanceof WorkerCall) call.instance.calls.cancel(call, CancelReason.caller);
+      else if (call instanceof SpawnRequest) call.abandon();
       else call.cancel(false);
     }
     this.#bindings.clear();
@@ -190,6 +188,7 @@ export class ClientSession implements Caller {
     const meta = head.meta === null ? null : readMeta(head.meta);
     const deadlineAt = head.remainingMs === 0 ? null : this.#host.clock.monotonic() + head.remainingMs;
     const chain = meta?.chain ?? null;
+    if (meta?.spawn !== undefined) return this.#spawn(ref, { instance, method, head, spawn: meta.spawn });
     if (meta?.idempotencyKey !== undefined && !method.generator) {
       return this.#followKey(ref, { instance, method, chain, head, frame, key: meta.idempotencyKey });
     }
@@ -219,6 +218,25 @@ export class ClientSession implements Caller {
     return true;
   }
 
+  /** The call is the instance's; who asked for it hears only that it is. */
+  #spawn(ref: number, { instance, method, head, spawn }: Spawning): void {
+    try {
+      const request = new SpawnRequest({
+        caller: this,
+        ref,
+        instance,
+        method,
+        head,
+        spawn: spawn as SpawnArrival['spawn'],
+      });
+      this.#calls.set(ref, request);
+      request.start(this.#host.wheel);
+      this.#host.countCall('admitted');
+    } catch (e) {
+      this.#refuse(ref, encodeError(e));
+    }
+  }
+
   #followKey(ref: number, { instance, method, chain, head, frame, key }: KeyedArrival): void {
     const known = instance.keyed.find(key);
     const keyed = known ?? instance.keyed.begin(key);
@@ -228,16 +246,8 @@ export class ClientSession implements Caller {
       if (head.remainingMs > 0) follower.expireAfter(this.#host.wheel, head.remainingMs);
     }
     if (known !== null) return this.#host.countCall('admitted');
-    const call = new WorkerCall({
-      caller: keyed,
-      ref: 0,
-      instance,
-      method,
-      chain,
-      deadlineAt: null,
-      trace: null,
-      isKeyed: true,
-    });
+    const own = { caller: keyed, ref: 0, deadlineAt: null, trace: null, isKeyed: true };
+    const call = new WorkerCall({ ...own, instance, method, chain });
     call.argumentBytesToCome = head.payloadLength - head.payload.length;
     keyed.begin(call, follower);
     instance.calls.accept(call, frame);
@@ -286,13 +296,4 @@ export class ClientSession implements Caller {
     this.#link.writer.frame(FrameKind.Error, ref, 0, error);
     this.#flush();
   }
-}
-
-function isRefused(binding: Binding | undefined): boolean {
-  return binding !== undefined && !(binding instanceof Instance) && binding.refusal !== null;
-}
-
-/** The slot still names what it named. */
-function isSame(now: Binding | undefined, before: Elsewhere): boolean {
-  return now?.key === before.key && now.epoch === before.epoch;
 }

@@ -3,6 +3,7 @@ import { HoldfastError } from '../common/errors.js';
 import type { BootId, InstanceKey } from '../common/ids.js';
 import type { BusMessage } from '../common/ports/bus.js';
 import type { SessionView } from '../common/sandbox-methods.js';
+import type { CallId } from '../common/spawned-call.js';
 import { encodeError } from '../wire/errors.js';
 import {
   type CloseInstance,
@@ -86,6 +87,16 @@ export class Control {
         const { key, epoch, id } = op.value;
         this.#deps.alarms.ring(key as InstanceKey, epoch, id);
         return { $case: 'ring', value: {} };
+      }
+      case 'resumeCalls': {
+        const instance = this.#at(op.value.key, op.value.epoch);
+        const isHere = instance !== undefined && instance.refusing === null;
+        return { $case: 'resumeCalls', value: { resumed: isHere && (await instance.spawned.resume()) } };
+      }
+      case 'cancelSpawned': {
+        const { key, epoch, id } = op.value;
+        const outcome = await this.#at(key, epoch)?.spawned.cancel(id as CallId);
+        return { $case: 'cancelSpawned', value: { outcome: outcome ?? '' } };
       }
       case 'tailLogs':
         return { $case: 'tailLogs', value: { lines: op.value.request ? this.#deps.logs.tail(op.value.request) : [] } };

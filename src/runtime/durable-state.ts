@@ -1,5 +1,5 @@
 import type { Clock } from '../common/clock.js';
-import { HoldfastError, isHoldfastError } from '../common/errors.js';
+import { HoldfastError } from '../common/errors.js';
 import { describeIdentity } from '../common/ids.js';
 import type { StateOwner } from '../common/ports/state-store.js';
 import type { Store } from '../common/ports/store.js';
@@ -11,6 +11,7 @@ import { attestOne } from './attest.js';
 import type { Container } from './container.js';
 import type { RequestOrigin } from './container-events.js';
 import type { Instance } from './instance.js';
+import { untilKnown } from './until-known.js';
 
 export interface DurableStateDeps {
   readonly store: Pick<Store, 'state' | 'alarms' | 'pins'>;
@@ -21,8 +22,6 @@ export interface DurableStateDeps {
 
 /** What a container sends at once where it keeps to the protocol, and as much again. */
 const mostAtOnce = 128;
-const firstRetryMs = 20;
-const longestRetryMs = 1_000;
 /** More than commits take, and than clocks differ. */
 const soonMs = 60_000;
 
@@ -120,17 +119,9 @@ export class DurableState {
     }
   }
 
-  async #untilKnown<T>(ask: () => Promise<T>): Promise<T> {
+  #untilKnown<T>(ask: () => Promise<T>): Promise<T> {
     const { clock, mayRun } = this.#deps;
-    for (let delayMs = firstRetryMs; ; delayMs = Math.min(longestRetryMs, delayMs * 2)) {
-      if (!mayRun() || this.#over.signal.aborted)
-        throw new HoldfastError('Unavailable', 'this boot of the worker is over', { outcome: 'unknown' });
-      try {
-        return await ask();
-      } catch (error) {
-        if (!isHoldfastError(error) || !error.retryable) throw error;
-      }
-      await clock.sleep(delayMs, this.#over.signal).catch(() => undefined); // over: the next turn sees it
-    }
+    const { signal } = this.#over;
+    return untilKnown(ask, { clock, isOver: () => signal.aborted || !mayRun(), ended: signal });
   }
 }

@@ -216,13 +216,20 @@ export class InstanceCalls implements TimedCalls {
   /** Before the end of `enter` it waits with its slot (I1); so it does where the container is dying, and never runs there. */
   #start(call: WorkerCall, frame: Buffer): void {
     const { container, phase } = this.#instance;
-    if (phase === 'activating' || container === null || !container.isUsable) {
+    const isReady = phase !== 'activating' && container?.isUsable === true;
+    if (!isReady || call.gate?.mayBegin(() => this.#letIn(call)) === false) {
       call.held = Buffer.from(frame);
       this.#early.push(call);
       return;
     }
     call.trace?.running();
     container.start(call, frame, this.#timers.started(call));
+  }
+
+  /** Its gate has opened, unless it has left meanwhile. */
+  #letIn(call: WorkerCall): void {
+    const index = this.#early.indexOf(call);
+    if (index >= 0) this.#startHeld(...(this.#early.splice(index, 1) as [WorkerCall]));
   }
 
   #codeStopped(call: WorkerCall): void {
@@ -276,7 +283,7 @@ export class InstanceCalls implements TimedCalls {
     if (index < 0) return false;
     this.#early.splice(index, 1);
     const next = this.#mailbox.release(call);
-    if (next !== undefined) this.#early.push(next);
+    if (next !== undefined) this.#begin(next);
     return true;
   }
 

@@ -1,4 +1,5 @@
 import type { Clock, Monotonic } from '../common/clock.js';
+import type { HoldfastError } from '../common/errors.js';
 import type { Epoch, Identity, InstanceKey } from '../common/ids.js';
 import type { ClassOptions } from '../common/manifest.js';
 import type { Pin } from '../common/pin.js';
@@ -11,12 +12,14 @@ import { type Ending, type InstanceState, refusalIn } from './instance-state.js'
 import { KeyedCalls } from './keyed-calls.js';
 import type { LoadedClass } from './loaded-class.js';
 import type { RecentCalls } from './recent-calls.js';
+import { SpawnedCalls, type SpawnedDeps } from './spawned/spawned-calls.js';
 import type { WorkerCall } from './worker-call.js';
 
 export interface InstanceDeps {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly recentCalls: RecentCalls;
+  readonly spawned: SpawnedDeps;
   /** False: this boot starts nothing more (S7). Asked before every start of a call that has waited. */
   readonly mayRun: () => boolean;
   /** The container died under it: the pin must be changed before those who wait are told. */
@@ -54,6 +57,7 @@ export class Instance {
   readonly #phasesUs: Record<Phase, number | null> = { pin: null, container: null, enter: null, activate: null };
   #calls: InstanceCalls | null = null;
   #keyed: KeyedCalls | null = null;
+  #spawned: SpawnedCalls | null = null;
   #state: InstanceState = { phase: 'activating', ending: null };
   readonly #deps: InstanceDeps;
   /** When it was made, or its last call ended before its calls rested. */
@@ -110,6 +114,16 @@ export class Instance {
   get keyed(): KeyedCalls {
     this.#keyed ??= new KeyedCalls(this.#deps.clock);
     return this.#keyed;
+  }
+
+  get spawned(): SpawnedCalls {
+    this.#spawned ??= new SpawnedCalls(this, this.#deps.spawned);
+    return this.#spawned;
+  }
+
+  /** Nothing of it would be disturbed if it slept. */
+  get isIdle(): boolean {
+    return this.isQuiet && (this.#spawned?.isQuiet ?? true);
   }
 
   get phase(): InstanceState['phase'] {
@@ -170,7 +184,16 @@ export class Instance {
   leave(ending: Ending): readonly WorkerCall[] {
     const isActivating = this.#state.phase === 'activating';
     this.#state = isActivating ? { phase: 'activating', ending } : { phase: 'leaving', ending };
+    this.#spawned?.leave(ending === 'closing');
     return this.#calls?.takeWaiting() ?? [];
+  }
+
+  /** Before its pin says that it has left: resolves when all is recorded that its spawned calls have come to (R2). */
+  async recorded(failed: HoldfastError | null = null): Promise<void> {
+    // A turn later: by then each call knows that its container has died.
+    await Promise.resolve();
+    if (failed === null) await this.#spawned?.settled();
+    else await this.#spawned?.fail(failed);
   }
 
   refuse(calls: readonly WorkerCall[]): void {
@@ -184,6 +207,8 @@ export class Instance {
     if (this.idleCheck !== null) this.#deps.wheel.remove(this.idleCheck);
     this.idleCheck = null;
     this.#keyed = null;
+    this.#spawned?.gone();
+    this.#spawned = null;
     this.container = null;
     this.#whenSettled?.();
   }

@@ -119,6 +119,7 @@ export class Leaving {
     });
     if (left.applied) instance.pin = left.pin;
     const exit = await this.#end(instance, how);
+    await instance.recorded();
     if (left.applied) {
       await this.#deps.pins.change(instance.key, instance.pin, {
         state: isClosing ? 'closed' : 'idle',
@@ -199,6 +200,7 @@ export class Leaving {
     const isRecreated = pin.onLoss === 'recreate';
     const set = { restarted: isRecreated, restarts: pin.restarts + (isRecreated ? 1 : 0) };
     const state = isRecreated ? 'idle' : 'lost';
+    await instance.recorded();
     // Over: its lease says it.
     await this.#deps.pins.change(instance.key, pin, { state, why: 'container died', set }).catch(() => undefined);
     instance.refuse(waiting);

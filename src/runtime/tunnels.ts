@@ -12,7 +12,15 @@ interface Tunnel {
 }
 
 /** What a container may ask of the router by name; deploying and tokens are not for user code. */
-const allowedUnary = new Set(['Lookup', 'Inspect', 'ListInstances', 'ListWorkers', 'ListApps']);
+const allowedUnary = new Set([
+  'Lookup',
+  'Inspect',
+  'ListInstances',
+  'ListWorkers',
+  'ListApps',
+  'GetSpawned',
+  'CancelSpawned',
+]);
 const maxTunnels = 1_024;
 const maxUnaryAtOnce = 256;
 const longestUnaryMs = 120_000;

@@ -21,6 +21,12 @@ export interface Caller {
   done(ref: number): void;
 }
 
+/** Who must know it before the code of a call begins. */
+export interface StartGate {
+  /** False: not yet, `later` is called when it may; until then it keeps its slot. */
+  mayBegin(later: () => void): boolean;
+}
+
 /** One call between its arrival at the worker and the end of its code. */
 export class WorkerCall implements MailboxCall<WorkerCall> {
   readonly caller: Caller;
@@ -32,6 +38,7 @@ export class WorkerCall implements MailboxCall<WorkerCall> {
   readonly concurrent: boolean;
   /** Others may follow it: whether it has begun must be known here. */
   readonly isKeyed: boolean;
+  readonly gate: StartGate | null;
   /** Of the caller; null: none. */
   readonly deadlineAt: Monotonic | null;
   startedAt: Monotonic = 0;
@@ -76,6 +83,7 @@ export class WorkerCall implements MailboxCall<WorkerCall> {
     readonly deadlineAt: Monotonic | null;
     readonly trace: CallTrace | null;
     readonly isKeyed: boolean;
+    readonly gate?: StartGate;
   }) {
     this.caller = init.caller;
     this.ref = init.ref;
@@ -84,6 +92,7 @@ export class WorkerCall implements MailboxCall<WorkerCall> {
     this.chain = init.chain;
     this.concurrent = init.method.concurrent;
     this.isKeyed = init.isKeyed;
+    this.gate = init.gate ?? null;
     this.deadlineAt = init.deadlineAt;
     this.trace = init.trace;
     this.answerCredit = init.method.generator ? initialYieldCreditBytes : 0;

@@ -138,15 +138,17 @@ export class Worker {
     const instances = this.#instances;
     this.#leaving = new Leaving({ clock, pools: this.#pools, pins, objects, instances });
     const shared = { bootId, clock, wheel: this.#wheel, pins, instances, leaving: this.#leaving };
+    const own = { store, clock, random, mayRun: this.#mayRun };
     const sandboxes = this.#sandboxes;
     this.#sessions = sandboxes && new Sessions({ ...shared, store: store.pins, sandboxes });
     this.#activator = new Activator({
       ...shared,
-      mayRun: () => lease.mayRun(),
+      mayRun: this.#mayRun,
       classes: new ClassLoader(store),
       pools: this.#pools,
       sessions: this.#sessions,
       isolation: config.isolation,
+      spawned: { ...own, announce: ({ key, epoch }) => this.#announce(key, { epoch, state: 'active' }) },
       secretsOf: (pin, klass) => secretSource({ pin, klass }, bootId, () => deps.transport(this.#capabilities.keys)),
       mayPlace: () => this.refusing === null,
     });
@@ -272,7 +274,7 @@ export class Worker {
     return this.#deps.bus.subscribe(subject, (message) => void control.onMessage(message));
   }
 
-  #announce(key: InstanceKey, pin: Pin): void {
+  #announce(key: InstanceKey, pin: Pick<Pin, 'epoch' | 'state'>): void {
     publishHint(
       this.#deps.bus,
       () => pinEventSubject(this.#config.account, key),

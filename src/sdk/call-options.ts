@@ -20,6 +20,13 @@ export function mergeCallOptions(what: string, before: CallOptions | null, optio
   return { ...before, ...options };
 }
 
+const getChecks = { timeoutMs: checks.timeoutMs, signal: checks.signal } as const;
+
+/** @throws InvalidArgument */
+export function checkGetOptions(options: object): void {
+  checkOptions('get', options, getChecks);
+}
+
 const closeChecks = {
   force: expected.boolean,
   timeoutMs: expected.above(0),

@@ -1,4 +1,5 @@
 import type { Cls } from './cls.js';
+import type { FunctionCall } from './function-call.js';
 import type { ClassInstanceHandle, CloseOptions, CloseResult, Explanation, InstanceInfo } from './infos.js';
 import type { Sandbox } from './sandbox/sandbox.js';
 
@@ -80,6 +81,12 @@ export type LocalClassInstance<C extends Class = Class> = ClassInstance<C>;
 export interface RemoteMethod<A extends readonly unknown[], R> {
   (...args: A): Promise<R>;
   remote(...args: A): Promise<R>;
+  /**
+   * Starts the call and resolves when it is admitted and recorded; its result can be fetched later, by another process too. Options
+   * of `with` bound that, and not the call; the same `idempotencyKey` spawns one call and finds it again.
+   * @throws PendingLimitExceeded, PayloadTooLarge above 1 MiB of arguments, and every code of a call that cannot be admitted
+   */
+  spawn(...args: A): Promise<FunctionCall<R>>;
   with(options: CallOptions): RemoteMethod<A, R>;
 }
 

@@ -4,6 +4,7 @@ export const exportedNames = [
   'BoundCls',
   'Client',
   'Cls',
+  'FunctionCall',
   'HoldfastError',
   'Image',
   'Sandbox',

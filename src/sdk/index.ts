@@ -33,6 +33,7 @@ export { Client, type ClientOptions } from './client.js';
 export { Cls } from './cls.js';
 export { type CurrentContext, currentContext } from './current-context.js';
 export { alarm, enter, exit, method } from './decorators.js';
+export { FunctionCall, type FunctionCallExplanation, type FunctionCallStatus } from './function-call.js';
 export { Image } from './image.js';
 export type {
   ClassInfo,

@@ -79,7 +79,9 @@ export function refusingStub(instance: Shaped, name: string): AnyStub {
     };
     return Object.assign(refused, { [Symbol.asyncIterator]: values });
   };
-  const stub = finishStub({ name, generator: false }, refuse, (_options: CallOptions) => refusingStub(instance, name));
+  const stub = finishStub({ name, generator: false }, { call: refuse, spawn: refuse }, (_options: CallOptions) =>
+    refusingStub(instance, name),
+  );
   return Object.assign(stub, { remoteGen: refuse });
 }
 

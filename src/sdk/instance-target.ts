@@ -6,10 +6,11 @@ import { deadlineExceeded, neverSettled, tooManyWaiting } from './call-errors.js
 import type { KeepAlive } from './keep-alive.js';
 import type { Placement } from './placement.js';
 import type { RemoteCall } from './remote-call.js';
+import type { SpawnedHost } from './remote-spawned.js';
 import type { WorkerSession } from './worker-session.js';
 
 /** What a target needs of its client. */
-export interface TargetHost {
+export interface TargetHost extends SpawnedHost {
   readonly clock: Clock;
   readonly random: Random;
   readonly wheel: TimerWheel;

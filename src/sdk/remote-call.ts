@@ -1,5 +1,6 @@
 import type { Monotonic, Timer } from '../common/clock.js';
 import { type HoldfastError, isHoldfastError } from '../common/errors.js';
+import { mayRetry, retryDelayMs } from '../common/retry.js';
 import type { WheelEntry } from '../common/timer-wheel.js';
 import { decodeValue } from '../wire/codec.js';
 import { type CallMeta, CancelReason } from '../wire/frames.js';
@@ -9,7 +10,6 @@ import { cancelled, deadlineExceeded, maxMovingMs, outcomeUnknown, streamLost } 
 import type { IncomingPayload } from './incoming-payload.js';
 import type { InstanceTarget } from './instance-target.js';
 import type { MethodPlan } from './method-plan.js';
-import { retryDelayMs } from './retry-delay.js';
 import type { ValueStream } from './value-stream.js';
 import type { WorkerSession } from './worker-session.js';
 
@@ -86,7 +86,10 @@ export class RemoteCall implements Abortable {
   }
 
   get meta(): CallMeta | null {
-    return this.attempt === 1 ? this.#init.meta : { ...this.#init.meta, attempt: this.attempt };
+    const { meta } = this.#init;
+    // Whoever has it now may have heard of it.
+    if (meta?.spawn !== undefined && this.#runsAgain > 0) return { spawn: { ...meta.spawn, isRepeated: true } };
+    return this.attempt === 1 ? meta : { ...meta, attempt: this.attempt };
   }
 
   /** Hands it to its target. A signal that is aborted already costs no frame. */
@@ -201,9 +204,7 @@ export class RemoteCall implements Abortable {
 
   /** A call with an idempotency key would only get the first one's answer again (C8). */
   #mayRetry(error: HoldfastError): boolean {
-    if (error.code !== 'UserError' || this.attempt > this.plan.retries.maxRetries) return false;
-    const thrown = error.cause as { readonly nonRetryable?: unknown } | null | undefined;
-    return thrown?.nonRetryable !== true && this.#init.meta?.idempotencyKey === undefined;
+    return mayRetry(this.plan.retries, error, this.attempt) && this.#init.meta?.idempotencyKey === undefined;
   }
 
   #retry(error: HoldfastError): void {

@@ -16,6 +16,8 @@ export interface Callee {
   readonly target: InstanceTarget;
   readonly plan: MethodPlan;
   readonly options: CallOptions | null;
+  /** Where it shall be spawned, and not awaited. */
+  readonly spawn?: CallMeta['spawn'];
 }
 
 /** A frame has 16 bits for the length of the meta. */
@@ -63,7 +65,12 @@ export function startStream(callee: Callee, args: readonly unknown[]): AsyncIter
   };
 }
 
-function makeCall({ target, plan, options }: Callee, payload: Uint8Array, stream: ValueStream | null): RemoteCall {
+/** One call that is not started yet. */
+export function makeCall(
+  { target, plan, options, spawn }: Callee,
+  payload: Uint8Array,
+  stream: ValueStream | null,
+): RemoteCall {
   const outer = callContextOrNull();
   const span = tracing.active === null ? null : startSpan(tracing.active, { target, plan, outer });
   return new RemoteCall({
@@ -72,7 +79,7 @@ function makeCall({ target, plan, options }: Callee, payload: Uint8Array, stream
     payload,
     stream,
     span,
-    meta: metaOf(options, outer, span),
+    meta: spawn === undefined ? metaOf(options, outer, span) : { spawn },
     deadline: deadlineOf(target, options, outer),
     signal: options?.signal ?? null,
     outerSignal: outer?.signal ?? null,

@@ -40,11 +40,12 @@ export function readBind(bytes: Uint8Array): BindBody {
 
 /** @throws InvalidArgument */
 export function readMeta(bytes: Uint8Array): CallMeta {
-  const { idempotencyKey, chain, traceparent, attempt } = decodeBody(bytes);
+  const { idempotencyKey, chain, traceparent, attempt, spawn } = decodeBody(bytes);
   const isMeta =
     (idempotencyKey === undefined || typeof idempotencyKey === 'string') &&
     (traceparent === undefined || typeof traceparent === 'string') &&
     (attempt === undefined || isCount(attempt)) &&
+    (spawn === undefined || isSpawn(spawn)) &&
     (chain === undefined || (Array.isArray(chain) && chain.length <= maxChain && chain.every(isChainLink)));
   if (!isMeta) throw new HoldfastError('InvalidArgument', 'the meta of a call has a field of the wrong type');
   return {
@@ -52,6 +53,7 @@ export function readMeta(bytes: Uint8Array): CallMeta {
     ...(chain === undefined ? {} : { chain: chain as readonly ChainLink[] }),
     ...(traceparent === undefined ? {} : { traceparent: traceparent as string }),
     ...(attempt === undefined ? {} : { attempt: attempt as number }),
+    ...(spawn === undefined ? {} : { spawn: spawn as NonNullable<CallMeta['spawn']> }),
   };
 }
 
@@ -66,6 +68,11 @@ export function readUnary(bytes: Uint8Array): UnaryBody {
 
 function isCount(value: unknown): value is number {
   return typeof value === 'number' && value >= 0 && Number.isSafeInteger(Math.ceil(value));
+}
+
+function isSpawn(value: unknown): boolean {
+  const spawn = value as Partial<NonNullable<CallMeta['spawn']>> | null;
+  return typeof spawn?.id === 'string' && typeof spawn.isRepeated === 'boolean';
 }
 
 function isChainLink(value: unknown): value is ChainLink {

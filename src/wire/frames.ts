@@ -127,6 +127,8 @@ export interface CallMeta {
   readonly traceparent?: string;
   /** 2 and up; absent for the first. */
   readonly attempt?: number;
+  /** Answered with nothing when it is admitted and recorded under this id; see common/spawned-call. */
+  readonly spawn?: { readonly id: string /** It may have been asked for before. */; readonly isRepeated: boolean };
 }
 
 export interface LoadBody {

@@ -4,6 +4,7 @@ import type { Pin, PinChange } from '../../src/common/pin.js';
 import type { Store } from '../../src/common/ports/store.js';
 import { alarmTests } from './store/alarms.js';
 import { appTests, keyTests } from './store/apps-and-keys.js';
+import { callTests } from './store/calls.js';
 import { holdTests } from './store/holds.js';
 import { leaseTests } from './store/leases.js';
 import { listTests } from './store/lists.js';
@@ -36,6 +37,7 @@ export function describeStore(name: string, make: () => Promise<StoreUnderTest>)
     describe('leases', () => leaseTests(context));
     describe('durable state', () => stateTests(context));
     describe('alarms', () => alarmTests(context));
+    describe('spawned calls', () => callTests(context));
     describe('apps', () => appTests(context));
     describe('keys and tokens', () => keyTests(context));
     describe('secrets', () => secretTests(context));

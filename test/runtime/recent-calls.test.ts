@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemRandom } from '../../src/adapters/system/clock.js';
 import { TimerWheel } from '../../src/common/timer-wheel.js';
 import { Instance } from '../../src/runtime/instance.js';
 import { ClassLoader } from '../../src/runtime/loaded-class.js';
@@ -20,7 +21,9 @@ describe('the calls of an instance', () => {
     const pin = await world.pinAt('Basket', 'a');
     const klass = await new ClassLoader(world.store).load(pin.identity, pin.deployment);
     const recentCalls = new RecentCalls({ clock, wheel });
-    const deps = { clock, wheel, mayRun: () => true, recentCalls, onContainerDied: nothing };
+    const mayRun = () => true;
+    const spawned = { store: world.store, clock, random: systemRandom, mayRun, announce: nothing };
+    const deps = { clock, wheel, mayRun, recentCalls, spawned, onContainerDied: nothing };
     instance = new Instance(pin.key, { pin, klass }, deps);
     instance.activated();
   });

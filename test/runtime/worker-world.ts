@@ -440,6 +440,7 @@ function classManifest(name: string, { options = {}, exitHooks = [], alarm }: Cl
       methodOf('work'),
       methodOf('look', { concurrent: true }),
       methodOf('count', { generator: true }),
+      methodOf('redo', { idempotent: true }),
     ]),
     parameters: [],
     signature: null,

@@ -22,6 +22,7 @@ import {
   type Explanation,
   enter,
   exit,
+  FunctionCall,
   type HandleInput,
   HoldfastError,
   type InstanceControls,
@@ -196,8 +197,17 @@ export async function calls(instance: ClassInstance<typeof Model>): Promise<void
   void instance.notMethod;
   // @ts-expect-error no such option
   instance.infer.with({ timeout: 5 });
-  // @ts-expect-error not in this version
-  void instance.infer.spawn;
+  const spawned = await instance.infer.spawn('x');
+  const again: typeof spawned = await FunctionCall.fromId(spawned.id);
+  const fetched: Awaited<ReturnType<typeof instance.infer>> = await again.get({
+    timeoutMs: 5,
+    signal: AbortSignal.abort(),
+  });
+  const status: 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'lost' = await again.status();
+  const ended: 'never-ran' | 'aborted' | 'already-finished' = await again.cancel();
+  void [fetched, status, ended, (await again.explain()).waitsFor];
+  // @ts-expect-error the arguments are those of the method
+  await instance.infer.spawn(1, 2, 3, 4);
 
   const description: InstanceInfo = await instance.inspect();
   const why: Explanation = await instance.explain();

@@ -2,6 +2,7 @@ import type { Store } from '../../common/ports/store.js';
 import { createLmdbAccountKeys } from './lmdb-account-keys.js';
 import { createLmdbAlarms } from './lmdb-alarms.js';
 import { createLmdbApps } from './lmdb-apps.js';
+import { createLmdbCalls } from './lmdb-calls.js';
 import type { Transactions } from './lmdb-database.js';
 import { createLmdbLeases } from './lmdb-leases.js';
 import { createLmdbPins } from './lmdb-pins.js';
@@ -17,6 +18,7 @@ export function storeIn(database: Transactions): Omit<Store, 'close'> {
     leases: createLmdbLeases(database),
     state: createLmdbState(database),
     alarms: createLmdbAlarms(database),
+    calls: createLmdbCalls(database),
     apps: createLmdbApps(database),
     keys: createLmdbAccountKeys(database),
     secrets: createLmdbSecrets(database),

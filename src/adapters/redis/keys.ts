@@ -1,5 +1,6 @@
 import type { BootId, InstanceKey } from '../../common/ids.js';
 import type { PinScope } from '../../common/ports/store.js';
+import type { CallId } from '../../common/spawned-call.js';
 
 /** The names of all keys. Names that people choose are escaped: a `:` or `{` in one would name the key of another. */
 export const redisKeys = {
@@ -8,7 +9,12 @@ export const redisKeys = {
   state: (key: InstanceKey) => `hf:state:{${key}}`,
   /** The keys of `state` in their order. */
   stateKeys: (key: InstanceKey) => `hf:state-keys:{${key}}`,
-  /** Instances with an alarm, by when to look at them. */
+  call: (key: InstanceKey, id: CallId) => `hf:call:{${key}}:${id}`,
+  /** Spawned calls that are open, their places by id; by the empty id what was recorded last. */
+  calls: (key: InstanceKey) => `hf:calls:{${key}}`,
+  /** Those that have ended, by when. */
+  endedCalls: (key: InstanceKey) => `hf:calls-ended:{${key}}`,
+  /** Instances that somebody has to look at, by when. */
   alarms: (account: string, shard: number) => `hf:alarms:${escaped(account)}:${shard}`,
   handle: (key: InstanceKey) => `hf:handle:{${key}}`,
   index: (scope: PinScope, shard: number) =>

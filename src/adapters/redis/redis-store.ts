@@ -5,6 +5,7 @@ import { defaultQuarantineMs } from '../quarantine.js';
 import { createAccountKeys } from './account-keys.js';
 import { createAlarms } from './alarms.js';
 import { createApps } from './apps.js';
+import { createCalls } from './calls.js';
 import { RedisConnection } from './connection.js';
 import { createLeases } from './leases.js';
 import { Owners } from './owners.js';
@@ -34,6 +35,7 @@ export async function createRedisStore(options: {
     leases: createLeases(redis, owners),
     state: createState(redis),
     alarms: createAlarms(redis),
+    calls: createCalls(redis),
     apps: createApps(redis),
     keys: createAccountKeys(redis),
     secrets: createSecrets(redis),

@@ -3,6 +3,7 @@ import type { LeaseRecord, LeaseState } from '../lease.js';
 import type { DeploymentRecord } from '../manifest.js';
 import type { Attestation, Pin, PinChange, PinChangeResult } from '../pin.js';
 import type { AlarmStore } from './alarm-store.js';
+import type { CallStore } from './call-store.js';
 import type { WrappedKey } from './kms.js';
 import type { StateStore } from './state-store.js';
 import type { VolumeHolds, VolumeStore } from './volume-store.js';
@@ -16,6 +17,7 @@ export interface Store {
   readonly leases: LeaseStore;
   readonly state: StateStore;
   readonly alarms: AlarmStore;
+  readonly calls: CallStore;
   readonly apps: AppStore;
   readonly keys: KeyStore;
   readonly secrets: SecretStore;

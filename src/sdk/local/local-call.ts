@@ -38,6 +38,8 @@ export class LocalCall implements MailboxCall<LocalCall>, Abortable {
   previous: LocalCall | null = null;
   next: LocalCall | null = null;
   isRunning = false;
+  /** Told before its turn that it will not have one. */
+  isRefused = false;
   readonly #host: LocalHost;
   readonly #init: LocalCallInit;
   readonly #timers: Timer[] = [];
@@ -93,6 +95,7 @@ export class LocalCall implements MailboxCall<LocalCall>, Abortable {
   /** Its caller is told at once; its code, where it runs, by its signal. */
   stop(error: HoldfastError): void {
     if (!this.isRunning) this.#host.withdraw(this);
+    this.isRefused = !this.isRunning;
     this.#refuse(error);
     this.#giveUp(error);
     this.controller.abort(error);

@@ -1,4 +1,5 @@
 import { HoldfastError } from '../../common/errors.js';
+import { mostCallBytes } from '../../common/spawned-call.js';
 
 /** What a worker answers in the same cases; `what` is `app/Class/id.method`. */
 export function sandboxDied(
@@ -63,4 +64,10 @@ export function startedTooLate(label: string, startupTimeoutMs: number): Holdfas
     `${label} did not start: its enter hooks did not end within startupTimeoutMs of ${startupTimeoutMs}`,
     { details: { startupTimeoutMs } },
   );
+}
+
+/** Of a spawned call; here nothing is recorded, elsewhere it is. */
+export function tooLarge(bytes: number): HoldfastError {
+  const message = `the arguments take ${bytes} bytes, those of a spawned call may take ${mostCallBytes}; put them into a volume, and pass where they are`;
+  return new HoldfastError('PayloadTooLarge', message, { details: { bytes, maxBytes: mostCallBytes } });
 }

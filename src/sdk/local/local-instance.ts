@@ -14,7 +14,7 @@ import type { RegisteredClass } from '../registry.js';
 import { type AnyStub, finishStub } from '../stub.js';
 import { consoleLogger } from './console-logger.js';
 import { LocalHost, type LocalParts } from './local-host.js';
-import { invokeLocally, type LocalCallee, streamLocally } from './local-invoke.js';
+import { invokeLocally, type LocalCallee, spawnLocally, streamLocally } from './local-invoke.js';
 import { unlessStopped } from './unless-stopped.js';
 
 interface LocalInit {
@@ -135,7 +135,9 @@ class LocalInstance implements InstanceControls<Class>, Shaped {
     checkCloseOptions(options);
     const { host } = this.#init;
     const alreadyClosed = host.phase === 'closed';
-    const report = await keepAlive.during(unlessStopped(host.close(options.force ?? false), options, this.label));
+    const report = await keepAlive.during(
+      unlessStopped(host.close(options.force ?? false), options, `the close of ${this.label}`),
+    );
     return { closed: true, alreadyClosed, ...report };
   }
 
@@ -153,7 +155,8 @@ function localStub(callee: LocalCallee): AnyStub {
   const call = plan.generator
     ? (...args: readonly unknown[]) => streamLocally(callee, args)
     : (...args: readonly unknown[]) => invokeLocally(callee, args);
-  return finishStub(plan, call, (options: CallOptions) =>
+  const calls = { call, spawn: (...args: readonly unknown[]) => spawnLocally(callee, args) };
+  return finishStub(plan, calls, (options: CallOptions) =>
     localStub({ ...callee, options: mergeCallOptions(`${host.label}.${plan.name}`, callee.options, options) }),
   );
 }

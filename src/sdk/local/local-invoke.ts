@@ -2,15 +2,19 @@ import type { Monotonic } from '../../common/clock.js';
 import { type CallContext, callContextOrNull } from '../../common/context.js';
 import { Detached } from '../../common/detached.js';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
+import { mayRetry, retryDelayMs } from '../../common/retry.js';
+import { mostCallBytes } from '../../common/spawned-call.js';
 import { decodeArgs, decodeValue, encodeArgs, encodeValue } from '../../wire/codec.js';
 import { decodeError, encodeError, encodeUserError } from '../../wire/errors.js';
 import type { CallOptions } from '../class-types.js';
+import { FunctionCall } from '../function-call.js';
 import type { KeepAlive } from '../keep-alive.js';
 import type { MethodPlan } from '../method-plan.js';
-import { retryDelayMs } from '../retry-delay.js';
 import { LocalCall } from './local-call.js';
-import { cancelled } from './local-errors.js';
+import { cancelled, tooLarge } from './local-errors.js';
 import type { LocalHost } from './local-host.js';
+import { type LocalProgress, LocalSpawned, localSpawned } from './local-spawned.js';
+import { unlessStopped } from './unless-stopped.js';
 
 /** A method of a local instance. */
 export interface LocalCallee {
@@ -25,6 +29,8 @@ interface Attempts {
   readonly outer: CallContext | null;
   readonly deadline: Monotonic | null;
   readonly payload: Uint8Array;
+  /** Of one that nobody waits for. */
+  readonly progress?: LocalProgress;
 }
 
 /** Arguments and result go through the codec as they would on their way to a worker: what fails there fails here. */
@@ -46,6 +52,29 @@ async function runKeyed(callee: LocalCallee, attempts: Attempts, key: string): P
     if (isHoldfastError(e) && e.outcome === 'not-run') keyed.delete(key);
   });
   return await answer;
+}
+
+/** Resolves when it is admitted; it goes on whatever becomes of its caller, and is known in this process only. */
+export async function spawnLocally(callee: LocalCallee, args: readonly unknown[]): Promise<FunctionCall> {
+  const { host, plan, keepAlive } = callee;
+  const { idempotencyKey, signal, timeoutMs } = callee.options ?? {};
+  const known = idempotencyKey === undefined ? null : localSpawned(`${host.id}:${plan.name}:${idempotencyKey}`);
+  if (known !== null) return new FunctionCall(known);
+  const payload = Uint8Array.from(encodeArgs(args));
+  if (payload.length > mostCallBytes) throw tooLarge(payload.length);
+  if (signal?.aborted) throw cancelled(`${host.label}.${plan.name}`, false);
+  const controller = new AbortController();
+  const progress: LocalProgress = { isRunning: false, attempt: 0, onAdmitted: () => undefined };
+  const own = { ...callee, options: { signal: controller.signal } };
+  const admitted = new Promise<void>((resolve) => {
+    progress.onAdmitted = resolve;
+  });
+  const answer = keepAlive.during(runAttempts(own, { outer: null, deadline: null, payload, progress }));
+  const result = answer.then(decodeValue);
+  result.catch(() => undefined); // for who gets it
+  await unlessStopped(Promise.race([admitted, result]), { ...(timeoutMs === undefined ? {} : { timeoutMs }) }, 'spawn');
+  const id = idempotencyKey === undefined ? host.nextCallId() : `${host.id}:${plan.name}:${idempotencyKey}`;
+  return new FunctionCall(new LocalSpawned(id, { method: plan.name, answer: result, progress, controller }));
 }
 
 /** The values of a generator method; each iteration is a call of its own. */
@@ -74,10 +103,10 @@ async function runAttempts(callee: LocalCallee, attempts: Attempts): Promise<Uin
     try {
       return await runOnce(callee, attempts, attempt);
     } catch (e) {
-      const mayRetry = isHoldfastError(e, 'UserError') && attempt <= plan.retries.maxRetries && isRetryable(e);
+      const isRetried = isHoldfastError(e) && mayRetry(plan.retries, e, attempt);
       const delayMs = retryDelayMs(plan.retries, attempt, host.random);
       const isInTime = attempts.deadline === null || host.clock.monotonic() + delayMs < attempts.deadline;
-      if (!mayRetry || !isInTime) throw e;
+      if (!isRetried || !isInTime) throw e;
       await host.clock.sleep(delayMs, options?.signal).catch(() => {
         throw cancelled(`${host.label}.${plan.name}`, true);
       });
@@ -85,15 +114,18 @@ async function runAttempts(callee: LocalCallee, attempts: Attempts): Promise<Uin
   }
 }
 
-function isRetryable(error: HoldfastError): boolean {
-  return (error.cause as { readonly nonRetryable?: unknown } | null | undefined)?.nonRetryable !== true;
-}
-
 async function runOnce(callee: LocalCallee, attempts: Attempts, attempt: number): Promise<Uint8Array> {
   const { host, plan } = callee;
+  const { progress } = attempts;
   const call = admitted(callee, attempts, attempt);
+  if (progress !== undefined) {
+    progress.attempt = attempt;
+    progress.isRunning = false;
+    if (!call.isRefused) progress.onAdmitted();
+  }
   try {
     await call.turn;
+    if (progress !== undefined) progress.isRunning = true;
   } catch (e) {
     call.end();
     throw e;

@@ -112,7 +112,7 @@ function controlsOf(host: LocalHost, session: LocalSession): SessionControls {
     checkCloseOptions(options);
     const alreadyClosed = host.phase === 'closed';
     const closing = host.close(options.force ?? false).then(() => session.life.end());
-    await keepAlive.during(unlessStopped(closing, options, host.label));
+    await keepAlive.during(unlessStopped(closing, options, `the close of ${host.label}`));
     return { closed: true, alreadyClosed, exitHook: 'none' };
   };
   return {

@@ -2,6 +2,7 @@ import { storeAway, storeError, storeTimeout } from '../../../src/adapters/redis
 import type { Timer } from '../../../src/common/clock.js';
 import { HoldfastError } from '../../../src/common/errors.js';
 import type { AlarmStore } from '../../../src/common/ports/alarm-store.js';
+import type { CallStore } from '../../../src/common/ports/call-store.js';
 import type { StateStore } from '../../../src/common/ports/state-store.js';
 import type { AppStore, KeyStore, LeaseStore, PinStore, SecretStore, Store } from '../../../src/common/ports/store.js';
 import type { VolumeHolds, VolumeStore } from '../../../src/common/ports/volume-store.js';
@@ -27,6 +28,7 @@ export class StoreConnection implements Store {
   readonly leases: LeaseStore;
   readonly state: StateStore;
   readonly alarms: AlarmStore;
+  readonly calls: CallStore;
   readonly apps: AppStore;
   readonly keys: KeyStore;
   readonly secrets: SecretStore;
@@ -43,11 +45,12 @@ export class StoreConnection implements Store {
     this.#opTimeoutMs = opTimeoutMs;
     this.#server = server;
     this.#process = process;
-    const { pins, leases, state, alarms, apps, keys, secrets, volumes, holds } = server.store;
+    const { pins, leases, state, alarms, calls, apps, keys, secrets, volumes, holds } = server.store;
     this.pins = this.#remote('pins', pins);
     this.leases = this.#remote('leases', leases);
     this.state = this.#remote('state', state);
     this.alarms = this.#remote('alarms', alarms);
+    this.calls = this.#remote('calls', calls);
     this.apps = this.#remote('apps', apps);
     this.keys = this.#remote('keys', keys);
     this.secrets = this.#remote('secrets', secrets);

@@ -29,6 +29,8 @@ export interface WorkerControl {
     | { $case: "tailLogs"; value: TailLogs }
     | { $case: "forget"; value: ForgetSession }
     | { $case: "ring"; value: RingInstance }
+    | { $case: "resumeCalls"; value: ResumeCalls }
+    | { $case: "cancelSpawned"; value: CancelSpawned }
     | undefined;
 }
 
@@ -46,6 +48,8 @@ export interface WorkerControlReply {
     | { $case: "wrongBoot"; value: boolean }
     | { $case: "forget"; value: ForgetReply }
     | { $case: "ring"; value: RingReply }
+    | { $case: "resumeCalls"; value: ResumeCallsReply }
+    | { $case: "cancelSpawned"; value: CancelSpawnedReply }
     | undefined;
 }
 
@@ -108,6 +112,28 @@ export interface RingInstance {
 }
 
 export interface RingReply {
+}
+
+/** Spawned calls of an instance that was placed anew wait in the store. */
+export interface ResumeCalls {
+  key: string;
+  epoch: number;
+}
+
+export interface ResumeCallsReply {
+  /** It is there, and goes on with them. */
+  resumed: boolean;
+}
+
+export interface CancelSpawned {
+  key: string;
+  epoch: number;
+  id: string;
+}
+
+export interface CancelSpawnedReply {
+  /** never-ran, aborted or already-finished; empty: the instance is not there. */
+  outcome: string;
 }
 
 export interface ReleaseReply {
@@ -231,6 +257,12 @@ export const WorkerControl: MessageFns<WorkerControl> = {
       case "ring":
         RingInstance.encode(message.op.value, writer.uint32(74).fork()).join();
         break;
+      case "resumeCalls":
+        ResumeCalls.encode(message.op.value, writer.uint32(82).fork()).join();
+        break;
+      case "cancelSpawned":
+        CancelSpawned.encode(message.op.value, writer.uint32(90).fork()).join();
+        break;
     }
     return writer;
   },
@@ -320,6 +352,22 @@ export const WorkerControl: MessageFns<WorkerControl> = {
             message.op = { $case: "ring", value: RingInstance.decode(reader, reader.uint32()) };
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.op = { $case: "resumeCalls", value: ResumeCalls.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.op = { $case: "cancelSpawned", value: CancelSpawned.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -387,6 +435,18 @@ export const WorkerControl: MessageFns<WorkerControl> = {
         }
         break;
       }
+      case "resumeCalls": {
+        if (object.op?.value !== undefined && object.op?.value !== null) {
+          message.op = { $case: "resumeCalls", value: ResumeCalls.fromPartial(object.op.value) };
+        }
+        break;
+      }
+      case "cancelSpawned": {
+        if (object.op?.value !== undefined && object.op?.value !== null) {
+          message.op = { $case: "cancelSpawned", value: CancelSpawned.fromPartial(object.op.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -428,6 +488,12 @@ export const WorkerControlReply: MessageFns<WorkerControlReply> = {
         break;
       case "ring":
         RingReply.encode(message.result.value, writer.uint32(82).fork()).join();
+        break;
+      case "resumeCalls":
+        ResumeCallsReply.encode(message.result.value, writer.uint32(90).fork()).join();
+        break;
+      case "cancelSpawned":
+        CancelSpawnedReply.encode(message.result.value, writer.uint32(98).fork()).join();
         break;
     }
     return writer;
@@ -526,6 +592,22 @@ export const WorkerControlReply: MessageFns<WorkerControlReply> = {
             message.result = { $case: "ring", value: RingReply.decode(reader, reader.uint32()) };
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.result = { $case: "resumeCalls", value: ResumeCallsReply.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.result = { $case: "cancelSpawned", value: CancelSpawnedReply.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -601,6 +683,18 @@ export const WorkerControlReply: MessageFns<WorkerControlReply> = {
       case "ring": {
         if (object.result?.value !== undefined && object.result?.value !== null) {
           message.result = { $case: "ring", value: RingReply.fromPartial(object.result.value) };
+        }
+        break;
+      }
+      case "resumeCalls": {
+        if (object.result?.value !== undefined && object.result?.value !== null) {
+          message.result = { $case: "resumeCalls", value: ResumeCallsReply.fromPartial(object.result.value) };
+        }
+        break;
+      }
+      case "cancelSpawned": {
+        if (object.result?.value !== undefined && object.result?.value !== null) {
+          message.result = { $case: "cancelSpawned", value: CancelSpawnedReply.fromPartial(object.result.value) };
         }
         break;
       }
@@ -1277,6 +1371,262 @@ export const RingReply: MessageFns<RingReply> = {
   },
   fromPartial<I extends Exact<DeepPartial<RingReply>, I>>(_: I): RingReply {
     const message = createBaseRingReply();
+    return message;
+  },
+};
+
+function createBaseResumeCalls(): ResumeCalls {
+  return { key: "", epoch: 0 };
+}
+
+export const ResumeCalls: MessageFns<ResumeCalls> = {
+  encode(message: ResumeCalls, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(16).int64(message.epoch);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResumeCalls {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResumeCalls();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ResumeCalls>, I>>(base?: I): ResumeCalls {
+    return ResumeCalls.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResumeCalls>, I>>(object: I): ResumeCalls {
+    const message = createBaseResumeCalls();
+    message.key = object.key ?? "";
+    message.epoch = object.epoch ?? 0;
+    return message;
+  },
+};
+
+function createBaseResumeCallsReply(): ResumeCallsReply {
+  return { resumed: false };
+}
+
+export const ResumeCallsReply: MessageFns<ResumeCallsReply> = {
+  encode(message: ResumeCallsReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.resumed !== false) {
+      writer.uint32(8).bool(message.resumed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResumeCallsReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResumeCallsReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.resumed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ResumeCallsReply>, I>>(base?: I): ResumeCallsReply {
+    return ResumeCallsReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResumeCallsReply>, I>>(object: I): ResumeCallsReply {
+    const message = createBaseResumeCallsReply();
+    message.resumed = object.resumed ?? false;
+    return message;
+  },
+};
+
+function createBaseCancelSpawned(): CancelSpawned {
+  return { key: "", epoch: 0, id: "" };
+}
+
+export const CancelSpawned: MessageFns<CancelSpawned> = {
+  encode(message: CancelSpawned, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(16).int64(message.epoch);
+    }
+    if (message.id !== "") {
+      writer.uint32(26).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CancelSpawned {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCancelSpawned();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<CancelSpawned>, I>>(base?: I): CancelSpawned {
+    return CancelSpawned.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CancelSpawned>, I>>(object: I): CancelSpawned {
+    const message = createBaseCancelSpawned();
+    message.key = object.key ?? "";
+    message.epoch = object.epoch ?? 0;
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseCancelSpawnedReply(): CancelSpawnedReply {
+  return { outcome: "" };
+}
+
+export const CancelSpawnedReply: MessageFns<CancelSpawnedReply> = {
+  encode(message: CancelSpawnedReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.outcome !== "") {
+      writer.uint32(10).string(message.outcome);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CancelSpawnedReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCancelSpawnedReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.outcome = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<CancelSpawnedReply>, I>>(base?: I): CancelSpawnedReply {
+    return CancelSpawnedReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CancelSpawnedReply>, I>>(object: I): CancelSpawnedReply {
+    const message = createBaseCancelSpawnedReply();
+    message.outcome = object.outcome ?? "";
     return message;
   },
 };

@@ -208,6 +208,55 @@ export interface SessionProcess {
   startedAtMs: number;
 }
 
+export interface GetSpawnedRequest {
+  id: string;
+  /** Answered when it has ended, or after this long. */
+  waitMs: number;
+  /** Where its instance is, too. */
+  explain: boolean;
+}
+
+export interface SpawnedView {
+  id: string;
+  instance: InstanceName | undefined;
+  method: string;
+  /** queued, running, succeeded, failed, cancelled or lost. */
+  state: string;
+  attempt: number;
+  spawnedAtMs: number;
+  startedAtMs?: number | undefined;
+  endedAtMs?:
+    | number
+    | undefined;
+  /** Of one that has ended: its result, or a WireError, as wire/codec encodes them. */
+  answer?:
+    | Buffer
+    | undefined;
+  /** How often it was put back because its worker was lost. */
+  losses: number;
+  /** Where that was asked for and the instance is known. */
+  where?: InspectReply | undefined;
+}
+
+export interface CancelSpawnedRequest {
+  id: string;
+}
+
+export interface CancelSpawnedAnswer {
+  /** never-ran, aborted or already-finished. */
+  outcome: string;
+}
+
+export interface ListSpawnedRequest {
+  instance: InstanceName | undefined;
+  limit: number;
+}
+
+export interface ListSpawnedReply {
+  /** Without answers: those that are open, then those that ended last. */
+  calls: SpawnedView[];
+}
+
 export interface ExplainView {
   chosen: string;
   score: number;
@@ -2817,6 +2866,510 @@ export const SessionProcess: MessageFns<SessionProcess> = {
     message.pid = object.pid ?? 0;
     message.command = object.command?.map((e) => e) || [];
     message.startedAtMs = object.startedAtMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseGetSpawnedRequest(): GetSpawnedRequest {
+  return { id: "", waitMs: 0, explain: false };
+}
+
+export const GetSpawnedRequest: MessageFns<GetSpawnedRequest> = {
+  encode(message: GetSpawnedRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.waitMs !== 0) {
+      writer.uint32(16).int32(message.waitMs);
+    }
+    if (message.explain !== false) {
+      writer.uint32(24).bool(message.explain);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetSpawnedRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetSpawnedRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.waitMs = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.explain = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GetSpawnedRequest>, I>>(base?: I): GetSpawnedRequest {
+    return GetSpawnedRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetSpawnedRequest>, I>>(object: I): GetSpawnedRequest {
+    const message = createBaseGetSpawnedRequest();
+    message.id = object.id ?? "";
+    message.waitMs = object.waitMs ?? 0;
+    message.explain = object.explain ?? false;
+    return message;
+  },
+};
+
+function createBaseSpawnedView(): SpawnedView {
+  return {
+    id: "",
+    instance: undefined,
+    method: "",
+    state: "",
+    attempt: 0,
+    spawnedAtMs: 0,
+    startedAtMs: undefined,
+    endedAtMs: undefined,
+    answer: undefined,
+    losses: 0,
+    where: undefined,
+  };
+}
+
+export const SpawnedView: MessageFns<SpawnedView> = {
+  encode(message: SpawnedView, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.instance !== undefined) {
+      InstanceName.encode(message.instance, writer.uint32(18).fork()).join();
+    }
+    if (message.method !== "") {
+      writer.uint32(26).string(message.method);
+    }
+    if (message.state !== "") {
+      writer.uint32(34).string(message.state);
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(40).int32(message.attempt);
+    }
+    if (message.spawnedAtMs !== 0) {
+      writer.uint32(48).int64(message.spawnedAtMs);
+    }
+    if (message.startedAtMs !== undefined) {
+      writer.uint32(56).int64(message.startedAtMs);
+    }
+    if (message.endedAtMs !== undefined) {
+      writer.uint32(64).int64(message.endedAtMs);
+    }
+    if (message.answer !== undefined) {
+      writer.uint32(74).bytes(message.answer);
+    }
+    if (message.losses !== 0) {
+      writer.uint32(80).int32(message.losses);
+    }
+    if (message.where !== undefined) {
+      InspectReply.encode(message.where, writer.uint32(90).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SpawnedView {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSpawnedView();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.instance = InstanceName.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.method = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.attempt = reader.int32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.spawnedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.startedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.endedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.answer = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.losses = reader.int32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.where = InspectReply.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SpawnedView>, I>>(base?: I): SpawnedView {
+    return SpawnedView.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SpawnedView>, I>>(object: I): SpawnedView {
+    const message = createBaseSpawnedView();
+    message.id = object.id ?? "";
+    message.instance = (object.instance !== undefined && object.instance !== null)
+      ? InstanceName.fromPartial(object.instance)
+      : undefined;
+    message.method = object.method ?? "";
+    message.state = object.state ?? "";
+    message.attempt = object.attempt ?? 0;
+    message.spawnedAtMs = object.spawnedAtMs ?? 0;
+    message.startedAtMs = object.startedAtMs ?? undefined;
+    message.endedAtMs = object.endedAtMs ?? undefined;
+    message.answer = object.answer ?? undefined;
+    message.losses = object.losses ?? 0;
+    message.where = (object.where !== undefined && object.where !== null)
+      ? InspectReply.fromPartial(object.where)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseCancelSpawnedRequest(): CancelSpawnedRequest {
+  return { id: "" };
+}
+
+export const CancelSpawnedRequest: MessageFns<CancelSpawnedRequest> = {
+  encode(message: CancelSpawnedRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CancelSpawnedRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCancelSpawnedRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<CancelSpawnedRequest>, I>>(base?: I): CancelSpawnedRequest {
+    return CancelSpawnedRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CancelSpawnedRequest>, I>>(object: I): CancelSpawnedRequest {
+    const message = createBaseCancelSpawnedRequest();
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseCancelSpawnedAnswer(): CancelSpawnedAnswer {
+  return { outcome: "" };
+}
+
+export const CancelSpawnedAnswer: MessageFns<CancelSpawnedAnswer> = {
+  encode(message: CancelSpawnedAnswer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.outcome !== "") {
+      writer.uint32(10).string(message.outcome);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CancelSpawnedAnswer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCancelSpawnedAnswer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.outcome = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<CancelSpawnedAnswer>, I>>(base?: I): CancelSpawnedAnswer {
+    return CancelSpawnedAnswer.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CancelSpawnedAnswer>, I>>(object: I): CancelSpawnedAnswer {
+    const message = createBaseCancelSpawnedAnswer();
+    message.outcome = object.outcome ?? "";
+    return message;
+  },
+};
+
+function createBaseListSpawnedRequest(): ListSpawnedRequest {
+  return { instance: undefined, limit: 0 };
+}
+
+export const ListSpawnedRequest: MessageFns<ListSpawnedRequest> = {
+  encode(message: ListSpawnedRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.instance !== undefined) {
+      InstanceName.encode(message.instance, writer.uint32(10).fork()).join();
+    }
+    if (message.limit !== 0) {
+      writer.uint32(16).int32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSpawnedRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSpawnedRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.instance = InstanceName.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.limit = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListSpawnedRequest>, I>>(base?: I): ListSpawnedRequest {
+    return ListSpawnedRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListSpawnedRequest>, I>>(object: I): ListSpawnedRequest {
+    const message = createBaseListSpawnedRequest();
+    message.instance = (object.instance !== undefined && object.instance !== null)
+      ? InstanceName.fromPartial(object.instance)
+      : undefined;
+    message.limit = object.limit ?? 0;
+    return message;
+  },
+};
+
+function createBaseListSpawnedReply(): ListSpawnedReply {
+  return { calls: [] };
+}
+
+export const ListSpawnedReply: MessageFns<ListSpawnedReply> = {
+  encode(message: ListSpawnedReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.calls) {
+      SpawnedView.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSpawnedReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSpawnedReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.calls.push(SpawnedView.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListSpawnedReply>, I>>(base?: I): ListSpawnedReply {
+    return ListSpawnedReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListSpawnedReply>, I>>(object: I): ListSpawnedReply {
+    const message = createBaseListSpawnedReply();
+    message.calls = object.calls?.map((e) => SpawnedView.fromPartial(e)) || [];
     return message;
   },
 };
@@ -8364,6 +8917,35 @@ export const RouterService = {
     responseSerialize: (value: DrainWorkerReply): Buffer => Buffer.from(DrainWorkerReply.encode(value).finish()),
     responseDeserialize: (value: Buffer): DrainWorkerReply => DrainWorkerReply.decode(value),
   },
+  /** Spawned calls, by id alone. */
+  getSpawned: {
+    path: "/holdfast.v1.Router/GetSpawned" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetSpawnedRequest): Buffer => Buffer.from(GetSpawnedRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetSpawnedRequest => GetSpawnedRequest.decode(value),
+    responseSerialize: (value: SpawnedView): Buffer => Buffer.from(SpawnedView.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SpawnedView => SpawnedView.decode(value),
+  },
+  cancelSpawned: {
+    path: "/holdfast.v1.Router/CancelSpawned" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CancelSpawnedRequest): Buffer => Buffer.from(CancelSpawnedRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CancelSpawnedRequest => CancelSpawnedRequest.decode(value),
+    responseSerialize: (value: CancelSpawnedAnswer): Buffer => Buffer.from(CancelSpawnedAnswer.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CancelSpawnedAnswer => CancelSpawnedAnswer.decode(value),
+  },
+  /** Of one instance. */
+  listSpawned: {
+    path: "/holdfast.v1.Router/ListSpawned" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListSpawnedRequest): Buffer => Buffer.from(ListSpawnedRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListSpawnedRequest => ListSpawnedRequest.decode(value),
+    responseSerialize: (value: ListSpawnedReply): Buffer => Buffer.from(ListSpawnedReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListSpawnedReply => ListSpawnedReply.decode(value),
+  },
   logs: {
     path: "/holdfast.v1.Router/Logs" as const,
     requestStream: false as const,
@@ -8626,6 +9208,11 @@ export interface RouterServer extends UntypedServiceImplementation {
   listWorkers: handleUnaryCall<ListWorkersRequest, ListWorkersReply>;
   listApps: handleUnaryCall<ListAppsRequest, ListAppsReply>;
   drainWorker: handleUnaryCall<DrainWorkerRequest, DrainWorkerReply>;
+  /** Spawned calls, by id alone. */
+  getSpawned: handleUnaryCall<GetSpawnedRequest, SpawnedView>;
+  cancelSpawned: handleUnaryCall<CancelSpawnedRequest, CancelSpawnedAnswer>;
+  /** Of one instance. */
+  listSpawned: handleUnaryCall<ListSpawnedRequest, ListSpawnedReply>;
   logs: handleServerStreamingCall<LogsRequest, LogLine>;
   createToken: handleUnaryCall<CreateTokenRequest, CreateTokenReply>;
   listTokens: handleUnaryCall<ListTokensRequest, ListTokensReply>;

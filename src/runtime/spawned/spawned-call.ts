@@ -1,0 +1,287 @@
+import type { Clock, Random, Timer } from '../../common/clock.js';
+import { HoldfastError, isHoldfastError } from '../../common/errors.js';
+import type { MethodManifest } from '../../common/manifest.js';
+import type { OpenCall } from '../../common/ports/call-store.js';
+import { mayRetry, retryDelayMs } from '../../common/retry.js';
+import { type CallProgress, mostCallBytes, type SpawnedState } from '../../common/spawned-call.js';
+import { decodeError, encodeError } from '../../wire/errors.js';
+import { readBody, readCredit, readPayload } from '../../wire/frame-reader.js';
+import { CancelReason, chunkWindowBytes, FrameKind, frameOffsets, inlinePayloadBytes } from '../../wire/frames.js';
+import { callFrame, chunkFrame } from '../call-frame.js';
+import type { Instance } from '../instance.js';
+import { type Caller, type StartGate, WorkerCall } from '../worker-call.js';
+import type { CallJournal } from './call-journal.js';
+
+export interface SpawnedParts {
+  readonly instance: Instance;
+  readonly journal: CallJournal;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** This activation has done with it; `away`: another one goes on with it. */
+  readonly left: (call: SpawnedCall, how: 'ended' | 'away') => void;
+}
+
+/** What `cancel` of a spawned call came to. */
+export type CancelOutcome = 'never-ran' | 'aborted' | 'already-finished';
+
+type Phase =
+  | { readonly phase: 'new' }
+  | { readonly phase: 'refused'; readonly why: HoldfastError | 'moved' }
+  /** Waits for a slot, or has one. */
+  | { readonly phase: 'admitted'; readonly call: WorkerCall }
+  | { readonly phase: 'pausing'; readonly timer: Timer }
+  | { readonly phase: 'left' };
+
+/** A poisoned call must not kill one worker after the other. */
+const mostLosses = 16;
+/** Its instance is full: it was admitted once, so it comes again. */
+const fullPauseMs = 500;
+
+/**
+ * One spawned call in one activation, over its attempts. Nobody waits for it: what it comes to is recorded.
+ *
+ * I1. The code of a call that may not run twice begins only when the store knows that it does (R4).
+ * I2. It is admitted as every call is; after that it is never refused for want of room.
+ */
+export class SpawnedCall implements Caller, StartGate {
+  readonly record: OpenCall;
+  readonly #parts: SpawnedParts;
+  readonly #method: MethodManifest;
+  readonly #args: Uint8Array;
+  #progress: CallProgress;
+  #phase: Phase = { phase: 'new' };
+  #mayBegin = false;
+  #isCancelled = false;
+  #sentBytes = 0;
+  /** Of a result that comes in parts. */
+  #result: Buffer[] = [];
+  #resultBytes = 0;
+
+  constructor(
+    parts: SpawnedParts,
+    of: { readonly record: OpenCall; readonly method: MethodManifest; readonly args: Uint8Array },
+  ) {
+    this.#parts = parts;
+    this.record = of.record;
+    this.#method = of.method;
+    this.#args = of.args;
+    this.#progress = of.record.progress;
+  }
+
+  /** It waits for the time of its next attempt. */
+  get isPausing(): boolean {
+    return this.#phase.phase === 'pausing';
+  }
+
+  /** For the first time: its place in the queue is taken, or it is refused. @throws why */
+  begin(): 'admitted' | 'moved' {
+    this.#mayBegin = true;
+    const call = this.#enter();
+    if (this.#phase.phase === 'refused') {
+      const { why } = this.#phase;
+      if (why === 'moved') return why;
+      throw why;
+    }
+    const hasBegun = call.container !== null;
+    this.#mayBegin = hasBegun;
+    this.#advance(hasBegun ? { state: 'running', startedAtMs: this.#nowMs } : {});
+    return 'admitted';
+  }
+
+  /** @returns whether the store has it */
+  recorded(): Promise<boolean> {
+    return this.#parts.journal.add({ ...this.record, progress: this.#progress }, this.#args);
+  }
+
+  /** It was admitted by an earlier activation, or its pause is over. */
+  goOn(): void {
+    this.#mayBegin = false;
+    this.#enter();
+  }
+
+  /** Asked before its code begins (I1). */
+  mayBegin(later: () => void): boolean {
+    if (this.#mayBegin) return true;
+    this.#mayBegin = true;
+    this.#advance({ state: 'running', startedAtMs: this.#nowMs });
+    const stored = this.#parts.journal.progress(this.record.id, this.#progress);
+    if (this.record.head.isIdempotent) return true;
+    void stored.then((isStored) => {
+      if (isStored) later();
+    });
+    return false;
+  }
+
+  async cancel(): Promise<CancelOutcome> {
+    const { attempt, losses, state } = this.#progress;
+    if (this.#phase.phase === 'left') return 'already-finished';
+    const hasRun = state === 'running' || attempt > 1 || losses > 0;
+    this.#isCancelled = true;
+    if (this.#phase.phase === 'admitted') {
+      this.#parts.instance.calls.cancel(this.#phase.call, CancelReason.caller);
+    } else {
+      const outcome = hasRun ? 'ran' : 'not-run';
+      this.#end('cancelled', new HoldfastError('Cancelled', `${this.#label} was cancelled`, { outcome }));
+    }
+    await this.#parts.journal.settled();
+    return hasRun ? 'aborted' : 'never-ran';
+  }
+
+  /** This activation leaves, while it waits between two attempts. */
+  leave(isClosing: boolean): void {
+    if (this.#phase.phase !== 'pausing') return;
+    if (isClosing) this.#end('failed', new HoldfastError('InstanceClosed', `${this.#label}: its instance was closed`));
+    else this.#away({});
+  }
+
+  forward(frame: Buffer): void {
+    if (this.#phase.phase !== 'admitted') return;
+    const { call } = this.#phase;
+    switch (frame[frameOffsets.kind]) {
+      case FrameKind.Error:
+        return this.#failed(decodeError(readBody(frame)), Buffer.from(readBody(frame)));
+      case FrameKind.Credit:
+        return this.#sendArguments(call, readCredit(frame));
+      case FrameKind.Result: {
+        const { total, bytes } = readPayload(frame);
+        if (total > mostCallBytes) return this.#refuseResult(call, total);
+        this.#result = [];
+        this.#resultBytes = total;
+        return this.#take(call, bytes, chunkWindowBytes);
+      }
+      case FrameKind.Chunk: {
+        const bytes = readBody(frame);
+        return this.#take(call, bytes, bytes.length);
+      }
+    }
+  }
+
+  fail(_ref: number, thrown: unknown): void {
+    const error = isHoldfastError(thrown) ? thrown : new HoldfastError('Internal', String(thrown));
+    if (this.#phase.phase === 'new') this.#phase = { phase: 'refused', why: error };
+    else this.#failed(error, encodeError(error));
+  }
+
+  moved(): void {
+    if (this.#phase.phase === 'new') this.#phase = { phase: 'refused', why: 'moved' };
+    else this.#away({});
+  }
+
+  done(): void {
+    // Whatever ended it has said how.
+  }
+
+  /** It cannot run here, or anywhere. */
+  refuse(error: HoldfastError): void {
+    this.#end(error.outcome === 'unknown' ? 'lost' : 'failed', error);
+  }
+
+  get #nowMs(): number {
+    return Math.round(this.#parts.clock.now());
+  }
+
+  get #label(): string {
+    const { identity, method } = this.record.head;
+    return `${identity.app}/${identity.className}/${identity.id}.${method}`;
+  }
+
+  #enter(): WorkerCall {
+    const { instance } = this.#parts;
+    const call = new WorkerCall({
+      ...{ caller: this, ref: 0, instance, method: this.#method, chain: null, deadlineAt: null, trace: null },
+      // Whether it has begun must be known here.
+      isKeyed: true,
+      gate: this,
+    });
+    this.#sentBytes = Math.min(this.#args.length, inlinePayloadBytes);
+    call.argumentBytesToCome = this.#args.length - this.#sentBytes;
+    const { attempt } = this.#progress;
+    const isNew = this.#phase.phase === 'new';
+    if (!isNew) this.#phase = { phase: 'admitted', call };
+    instance.calls.accept(call, callFrame(this.#method.name, this.#args, attempt === 1 ? null : { attempt }));
+    if (isNew && this.#phase.phase === 'new') this.#phase = { phase: 'admitted', call };
+    return call;
+  }
+
+  /** As the container asks for them. */
+  #sendArguments(call: WorkerCall, creditBytes: number): void {
+    const until = Math.min(this.#args.length, this.#sentBytes + creditBytes);
+    while (this.#sentBytes < until) {
+      const frame = chunkFrame(this.#args, this.#sentBytes, until - this.#sentBytes);
+      this.#sentBytes += readBody(frame).length;
+      call.chunk(frame);
+    }
+  }
+
+  #take(call: WorkerCall, bytes: Buffer, credit: number): void {
+    this.#result.push(Buffer.from(bytes));
+    this.#resultBytes -= bytes.length;
+    if (this.#resultBytes > 0) return call.container?.credit(call, credit);
+    this.#ended('succeeded', Buffer.concat(this.#result));
+  }
+
+  #refuseResult(call: WorkerCall, bytes: number): void {
+    const message = `${this.#label}: the result takes ${bytes} bytes, that of a spawned call may take ${mostCallBytes}; put it into a volume, or return where it is`;
+    this.#end('failed', new HoldfastError('PayloadTooLarge', message, { outcome: 'ran', details: { bytes } }));
+    call.container?.cancel(call, CancelReason.caller);
+  }
+
+  /** @param encoded as it travels */
+  #failed(error: HoldfastError, encoded: Uint8Array): void {
+    if (this.#phase.phase === 'left') return;
+    const { instance, random } = this.#parts;
+    const { isIdempotent } = this.record.head;
+    const { retries } = instance.klass.options;
+    if (this.#isCancelled && error.code === 'Cancelled') return this.#ended('cancelled', encoded);
+    if (error.code === 'PendingLimitExceeded') return this.#pause(fullPauseMs * (0.5 + random.next()));
+    if (error.code === 'OutcomeUnknown') {
+      const mayComeBack = isIdempotent && this.#progress.losses < mostLosses;
+      return mayComeBack ? this.#away({ losses: this.#progress.losses + 1 }) : this.#ended('lost', encoded);
+    }
+    // It was drained: whoever has the instance next runs it again.
+    const isCutShort = error.code === 'InstanceClosed' && instance.refusing === 'moving';
+    if (isCutShort && isIdempotent) return this.#away({});
+    const { attempt } = this.#progress;
+    if (!mayRetry(retries, error, attempt)) return this.#ended('failed', encoded);
+    this.#advance({ state: 'queued', attempt: attempt + 1, startedAtMs: null });
+    void this.#parts.journal.progress(this.record.id, this.#progress);
+    this.#pause(retryDelayMs(retries, attempt, random));
+  }
+
+  #pause(ms: number): void {
+    const { instance, clock } = this.#parts;
+    this.#phase = { phase: 'pausing', timer: clock.after(ms, () => this.goOn()) };
+    if (instance.refusing !== null) this.leave(instance.refusing === 'closing');
+  }
+
+  /** Put back: the next activation goes on with it. */
+  #away(set: Partial<CallProgress>): void {
+    if (this.#phase.phase === 'left') return;
+    this.#leave();
+    this.#advance({ ...set, state: 'queued', startedAtMs: null });
+    void this.#parts.journal.progress(this.record.id, this.#progress);
+    this.#parts.left(this, 'away');
+  }
+
+  #end(state: SpawnedState, error: HoldfastError): void {
+    this.#ended(state, encodeError(error));
+  }
+
+  #ended(state: SpawnedState, answer: Uint8Array): void {
+    if (this.#phase.phase === 'left') return;
+    this.#leave();
+    this.#advance({ state, endedAtMs: this.#nowMs });
+    void this.#parts.journal.end(this.record.id, this.#progress, answer);
+    this.#parts.left(this, 'ended');
+  }
+
+  #leave(): void {
+    if (this.#phase.phase === 'pausing') this.#phase.timer.cancel();
+    this.#phase = { phase: 'left' };
+    this.#result = [];
+  }
+
+  #advance(set: Partial<CallProgress>): void {
+    this.#progress = { ...this.#progress, ...set };
+  }
+}
