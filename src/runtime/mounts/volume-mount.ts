@@ -103,7 +103,9 @@ export class VolumeMount {
       await this.#parts.flush();
       if (ask.isByItself !== true) this.checkWritten();
       const base = this.#at.head;
-      if (base !== null && !this.tree.isChanged) return base.id;
+      // A message is not lost to the commit that the mount has just made by itself.
+      const isSaid = ask.message === '' || ask.message === base?.message;
+      if (base !== null && isSaid && !this.tree.isChanged) return base.id;
       const commit = await this.#publish(ask);
       await this.#standOn(commit);
       return commit.id;

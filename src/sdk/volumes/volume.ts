@@ -77,6 +77,7 @@ export class Volume implements Mountable {
 
   /**
    * Publishes what this mount changed, and gives the id of the commit; paths merge, the same path goes to the last writer.
+   * Where nothing has changed since the last commit that one's id, but with a new `message` a commit that says it.
    *
    * @throws CommitConflict with `onConflict: 'fail'`, PayloadTooLarge, InvalidArgument for one that `fromMount` did not give
    */

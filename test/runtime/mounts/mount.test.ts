@@ -17,7 +17,10 @@ isolatedTest('programs find the files of a volume, and what they write is in it 
     `big\nd\na\nhello${await run('/', `head -c ${9 * mebibyte} < <(yes xyz | tr -d '\\n') | md5sum`)}xyz`,
   );
   await run(folder, 'echo more >> d/a; mkdir -p e/f; mv d/a e/f/b; rmdir d; ln -s e/f/b link; chmod 640 big; cat link');
+  await commit({ ...ask, message: '' });
+  // Nothing is left to commit, and the message is not lost for that.
   const id = await commit(ask);
+  expect([await commit(ask), await commit({ ...ask, message: '' })]).toEqual([id, id]);
   const head = await world.volumes.head(volume);
   expect(head).toMatchObject({ id, message: 'by hand' });
   expect(Object.keys(await world.volumes.files(head))).toEqual(['big', 'e/f/b']);
