@@ -21,7 +21,7 @@ export interface ChannelFormat {
   deserialize(bytes: Buffer): ChannelMessage;
 }
 
-// Field numbers and wire type 2: `LinkBatch.batch` and `Piece.data`, and `close_error`.
+// Field numbers and wire type 2: `LinkBatch.batch` and `close_error`.
 const batchTag = (1 << 3) | 2;
 const closeErrorTag = (15 << 3) | 2;
 
@@ -80,21 +80,6 @@ export const encodedFormat: ChannelFormat = {
     return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   },
   deserialize: (bytes) => (bytes[0] === closeErrorTag ? new CloseNotice(fieldOf(bytes)) : bytes),
-};
-
-/** A message of `pieceFormat`: a copy of the bytes as the field `data` of a Piece. */
-export function encodePiece(bytes: Uint8Array): Buffer {
-  return lengthDelimited(batchTag, bytes);
-}
-
-/** Written as `encodePiece` made it, read as its bytes. */
-export const pieceFormat = {
-  serialize: (piece: Buffer): Buffer => piece,
-  /** @throws InvalidArgument */
-  deserialize: (message: Buffer): Uint8Array => {
-    if (message.length > 0 && message[0] !== batchTag) throw malformed('its first field is not the data');
-    return message.length === 0 ? message : fieldOf(message);
-  },
 };
 
 function lengthDelimited(tag: number, bytes: Uint8Array): Buffer {

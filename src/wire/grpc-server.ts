@@ -10,14 +10,12 @@ import {
 } from '@grpc/grpc-js';
 import type { Clock } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
-import type { ByteStream } from '../common/ports/byte-stream.js';
 import type { Channel } from '../common/ports/channel.js';
 import { RouterService } from './gen/holdfast/v1/router.js';
 import { WorkerService } from './gen/holdfast/v1/worker.js';
-import { GrpcByteStream, ticketKey } from './grpc-bytes.js';
 import { GrpcChannel } from './grpc-channel.js';
 import { toGrpcError } from './grpc-errors.js';
-import { type ChannelMessage, encodedFormat, linkBatchFormat, pieceFormat } from './grpc-messages.js';
+import { type ChannelMessage, encodedFormat, linkBatchFormat } from './grpc-messages.js';
 import { largestFrameBytes, serverOptions, windowBytes } from './grpc-options.js';
 import type { TlsTexts } from './grpc-transport.js';
 
@@ -37,10 +35,9 @@ export interface ChannelAcceptor<Principal> {
   readonly accept: (channel: Channel, principal: Principal) => void;
 }
 
-/** For `server.addService(workerService, { calls: …, bytes: … })`: messages of `Calls` are batches of a link. */
+/** For `server.addService(workerService, { calls: … })`: messages of `Calls` are batches of a link. */
 export const workerService: ServiceDefinition = {
   calls: { ...WorkerService.calls, ...formatOf(linkBatchFormat) },
-  bytes: { ...WorkerService.bytes, ...formatOf(pieceFormat) },
 };
 
 /** The router's service, where messages of `Control` are encoded `ControlBatch`es and `ControlReplyBatch`es. */
@@ -61,28 +58,6 @@ export function channelHandler<Principal>({ authorize, accept }: ChannelAcceptor
     }
   };
   return (stream: ServerDuplexStream<ChannelMessage, ChannelMessage>) => void begin(stream);
-}
-
-/** Handler of streams of bytes: each is over when `serve` is. What that throws is what the client gets. */
-function bytesHandler({
-  authorize,
-  serve,
-}: {
-  readonly authorize: (peer: GrpcPeer) => void | Promise<void>;
-  readonly serve: (ticket: string, stream: ByteStream) => Promise<void>;
-}): UntypedHandleCall {
-  const begin = async (stream: ServerDuplexStream<Uint8Array, Buffer>): Promise<void> => {
-    try {
-      const peer = peerOf(stream);
-      await authorize(peer);
-      const [ticket] = stream.metadata.get(ticketKey);
-      await serve(String(ticket), new GrpcByteStream({ side: 'server', stream }, peer.address));
-      stream.end();
-    } catch (error) {
-      stream.emit('error', toGrpcError(error));
-    }
-  };
-  return (stream: ServerDuplexStream<Uint8Array, Buffer>) => void begin(stream);
 }
 
 export function peerOf(call: { readonly metadata: Metadata; getPeer(): string }): GrpcPeer {
@@ -111,8 +86,8 @@ function innerOf(server: Server) {
   };
 }
 
-/** Of a connection, for all its streams together. */
-function widenConnections(server: Server): void {
+/** Of a connection, for all its streams together; of a server that has its listener. */
+export function widenConnections(server: Server): void {
   for (const http2Server of innerOf(server).http2Servers.keys()) {
     http2Server.on('session', (session) => session.setLocalWindowSize(windowBytes));
   }
@@ -134,47 +109,6 @@ export function listenGrpc(server: Server, address: string, tls?: TlsTexts): Pro
       } else reject(new HoldfastError('Unavailable', `cannot listen on ${address}: ${error.message}`));
     });
   });
-}
-
-/** A worker's data path, listening. */
-export interface WorkerServer {
-  /** `host:port`, the port that it got. */
-  readonly address: string;
-  /** Ends the streams that are open. */
-  close(): Promise<void>;
-}
-
-const closeGraceMs = 1_000;
-
-/**
- * Serves `Worker`. Without `authorize` anyone may open a link: what may be called then is for capabilities, and what bytes may
- * be had for tickets.
- * @param address `host:port`; port 0: a free one
- * @throws Unavailable, InvalidArgument
- */
-export async function serveWorker(
-  address: string,
-  options: {
-    /** Opens the channel before it returns. */
-    readonly accept: (channel: Channel) => void;
-    /** Resolves when nothing more is to be read or written. */
-    readonly serveBytes: (ticket: string, stream: ByteStream) => Promise<void>;
-    readonly clock: Clock;
-    readonly authorize?: (peer: GrpcPeer) => void | Promise<void>;
-    readonly tls?: TlsTexts | undefined;
-  },
-): Promise<WorkerServer> {
-  const { accept, serveBytes, clock, authorize = () => undefined, tls } = options;
-  const server = createGrpcServer();
-  server.addService(workerService, {
-    calls: channelHandler({ authorize, accept }),
-    bytes: bytesHandler({ authorize, serve: serveBytes }),
-  });
-  const port = await listenGrpc(server, address, tls);
-  return {
-    address: `${address.slice(0, address.lastIndexOf(':'))}:${port}`,
-    close: () => stopGrpcServer(server, clock, closeGraceMs),
-  };
 }
 
 /** Takes no more calls, lets those under way end for `graceMs`, then breaks them. */
@@ -205,7 +139,14 @@ function formatOf<Out, In>({
 
 function serverCredentials(tls: TlsTexts | undefined): ServerCredentials {
   if (tls === undefined) return ServerCredentials.createInsecure();
-  const { ca, cert, key } = tls;
+  const { cert, key } = checkServerTls(tls);
+  const { ca } = tls;
+  const pair = { private_key: Buffer.from(key), cert_chain: Buffer.from(cert) };
+  return ServerCredentials.createSsl(ca === undefined ? null : Buffer.from(ca), [pair], ca !== undefined);
+}
+
+/** What a server must have. @throws InvalidArgument */
+export function checkServerTls({ ca, cert, key }: TlsTexts): { readonly cert: string; readonly key: string } {
   if (cert === undefined || key === undefined) {
     throw new HoldfastError('InvalidArgument', 'a server with tls needs cert and key');
   }
@@ -218,6 +159,5 @@ function serverCredentials(tls: TlsTexts | undefined): ServerCredentials {
       cause,
     });
   }
-  const pair = { private_key: Buffer.from(key), cert_chain: Buffer.from(cert) };
-  return ServerCredentials.createSsl(ca === undefined ? null : Buffer.from(ca), [pair], ca !== undefined);
+  return { cert, key };
 }

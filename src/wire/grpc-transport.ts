@@ -2,13 +2,13 @@ import type { CallOptions, ChannelCredentials, Client, ClientWritableStream, Ser
 import { HoldfastError } from '../common/errors.js';
 import type { ByteStream } from '../common/ports/byte-stream.js';
 import type { Channel, Transport } from '../common/ports/channel.js';
+import { dialBytes } from './byte-dial.js';
 import { RouterService } from './gen/holdfast/v1/router.js';
 import { WorkerService } from './gen/holdfast/v1/worker.js';
-import { GrpcByteStream, ticketKey } from './grpc-bytes.js';
 import { GrpcChannel } from './grpc-channel.js';
 import { fromGrpcError } from './grpc-errors.js';
 import { grpcJs } from './grpc-js.js';
-import { type ChannelFormat, encodedFormat, linkBatchFormat, pieceFormat } from './grpc-messages.js';
+import { type ChannelFormat, encodedFormat, linkBatchFormat } from './grpc-messages.js';
 import { clientOptions } from './grpc-options.js';
 import { type DialedRouter, GrpcRouters } from './grpc-routers.js';
 import { unreferenced } from './grpc-unreferenced.js';
@@ -77,6 +77,7 @@ type StartCall = (
 class RouterTransport implements GrpcTransport {
   readonly #endpoint: string;
   readonly #credentials: ChannelCredentials;
+  readonly #tls: TlsTexts | undefined;
   readonly #metadata = new (grpcJs().Metadata)();
   readonly #routers: GrpcRouters;
   /** One per worker that has a channel open. */
@@ -86,6 +87,7 @@ class RouterTransport implements GrpcTransport {
   constructor({ endpoint, token, tls, keepsProcessAlive = true }: GrpcTransportOptions) {
     const [first = '', ...others] = endpoint.split(',');
     this.#endpoint = endpoint;
+    this.#tls = tls;
     this.#credentials = keepsProcessAlive ? credentialsOf(tls) : unreferenced(credentialsOf(tls));
     if (token !== undefined) this.#metadata.set('authorization', `Bearer ${token}`);
     this.#routers = new GrpcRouters([checkedAddress(first), ...others.map(checkedAddress)], this.#credentials);
@@ -106,13 +108,8 @@ class RouterTransport implements GrpcTransport {
   }
 
   openBytes(address: string, ticket: string): ByteStream {
-    const { client, release } = this.#useWorker(address);
-    const { serialize, deserialize } = pieceFormat;
-    const metadata = this.#metadata.clone();
-    metadata.set(ticketKey, ticket);
-    const stream = client.makeBidiStreamRequest(WorkerService.bytes.path, serialize, deserialize, metadata, {});
-    stream.on('status', release);
-    return new GrpcByteStream({ side: 'client', stream }, address);
+    this.#check();
+    return dialBytes(checkedAddress(address), ticket, this.#tls);
   }
 
   unary(method: string, request: Uint8Array, limits: RpcLimits): Promise<Uint8Array> {

@@ -1,12 +1,13 @@
 import { once } from 'node:events';
 import { connect, type Settings } from 'node:http2';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock, systemRandom } from '../../src/adapters/system/clock.js';
 import { HoldfastError } from '../../src/common/errors.js';
 import type { ByteStream } from '../../src/common/ports/byte-stream.js';
 import { ByteTickets } from '../../src/runtime/sandbox/byte-tickets.js';
-import { serveWorker, type WorkerServer } from '../../src/wire/grpc-server.js';
 import { createGrpcTransport, type GrpcTransport } from '../../src/wire/grpc-transport.js';
+import { serveWorker, type WorkerServer } from '../../src/wire/worker-server.js';
 
 let mayRun: boolean;
 let tickets: ByteTickets;
@@ -68,18 +69,23 @@ describe('a stream of bytes', () => {
     expect((await read(echo)).equals(sent)).toBe(true);
   });
 
-  test('takes the bytes at once: their buffer may be used again', async () => {
-    let got: Buffer | null = null;
+  test('has taken the bytes when it resolves: their buffer may be used again then', async () => {
+    let goOn = (): void => undefined;
+    const written = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    let got: Buffer = Buffer.alloc(0);
     const stream = open(async (up) => {
+      await written;
       got = await read(up);
     });
     const buffer = Buffer.alloc(200_000, 1);
-    const writing = stream.write(buffer);
+    await stream.write(buffer);
     buffer.fill(2);
-    await writing;
+    goOn();
     stream.end();
     await read(stream);
-    expect(got).toEqual(Buffer.alloc(200_000, 1));
+    expect(got.equals(Buffer.alloc(200_000, 1))).toBe(true);
   });
 
   test('waits for a side that does not read', async () => {
@@ -138,6 +144,68 @@ describe('a stream of bytes', () => {
     const closing = server.close();
     expect(await codeOf(read(stream))).toBe('Unavailable');
     await closing;
+  });
+});
+
+describe('a connection of bytes', () => {
+  const dial = async (): Promise<Socket> => {
+    const port = Number(server.address.split(':')[1]);
+    const socket = connectTcp(port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    await once(socket, 'connect');
+    return socket;
+  };
+  const received = (): { readonly serve: (stream: ByteStream) => Promise<void>; readonly code: Promise<unknown> } => {
+    let told = (_code: unknown): void => undefined;
+    const code = new Promise<unknown>((resolve) => {
+      told = resolve;
+    });
+    return { code, serve: async (stream) => told(await codeOf(read(stream))) };
+  };
+
+  test('that closes without the end has lost what it carried, however politely it closes', async () => {
+    const { serve, code } = received();
+    const socket = await dial();
+    const piece = Buffer.concat([Buffer.from([0, 0, 0, 5]), Buffer.from('whole')]);
+    socket.end(Buffer.concat([Buffer.from(`hfbytes1${tickets.issue(serve).ticket}`), piece]));
+    expect(await code).toBe('Cancelled');
+    socket.destroy();
+  });
+
+  test('may come byte by byte', async () => {
+    let got = '';
+    const socket = await dial();
+    socket.setNoDelay(true);
+    const { ticket } = tickets.issue(async (stream) => {
+      got = (await read(stream)).toString();
+    });
+    const hello = Buffer.from(`hfbytes1${ticket}`);
+    const frames = Buffer.concat([Buffer.from([0, 0, 0, 3]), Buffer.from('abc'), Buffer.from([0, 0, 0, 0])]);
+    for (const byte of Buffer.concat([hello, frames])) {
+      await new Promise<void>((resolve) => socket.write(Buffer.from([byte]), () => resolve()));
+    }
+    const [end] = (await once(socket, 'data')) as [Buffer];
+    expect([got, [...end]]).toEqual(['abc', [0, 0, 0, 0]]);
+    socket.destroy();
+  });
+
+  test.each([
+    ['a piece that is too long', [0, 0x10, 0, 1]],
+    ['an error that is too long', [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]],
+    ['an error', [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 7]],
+  ])('with %s of its client is over', async (_what, bytes) => {
+    const { serve, code } = received();
+    const socket = await dial();
+    socket.write(Buffer.concat([Buffer.from(`hfbytes1${tickets.issue(serve).ticket}`), Buffer.from(bytes)]));
+    expect(await code).toBe('Cancelled');
+    socket.destroy();
+  });
+
+  test('with another hello is closed, and others are served on', async () => {
+    const socket = await dial();
+    socket.write('hfbytes0'.padEnd(64));
+    await once(socket, 'close');
+    expect((await read(open((stream) => stream.write(Buffer.from('on'))))).toString()).toBe('on');
   });
 });
 

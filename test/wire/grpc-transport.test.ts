@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/adapters/system/clock.js';
 import { HoldfastError } from '../../src/common/errors.js';
+import type { ByteStream } from '../../src/common/ports/byte-stream.js';
 import { ControlBatch, Deployment, DeployPart, LogLine } from '../../src/wire/gen/holdfast/v1/router.js';
-import { serveWorker } from '../../src/wire/grpc-server.js';
 import { createGrpcTransport } from '../../src/wire/grpc-transport.js';
+import { serveWorker } from '../../src/wire/worker-server.js';
 import { makeCertificates } from '../certificates.js';
 import { ChannelEnd } from '../contracts/channel-contract.js';
 import { grpcServer, streamOf } from './grpc-service.js';
@@ -223,6 +224,35 @@ describe('the transport over TLS', () => {
       });
       await refused.close();
     }
+  });
+
+  it('reaches calls and bytes of a worker on one port, with a certificate of its authority only', async () => {
+    const tls = certificates();
+    const server = await serveWorker('127.0.0.1:0', {
+      accept: (channel) =>
+        channel.open({ onMessage: (m) => void channel.send(m), onDrain: () => undefined, onClosed: () => undefined }),
+      serveBytes: (ticket, stream) => stream.write(Buffer.from(`for ${ticket}`)),
+      clock: systemClock,
+      tls,
+    });
+    const ticket = 't'.repeat(32);
+    const read = async (stream: ByteStream): Promise<string> => {
+      let text = '';
+      for await (const piece of stream.read()) text += Buffer.from(piece).toString();
+      return text;
+    };
+    const mutual = createGrpcTransport({ endpoint: server.address, tls });
+    const end = new ChannelEnd(mutual.openWorker(server.address));
+    end.channel.send(Buffer.from('echo'));
+    expect(await end.received(1)).toHaveLength(1);
+    expect(await read(mutual.openBytes(server.address, ticket))).toBe(`for ${ticket}`);
+    for (const shown of [{ ca: tls.ca }, {}, undefined]) {
+      const refused = createGrpcTransport({ endpoint: server.address, tls: shown });
+      await expect(read(refused.openBytes(server.address, ticket))).rejects.toMatchObject({ code: 'Unavailable' });
+      await refused.close();
+    }
+    await mutual.close();
+    await server.close();
   });
 });
 

@@ -1,6 +1,6 @@
 /** Bytes between a client and a worker, beside the calls: each side waits for the other, so memory stays flat. */
 export interface ByteStream {
-  /** Resolves when more is welcome; the bytes are taken before it returns. @throws how it broke */
+  /** Resolves when more is welcome; until then the bytes must stay as they are. @throws how it broke */
   write(bytes: Uint8Array): Promise<void>;
   /** Nothing more is written. The other side reads what was, and then the end. */
   end(): void;

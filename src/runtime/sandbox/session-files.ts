@@ -73,11 +73,13 @@ export class SessionFiles {
         yield { bytes, ticket: null };
         return;
       }
-      const rest = this.#tickets.issue(async (stream) => {
-        for (let step: IteratorResult<Uint8Array, void> = second; !step.done; step = await pieces.next()) {
-          await stream.write(step.value);
-        }
-      });
+      const rest = this.#tickets.issue((stream) =>
+        whileCalled(stream, signal, async () => {
+          for (let step: IteratorResult<Uint8Array, void> = second; !step.done; step = await pieces.next()) {
+            await stream.write(step.value);
+          }
+        }),
+      );
       yield { bytes, ticket: rest.ticket };
       await aborted(signal);
       rest.withdraw();
@@ -102,7 +104,9 @@ export class SessionFiles {
       this.#uploads.set(id, { writer, end: resolve });
       signal.addEventListener('abort', () => resolve(), { once: true });
     });
-    const whole = this.#tickets?.issue((stream) => writeStreamed(stream, writer, signal));
+    const whole = this.#tickets?.issue((stream) =>
+      whileCalled(stream, signal, () => writeStreamed(stream, writer, signal)),
+    );
     try {
       yield { id, path: absolute, ticket: whole?.ticket ?? null };
       if (!signal.aborted) await over;
@@ -169,6 +173,17 @@ async function writeStreamed(stream: ByteStream, writer: GuestWriter, signal: Ab
     await writer.write(bytes);
   }
   await writer.end();
+}
+
+/** Who moves them is gone, or wants no more, when his call is. */
+async function whileCalled(stream: ByteStream, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+  const leave = (): void => stream.cancel();
+  signal.addEventListener('abort', leave, { once: true });
+  try {
+    await work();
+  } finally {
+    signal.removeEventListener('abort', leave);
+  }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -1,4 +1,5 @@
 import type { DownloadStart } from '../../common/sandbox-methods.js';
+import { ofCall } from './bytes-of-call.js';
 import type { SessionCalls } from './session-calls.js';
 
 /** The bytes of a file, piece by piece, as they are asked for. @throws FileNotFound, PermissionDenied, InvalidArgument */
@@ -8,10 +9,13 @@ export async function* download(calls: SessionCalls, path: string): AsyncGenerat
     yield* calls.stream<Uint8Array>('read', [path]);
     return;
   }
-  for await (const start of calls.stream<DownloadStart>('download', [path])) {
-    if (start.bytes.length > 0) yield start.bytes;
-    if (start.ticket !== null) yield* bytes(start.ticket).read();
-    // The rest of its life has nothing to say.
-    return;
+  const life = calls.stream<DownloadStart>('download', [path])[Symbol.asyncIterator]();
+  try {
+    const start = await life.next();
+    if (start.done) return;
+    if (start.value.bytes.length > 0) yield start.value.bytes;
+    if (start.value.ticket !== null) yield* ofCall(bytes(start.value.ticket), life).read();
+  } finally {
+    await life.return?.();
   }
 }

@@ -1,4 +1,4 @@
-import { mkdir, open } from 'node:fs/promises';
+import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { HoldfastError } from '../../common/errors.js';
 import { pathProblem } from '../../common/session-options.js';
@@ -65,14 +65,18 @@ export async function uploadFile(
   try {
     const upload = await Upload.open(calls, checkedPath(remotePath), { makeParents: options.makeParents ?? false });
     return await finished(upload, async () => {
-      const buffer = Buffer.allocUnsafeSlow(localBytes);
-      let sent = 0;
-      for (;;) {
-        const { bytesRead } = await file.read(buffer, 0, localBytes, null);
-        if (bytesRead === 0) return;
-        await upload.write(buffer.subarray(0, bytesRead));
+      let [sending, reading] = [Buffer.allocUnsafeSlow(localBytes), Buffer.allocUnsafeSlow(localBytes)];
+      let { bytesRead } = await file.read(sending, 0, localBytes, null);
+      for (let sent = 0; bytesRead > 0; ) {
+        // One is filled while the other is sent.
+        const [next] = await Promise.all([
+          file.read(reading, 0, localBytes, null),
+          upload.write(sending.subarray(0, bytesRead)),
+        ]);
         sent += bytesRead;
         options.onProgress?.(sent);
+        bytesRead = next.bytesRead;
+        [sending, reading] = [reading, sending];
       }
     });
   } finally {
@@ -90,24 +94,11 @@ export async function downloadFile(
   const pieces = download(calls, checkedPath(remotePath));
   try {
     // Before anything is made here: the file may not be there.
-    let step = await pieces.next();
+    const step = await pieces.next();
     if (options.makeParents) await mkdir(dirname(target), { recursive: true });
     const file = await open(target, 'w');
     try {
-      let received = 0;
-      let waiting = 0;
-      const batch: Uint8Array[] = [];
-      for (; !step.done; step = await pieces.next()) {
-        batch.push(step.value);
-        waiting += step.value.length;
-        if (waiting < localBytes) continue;
-        await file.writeFile(Buffer.concat(batch.splice(0)));
-        received += waiting;
-        waiting = 0;
-        options.onProgress?.(received);
-      }
-      await file.writeFile(Buffer.concat(batch));
-      if (waiting > 0) options.onProgress?.(received + waiting);
+      await writePieces(file, { first: step, pieces }, options.onProgress);
     } finally {
       await file.close();
     }
@@ -115,6 +106,44 @@ export async function downloadFile(
   } finally {
     await pieces.return();
   }
+}
+
+/** Some are awaited while those before them are written. */
+async function writePieces(
+  file: FileHandle,
+  {
+    first,
+    pieces,
+  }: { readonly first: IteratorResult<Uint8Array, void>; readonly pieces: AsyncGenerator<Uint8Array, void> },
+  onProgress: TransferOptions['onProgress'],
+): Promise<void> {
+  let writing = Promise.resolve();
+  let received = 0;
+  let waiting = 0;
+  let batch: Uint8Array[] = [];
+  const flush = async (): Promise<void> => {
+    await writing;
+    const [written, upTo] = [batch, received];
+    batch = [];
+    waiting = 0;
+    writing = writeWhole(file, written).then(() => onProgress?.(upTo));
+    writing.catch(() => undefined); // awaited before the next, and at the end
+  };
+  for (let step = first; !step.done; step = await pieces.next()) {
+    batch.push(step.value);
+    waiting += step.value.length;
+    received += step.value.length;
+    if (waiting >= localBytes) await flush();
+  }
+  if (waiting > 0) await flush();
+  await writing;
+}
+
+async function writeWhole(file: FileHandle, pieces: readonly Uint8Array[]): Promise<void> {
+  const { bytesWritten } = await file.writev(pieces);
+  const whole = pieces.reduce((sum, { length }) => sum + length, 0);
+  // A disk that is full takes a part, and says so when it is asked to take more.
+  if (bytesWritten < whole) await file.writeFile(Buffer.concat(pieces).subarray(bytesWritten));
 }
 
 export function readStream(calls: SessionCalls, path: string): ReadableStream<Uint8Array> {
@@ -140,7 +169,8 @@ export function writeStream(calls: SessionCalls, path: string, options: UploadOp
     start: async () => {
       upload = await Upload.open(calls, checkedPath(path), { makeParents: options.makeParents ?? false });
     },
-    write: async (piece) => await upload?.write(bytesOf(piece)),
+    // A copy: nothing says that who writes to a stream may not use his buffer again before it is taken.
+    write: async (piece) => await upload?.write(Uint8Array.from(bytesOf(piece))),
     close: async () => await upload?.end(),
     abort: async () => await upload?.abort(),
   });

@@ -1,6 +1,7 @@
 import { HoldfastError } from '../../common/errors.js';
 import type { ByteStream } from '../../common/ports/byte-stream.js';
 import type { UploadStart } from '../../common/sandbox-methods.js';
+import { ofCall } from './bytes-of-call.js';
 import { PieceWindow, pieceBytes } from './piece-window.js';
 import type { SessionCalls } from './session-calls.js';
 
@@ -11,7 +12,7 @@ export interface UploadOptions {
 
 /** How the bytes get there. */
 interface Way {
-  /** Resolves when more is welcome; the bytes are taken before it returns. */
+  /** Resolves when more is welcome; until then the bytes must stay as they are. */
   write(bytes: Uint8Array): Promise<void>;
   /** Resolves when all of it is in the file. */
   end(): Promise<void>;
@@ -33,7 +34,7 @@ export class Upload {
     if (first.done) throw new HoldfastError('Internal', `${calls.label} did not open ${path}`);
     const { ticket } = first.value;
     const stream = ticket === null ? undefined : calls.bytes?.(ticket);
-    const way = stream === undefined ? byCalls(calls, first.value.id) : byStream(stream);
+    const way = stream === undefined ? byCalls(calls, first.value.id) : byStream(ofCall(stream, life));
     return new Upload(first.value.path, life, way);
   }
 
@@ -43,7 +44,7 @@ export class Upload {
     this.#way = way;
   }
 
-  /** Resolves when more is welcome; the bytes are taken before it returns. */
+  /** Resolves when more is welcome; until then the bytes must stay as they are. */
   write(bytes: Uint8Array): Promise<void> {
     return this.#way.write(bytes);
   }

@@ -12,70 +12,11 @@ export const protobufPackage = "holdfast.v1";
 
 export const protobufFileName = "holdfast/v1/worker.proto";
 
-export interface Piece {
-  data: Buffer;
-}
-
 export interface LinkBatch {
   batch: Buffer;
   /** Alone, and nothing follows: the client closes with this error, a WireError as wire/errors encodes it. */
   closeError: Buffer;
 }
-
-function createBasePiece(): Piece {
-  return { data: Buffer.alloc(0) };
-}
-
-export const Piece: MessageFns<Piece> = {
-  encode(message: Piece, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.data.length !== 0) {
-      writer.uint32(10).bytes(message.data);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): Piece {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBasePiece();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.data = Buffer.from(reader.bytes());
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<Piece>, I>>(base?: I): Piece {
-    return Piece.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Piece>, I>>(object: I): Piece {
-    const message = createBasePiece();
-    message.data = object.data ?? Buffer.alloc(0);
-    return message;
-  },
-};
 
 function createBaseLinkBatch(): LinkBatch {
   return { batch: Buffer.alloc(0), closeError: Buffer.alloc(0) };
@@ -159,22 +100,10 @@ export const WorkerService = {
     responseSerialize: (value: LinkBatch): Buffer => Buffer.from(LinkBatch.encode(value).finish()),
     responseDeserialize: (value: Buffer): LinkBatch => LinkBatch.decode(value),
   },
-  /** The bytes of one file, one way. More metadata: `holdfast-ticket`, good for one stream, as a call has answered it. */
-  bytes: {
-    path: "/holdfast.v1.Worker/Bytes" as const,
-    requestStream: true as const,
-    responseStream: true as const,
-    requestSerialize: (value: Piece): Buffer => Buffer.from(Piece.encode(value).finish()),
-    requestDeserialize: (value: Buffer): Piece => Piece.decode(value),
-    responseSerialize: (value: Piece): Buffer => Buffer.from(Piece.encode(value).finish()),
-    responseDeserialize: (value: Buffer): Piece => Piece.decode(value),
-  },
 } as const;
 
 export interface WorkerServer extends UntypedServiceImplementation {
   calls: handleBidiStreamingCall<LinkBatch, LinkBatch>;
-  /** The bytes of one file, one way. More metadata: `holdfast-ticket`, good for one stream, as a call has answered it. */
-  bytes: handleBidiStreamingCall<Piece, Piece>;
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | undefined;
