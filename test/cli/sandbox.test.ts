@@ -9,7 +9,7 @@ import { text } from 'node:stream/consumers';
 import { startCluster, type TestCluster } from 'holdfast/testing';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { isolatedTest as test } from '../isolated-test.js';
-import { leftOf, tracesOf } from '../system/sandboxes/host-traces.js';
+import { leftOf, tracesOfNew } from '../system/sandboxes/host-traces.js';
 import { Home } from './holdfast.js';
 
 const program = join(import.meta.dirname, '../../dist/cli/main.js');
@@ -211,7 +211,7 @@ describe('holdfast dev', () => {
     const word = `100000.${process.pid}`;
     const line = `sleep ${word} >/dev/null 2>&1 & echo hello > /tmp/file; cat /tmp/file`;
     expect(await own.out('sandbox', 'exec', 'sandboxes/shell/here', '--shell', line)).toBe('hello');
-    const traces = tracesOf(word);
+    const traces = await tracesOfNew(word);
     dev.signal('SIGINT');
     expect(await dev.ended).toBe(0);
     while (leftOf(traces).length > 0) await new Promise((resolve) => setImmediate(resolve));

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { until } from './sandbox-world.js';
 
 /** What a sandbox, or a whole boot of a worker, is on this host. */
 export interface HostTraces {
@@ -22,6 +23,12 @@ export function tracesOf(word: string): HostTraces {
   const namespace = pidNamespace(pid);
   const processes = pids().filter((each) => pidNamespace(each) === namespace);
   return { processes: processes.map(processName), cgroups: cgroupsOf(pid), files: disksOf(pid) };
+}
+
+/** The same of one that was just started: its start is answered a moment before the kernel shows its command line. */
+export async function tracesOfNew(word: string): Promise<HostTraces> {
+  await until(async () => pids().some((pid) => commandLine(pid).split('\0').includes(word) && isInside(pid)));
+  return tracesOf(word);
 }
 
 /** Of all sandboxes of a worker that runs with `--data`, and of its boot. */

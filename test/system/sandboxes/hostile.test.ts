@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type HoldfastError, isHoldfastError, type SandboxExecResult, type SandboxSession } from 'holdfast';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { isolatedTest as test } from '../../isolated-test.js';
-import { agentOf, leftOf, tracesOf } from './host-traces.js';
+import { agentOf, leftOf, tracesOf, tracesOfNew } from './host-traces.js';
 import { codeOf, collect, errorOf, fileIn, sandboxWorld, until } from './sandbox-world.js';
 
 // What code inside a session may try, through the session as its callers have it. The walls themselves are attacked in
@@ -224,7 +224,7 @@ describe('a session whose agent', () => {
       errorOf(endlessly(doomed)),
     ];
     await fileIn(doomed, '/tmp/on');
-    const traces = tracesOf(word);
+    const traces = await tracesOfNew(word);
     process.kill(agentOf(traces), 'SIGKILL');
     for (const error of await besides(Promise.all(waiting))) {
       expect(error.code).toMatch(/^(OutcomeUnknown|StreamLost|InstanceLost|Unavailable)$/);
@@ -241,7 +241,7 @@ describe('a session whose agent', () => {
     await crowded.spawn(['sleep', word]);
     const nice = (pid: number): number =>
       Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[16]);
-    expect(nice(agentOf(tracesOf(word)))).toBe(-15);
+    expect(nice(agentOf(await tracesOfNew(word)))).toBe(-15);
     const refused = await crowded.exec('nice; nice -n -5 nice', { shell: true });
     expect(refused.stdout).toBe('0\n0\n');
   });
@@ -250,7 +250,7 @@ describe('a session whose agent', () => {
     const [limited, closed] = await Promise.all([world.app.shell.create(), world.app.shell.create()]);
     const stop = async (of: SandboxSession, word: string) => {
       await of.spawn(['sleep', word]);
-      const traces = tracesOf(word);
+      const traces = await tracesOfNew(word);
       process.kill(agentOf(traces), 'SIGSTOP');
       return traces;
     };
