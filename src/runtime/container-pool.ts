@@ -93,10 +93,24 @@ export class ContainerPool {
     return this.#used.size + starting;
   }
 
-  /** By class label: how many more instances its containers can take. */
-  openPlaces(): Record<string, number> {
-    const labels = [...this.#open.keys()];
-    return Object.fromEntries(labels.map((label) => [label, this.#openPlaces(label)]));
+  /**
+   * By class label: how many more instances its containers can take, and those that are prepared for it, as many as may still
+   * run and fit into this memory.
+   */
+  openPlaces(freeMemoryMb: number): Record<string, number> {
+    const places: Record<string, number> = {};
+    for (const label of this.#open.keys()) places[label] = this.#openPlaces(label);
+    let free = Math.max(0, this.#maxContainers - this.#containersNeeded());
+    let freeMb = freeMemoryMb;
+    for (const { klass, count } of this.#starts.preparedByClass()) {
+      const { label, options } = klass;
+      const usable = Math.min(count, free, Math.max(0, Math.floor(freeMb / options.memoryMb)));
+      if (usable === 0) continue;
+      free -= usable;
+      freeMb -= usable * options.memoryMb;
+      places[label] = (places[label] ?? 0) + usable * options.tasksPerContainer;
+    }
+    return places;
   }
 
   /** A running container of the class takes another instance. */

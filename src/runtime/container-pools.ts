@@ -28,9 +28,9 @@ export class ContainerPools {
     throw new HoldfastError('SandboxUnavailable', `${label}: this worker cannot isolate sandboxes`);
   }
 
-  /** By class label: how many more instances running containers can take. */
-  openPlaces(): Record<string, number> {
-    return { ...this.classes.openPlaces(), ...this.sandboxes?.openPlaces() };
+  /** By class label: how many more instances containers can take that have the class. @param freeMemoryMb of the host */
+  openPlaces(freeMemoryMb: number): Record<string, number> {
+    return { ...this.classes.openPlaces(freeMemoryMb), ...this.sandboxes?.openPlaces(freeMemoryMb) };
   }
 
   /** Kills every container and waits until they are gone. */

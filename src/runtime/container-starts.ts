@@ -103,6 +103,11 @@ export class ContainerStarts {
     if (klass.options.memoryMb <= this.#warmMemoryMb || this.#canGrow) this.#prepared?.asked(klass);
   }
 
+  /** By class: how many have loaded it and wait for an instance. */
+  preparedByClass(): Iterable<{ readonly klass: LoadedClass; readonly count: number }> {
+    return this.#prepared?.ready() ?? [];
+  }
+
   /** One that has loaded the class, or null. */
   takePrepared(klass: LoadedClass): Container | null {
     const container = this.#prepared?.take(klass) ?? null;

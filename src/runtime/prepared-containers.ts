@@ -38,6 +38,14 @@ export class PreparedContainers {
     return count;
   }
 
+  /** By class: how many are ready. The news of a death can be late: one that hung up is none. */
+  *ready(): Iterable<{ readonly klass: LoadedClass; readonly count: number }> {
+    for (const { klass, ready } of this.#classes.values()) {
+      const count = ready.filter((container) => container.isUsable).length;
+      if (count > 0) yield { klass, count };
+    }
+  }
+
   /** A container was needed for the class, and could load it. */
   asked(klass: LoadedClass): void {
     const { secrets, volumes = [] } = klass.options;

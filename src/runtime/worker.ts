@@ -299,7 +299,7 @@ export class Worker {
       cpuCores: host.cpuCores,
       freeMemoryMb: host.freeMemoryMb,
       leaseAgeMs: this.#lease.ageMs,
-      openPlaces: this.#pools.openPlaces(),
+      openPlaces: this.#pools.openPlaces(host.freeMemoryMb),
       isolation,
       sandboxIsolation: this.#sandboxes?.isolation ?? '',
       sandboxLack: sandboxLack?.slice(0, longestLack) ?? '',

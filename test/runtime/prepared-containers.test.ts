@@ -3,7 +3,9 @@ import { HoldfastError } from '../../src/common/errors.js';
 import type { WorkerConfig } from '../../src/runtime/worker-options.js';
 import { encodeError } from '../../src/wire/errors.js';
 import { FrameKind } from '../../src/wire/frames.js';
+import { WorkerHeartbeat } from '../../src/wire/gen/holdfast/v1/bus.js';
 import { FetchSecretsReply } from '../../src/wire/gen/holdfast/v1/router.js';
+import { allHeartbeatsSubject, heartbeatRequestSubject } from '../../src/wire/subjects.js';
 import type { ScriptedContainer } from './scripted-container.js';
 import { turns, until } from './until.js';
 import { WorkerWorld } from './worker-world.js';
@@ -36,6 +38,18 @@ function classes(): (string | undefined)[] {
 
 function withoutClass(): ScriptedContainer[] {
   return world.starter.running.filter(({ loaded }) => loaded === null);
+}
+
+/** For each class that has room, as the worker tells routers. */
+async function openPlaces(): Promise<number[]> {
+  const told: WorkerHeartbeat[] = [];
+  const heard = world.bus.subscribe(allHeartbeatsSubject('default'), ({ payload }) => {
+    told.push(WorkerHeartbeat.decode(payload));
+  });
+  world.bus.publish(heartbeatRequestSubject('default'), new Uint8Array());
+  await until(() => told.length > 0);
+  heard.unsubscribe();
+  return Object.values(told[0]?.openPlaces ?? {});
 }
 
 /** Containers are started, and prepared, a moment after one was taken: only that moment passes. */
@@ -79,6 +93,26 @@ describe('prepared containers', () => {
     expect(next.container.loaded?.deployment).not.toBe(ready?.loaded?.deployment);
     expect([other.container, next.container]).not.toContain(ready);
     expect(prepared()).toContain(ready);
+  });
+
+  it('are told of as places of their class, as many as may still run', async () => {
+    await start({ maxContainers: 4 });
+    for (const id of ['a', 'b']) await world.alive('Basket', id);
+    await eventually(() => prepared().length === 1);
+    expect(await openPlaces()).toEqual([1]);
+    await world.alive('Basket', 'c');
+    await eventually(() => prepared().length === 2);
+    expect(await openPlaces()).toEqual([1]);
+    await world.alive('Basket', 'd');
+    expect(await openPlaces()).toEqual([]);
+  });
+
+  it('are told of as places where the host has the memory that they may need', async () => {
+    await start({ maxContainers: 20 });
+    await world.deploy('Basket', { options: { memoryMb: 1_024 } });
+    for (const id of ['a', 'b', 'c', 'd', 'e', 'f']) await world.alive('Basket', id);
+    await eventually(() => prepared().length >= 5);
+    expect(await openPlaces()).toEqual([4]);
   });
 
   it.each([
