@@ -19,9 +19,10 @@ export class SocketChannel implements Channel {
   readonly #socket: Duplex;
   #handlers: ChannelHandlers | null = null;
   #slab = Buffer.alloc(0);
-  /** Bytes of a message that has not arrived as a whole. */
+  /** Of a message that has not arrived as a whole, its length first. */
   #parts: Buffer[] = [];
   #partBytes = 0;
+  /** Of that message; of its length alone where that is not known yet. */
   #neededBytes = headerBytes;
   #isClosing = false;
   #isClosed = false;
@@ -90,38 +91,54 @@ export class SocketChannel implements Channel {
   }
 
   #onData(bytes: Buffer): void {
-    if (this.#isClosing) return;
-    if (this.#partBytes + bytes.length < this.#neededBytes) return this.#keep(bytes);
-    let rest = bytes;
-    if (this.#partBytes > 0) {
-      this.#parts.push(bytes);
-      rest = Buffer.concat(this.#parts, this.#partBytes + bytes.length);
-      this.#parts = [];
-      this.#partBytes = 0;
-    }
-    let at = 0;
-    while (rest.length - at >= headerBytes) {
-      const header = rest.readUInt32LE(at);
-      const length = header & ~closingBit;
-      if (length > maxMessageBytes) return this.#fail(tooLong(length));
+    let at = this.#partBytes === 0 ? 0 : this.#complete(bytes);
+    while (bytes.length - at >= headerBytes && !this.#isClosing) {
+      const length = bytes.readUInt32LE(at) & ~closingBit;
       const end = at + headerBytes + length;
-      if (end > rest.length) {
+      if (end > bytes.length) {
+        if (length > maxMessageBytes) return this.#fail(tooLong(length));
         this.#neededBytes = headerBytes + length;
-        return this.#keep(rest.subarray(at));
+        break;
       }
-      const message = rest.subarray(at + headerBytes, end);
-      if (header >= closingBit) return this.#onClosing(message);
-      this.#handlers?.onMessage(message);
-      if (this.#isClosing) return;
+      this.#onWhole(bytes.subarray(at, end));
       at = end;
     }
-    this.#neededBytes = headerBytes;
-    if (at < rest.length) this.#keep(rest.subarray(at));
+    if (at < bytes.length && !this.#isClosing) this.#keep(bytes.subarray(at));
+  }
+
+  /** Takes of these bytes what the message needs that has begun, and no more: what follows is not copied. Returns how many. */
+  #complete(bytes: Buffer): number {
+    let at = 0;
+    for (;;) {
+      const end = Math.min(bytes.length, at + this.#neededBytes - this.#partBytes);
+      this.#keep(bytes.subarray(at, end));
+      at = end;
+      if (this.#partBytes < this.#neededBytes) return at;
+      const whole = Buffer.concat(this.#parts, this.#partBytes);
+      const length = whole.readUInt32LE(0) & ~closingBit;
+      if (length > maxMessageBytes) {
+        this.#fail(tooLong(length));
+        return at;
+      }
+      this.#neededBytes = headerBytes + length;
+      if (whole.length < this.#neededBytes) continue;
+      this.#parts = [];
+      this.#partBytes = 0;
+      this.#neededBytes = headerBytes;
+      this.#onWhole(whole);
+      return at;
+    }
   }
 
   #keep(bytes: Buffer): void {
     this.#parts.push(bytes);
     this.#partBytes += bytes.length;
+  }
+
+  #onWhole(message: Buffer): void {
+    const body = message.subarray(headerBytes);
+    if (message.readUInt32LE(0) >= closingBit) this.#onClosing(body);
+    else this.#handlers?.onMessage(body);
   }
 
   #onClosing(reason: Buffer): void {
