@@ -11,6 +11,7 @@ import { registerDoctor } from './commands/doctor/doctor.js';
 import { registerDrain } from './commands/drain.js';
 import { registerExitCodes } from './commands/exit-codes.js';
 import { registerHandle } from './commands/handle.js';
+import { registerImage } from './commands/image/image.js';
 import { registerInspect } from './commands/inspect.js';
 import { registerLogs } from './commands/logs.js';
 import { registerPs } from './commands/ps.js';
@@ -34,7 +35,7 @@ const groups: readonly (readonly [
     [registerCall, registerPs, registerInspect, registerLogs, registerHandle, registerAttach, registerClose],
   ],
   ['Sandboxes:', [registerSandbox]],
-  ['Data:', [registerSecret, registerVolume]],
+  ['Data:', [registerSecret, registerVolume, registerImage]],
   [
     'Cluster:',
     [registerRouter, registerWorker, registerWorkers, registerApps, registerDrain, registerToken, registerSigningKey],

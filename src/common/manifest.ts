@@ -1,3 +1,4 @@
+import type { ImageRecipe } from './image-recipe.js';
 import type { SecretReference } from './secret.js';
 import type { VolumeMountReference } from './volume-mounts.js';
 
@@ -80,8 +81,10 @@ export interface ClassOptions {
   readonly placement: PlacementConstraints;
   /** In the environment of its containers; a later one wins where two have the same variable. */
   readonly secrets: readonly SecretReference[];
-  /** Id of the image that sessions of a sandbox start from; absent: none. */
+  /** Id of the image that its containers and sessions start from; absent: none. */
   readonly image?: string | undefined;
+  /** How to make that, in place of it; a deploy does, and what is published has the id. */
+  readonly recipe?: ImageRecipe | undefined;
   /** What its containers and sessions see at paths; absent: none. */
   readonly volumes?: readonly VolumeMountReference[] | undefined;
   readonly tags: readonly string[];

@@ -45,6 +45,7 @@ export const expected = {
     isPlainObject(value) && Object.values(value).every(isOfferFilter)
       ? null
       : 'an object of offer fields, each a string, number, boolean, list of choices or { min, max }',
+  image: (value: unknown) => (typeof value === 'object' && value !== null && 'recipe' in value ? null : 'an Image'),
   secrets: (value: unknown) =>
     Array.isArray(value) && value.length <= maxSecretsPerClass && value.every(isSecret)
       ? null

@@ -1,4 +1,5 @@
 import { HoldfastError } from './errors.js';
+import type { ImageReference } from './image.js';
 import type { ClassOptions, Isolation, OnLoss, PlacementConstraints, RetryPolicy } from './manifest.js';
 import { type Check, expected } from './option-checks.js';
 import type { SecretReference } from './secret.js';
@@ -64,6 +65,8 @@ export interface ResourceOptions extends PlacementOptions {
   readonly tasksPerContainer?: number;
   /** In the environment of its containers, from their start. */
   readonly secrets?: readonly SecretReference[];
+  /** The files that its containers or sessions start with; their walls are those of `bubblewrap` then. Default: the host's programs. */
+  readonly image?: ImageReference;
   /** Volumes by the paths at which its containers or sessions see them; their walls are those of `bubblewrap` then. */
   readonly volumes?: VolumesOption;
   readonly tags?: Iterable<string>;
@@ -146,6 +149,7 @@ const classChecks: Readonly<Record<keyof ClsOptions, Check>> = {
   isolation: expected.oneOf('process', 'bubblewrap', 'gvisor'),
   onLoss: expected.oneOf('fail', 'recreate'),
   secrets: expected.secrets,
+  image: expected.image,
   volumes: volumesProblem,
 };
 
@@ -187,6 +191,7 @@ export function resolveClassOptions(where: string, given: ClsOptions = {}): Clas
     onLoss: options.onLoss ?? null,
     placement: placementOf(options),
     secrets: (options.secrets ?? []).map(referenceOf),
+    ...(options.image === undefined ? {} : imageOf(options.image)),
     ...(options.volumes === undefined ? {} : { volumes: mountReferences(options.volumes) }),
     tags: [...(options.tags ?? [])],
     metadata: options.metadata ?? {},
@@ -244,6 +249,12 @@ function retryPolicy(retries: number | Retries): RetryPolicy {
     backoffCoefficient: given.backoffCoefficient ?? 2,
     maxDelayMs: given.maxDelayMs ?? 60_000,
   };
+}
+
+/** One that is there is named by its id. */
+function imageOf({ recipe }: ImageReference): Pick<ClassOptions, 'image' | 'recipe'> {
+  const { base, steps } = recipe;
+  return base.from === 'image' && steps.length === 0 ? { image: base.id } : { recipe };
 }
 
 /** What a manifest says of it: only that. */

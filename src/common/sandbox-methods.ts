@@ -27,7 +27,7 @@ const changes = [
   'send',
   'sendEnd',
 ] as const;
-const streams = ['read', 'download', 'output', 'upload', 'watch', 'connect'] as const;
+const streams = ['read', 'download', 'output', 'upload', 'watch', 'connect', 'buildImage'] as const;
 
 export type SandboxMethod =
   | (typeof commands)[number]

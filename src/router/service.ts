@@ -20,6 +20,7 @@ import type {
 import { channelHandler } from '../wire/grpc-server.js';
 import { ControlStream } from './control-stream.js';
 import { deploy } from './deploy.js';
+import { imageHandlers } from './images/image-handlers.js';
 import { inspect } from './inspect.js';
 import { listSigningKeys, retireSigningKey, rotateSigningKey } from './key-rotation.js';
 import { deploymentView, listApps } from './list-apps.js';
@@ -46,6 +47,7 @@ export function routerHandlers(parts: RouterParts, streams: Set<ControlStream>):
     ...signingKeyHandlers(parts),
     ...secretHandlers(parts),
     ...volumeHandlers(parts),
+    ...imageHandlers(parts),
   };
 }
 

@@ -208,8 +208,9 @@ export class Activator {
   #ownFor(instance: Instance, args: Uint8Array): OwnContainer | null {
     const { key, klass } = instance;
     if (klass.kind === 'sandbox') return this.#deps.sessions?.ownFor(instance, args) ?? null;
-    const { volumes = [] } = klass.options;
-    return volumes.length === 0 ? null : { key, volumes };
+    const { volumes = [], image, startupTimeoutMs } = klass.options;
+    if (volumes.length === 0 && image === undefined) return null;
+    return { key, volumes, ...(image === undefined ? {} : { image: { id: image, withinMs: startupTimeoutMs } }) };
   }
 
   /** @throws ActivationFailed after `startupTimeoutMs`, whatever the container does */
@@ -247,10 +248,10 @@ export class Activator {
   }
 }
 
-/** Volumes are seen in a mount namespace only. */
-function isolationOf({ options: { isolation, volumes = [] } }: LoadedClass): Isolation {
+/** Volumes and images are seen in a mount namespace only. */
+function isolationOf({ options: { isolation, image, volumes = [] } }: LoadedClass): Isolation {
   const asked = isolation ?? 'process';
-  return volumes.length > 0 && asked === 'process' ? 'bubblewrap' : asked;
+  return (volumes.length > 0 || image !== undefined) && asked === 'process' ? 'bubblewrap' : asked;
 }
 
 function notIsolated(

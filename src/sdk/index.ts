@@ -34,7 +34,8 @@ export { Cls } from './cls.js';
 export { type CurrentContext, currentContext } from './current-context.js';
 export { alarm, enter, exit, method } from './decorators.js';
 export { FunctionCall, type FunctionCallExplanation, type FunctionCallStatus } from './function-call.js';
-export { Image } from './image.js';
+export type { ImageProgress } from './images/deploy-images.js';
+export { Image } from './images/image.js';
 export type {
   ClassInfo,
   ClassInstanceHandle,

@@ -1,4 +1,5 @@
 import type { Client } from './client.js';
+import type { ImageProgress } from './images/deploy-images.js';
 
 /** Through which client; by default the one of the environment. */
 export interface ClientChoice {
@@ -131,4 +132,6 @@ export interface DeployOptions extends ClientChoice {
   readonly signal?: AbortSignal;
   /** `keep` (default): live instances stay on their deployment until they end. `restart`: each is drained (`exit('redeploy')`) and starts on the new one at its next call. */
   readonly instances?: 'keep' | 'restart';
+  /** What happens while images are built: each step, and what it prints. */
+  readonly onImage?: (progress: ImageProgress) => void;
 }

@@ -8,6 +8,7 @@ import {
   type SessionOptions,
 } from '../../src/common/session-options.js';
 import { type Mountable, mountable } from '../../src/common/volume-mounts.js';
+import { Image } from '../../src/sdk/images/image.js';
 
 function refusal(work: () => unknown): string {
   try {
@@ -121,7 +122,7 @@ describe('options of a sandbox', () => {
 
   test('name an image by its id, and nothing else', () => {
     const id = '0'.repeat(64);
-    expect(resolveSandboxOptions('x', { image: { id } }).image).toBe(id);
+    expect(resolveSandboxOptions('x', { image: Image.fromId(id) }).image).toBe(id);
     expect(resolveSandboxOptions('x')).not.toHaveProperty('image');
     for (const image of [{ id: 'x' }, null, id]) {
       expect(refusal(() => resolveSandboxOptions('x', { image } as never))).toContain("option 'image'");

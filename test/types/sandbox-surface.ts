@@ -40,8 +40,22 @@ export function declarations(choice: ClientChoice): void {
   // @ts-expect-error no image
   app.sandbox({ image: {} });
   app.sandbox({ image: Image.fromId('') });
-  // @ts-expect-error images of classes are not in this version
   app.cls({ image: Image.fromId('') });
+  const debian: Image = Image.debianSlim({ pythonVersion: '3.11', nodeVersion: '18' });
+  const built: Image = debian
+    .aptInstall('git', 'curl')
+    .pipInstall('torch')
+    .npmInstall('zod')
+    .run('make', 'make install')
+    .env({ STAGE: 'test' })
+    .workdir('/srv')
+    .copyLocal('data', '/srv/data');
+  app.sandbox({ name: 'built', image: built });
+  app.sandbox({ name: 'oci', image: Image.fromOci('oci:folder:tag') });
+  // @ts-expect-error one folder to one place
+  debian.copyLocal('data');
+  // @ts-expect-error no such option
+  Image.debianSlim({ goVersion: '1' });
   // @ts-expect-error made by a snapshot, or known by its id
   new Image('');
   const options: SandboxOptions = { onLoss: 'recreate', maxPendingTasks: 0 };

@@ -239,7 +239,7 @@ export async function apps(): Promise<void> {
 export function decorators(): void {
   // @ts-expect-error no such option
   app.cls({ memory: 5 });
-  // @ts-expect-error images are not in this version
+  // @ts-expect-error no image
   app.cls({ image: {} });
   // @ts-expect-error one of three
   app.cls({ isolation: 'docker' });

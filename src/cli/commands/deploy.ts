@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { imageNotes } from '../output/image-notes.js';
 import { toJson } from '../output/json-value.js';
 import { withProgress } from '../output/progress.js';
 import type { CommandContext } from './command-context.js';
@@ -37,7 +38,10 @@ async function deploy(module: string, options: DeployCommandOptions, context: Co
   ]);
   const { app, version, bundleSha256, createdAt, manifest } = await withProgress(`deploying ${module}`, context, () =>
     withClient(connection, (client) =>
-      deployModule(module, { client, instances, signal, ...(appName === undefined ? {} : { app: appName }) }),
+      deployModule(module, {
+        ...{ client, instances, signal, onImage: imageNotes(terminal) },
+        ...(appName === undefined ? {} : { app: appName }),
+      }),
     ),
   );
   const classes = Object.keys(manifest.classes);

@@ -26,6 +26,8 @@ export const routerMethods = {
     request: proto.RotateSecretKeyRequest,
     reply: proto.RotateSecretKeyReply,
   },
+  listImages: { name: 'ListImages', request: proto.ListImagesRequest, reply: proto.ListImagesReply },
+  sweepImages: { name: 'SweepImages', request: proto.SweepImagesRequest, reply: proto.SweepImagesReply },
   sweepVolumes: { name: 'SweepVolumes', request: proto.SweepVolumesRequest, reply: proto.SweepVolumesReply },
   rotateSigningKey: {
     name: 'RotateSigningKey',

@@ -20,6 +20,7 @@ interface WorkerOptions extends ServerOptions {
   readonly warm: number;
   readonly warmSandboxes?: number;
   readonly imageCacheGb?: number;
+  readonly debianMirror?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly data?: string;
   readonly ca?: string;
@@ -62,6 +63,7 @@ export function registerWorker(program: Command, context: CommandContext): void 
     )
     .option('--warm-sandboxes <count>', 'sandboxes kept started, from the first session on; default: 2', wholeNumber)
     .option('--image-cache-gb <size>', 'for the layers of images; default: 20', positiveNumber)
+    .option('--debian-mirror <url>', 'of which images are made; default: that of Debian')
     .option('--env <key=value>', 'a variable for every container; repeatable', keyValue)
     .option('--data <dir>', 'for bundles; default: in the state folder')
     .option(
@@ -111,6 +113,7 @@ async function runWorker(options: WorkerOptions, { terminal, env, signal }: Comm
       maxSandboxes: options.maxSandboxes ?? defaultMaxSandboxes(),
       warmSandboxes: options.warmSandboxes ?? defaultWarmSandboxes,
       ...(options.imageCacheGb === undefined ? {} : { imageCacheGb: options.imageCacheGb }),
+      ...(options.debianMirror === undefined ? {} : { debianMirror: options.debianMirror }),
       // Absolute: the launcher and the process of mounts have another working directory.
       dataFolder: resolve(options.data ?? join(stateFolder(env), 'workers', workerId)),
       containerEnv: options.env ?? {},

@@ -6,6 +6,7 @@ import { deployModule } from '../../sdk/deploy/deploy-module.js';
 import type { CommandContext } from '../commands/command-context.js';
 import { readLogLines } from '../commands/log-stream.js';
 import { aborted } from '../commands/stop.js';
+import { imageNotes } from '../output/image-notes.js';
 import { withProgress } from '../output/progress.js';
 import { DeployLoop } from './deploy-loop.js';
 import { startDevCluster } from './dev-cluster.js';
@@ -116,7 +117,10 @@ async function deployAndReport(
   const { signal } = context;
   try {
     const deployment = await withProgress('deploying', context, () =>
-      deployModule(module, { client, instances: 'restart', signal, ...(app === null ? {} : { app }) }),
+      deployModule(module, {
+        ...{ client, instances: 'restart', signal, onImage: imageNotes(context.terminal) },
+        ...(app === null ? {} : { app }),
+      }),
     );
     reporter.deployed(deployment, changed, exampleCommands(deployment.manifest, programName(context.env)));
   } catch (e) {

@@ -8,7 +8,8 @@ import type { IsolationBackend } from '../../common/ports/sandbox.js';
 import type { SigningKey } from '../../common/ports/store.js';
 import type { Watchdog } from '../../common/ports/watchdog.js';
 import { BundleCache } from '../../runtime/bundle-cache.js';
-import { createIsolatedStarter } from '../../runtime/isolation/isolated-starter.js';
+import { defaultDebianMirror } from '../../runtime/images/debian-image.js';
+import { createIsolatedStarter, nodeInImages } from '../../runtime/isolation/isolated-starter.js';
 import { openOutboundSocket } from '../../runtime/isolation/outbound-socket.js';
 import type { WorkerMetrics } from '../../runtime/metrics.js';
 import type { OutboundProxies } from '../../runtime/outbound/outbound-proxy.js';
@@ -22,7 +23,7 @@ import { Worker } from '../../runtime/worker.js';
 import { bootMounts } from './boot-mounts.js';
 import { entryPath } from './entries.js';
 import { classBinds, createIsolation, sandboxesFolder } from './isolation.js';
-import { defaultImageCacheGb, sandboxPlatform } from './sandbox-platform.js';
+import { defaultImageCacheGb, type HostImages, hostImages, sandboxPlatform } from './sandbox-platform.js';
 import type { Services } from './services.js';
 import { storeEnv } from './store-env.js';
 import type { WorkerPartConfig } from './worker-part.js';
@@ -51,6 +52,15 @@ export async function startBoot(
       createIsolation({ bootId, dataFolder: config.dataFolder, cgroups: cgroups(bootId), watchdog, kind }),
     );
   const isolation = isolationOf('bubblewrap');
+  const images = once((bootId: BootId, watchdog: Watchdog) =>
+    hostImages({
+      backend: isolation(bootId, watchdog),
+      objects: services.objects,
+      account: config.account,
+      folder: bootFolder(config, bootId),
+      imageCacheGb: config.imageCacheGb ?? defaultImageCacheGb,
+    }),
+  );
   // Where both have the same, its end removes what it keeps for both.
   const ofSandboxes = config.sandboxIsolation === 'gvisor' ? isolationOf('gvisor') : isolation;
   return await Worker.start(
@@ -70,10 +80,8 @@ export async function startBoot(
           ? sandboxPlatform({
               backend: ofSandboxes(bootId, watchdog),
               outbound: shared.outbound,
-              objects: services.objects,
-              account: config.account,
-              folder: bootFolder(config, bootId),
-              imageCacheGb: config.imageCacheGb ?? defaultImageCacheGb,
+              images: images(bootId, watchdog),
+              debianMirror: config.debianMirror ?? defaultDebianMirror,
               mounts: mounts(bootId),
             })
           : null,
@@ -97,6 +105,7 @@ export async function startBoot(
               bootId,
               backend: isolation(bootId, watchdog),
               outbound: shared.outbound,
+              images: images(bootId, watchdog),
               mounts: mounts(bootId),
             }),
     },
@@ -109,15 +118,18 @@ function isolatedStarter(boot: {
   readonly bootId: BootId;
   readonly backend: IsolationBackend;
   readonly outbound: OutboundProxies;
+  readonly images: HostImages;
   readonly mounts: Pick<SandboxPlatform, 'mountVolumes'>;
 }): ContainerStarter {
-  const { config, bootId, backend, outbound, mounts } = boot;
+  const { config, bootId, backend, outbound, images, mounts } = boot;
   const bundleFolder = bundlesFolder(config);
   const socketFolder = join(bootFolder(config, bootId), 'outbound');
   return createIsolatedStarter({
     ...{ entry: entryPath('container-main'), clock: systemClock, random: systemRandom },
     backend,
     binds: classBinds(bundleFolder),
+    imageBinds: classBinds(bundleFolder, nodeInImages),
+    images: images.images,
     bundleFolder,
     mountVolumes: mounts.mountVolumes,
     openOutbound: (id) => openOutboundSocket(outbound.open('all'), { folder: socketFolder, id }),

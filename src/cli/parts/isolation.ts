@@ -105,10 +105,18 @@ export async function isolationLack(
   }
 }
 
-/** Node, the package with what it imports, and the bundles, each at its own place. */
-export function classBinds(bundleFolder: string): IsolatedBind[] {
-  const sources = [process.execPath, ...packageFolders(), bundleFolder];
-  return sources.filter((source) => !isProgramOfHost(source)).map((source) => ({ source, target: source }));
+/**
+ * Node, the package with what it imports, and the bundles, each at its own place.
+ *
+ * @param node where Node is instead, in a root that has none of the host's programs
+ */
+export function classBinds(bundleFolder: string, node?: string): IsolatedBind[] {
+  const sources = [...packageFolders(), bundleFolder];
+  const binds = sources.map((source) => ({ source, target: source }));
+  if (node !== undefined) return [{ source: process.execPath, target: node }, ...binds];
+  return [{ source: process.execPath, target: process.execPath }, ...binds].filter(
+    ({ source }) => !isProgramOfHost(source),
+  );
 }
 
 /** Of the package, or of a checkout; the same from src and from dist. */

@@ -6,6 +6,7 @@ import type { Scratch } from '../../common/ports/sandbox.js';
 import type { SessionView } from '../../common/sandbox-methods.js';
 import { TimerWheel } from '../../common/timer-wheel.js';
 import type { VolumeMountReference } from '../../common/volume-mounts.js';
+import type { ImageBuilds } from '../../runtime/images/image-builds.js';
 import { OutputBudget } from '../../runtime/sandbox/output-budget.js';
 import { OutputPace } from '../../runtime/sandbox/output-pace.js';
 import type { SandboxContainer } from '../../runtime/sandbox/sandbox-container.js';
@@ -21,8 +22,8 @@ export interface LocalSandboxOptions {
   readonly memoryMb: number;
   readonly cpu: number;
   readonly diskGb?: number;
-  /** Id of the image that it starts with. */
-  readonly image?: string;
+  /** Gives the id of the image that it starts with. */
+  readonly image?: (builds: ImageBuilds) => Promise<string>;
   readonly startupTimeoutMs: number;
   readonly volumes?: readonly VolumeMountReference[];
 }
@@ -87,11 +88,13 @@ export class LocalSandbox {
   async #start(): Promise<LocalStart> {
     this.#checkNotOver();
     const { memoryMb, timeoutMs, diskGb = defaultDiskGb, image, startupTimeoutMs, volumes = [] } = this.#options;
-    const factory = new SandboxFactory(await openLocalPlatform(), systemRandom);
+    const platform = await openLocalPlatform();
+    const factory = new SandboxFactory(platform, systemRandom);
     const { left } = createChannelPair();
+    const id = this.#scratch === null ? await image?.(platform.builds) : undefined;
     const container = await factory.start({
       ...{ memoryMb, diskGb, channel: left, scratch: this.#scratch, volumes },
-      image: image === undefined ? null : { id: image, withinMs: startupTimeoutMs },
+      image: id === undefined ? null : { id, withinMs: startupTimeoutMs },
       onKeep: (_, memory) => {
         this.#memory = memory;
       },

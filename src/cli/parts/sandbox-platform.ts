@@ -3,10 +3,12 @@ import { join } from 'node:path';
 import { createDiskObjectStore } from '../../adapters/disk/disk-object-store.js';
 import { systemClock, systemRandom } from '../../adapters/system/clock.js';
 import { HoldfastError } from '../../common/errors.js';
+import { ImageStore } from '../../common/images/image-store.js';
 import type { ObjectStore } from '../../common/ports/object-store.js';
 import type { IsolationBackend } from '../../common/ports/sandbox.js';
 import { TimerWheel } from '../../common/timer-wheel.js';
-import { ImageStore } from '../../runtime/images/image-store.js';
+import { defaultDebianMirror } from '../../runtime/images/debian-image.js';
+import { ImageBuilds } from '../../runtime/images/image-builds.js';
 import { Images } from '../../runtime/images/images.js';
 import type { ContainerMounts, MountsAsk } from '../../runtime/mounts/container-mounts.js';
 import { openGuestNetwork } from '../../runtime/outbound/guest-network.js';
@@ -27,31 +29,50 @@ const wheelTickMs = 1_000;
 /** Of all sandboxes of this process. */
 const wheel = new TimerWheel(systemClock, wheelTickMs);
 
+/** Images of an account on this host. @param of.folder of the boot */
+export function hostImages(of: {
+  /** Of bubblewrap: it works on layers. */
+  readonly backend: IsolationBackend;
+  readonly objects: ObjectStore;
+  readonly account: string;
+  readonly folder: string;
+  readonly imageCacheGb: number;
+}): HostImages {
+  const { backend, objects, account, folder, imageCacheGb } = of;
+  const store = new ImageStore({ objects, account, clock: systemClock, random: systemRandom });
+  const maxBytes = imageCacheGb * bytesPerGb;
+  const images = new Images({ backend, store, folder: join(folder, 'layers'), maxBytes, clock: systemClock });
+  return { backend, store, images };
+}
+
+/** Layers on this host, for sandboxes, class containers and builds. */
+export interface HostImages {
+  readonly backend: IsolationBackend;
+  readonly store: ImageStore;
+  readonly images: Images;
+}
+
 /** What runs sandboxes on this host. @throws SandboxUnavailable where the agent was not built */
 export function sandboxPlatform(parts: {
   readonly backend: IsolationBackend;
   readonly outbound: OutboundProxies;
-  readonly objects: ObjectStore;
-  readonly account: string;
-  /** Of the boot. */
-  readonly folder: string;
-  readonly imageCacheGb: number;
+  readonly images: HostImages;
+  readonly debianMirror: string;
   readonly mounts: Pick<SandboxPlatform, 'mountVolumes' | 'closeMounts'>;
 }): SandboxPlatform {
-  const { backend, outbound, objects, account, folder, imageCacheGb, mounts } = parts;
-  return {
-    backend,
-    ...mounts,
-    images: new Images({
-      backend,
-      store: new ImageStore(objects, account),
-      folder: join(folder, 'layers'),
-      maxBytes: imageCacheGb * bytesPerGb,
-      clock: systemClock,
-    }),
+  const { backend, outbound, images, debianMirror, mounts } = parts;
+  const shared = {
     agent: { argv: [agentPath], binds: [{ source: guestProgramPath(), target: agentPath }] },
     openGuest: (socket) => openGuest(socket, wheel),
     openNetwork: (guest, policy) => openGuestNetwork(guest, policy.outbound, outbound),
+  } satisfies Partial<SandboxPlatform>;
+  const host = { ...shared, backend: images.backend, random: systemRandom };
+  return {
+    backend,
+    ...mounts,
+    ...shared,
+    images: images.images,
+    builds: new ImageBuilds({ ...images, host, debianMirror }),
   };
 }
 
@@ -93,14 +114,14 @@ async function openLocal(): Promise<SandboxPlatform> {
   await backend.check();
   const refused = new RefusedAddresses(systemClock, () => []);
   const folder = join(sandboxesFolder(dataFolder), bootFolderName(bootId));
+  // Of this process: what it made goes with it.
+  const objects = createDiskObjectStore({ folder: join(folder, 'objects') });
+  const images = { backend, objects, account: localAccount, folder, imageCacheGb: defaultImageCacheGb };
   return sandboxPlatform({
     backend,
     outbound: new OutboundProxies({ clock: systemClock, refused }),
-    // Of this process: what it made goes with it.
-    objects: createDiskObjectStore({ folder: join(folder, 'objects') }),
-    account: localAccount,
-    folder,
-    imageCacheGb: defaultImageCacheGb,
+    images: hostImages(images),
+    debianMirror: defaultDebianMirror,
     mounts: { mountVolumes: mountNothing, closeMounts: () => Promise.resolve() },
   });
 }

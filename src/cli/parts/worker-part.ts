@@ -39,6 +39,8 @@ export interface WorkerPartConfig {
   readonly warmSandboxes: number;
   /** For the layers of images, unpacked. Default 20. */
   readonly imageCacheGb?: number;
+  /** URL of a mirror of Debian, for images. */
+  readonly debianMirror?: string;
   readonly dataFolder: string;
   readonly containerEnv: Readonly<Record<string, string>>;
   readonly leaseTimes: LeaseTimes;

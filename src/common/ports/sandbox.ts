@@ -83,6 +83,11 @@ export interface IsolatedSpec {
   readonly env: Readonly<Record<string, string>>;
   /** Default `/`. */
   readonly cwd?: string;
+  /**
+   * Inside it is root, may write whatever it sees, and is told that owners, users and devices are as it wants them, though
+   * nothing of that is so: packages can be installed then. Default false.
+   */
+  readonly isBuilder?: boolean;
   /** It is PID 1 itself and reaps; else it gets one. Default false. */
   readonly isPid1?: boolean;
   /** All of those together get little of a processor that the worker or another container wants. Default false. */
@@ -95,11 +100,13 @@ export interface IsolatedSpec {
 /**
  * `host`: the host's /usr, /bin, /lib* read-only, an own small /etc, all else private and writable; with `layers`, that rest
  * is what `unpack` made of these folders, the first on top, below a private writable layer.
- * `image`: these folders, the first on top, below a private writable layer.
+ * `image`: what `unpack` made of these folders, the first on top, below a private writable layer.
+ * `bare`: programs of the host, read-only, and at `/target` an empty folder, which is what the scratch holds.
  */
 export type IsolatedRoot =
   | { readonly kind: 'host'; readonly layers?: readonly string[] }
-  | { readonly kind: 'image'; readonly layers: readonly [string, ...string[]] };
+  | { readonly kind: 'image'; readonly layers: readonly string[] }
+  | { readonly kind: 'bare'; readonly layers?: never };
 
 /** A file or folder of the host that is seen inside. */
 export interface IsolatedBind {

@@ -1,7 +1,9 @@
 import type { Clock } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
+import { type ImageContent, type ImageSettings, noSettings } from '../../common/image.js';
+import type { ImageStore } from '../../common/images/image-store.js';
 import type { IsolationBackend, LayerTool, Scratch } from '../../common/ports/sandbox.js';
-import type { ImageStore } from './image-store.js';
+import { ImageUses } from './image-uses.js';
 import { type HeldLayers, LayerCache } from './layer-cache.js';
 
 export interface ImagesOptions {
@@ -27,8 +29,8 @@ const mostLayers = 32;
 export class Images {
   readonly #options: ImagesOptions;
   readonly #cache: LayerCache;
-  /** The newest first. */
-  readonly #layers = new WeakMap<Scratch, readonly string[]>();
+  readonly #uses: ImageUses;
+  readonly #contents = new WeakMap<Scratch, ImageContent>();
   /** One after the other: each takes as much disk as its sandbox has written. */
   readonly #underway = new WeakMap<Scratch, Promise<unknown>>();
   readonly #tools = new Set<LayerTool>();
@@ -36,26 +38,42 @@ export class Images {
   constructor(options: ImagesOptions) {
     this.#options = options;
     this.#cache = new LayerCache(options);
+    this.#uses = new ImageUses(options);
   }
 
-  /** @throws NotFound where the account has no such image, NoCapacity, ActivationFailed where it takes too long, Unavailable */
+  /**
+   * @param on.backend of what runs in it; default: its own
+   * @throws NotFound where the account has no such image, NoCapacity, ActivationFailed where it takes too long, Unavailable
+   */
   async createScratch(
     id: string,
-    { diskGb, image }: { readonly diskGb: number; readonly image: ImageStart | null },
+    on: { readonly diskGb: number; readonly image: ImageStart | null; readonly backend?: IsolationBackend },
   ): Promise<Scratch> {
-    const { backend, store } = this.#options;
+    const { store } = this.#options;
+    const { diskGb, image, backend = this.#options.backend } = on;
     if (image === null) return await backend.createScratch({ id, root: { kind: 'host' }, diskGb });
-    const layers = await store.layersOf(image.id);
-    const { folders, release } = await this.#hold(image, layers);
+    const content = await store.image(image.id);
+    const { folders, release: letGo } = await this.#hold(image, content.layers);
+    const unused = this.#uses.add(image.id);
+    const release = (): void => {
+      unused();
+      letGo();
+    };
     try {
-      const root = { kind: 'host', layers: folders } as const;
+      const kind = content.base === 'host' ? 'host' : 'image';
+      const root = { kind, layers: folders } as const;
       const scratch = await backend.createScratch({ id, root, diskGb, onRemoved: release });
-      this.#layers.set(scratch, layers);
+      this.#contents.set(scratch, content);
       return scratch;
     } catch (e) {
       release();
       throw e;
     }
+  }
+
+  /** Of the image that a scratch stands on. */
+  settingsOf(scratch: Scratch): ImageSettings {
+    return this.#contents.get(scratch) ?? noSettings;
   }
 
   /**
@@ -65,7 +83,8 @@ export class Images {
    */
   snapshot(scratch: Scratch, signal: AbortSignal): Promise<string> {
     const before = this.#underway.get(scratch) ?? Promise.resolve();
-    const taking = before.then(() => this.#snapshot(scratch, signal));
+    const { writers } = this.#options.store;
+    const taking = before.then(() => writers.run(() => this.#snapshot(scratch, signal)));
     this.#underway.set(
       scratch,
       taking.catch(() => undefined), // told to its own caller
@@ -76,18 +95,20 @@ export class Images {
   /** Gives up what is under way. */
   async close(): Promise<void> {
     for (const tool of this.#tools) tool.kill();
+    this.#uses.close();
     await this.#cache.close();
   }
 
   async #snapshot(scratch: Scratch, signal: AbortSignal): Promise<string> {
     const { store } = this.#options;
-    const below = this.#layers.get(scratch) ?? [];
+    const content = this.#contents.get(scratch) ?? contentBelow(scratch);
+    const below = content.layers;
     const top = below.length < mostLayers ? await this.#pack(scratch, 'layer', signal) : null;
     // The same changes twice are the same as once.
-    if (top !== null && top === below[0]) return await store.putImage(below);
+    if (top !== null && top === below[0]) return await store.putImage(content);
     // An overlay takes no folder twice.
-    if (top !== null && !below.includes(top)) return await store.putImage([top, ...below]);
-    return await store.putImage([await this.#pack(scratch, 'flat', signal)]);
+    if (top !== null && !below.includes(top)) return await store.putImage({ ...content, layers: [top, ...below] });
+    return await store.putImage({ ...content, layers: [await this.#pack(scratch, 'flat', signal)] });
   }
 
   /** @returns the layer's hash */
@@ -134,4 +155,9 @@ export class Images {
       { details: { startupTimeoutMs: withinMs } },
     );
   }
+}
+
+/** Of one that stands on no image: what a bare one holds is a whole root file system. */
+function contentBelow({ root }: Scratch): ImageContent {
+  return { ...noSettings, base: root.kind === 'bare' ? 'none' : 'host', layers: [] };
 }

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
+import type { ImageStore, StoredLayer } from '../../common/images/image-store.js';
 import type { IsolationBackend, LayerTool } from '../../common/ports/sandbox.js';
 import { removeFolder } from '../process/remove-folder.js';
-import type { ImageStore, StoredLayer } from './image-store.js';
 
 export interface LayerCacheOptions {
   /** Made when it is needed; its parents go with the boot. */

@@ -9,6 +9,8 @@ import type { StartWords, WalledStart, Walls } from './walls.js';
 
 /** Where roots are built, each process in a mount namespace of its own; on the host it stays empty. */
 export const stage = '/run/holdfast';
+/** Where a bare root has what its scratch holds. */
+export const bareTarget = '/target';
 /** The scratch, as everything in the namespace sees it once the stage is the root. */
 export const diskOnStage = '/disk';
 /** Of the program; 4 and 5 are bubblewrap's own and closed when the program starts. */
@@ -31,6 +33,10 @@ export const bubblewrapWalls: Walls = {
   start: async (parts) => startWords(parts),
 };
 
+/** Of a builder, over its own user namespace and nothing else: whatever is there belongs to it. */
+const builderRights = ['CAP_DAC_OVERRIDE', 'CAP_FOWNER', 'CAP_SYS_CHROOT'].flatMap((name) => ['--cap-add', name]);
+const root = 0;
+
 /** Arguments come by a descriptor: other users of the host see no environment. */
 function startWords(parts: WalledStart): StartWords {
   const { spec, program, host, scratch } = parts;
@@ -44,7 +50,9 @@ function startWords(parts: WalledStart): StartWords {
     ...host.stage(stage),
     ...binds.map(({ source, name }) => ['bind', source, `${stage}/${name}`] as const),
     ['disk', scratch.file, `${stage}${diskOnStage}`],
-    ['own', `${stage}${diskOnStage}/files`, String(scratch.uid)],
+    ...ownFolders(spec.scratch.root).map(
+      (name) => ['own', `${stage}${diskOnStage}/${name}`, String(scratch.uid)] as const,
+    ),
     ...overlaySteps(spec.scratch.root, { stage, files: `${stage}${diskOnStage}`, user: scratch.uid }),
     ['pivot', stage],
     ['user', String(scratch.uid)],
@@ -52,7 +60,12 @@ function startWords(parts: WalledStart): StartWords {
   const argsOption = ['--args', String(descriptors.args), '--'];
   return {
     words: [...steps.flat(), 'exec', program, ...argsOption, ...spec.argv],
-    args: [...confinement(insideUser.id), ...rootArgs(spec.scratch.root, host), ...mounts(binds), ...programArgs(spec)],
+    args: [
+      ...(spec.isBuilder === true ? [...confinement(root), ...builderRights] : confinement(insideUser.id)),
+      ...rootArgs(spec.scratch.root, host),
+      ...mounts(binds),
+      ...programArgs(spec),
+    ],
   };
 }
 
@@ -71,7 +84,27 @@ export function confinement(insideId: number): string[] {
   ];
 }
 
+/** `work` is the overlay's, where there is one. */
+function ownFolders({ kind }: IsolatedRoot): readonly string[] {
+  return kind === 'bare' ? ['files', 'work'] : ['files'];
+}
+
+/** What programs expect to find while a root file system is made, of the host's devices. */
+const bareDevices = ['null', 'zero', 'random', 'urandom'].map((name) => `/dev/${name}`);
+
+function bareArgs({ binds, links }: HostView): string[] {
+  return [
+    ...binds,
+    ...links.flatMap(([name, text]) => ['--symlink', text, `/${name}`]),
+    ...['--proc', '/proc', '--dev', '/dev'],
+    ...['--bind', `${diskOnStage}/files`, bareTarget, '--bind', `${diskOnStage}/work`, '/tmp'],
+    ...bareDevices.flatMap((device) => ['--dev-bind', device, `${bareTarget}${device}`]),
+    ...['/root', '/etc/apt/apt.conf.d', '/etc/apt/trusted.gpg.d'].flatMap((folder) => ['--dir', folder]),
+  ];
+}
+
 function rootArgs(root: IsolatedRoot, host: HostView): string[] {
+  if (root.kind === 'bare') return bareArgs(host);
   const files = hasLayers(root) ? '/root' : `${diskOnStage}/files`;
   const shown = root.kind === 'host' ? host.binds : [];
   return ['--bind', files, '/', ...shown, '--proc', '/proc', '--dev', '/dev'];
@@ -89,6 +122,8 @@ function programArgs({ env, cwd, isPid1 }: IsolatedSpec): string[] {
   return [
     '--clearenv',
     ...Object.entries(env).flatMap(([name, value]) => ['--setenv', name, value]),
+    // An image can name one that it has not.
+    ...(cwd === undefined ? [] : ['--dir', cwd]),
     ...['--chdir', cwd ?? '/'],
     ...(isPid1 === true ? ['--as-pid-1'] : []),
   ];

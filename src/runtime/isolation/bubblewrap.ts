@@ -200,7 +200,8 @@ export class Bubblewrap implements IsolationBackend {
     const folder = this.#folderOf(spec);
     const { words, args } = await this.#walls.start({ spec, host, program, folder, cgroupFolders, scratch });
     const ends = ['ignore', 'pipe', 'pipe', 'pipe'] as const;
-    return launch({ launcher: this.#options.launcher, filter: this.#filterFile }, { words, args }, ends);
+    const filter = spec.isBuilder === true ? this.#builderFilterFile : this.#filterFile;
+    return launch({ launcher: this.#options.launcher, filter }, { words, args }, ends);
   }
 
   #folderOf({ id }: IsolatedSpec): string {
@@ -210,6 +211,10 @@ export class Bubblewrap implements IsolationBackend {
   /** A boot may have a backend of each kind: none reads what the other is just writing. */
   get #filterFile(): string {
     return join(this.#folder, `filter-${this.kind}.bpf`);
+  }
+
+  get #builderFilterFile(): string {
+    return join(this.#folder, `filter-${this.kind}-builder.bpf`);
   }
 
   #ready(): Promise<void> {
@@ -229,6 +234,7 @@ export class Bubblewrap implements IsolationBackend {
     await mkdir(join(this.#folder, 'scratch'), { recursive: true, mode: 0o700 });
     await mkdir(stage, { recursive: true, mode: 0o755 });
     await writeFile(this.#filterFile, seccompFilter(arch));
+    await writeFile(this.#builderFilterFile, seccompFilter(arch, true));
     // Its own: sandboxes and class containers of a boot may have a backend each.
     const templates = await mkdtemp(join(this.#folder, 'templates-'));
     this.#templates = new ScratchTemplates(templates, this.#host);

@@ -1,10 +1,10 @@
 import { chmod, mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import type { Clock, Random } from '../../common/clock.js';
-import type { ContainerProcess, ContainerStarter } from '../../common/ports/container.js';
+import type { ContainerProcess, ContainerStarter, OwnContainer } from '../../common/ports/container.js';
 import type { IsolatedBind, IsolatedProcess, IsolationBackend, Scratch } from '../../common/ports/sandbox.js';
-import type { VolumeMountReference } from '../../common/volume-mounts.js';
 import { SocketChannel } from '../../wire/socket-channel.js';
+import type { Images } from '../images/images.js';
 import { type ContainerMounts, type MountVolumes, settledAfter } from '../mounts/container-mounts.js';
 import { containerProcess, maxContainerPids, readyInTime } from '../process/container-process.js';
 import { nodeArguments } from '../process/node-arguments.js';
@@ -18,6 +18,9 @@ export interface IsolatedStarterOptions {
   readonly entry: string;
   /** What must be seen inside for it: Node, the package, the bundles. */
   readonly binds: readonly IsolatedBind[];
+  /** The same for roots without the host's programs, where Node is `nodeInImages`. */
+  readonly imageBinds: readonly IsolatedBind[];
+  readonly images: Pick<Images, 'createScratch' | 'settingsOf'>;
   /** Of the binds, made here: bundles come into it later. */
   readonly bundleFolder: string;
   /** Of classes that have some. */
@@ -32,7 +35,9 @@ export interface IsolatedStarterOptions {
 
 /** Node needs about that to come up; the class's own limit follows when it is known. */
 const startMemoryMb = 512;
-const diskGb = 10;
+const defaultDiskGb = 10;
+/** The host's own Node, which is what the package was made for; of the image it takes the C library. */
+export const nodeInImages = '/run/holdfast/node';
 const idBytes = 10;
 
 /** Starts class containers behind the same walls as sandboxes. */
@@ -42,7 +47,7 @@ export function createIsolatedStarter(options: IsolatedStarterOptions): Containe
     start: async (memoryMb, own) => {
       bundleFolder ??= openForAll(options.bundleFolder);
       await bundleFolder;
-      return await start(options, memoryMb, own?.volumes ?? []);
+      return await start(options, memoryMb, own ?? null);
     },
   };
 }
@@ -51,11 +56,12 @@ export function createIsolatedStarter(options: IsolatedStarterOptions): Containe
 async function start(
   options: IsolatedStarterOptions,
   memoryMb: number,
-  volumes: readonly VolumeMountReference[],
+  own: OwnContainer | null,
 ): Promise<ContainerProcess> {
-  const { backend, random } = options;
+  const { images, random } = options;
+  const { volumes = [], image = null, diskGb = defaultDiskGb } = own ?? {};
   const id = `c${Buffer.from(random.bytes(idBytes)).toString('hex')}`;
-  const scratch = await backend.createScratch({ id, root: { kind: 'host' }, diskGb });
+  const scratch = await images.createScratch(id, { diskGb, image });
   const outbound = await options.openOutbound(id);
   const mounts = await options.mountVolumes({ id, uid: scratch.uid, volumes, diskGb }).catch(async (error: unknown) => {
     await Promise.allSettled([scratch.remove(), outbound.close()]);
@@ -86,16 +92,18 @@ interface Parts {
 
 function startIn(
   { scratch, outbound, mounts }: Parts,
-  { backend, entry, binds, env }: IsolatedStarterOptions,
+  { backend, entry, images, binds, imageBinds, env }: IsolatedStarterOptions,
   { id, memoryMb }: { readonly id: string; readonly memoryMb: number },
 ): Promise<IsolatedProcess> {
+  const isWhole = scratch.root.kind === 'image';
+  const settings = images.settingsOf(scratch);
   return backend.start({
     id,
-    argv: [process.execPath, ...nodeArguments(memoryMb), entry],
-    env: { HOME: insideUser.home, ...env },
-    cwd: '/tmp',
+    argv: [isWhole ? nodeInImages : process.execPath, ...nodeArguments(memoryMb), entry],
+    env: { HOME: insideUser.home, ...env, ...settings.env },
+    cwd: settings.workdir ?? '/tmp',
     scratch,
-    binds: [...binds, outbound.bind, ...mounts.binds],
+    binds: [...(isWhole ? imageBinds : binds), outbound.bind, ...mounts.binds],
     limits: { memoryMb: Math.max(memoryMb, startMemoryMb), cpu: availableParallelism(), pids: maxContainerPids },
   });
 }

@@ -24,12 +24,12 @@ export function overlaySteps(
   const { stage, files, user } = on;
   const sources = root.layers ?? [];
   const places = sources.map((_, index) => `${stage}/layer${index}`);
-  const mount = (source: string, place: string): LauncherStep =>
-    root.kind === 'host' ? ['layer', source, place, String(layerUser), String(user)] : ['bind', source, place];
   // userxattr: what marks a folder as opaque can be read by the unprivileged program that packs it.
   const options = `userxattr,lowerdir=${places.join(':')},upperdir=${files}/files,workdir=${files}/work`;
   return [
-    ...sources.map((source, index) => mount(source, places[index] as string)),
+    ...sources.map((source, index): LauncherStep => {
+      return ['layer', source, places[index] as string, String(layerUser), String(user)];
+    }),
     ['overlay', `${stage}/root`, options],
   ];
 }

@@ -63,29 +63,22 @@ export class ScratchTemplates {
   }
 }
 
-type Skeleton = IsolatedRoot['kind'] | 'empty';
+type Skeleton = 'host' | 'empty';
 
 /** Layers have all that a root needs: whatever lay over them would hide what they say. */
 function skeletonOf(root: IsolatedRoot): Skeleton {
-  return root.kind === 'host' && hasLayers(root) ? 'empty' : root.kind;
+  return root.kind === 'host' && !hasLayers(root) ? 'host' : 'empty';
 }
 
-/** `host` has an /etc of its own and the links of the host's root; `image` has what is the machine's and not the image's. */
+/** `host` has an /etc of its own and the links of the host's root. */
 async function writeSkeletons(folder: string, host: HostView): Promise<void> {
-  for (const kind of ['host', 'image', 'empty']) await rm(join(folder, kind), { recursive: true, force: true });
+  for (const kind of ['host', 'empty']) await rm(join(folder, kind), { recursive: true, force: true });
   for (const name of ['files', 'work']) await mkdir(join(folder, 'empty', name), { recursive: true });
-  for (const kind of ['host', 'image']) {
-    const files = join(folder, kind, 'files');
-    for (const name of ['etc', 'home/user', 'tmp', 'var/tmp']) await mkdir(join(files, name), { recursive: true });
-    for (const name of ['tmp', 'var/tmp']) await chmod(join(files, name), 0o1777);
-    await mkdir(join(folder, kind, 'work'));
-    await writeFile(join(files, 'etc/hosts'), `127.0.0.1 localhost ${hostName}\n::1 localhost\n`);
-    await writeFile(join(files, 'etc/hostname'), `${hostName}\n`);
-    // There is no server to ask: the proxy resolves names.
-    await writeFile(join(files, 'etc/resolv.conf'), '');
-    for (const [name, text] of userFiles) await writeFile(join(files, name), text);
-  }
   const files = join(folder, 'host/files');
+  for (const name of ['etc', 'home/user', 'tmp', 'var/tmp']) await mkdir(join(files, name), { recursive: true });
+  for (const name of ['tmp', 'var/tmp']) await chmod(join(files, name), 0o1777);
+  await mkdir(join(folder, 'host/work'));
+  for (const [path, text] of [...machineFiles, ...userFiles]) await writeFile(join(files, path), text);
   for (const name of ['mnt', 'opt', 'root', 'run', 'srv', 'var/cache', 'var/lib', 'var/log', ...host.folders])
     await mkdir(join(files, name), { recursive: true });
   for (const { name, path } of host.copies) await copyFile(path, join(files, name));
@@ -94,6 +87,14 @@ async function writeSkeletons(folder: string, host: HostView): Promise<void> {
   await writeFile(join(files, 'etc/profile'), 'export PS1="\\w $ "\n');
   for (const [name, text] of host.links) await symlink(text, join(files, name));
 }
+
+/** What is the machine's and not an image's. */
+export const machineFiles = [
+  ['etc/hosts', `127.0.0.1 localhost ${hostName}\n::1 localhost\n`],
+  ['etc/hostname', `${hostName}\n`],
+  // There is no server to ask: the proxy resolves names.
+  ['etc/resolv.conf', ''],
+] as const;
 
 const { id, name, home } = insideUser;
 const userFiles = [

@@ -34,6 +34,18 @@ const unknown: readonly SyscallName[] = [
   ] as const),
 ];
 
+/**
+ * What an installer does as root and nobody here may do: other owners, other users, devices. It is told that it was done, as
+ * everything of a sandbox belongs to one user anyway, and packages that insist on it can be installed.
+ */
+const pretended: readonly SyscallName[] = [
+  ...(['chown', 'fchown', 'lchown', 'fchownat'] as const),
+  ...(['setuid', 'setgid', 'setreuid', 'setregid', 'setresuid', 'setresgid', 'setgroups'] as const),
+];
+/** S_IFMT, and of it S_IFCHR and S_IFBLK. */
+const fileType = 0o17_00_00;
+const devices = [0o02_00_00, 0o06_00_00];
+
 /** CLONE_NEW{TIME,NS,CGROUP,UTS,IPC,USER,PID,NET}; the first is a signal number in the flags of clone. */
 const newNamespaces = 0x7e_02_00_00;
 const newTime = 0x80;
@@ -47,7 +59,7 @@ const x32Bit = 0x40_00_00_00;
 
 const offset = { number: 0, arch: 4, args: 16 };
 const argBytes = 8;
-const operation = { load: 0x20, jumpEqual: 0x15, jumpAtLeast: 0x35, jumpAnyBit: 0x45, answer: 0x06 };
+const operation = { load: 0x20, jumpEqual: 0x15, jumpAtLeast: 0x35, jumpAnyBit: 0x45, and: 0x54, answer: 0x06 };
 const answers = { allow: 0x7f_ff_00_00, killProcess: 0x80_00_00_00, errno: 0x00_05_00_00 };
 const errno = { EPERM: 1, ENOSYS: 38, EAFNOSUPPORT: 97 };
 const instructionBytes = 8;
@@ -65,14 +77,19 @@ export function filterArch(arch: string): FilterArch | null {
   return arch === 'x64' || arch === 'arm64' ? arch : null;
 }
 
-/** The program's bytes, in the byte order of this machine. */
-export function seccompFilter(arch: FilterArch): Uint8Array {
+/**
+ * The program's bytes, in the byte order of this machine.
+ *
+ * @param isBuilder its programs install packages as the root of the inside, and may chroot
+ */
+export function seccompFilter(arch: FilterArch, isBuilder = false): Uint8Array {
   const program: Instruction[] = [
     load(offset.arch),
     jump('jumpEqual', arches[arch], { ifFalse: 0, ifTrue: 1 }),
     answer(answers.killProcess),
     load(offset.number),
     ...(arch === 'x64' ? when('jumpAtLeast', x32Bit, [answer(answers.errno | errno.ENOSYS)]) : []),
+    ...(isBuilder ? builderRules(arch) : []),
     ...refused.flatMap((name) => onCall(name, arch, [answer(answers.errno | errno.EPERM)])),
     ...unknown.flatMap((name) => onCall(name, arch, [answer(answers.errno | errno.ENOSYS)])),
     ...onCall('clone', arch, withoutBits(0, newNamespaces)),
@@ -87,6 +104,24 @@ export function seccompFilter(arch: FilterArch): Uint8Array {
     answer(answers.allow),
   ];
   return encode(program);
+}
+
+function builderRules(arch: FilterArch): Instruction[] {
+  return [
+    ...onCall('chroot', arch, [answer(answers.allow)]),
+    ...pretended.flatMap((name) => onCall(name, arch, [answer(answers.errno)])),
+    ...onCall('mknod', arch, deviceRules(1)),
+    ...onCall('mknodat', arch, deviceRules(2)),
+  ];
+}
+
+function deviceRules(modeAt: number): Instruction[] {
+  return [
+    load(argument(modeAt)),
+    { code: operation.and, value: fileType, ifTrue: 0, ifFalse: 0 },
+    ...devices.flatMap((type) => when('jumpEqual', type, [answer(answers.errno)])),
+    answer(answers.allow),
+  ];
 }
 
 /**

@@ -1,9 +1,13 @@
+import type { ImageSettings } from '../../common/image.js';
+import type { ImageRecipe } from '../../common/image-recipe.js';
 import type { Channel } from '../../common/ports/channel.js';
 import type { ContainerExit, ContainerLimits, ContainerProcess } from '../../common/ports/container.js';
 import type { Guest } from '../../common/ports/guest.js';
 import type { IsolatedProcess, Scratch } from '../../common/ports/sandbox.js';
 import type { SessionView } from '../../common/sandbox-methods.js';
 import type { NetworkPolicy } from '../../common/session-options.js';
+import type { BuildFiles } from '../images/build-step.js';
+import type { BuildWatch } from '../images/shared-build.js';
 import { type ContainerMounts, settledAfter } from '../mounts/container-mounts.js';
 import type { SessionHost } from './session-host.js';
 import type { SessionBox, SessionMemory } from './session-parts.js';
@@ -21,6 +25,10 @@ export interface SandboxInit {
   readonly channel: Channel;
   /** Its session's files stay when its processes end. */
   readonly onKeep: (memory: SessionMemory) => void;
+  /** Of the image that it is of. */
+  readonly settings: ImageSettings;
+  /** For whoever its session is the place of. */
+  readonly buildImage: SessionBox['buildImage'];
   /** Of its files, as they are at one moment. */
   readonly takeSnapshot: (signal: AbortSignal) => Promise<string>;
   readonly openNetwork: (guest: Guest, policy: NetworkPolicy) => Promise<Readonly<Record<string, string>>>;
@@ -37,6 +45,8 @@ export class SandboxContainer implements ContainerProcess, SessionBox {
   readonly guest: Guest;
   readonly scratch: Scratch;
   readonly #process: IsolatedProcess;
+  readonly settings: ImageSettings;
+  readonly #buildImage: SandboxInit['buildImage'];
   readonly #openNetwork: SandboxInit['openNetwork'];
   readonly #takeSnapshot: SandboxInit['takeSnapshot'];
   readonly #onKeep: SandboxInit['onKeep'];
@@ -44,7 +54,10 @@ export class SandboxContainer implements ContainerProcess, SessionBox {
   /** Seen while it ran: whoever ends it for that ends it by another signal. */
   #ranOutOfMemory = false;
 
-  constructor({ process, guest, scratch, channel, mounts, takeSnapshot, openNetwork, onKeep }: SandboxInit) {
+  constructor(init: SandboxInit) {
+    const { process, guest, scratch, channel, mounts, takeSnapshot, openNetwork, onKeep } = init;
+    this.settings = init.settings;
+    this.#buildImage = init.buildImage;
     this.id = process.id;
     this.pid = process.pid;
     this.exited = process.exited.then((exit) => (this.#ranOutOfMemory ? { ...exit, outOfMemory: true } : exit));
@@ -70,6 +83,10 @@ export class SandboxContainer implements ContainerProcess, SessionBox {
 
   snapshot(signal: AbortSignal): Promise<string> {
     return this.#takeSnapshot(signal);
+  }
+
+  buildImage(recipe: ImageRecipe, files: BuildFiles, watch: BuildWatch): Promise<string> {
+    return this.#buildImage(recipe, files, watch);
   }
 
   hosts(host: SessionHost): void {

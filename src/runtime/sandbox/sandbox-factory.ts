@@ -7,9 +7,11 @@ import type { Guest } from '../../common/ports/guest.js';
 import type { IsolatedBind, IsolationBackend, Scratch } from '../../common/ports/sandbox.js';
 import type { NetworkPolicy } from '../../common/session-options.js';
 import type { VolumeMountReference } from '../../common/volume-mounts.js';
+import type { ImageBuilds } from '../images/image-builds.js';
 import type { ImageStart, Images } from '../images/images.js';
 import type { ContainerMounts, MountVolumes } from '../mounts/container-mounts.js';
 import { maxPids, SandboxContainer } from './sandbox-container.js';
+import { sandboxEnv } from './sandbox-env.js';
 import type { SessionMemory } from './session-parts.js';
 import { Turns } from './turns.js';
 
@@ -17,6 +19,7 @@ import { Turns } from './turns.js';
 export interface SandboxPlatform {
   readonly backend: IsolationBackend;
   readonly images: Images;
+  readonly builds: ImageBuilds;
   /** The agent's program and arguments, and what must be seen inside for it. */
   readonly agent: { readonly argv: readonly [string, ...string[]]; readonly binds: readonly IsolatedBind[] };
   /** Volumes for sandboxes and class containers. @throws NotFound, Unavailable */
@@ -48,13 +51,6 @@ const starts = new Turns(Math.max(4, 2 * availableParallelism()));
 /** Warm sandboxes have it. */
 export const defaultDiskGb = 10;
 
-/** What the agent has, and every command unless it is told otherwise. */
-export const sandboxEnv: Readonly<Record<string, string>> = {
-  PATH: '/run/holdfast/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-  HOME: '/root',
-  LANG: 'C.UTF-8',
-};
-
 /** Starts sandboxes that have no session yet: walls, files, and the agent inside. */
 export class SandboxFactory {
   readonly platform: SandboxPlatform;
@@ -69,7 +65,8 @@ export class SandboxFactory {
   async start(start: SandboxStart): Promise<SandboxContainer> {
     const { scratch: given } = start;
     if (given !== null) return await this.#startIn(given, start);
-    const scratch = await this.platform.images.createScratch(this.#newId(), start);
+    const { images, backend } = this.platform;
+    const scratch = await images.createScratch(this.#newId(), { ...start, backend });
     try {
       return await this.#startIn(scratch, start);
     } catch (e) {
@@ -100,7 +97,7 @@ export class SandboxFactory {
     { id, scratch }: { readonly id: string; readonly scratch: Scratch },
     { memoryMb, channel, onKeep }: SandboxStart,
   ): Promise<SandboxContainer> {
-    const { backend, images, agent, openGuest, openNetwork } = this.platform;
+    const { backend, images, builds, agent, openGuest, openNetwork } = this.platform;
     const process = await backend.start({
       id,
       argv: agent.argv,
@@ -115,7 +112,9 @@ export class SandboxFactory {
       const guest = await openGuest(process.socket);
       const container: SandboxContainer = new SandboxContainer({
         ...{ process, guest, scratch, channel, openNetwork, mounts },
+        settings: images.settingsOf(scratch),
         takeSnapshot: (signal) => images.snapshot(scratch, signal),
+        buildImage: (recipe, files, watch) => builds.build(recipe, files, watch),
         onKeep: (memory) => onKeep(container, memory),
       });
       // An agent that breaks its link is as good as dead.

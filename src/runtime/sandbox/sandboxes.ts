@@ -118,6 +118,7 @@ export class Sandboxes implements ContainerStarter {
     this.#isClosed = true;
     for (const container of this.#running.values()) container.kill();
     for (const [key, { generation }] of [...this.#asleep]) this.forget(key, generation);
+    await this.#factory.platform.builds.close();
     await this.#factory.platform.images.close();
     await Promise.all(this.#reaping);
     await this.#factory.platform.closeMounts();

@@ -6,7 +6,7 @@ import type { ByteTickets } from './byte-tickets.js';
 import type { OutputBudget } from './output-budget.js';
 import type { OutputPace } from './output-pace.js';
 import type { SandboxContainer } from './sandbox-container.js';
-import { sandboxEnv } from './sandbox-factory.js';
+import { imageEnv } from './sandbox-env.js';
 import { SessionHost } from './session-host.js';
 import type { SessionMemory } from './session-parts.js';
 
@@ -42,7 +42,7 @@ export function sessionClass(
         label: `${appName}/${className}/${instanceId}`,
         guest: container.guest,
         box: container,
-        baseEnv: { ...sandboxEnv, ...env },
+        baseEnv: { ...imageEnv(container.settings), ...env },
       },
       options,
     );

@@ -1,5 +1,6 @@
 import { currentCallContext } from '../../common/context.js';
 import type { Detached } from '../../common/detached.js';
+import type { BuildEvent } from '../../common/image-build.js';
 import type {
   CommandAnswer,
   CommandEvent,
@@ -11,6 +12,7 @@ import type {
 import { checkSessionArguments, type SessionArguments } from '../../common/session-options.js';
 import { checkedPath, checkedSize } from './call-checks.js';
 import { Commands } from './commands.js';
+import { buildImage } from './session-build.js';
 import { SessionConnections } from './session-connections.js';
 import { SessionEnvironment } from './session-environment.js';
 import { SessionFiles } from './session-files.js';
@@ -43,7 +45,7 @@ export class SessionHost implements Record<SandboxMethod, (...args: never[]) => 
   /** Hook. */
   async enter(): Promise<void> {
     const { guest, box, baseEnv, resumed } = this.#parts;
-    const { cwd = '/', env = {}, network = { outbound: 'none' }, fork } = this.#options;
+    const { cwd = box.settings.workdir ?? '/', env = {}, network = { outbound: 'none' }, fork } = this.#options;
     const way = await box.openNetwork(network);
     const base = { ...baseEnv, ...way };
     if (resumed !== null) return this.#environment.begin(base, resumed);
@@ -187,6 +189,11 @@ export class SessionHost implements Record<SandboxMethod, (...args: never[]) => 
     const { cwd, env, unsetEnv } = this.#environment.memory;
     const image = await this.#parts.box.snapshot(currentCallContext().signal);
     return { image, fork: { ...this.#options, cwd, env, fork: { image, unsetEnv } } };
+  }
+
+  /** As long as it is read. */
+  buildImage(recipe: unknown): AsyncGenerator<BuildEvent, void, undefined> {
+    return buildImage(this.#parts, recipe, currentCallContext().signal);
   }
 
   async describe(): Promise<SessionView> {

@@ -1,7 +1,11 @@
 import type { Clock } from '../../common/clock.js';
+import type { ImageSettings } from '../../common/image.js';
+import type { ImageRecipe } from '../../common/image-recipe.js';
 import type { Guest } from '../../common/ports/guest.js';
 import type { NetworkPolicy } from '../../common/session-options.js';
 import type { TimerWheel } from '../../common/timer-wheel.js';
+import type { BuildFiles } from '../images/build-step.js';
+import type { BuildWatch } from '../images/shared-build.js';
 import type { ByteTickets } from './byte-tickets.js';
 import type { OutputBudget } from './output-budget.js';
 import type { OutputPace } from './output-pace.js';
@@ -46,6 +50,10 @@ export interface SessionBox {
   openNetwork(policy: NetworkPolicy): Promise<Readonly<Record<string, string>>>;
   /** Of its files, as an image, whose id it gives. @throws NoCapacity where a disk is full, Unavailable, the signal's reason */
   snapshot(signal: AbortSignal): Promise<string>;
+  /** Of the image that it is of. */
+  readonly settings: ImageSettings;
+  /** Of that recipe, on this host; gives the image's id. @throws as ImageBuilds does */
+  buildImage(recipe: ImageRecipe, files: BuildFiles, watch: BuildWatch): Promise<string>;
   /** Its files stay when its processes end. */
   keep(memory: SessionMemory): void;
   kill(): void;

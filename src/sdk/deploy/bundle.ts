@@ -55,8 +55,8 @@ export async function bundleModule(entry: string | URL): Promise<Bundle> {
   }
 }
 
-/** @throws InvalidArgument for a file that is not there */
-function entryPath(entry: string | URL): string {
+/** Without links. @throws InvalidArgument for a file that is not there */
+export function entryPath(entry: string | URL): string {
   const isUrl = entry instanceof URL || entry.startsWith('file:');
   try {
     return realpathSync(isUrl ? fileURLToPath(entry) : entry);

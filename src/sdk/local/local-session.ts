@@ -1,3 +1,7 @@
+import { cwd } from 'node:process';
+import type { LocalSandboxOptions } from '../../cli/parts/local-sandbox.js';
+import { HoldfastError } from '../../common/errors.js';
+import type { ImageRecipe } from '../../common/image-recipe.js';
 import type { ClassManifest } from '../../common/manifest.js';
 import { sandboxMethods } from '../../common/sandbox-methods.js';
 import type { SessionArguments } from '../../common/session-options.js';
@@ -6,6 +10,7 @@ import { decodeArgs, encodeArgs } from '../../wire/codec.js';
 import { checkCloseOptions } from '../call-options.js';
 import { systemParts } from '../default-client.js';
 import { localAccount } from '../handle-input.js';
+import { type PortableRecipe, withLocalFiles } from '../images/local-files.js';
 import type { CloseOptions, CloseResult } from '../infos.js';
 import { KeepAlive } from '../keep-alive.js';
 import type { MethodPlan } from '../method-plan.js';
@@ -40,7 +45,7 @@ export async function openLocalSession(
   const { LocalSandbox } = await import('../../cli/parts/local-sandbox.js');
   const { timeoutMs, memoryMb, cpu, startupTimeoutMs } = options;
   const { diskGb } = options.placement;
-  const image = given.fork?.image ?? options.image;
+  const image = await imageFor(given.fork?.image ?? options.image, options.recipe);
   const box = new LocalSandbox({
     ...{ timeoutMs, memoryMb, cpu, startupTimeoutMs },
     ...(diskGb === undefined ? {} : { diskGb }),
@@ -59,6 +64,24 @@ export async function openLocalSession(
     host.clock.after(Math.min(lifetimeMs, noLimitMs), end);
   }
   return { calls: localCalls(host, life), controls };
+}
+
+/** Built where the session is, for this process: what it needs of this machine is read now. */
+async function imageFor(
+  id: string | undefined,
+  recipe: ImageRecipe | undefined,
+): Promise<LocalSandboxOptions['image']> {
+  if (id !== undefined) return () => Promise.resolve(id);
+  if (recipe === undefined) return undefined;
+  const portable = await withLocalFiles(recipe, cwd());
+  const watch = { onEvent: () => undefined, signal: new AbortController().signal };
+  return (builds) => builds.build(portable.recipe, (sha256) => readTar(portable, sha256), watch);
+}
+
+function readTar({ tars }: PortableRecipe, sha256: string): AsyncIterable<Uint8Array> {
+  const tar = tars.get(sha256);
+  if (tar !== undefined) return tar.read();
+  throw new HoldfastError('Internal', `the files ${sha256} of an image were not read`);
 }
 
 function hostOf({ appName, name, manifest }: Omit<LocalOrigin, 'open'>): LocalHost {

@@ -4,7 +4,7 @@ import { expected } from '../../common/option-checks.js';
 import { checkOptions } from '../../common/options.js';
 import type { FileView, SnapshotAnswer } from '../../common/sandbox-methods.js';
 import { checkVariableName, envText, type SessionArguments } from '../../common/session-options.js';
-import { Image } from '../image.js';
+import { Image } from '../images/image.js';
 import type { CloseOptions, CloseResult } from '../infos.js';
 import * as commands from './commands.js';
 import * as files from './files.js';

@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createDiskObjectStore } from '../../../src/adapters/disk/disk-object-store.js';
-import { systemClock } from '../../../src/adapters/system/clock.js';
+import { systemClock, systemRandom } from '../../../src/adapters/system/clock.js';
 import { isHoldfastError } from '../../../src/common/errors.js';
+import { ImageStore } from '../../../src/common/images/image-store.js';
 import type { ObjectStore } from '../../../src/common/ports/object-store.js';
-import { ImageStore } from '../../../src/runtime/images/image-store.js';
 import { Images } from '../../../src/runtime/images/images.js';
 import { LayerCache } from '../../../src/runtime/images/layer-cache.js';
 import { isolatedTest } from '../../isolated-test.js';
@@ -24,12 +24,14 @@ let store: ImageStore;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'holdfast-images-'));
   objects = createDiskObjectStore({ folder });
-  store = new ImageStore(objects, 'ann');
+  store = storeOf('ann');
 });
 
 afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
+
+const storeOf = (account: string) => new ImageStore({ objects, account, clock: systemClock, random: systemRandom });
 
 async function codeOf(work: Promise<unknown>): Promise<string> {
   const failed = await work.then(
@@ -85,21 +87,21 @@ test('an image is its layers in their order, and known by them', async () => {
     await store.putLayer(Readable.from([Buffer.from('a')])),
     await store.putLayer(Readable.from([Buffer.from('b')])),
   ];
-  const image = await store.putImage(layers);
-  expect(await store.layersOf(image)).toEqual(layers);
-  expect(await store.putImage(layers)).toBe(image);
-  expect(await store.putImage(layers.toReversed())).not.toBe(image);
+  const image = await store.putImage({ base: 'host', layers });
+  expect((await store.image(image)).layers).toEqual(layers);
+  expect(await store.putImage({ base: 'host', layers })).toBe(image);
+  expect(await store.putImage({ base: 'host', layers: layers.toReversed() })).not.toBe(image);
 });
 
 test('to another account an image is not there, nor is what was changed in the object store', async () => {
   const layer = await store.putLayer(Readable.from([Buffer.from('mine')]));
-  const image = await store.putImage([layer]);
-  const other = new ImageStore(objects, 'bob');
-  expect(await codeOf(other.layersOf(image))).toBe('NotFound');
+  const image = await store.putImage({ base: 'host', layers: [layer] });
+  const other = storeOf('bob');
+  expect(await codeOf(other.image(image))).toBe('NotFound');
   expect(await codeOf(other.layer(layer))).toBe('NotFound');
-  expect(await codeOf(store.layersOf('../../bob/manifests/x'))).toBe('NotFound');
+  expect(await codeOf(store.image('../../bob/manifests/x'))).toBe('NotFound');
   await writeFile(join(folder, `images/ann/manifests/${image}`), 'another image');
-  expect(await codeOf(store.layersOf(image))).toBe('NotFound');
+  expect(await codeOf(store.image(image))).toBe('NotFound');
 });
 
 isolatedTest('a layer is unpacked once for all who hold it, and those that nobody holds make room', async () => {
@@ -154,12 +156,12 @@ isolatedTest('an image of very many layers becomes one layer, with the same file
   const first = await layerOf('mkdir /srv/d; echo base > /srv/base; echo gone > /srv/gone');
   const others = [];
   for (let index = 0; index < 31; index += 1) others.push(await tarOf(`file${index}`, `${index}`));
-  const deep = await store.putImage([...others, first]);
+  const deep = await store.putImage({ base: 'host', layers: [...others, first] });
   const scratch = await images.createScratch('deep', { diskGb: 1, image: { id: deep, withinMs: 60_000 } });
   const count = await bench.shell('rm /srv/gone; ls /srv | wc -l; cat /srv/file30 /srv/base', { scratch });
   expect(count.out).toEqual(['33', '30base']);
   const flat = await images.snapshot(scratch, signal);
-  expect(await store.layersOf(flat)).toHaveLength(1);
+  expect((await store.image(flat)).layers).toHaveLength(1);
   const again = await images.createScratch('again', { diskGb: 1, image: { id: flat, withinMs: 60_000 } });
   const same = await bench.shell('ls /srv | wc -l; cat /srv/file30 /srv/base', { scratch: again });
   expect(same.out).toEqual(count.out);

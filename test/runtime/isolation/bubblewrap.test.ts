@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -6,6 +7,7 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { isHoldfastError } from '../../../src/common/errors.js';
 import type { Scratch } from '../../../src/common/ports/sandbox.js';
+import { layerUser } from '../../../src/runtime/isolation/root-layers.js';
 import type { DiskScratch } from '../../../src/runtime/isolation/scratch.js';
 import { isolatedTest } from '../../isolated-test.js';
 import { until } from '../until.js';
@@ -104,11 +106,12 @@ isolatedTest('an image is the root, all of it writable to nobody but this sandbo
   await writeFile(join(base, 'srv/both'), 'base');
   await writeFile(join(base, 'srv/below'), 'below');
   await writeFile(join(top, 'srv/both'), 'top');
+  for (const folder of [base, top]) execFileSync('chown', ['-R', `${layerUser}:${layerUser}`, folder]);
   const host = ['usr', 'bin', 'lib', 'lib64'].filter((name) => existsSync(`/${name}`));
   const binds = host.map((name) => ({ source: `/${name}`, target: `/${name}` }));
   const root = { kind: 'image', layers: [top, base] } as const;
   const { out, err } = await bench.shell(
-    'cat /srv/both /srv/below; echo; echo mine > /home/user/new && cat /home/user/new',
+    'cat /srv/both /srv/below; echo; mkdir -p /home/user; echo mine > /home/user/new && cat /home/user/new',
     {
       binds,
       root,

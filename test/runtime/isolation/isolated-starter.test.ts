@@ -5,9 +5,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { afterEach, beforeAll, expect } from 'vitest';
+import { createDiskObjectStore } from '../../../src/adapters/disk/disk-object-store.js';
 import { systemClock, systemRandom } from '../../../src/adapters/system/clock.js';
 import { isHoldfastError } from '../../../src/common/errors.js';
+import { ImageStore } from '../../../src/common/images/image-store.js';
 import type { ContainerProcess } from '../../../src/common/ports/container.js';
+import { Images } from '../../../src/runtime/images/images.js';
 import { createIsolatedStarter } from '../../../src/runtime/isolation/isolated-starter.js';
 import { openOutboundSocket } from '../../../src/runtime/isolation/outbound-socket.js';
 import { OutboundProxies } from '../../../src/runtime/outbound/outbound-proxy.js';
@@ -51,6 +54,19 @@ async function start(
     backend: bench.backend,
     entry,
     binds: folders.map((source) => ({ source, target: source })),
+    imageBinds: [],
+    images: new Images({
+      backend: bench.backend,
+      store: new ImageStore({
+        objects: createDiskObjectStore({ folder: join(bench.folder, 'objects') }),
+        account: 'ann',
+        clock: systemClock,
+        random: systemRandom,
+      }),
+      folder: join(bench.folder, 'layers'),
+      maxBytes: 1,
+      clock: systemClock,
+    }),
     bundleFolder,
     mountVolumes: async () => ({
       binds: [],
