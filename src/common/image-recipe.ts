@@ -3,12 +3,29 @@ import { HoldfastError } from './errors.js';
 import { isHash } from './image.js';
 import { envText, pathProblem } from './session-options.js';
 
-/** What the files of an image begin with: the programs of a worker's host, an image that is there, a new Debian, or an OCI image. */
+/** A layer of an OCI image, by the hash of what its registry has. */
+export interface LayerBlob {
+  readonly sha256: string;
+  readonly packing: 'none' | 'gzip' | 'zstd';
+}
+
+/**
+ * What the files of an image begin with: the programs of a worker's host, an image that is there, a new Debian, an OCI image. `oci`
+ * is what a program says, `layers` the same one by the hashes of its layers, the oldest first.
+ */
 export type ImageBase =
   | { readonly from: 'host' }
   | { readonly from: 'image'; readonly id: string }
   | { readonly from: 'debian'; readonly suite: string; readonly packages: readonly string[] }
-  | { readonly from: 'oci'; readonly reference: string };
+  | { readonly from: 'oci'; readonly reference: string }
+  | {
+      readonly from: 'layers';
+      /** For people. */
+      readonly name: string;
+      readonly layers: readonly LayerBlob[];
+      readonly env: Readonly<Record<string, string>>;
+      readonly workdir: string | null;
+    };
 
 /** One change of an image. `copy` names files of the client's machine, `files` the same ones by the hash of their tar. */
 export type ImageStep =
@@ -26,6 +43,7 @@ export interface ImageRecipe {
 }
 
 const mostSteps = 256;
+const mostBlobs = 127;
 const mostPackages = 1_000;
 const mostChars = 65_536;
 const keyVersion = 1;
@@ -61,12 +79,16 @@ export function describeBase(base: ImageBase): string {
       return `debianSlim: ${[base.suite, ...base.packages].join(', ')}`;
     case 'oci':
       return `fromOci(${base.reference})`;
+    case 'layers':
+      return `fromOci(${base.name})`;
   }
 }
 
 /** Keys of the base and of each step on it: the same ones stand for the same files, wherever they are made. */
 export function recipeKeys({ base, steps }: ImageRecipe, arch: string): readonly string[] {
-  const keys = [keyOf([keyVersion, arch, base])];
+  // However it is called.
+  const what = base.from === 'layers' ? { ...base, name: '' } : base;
+  const keys = [keyOf([keyVersion, arch, what])];
   for (const step of steps) keys.push(keyOf([keyVersion, keys.at(-1), canonical(step)]));
   return keys;
 }
@@ -103,9 +125,24 @@ export function checkedBase(value: unknown): ImageBase {
     case 'oci':
       if (problemOfText(base.reference, 1_024) !== null) throw wrong('its base', 'a reference of an OCI image');
       return { from: 'oci', reference: base.reference };
+    case 'layers':
+      return {
+        ...{ from: 'layers', name: checkedText(base.name, 'its base'), layers: checkedBlobs(base.layers) },
+        env: envText('an image, its base,', base.env),
+        workdir: base.workdir === null ? null : checkedTarget(base.workdir, 'its base'),
+      };
     default:
-      throw wrong('its base', 'host, image, debian or oci');
+      throw wrong('its base', 'host, image, debian or layers');
   }
+}
+
+function checkedBlobs(blobs: unknown): readonly LayerBlob[] {
+  if (!Array.isArray(blobs) || blobs.length === 0 || blobs.length > mostBlobs)
+    throw wrong('its base', `1 to ${mostBlobs} layers`);
+  return blobs.map(({ sha256, packing }: LayerBlob) => {
+    if (isHash(sha256) && ['none', 'gzip', 'zstd'].includes(packing)) return { sha256, packing };
+    throw wrong('its base', 'layers with a SHA-256, packed with gzip, zstd or nothing');
+  });
 }
 
 /** @param where for messages @throws InvalidArgument */

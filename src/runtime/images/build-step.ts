@@ -95,8 +95,11 @@ async function copyFiles(
   });
 }
 
-/** @throws FileNotFound where other bytes came: they are to be sent again */
-async function* checked(tar: AsyncIterable<Uint8Array>, sha256: string): AsyncGenerator<Uint8Array, void, undefined> {
+/** The same bytes. @throws FileNotFound where they are not those of the hash: they are to be sent again */
+export async function* checked(
+  tar: AsyncIterable<Uint8Array>,
+  sha256: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const hash = createHash('sha256');
   for await (const bytes of tar) {
     hash.update(bytes);

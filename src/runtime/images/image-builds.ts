@@ -1,13 +1,6 @@
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import type { ImageContent } from '../../common/image.js';
-import {
-  describeBase,
-  describeStep,
-  type ImageBase,
-  type ImageRecipe,
-  type ImageStep,
-  recipeKeys,
-} from '../../common/image-recipe.js';
+import { describeBase, describeStep, type ImageRecipe, type ImageStep, recipeKeys } from '../../common/image-recipe.js';
 import type { ImageStore } from '../../common/images/image-store.js';
 import type { Guest } from '../../common/ports/guest.js';
 import type { Scratch } from '../../common/ports/sandbox.js';
@@ -16,6 +9,7 @@ import { type BuildHost, inBuildSandbox, newBuildId } from './build-sandbox.js';
 import { type ActiveStep, type BuildFiles, doStep, variablesOf } from './build-step.js';
 import { makeDebian } from './debian-image.js';
 import type { Images } from './images.js';
+import { imageOfLayers } from './layers-image.js';
 import { type BuildWatch, SharedBuild } from './shared-build.js';
 
 export interface ImageBuildsOptions {
@@ -117,8 +111,7 @@ export class ImageBuilds {
     const known = await store.built(key);
     if (known !== null) return known;
     try {
-      const image =
-        parent === null ? await this.#base(stage.recipe.base, watch) : await this.#step(stage, parent, watch);
+      const image = parent === null ? await this.#base(stage, watch) : await this.#step(stage, parent, watch);
       await store.putBuilt(key, image);
       return image;
     } catch (e) {
@@ -126,7 +119,7 @@ export class ImageBuilds {
     }
   }
 
-  async #base(base: ImageBase, watch: BuildWatch): Promise<string> {
+  async #base({ recipe: { base }, files }: Stage, watch: BuildWatch): Promise<string> {
     const { store, debianMirror: mirror, host } = this.#options;
     switch (base.from) {
       case 'host':
@@ -142,8 +135,10 @@ export class ImageBuilds {
           await makeDebian(base, { guest, mirror, way }, watch);
         });
       }
+      case 'layers':
+        return await imageOfLayers(base, { store, files }, watch);
       case 'oci':
-        throw new HoldfastError('InvalidArgument', 'images of OCI are not in this version');
+        throw new HoldfastError('InvalidArgument', 'an OCI image is named by the hashes of its layers here');
     }
   }
 

@@ -26,7 +26,7 @@ export async function withBuiltImages(
   const classes = new Map(Object.entries(manifest.classes));
   // One after the other: they share most of what they stand on, or a worker.
   for (const [recipeJson, resources] of byRecipe(classes)) {
-    const portable = await withLocalFiles(JSON.parse(recipeJson), folder);
+    const portable = await withLocalFiles(JSON.parse(recipeJson), { folder, signal });
     const onEvent = (event: BuildEvent): void => onImage({ ...event, resources });
     const image = await buildRemotely(client, portable, { onEvent, signal });
     for (const name of resources) {

@@ -46,8 +46,8 @@ export class Image implements ImageReference {
   }
 
   /**
-   * An image by its OCI reference (`node:20-slim`, `registry:5000/team/image@sha256:…`), or of a layout in a folder of the worker
-   * that builds (`oci:path:tag`). A tag is looked up once: later builds stand on what it was then.
+   * An image by its OCI reference (`node:20-slim`, `registry:5000/team/image@sha256:…`), or of a layout in a folder
+   * of the machine that deploys (`oci:path:tag`). Each deploy looks up what a tag is by then.
    */
   static fromOci(reference: string): Image {
     return onBase(checkedBase({ from: 'oci', reference }));

@@ -3,6 +3,7 @@ import { posix, resolve } from 'node:path';
 import { HoldfastError } from '../../common/errors.js';
 import type { ImageRecipe, ImageStep } from '../../common/image-recipe.js';
 import { type LocalTar, openLocalTar } from './local-tar.js';
+import { resolveOci } from './oci/oci-image.js';
 
 /** A recipe that names nothing of this machine, and what it means by its hashes. */
 export interface PortableRecipe {
@@ -10,9 +11,19 @@ export interface PortableRecipe {
   readonly tars: ReadonlyMap<string, LocalTar>;
 }
 
-/** @param folder where relative paths start @throws InvalidArgument naming the path */
-export async function withLocalFiles({ base, steps }: ImageRecipe, folder: string): Promise<PortableRecipe> {
+/**
+ * Nothing but hashes is read of what an OCI image has.
+ *
+ * @param from.folder where relative paths start @throws InvalidArgument naming the path, and as `resolveOci` does
+ */
+export async function withLocalFiles(
+  { base, steps }: ImageRecipe,
+  from: { readonly folder: string; readonly signal?: AbortSignal | undefined },
+): Promise<PortableRecipe> {
+  const { folder } = from;
   const tars = new Map<string, LocalTar>();
+  const oci = base.from === 'oci' ? await resolveOci(base.reference, from) : null;
+  for (const blob of oci?.blobs ?? []) tars.set(blob.sha256, blob);
   const portable: ImageStep[] = [];
   for (const step of steps) {
     if (step.do !== 'copy') {
@@ -23,7 +34,7 @@ export async function withLocalFiles({ base, steps }: ImageRecipe, folder: strin
     tars.set(tar.sha256, tar);
     portable.push({ do: 'files', sha256: tar.sha256, to });
   }
-  return { recipe: { base, steps: portable }, tars };
+  return { recipe: { base: oci?.base ?? base, steps: portable }, tars };
 }
 
 async function tarFor(

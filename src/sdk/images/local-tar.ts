@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { lstat, readdir, readlink } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { HoldfastError } from '../../common/errors.js';
+import { tarBlock, tarHeaders, tarPadding } from '../../common/tar-header.js';
 
 /** A file or folder of this machine, as a tar that is the same wherever the same files are. */
 export interface LocalTar {
@@ -22,14 +23,8 @@ interface Entry {
   readonly target: string;
 }
 
-const block = 512;
 const mostEntries = 1_000_000;
-/** 1980-01-02: what a checkout makes of times says nothing about a file, and zip archives know no earlier ones. */
-const mtimeSeconds = 315_619_200;
-const largestOctal = 0o77_777_777_777;
-const longestName = 100;
 const modes = { file: 0o644, executable: 0o755, folder: 0o755, link: 0o777 };
-const flags = { file: '0', link: '2', folder: '5', pax: 'x' };
 
 /**
  * Reads everything once, for its hash. Modes are those that Git keeps, times are all the same.
@@ -49,7 +44,7 @@ async function* tarOf(path: string, name: string): AsyncGenerator<Uint8Array, vo
     yield headersOf(entry);
     if (entry.type === 'file') yield* contentOf(entry);
   }
-  yield new Uint8Array(2 * block);
+  yield new Uint8Array(2 * tarBlock);
 }
 
 async function* entriesOf(
@@ -84,56 +79,12 @@ async function* contentOf({ path, size }: Entry): AsyncGenerator<Uint8Array, voi
     }
   }
   if (read !== size) throw wrong(path, 'became shorter while it was copied');
-  if (size % block !== 0) yield new Uint8Array(block - (size % block));
+  yield tarPadding(size);
 }
 
-function headersOf(entry: Entry): Uint8Array {
-  const { name, target, size } = entry;
-  const isPlain = isShort(name) && isShort(target) && size <= largestOctal;
-  const header = headerOf(entry, flags[entry.type], size);
-  if (isPlain) return header;
-  const records =
-    paxRecord('path', name) + (target === '' ? '' : paxRecord('linkpath', target)) + paxRecord('size', `${size}`);
-  const bytes = Buffer.from(records);
-  const padding = new Uint8Array((block - (bytes.length % block)) % block);
-  const pax = headerOf({ ...entry, type: 'file', name: 'pax', target: '' }, flags.pax, bytes.length);
-  return Buffer.concat([pax, bytes, padding, header]);
-}
-
-/** ASCII only: what a byte above means in an old header is anybody's guess. */
-function isShort(text: string): boolean {
-  return text.length <= longestName && /^[\x20-\x7e]*$/.test(text);
-}
-
-/** Its length counts itself. */
-function paxRecord(key: string, value: string): string {
-  const rest = ` ${key}=${value}\n`;
-  const bytes = Buffer.byteLength(rest);
-  let length = bytes + String(bytes).length;
-  length = bytes + String(length).length;
-  return `${length}${rest}`;
-}
-
-/** Of POSIX's ustar. */
-function headerOf({ name, target, type, isExecutable }: Entry, flag: string, size: number): Buffer {
-  const header = Buffer.alloc(block);
+function headersOf({ name, type, isExecutable, size, target }: Entry): Uint8Array {
   const mode = type === 'file' && isExecutable ? modes.executable : modes[type];
-  const octal = (value: number, at: number, length: number): void => {
-    header.write(value.toString(8).padStart(length - 1, '0'), at, 'latin1');
-  };
-  header.write(name, 0, longestName, 'utf8');
-  octal(mode, 100, 8);
-  octal(0, 108, 8);
-  octal(0, 116, 8);
-  octal(Math.min(size, largestOctal), 124, 12);
-  octal(mtimeSeconds, 136, 12);
-  header.write('        ', 148, 'latin1');
-  header.write(flag, 156, 'latin1');
-  header.write(target, 157, longestName, 'utf8');
-  header.write('ustar\x0000', 257, 'latin1');
-  const sum = header.reduce((total, byte) => total + byte, 0);
-  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
-  return header;
+  return tarHeaders({ name, type, mode, size, target });
 }
 
 function wrong(path: string, how: string, cause?: unknown): HoldfastError {

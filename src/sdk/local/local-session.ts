@@ -73,7 +73,7 @@ async function imageFor(
 ): Promise<LocalSandboxOptions['image']> {
   if (id !== undefined) return () => Promise.resolve(id);
   if (recipe === undefined) return undefined;
-  const portable = await withLocalFiles(recipe, cwd());
+  const portable = await withLocalFiles(recipe, { folder: cwd() });
   const watch = { onEvent: () => undefined, signal: new AbortController().signal };
   return (builds) => builds.build(portable.recipe, (sha256) => readTar(portable, sha256), watch);
 }

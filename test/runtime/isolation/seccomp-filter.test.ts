@@ -36,6 +36,9 @@ function runFilter(program: Uint8Array, { number, arch, args }: Call): string {
       case 0x45:
         at += (accumulator & value) !== 0 ? ifTrue : ifFalse;
         break;
+      case 0x54:
+        accumulator &= value;
+        break;
       case 0x06:
         return describeAnswer(value);
       default:
@@ -47,6 +50,7 @@ function runFilter(program: Uint8Array, { number, arch, args }: Call): string {
 function describeAnswer(value: number): string {
   if (value === 0x7fff0000) return 'allow';
   if (value === 0x80000000) return 'kill';
+  if (value === 0x00050000) return 'pretend';
   const name = Object.entries(errnos).find(([, number]) => value === 0x00050000 + number)?.[0];
   return name ?? `unknown answer ${value.toString(16)}`;
 }
@@ -107,6 +111,28 @@ describe.each(['x64', 'arm64'] as const)('the filter for %s', (arch: FilterArch)
     expect(runFilter(program, { number: 1, arch: auditArch[arch === 'x64' ? 'arm64' : 'x64'], args: [] })).toBe('kill');
   });
 });
+
+test.each(['x64', 'arm64'] as const)(
+  'a builder on %s is told that owners, users and devices are as it wants them',
+  (arch) => {
+    const program = seccompFilter(arch, true);
+    const ask = (name: SyscallName, ...args: number[]): string => {
+      const number = syscallNumber(name, arch);
+      return number === null ? 'pretend' : runFilter(program, { number, arch: auditArch[arch], args });
+    };
+    for (const name of ['chown', 'fchown', 'lchown', 'fchownat', 'setuid', 'setresgid', 'setgroups'] as const)
+      expect([name, ask(name)]).toEqual([name, 'pretend']);
+    expect([ask('mknodat', 0, 0, 0o060644), ask('mknodat', 0, 0, 0o020666)]).toEqual(['pretend', 'pretend']);
+    expect([ask('mknodat', 0, 0, 0o010644), ask('mknodat', 0, 0, 0o100644), ask('chroot')]).toEqual([
+      'allow',
+      'allow',
+      'allow',
+    ]);
+    for (const name of ['mount', 'umount2', 'pivot_root', 'setns', 'bpf', 'keyctl'] as const)
+      expect([name, ask(name)]).toEqual([name, 'EPERM']);
+    expect([ask('unshare', 0x10000000), ask('clone', 0x10000000), ask('clone3')]).toEqual(['EPERM', 'EPERM', 'ENOSYS']);
+  },
+);
 
 test('calls of x32, which are other numbers for the same, are unknown', () => {
   const mount = 0x40000000 + 165;

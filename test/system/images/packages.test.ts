@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { canIsolate } from '../../isolated-test.js';
 import { errorOf } from '../sandboxes/sandbox-world.js';
@@ -7,18 +8,25 @@ import { ImageWorld } from './image-world.js';
 
 const python = '/usr/bin/python3';
 
-/** What every sandbox sees of this host. */
+const folders = ['/usr/local/bin', '/usr/bin'];
+
+/** Whether sandboxes see all of it: links lead out of what they see of this host. */
+function isInUsr(program: string): boolean {
+  const path = folders.map((folder) => join(folder, program)).find((candidate) => existsSync(candidate));
+  return path !== undefined && realpathSync(path).startsWith('/usr/');
+}
+
 function works(program: string, ...args: string[]): boolean {
   try {
-    execFileSync(program, args, { stdio: 'ignore', env: { PATH: '/usr/local/bin:/usr/bin:/bin' } });
+    execFileSync(program, args, { stdio: 'ignore', env: { PATH: folders.join(':') } });
     return true;
   } catch {
     return false;
   }
 }
 
-const hasPip = canIsolate && existsSync(python) && works(python, '-m', 'pip', '--version');
-const hasNpm = canIsolate && works('npm', '--version');
+const hasPip = canIsolate && isInUsr('python3') && existsSync(python) && works(python, '-m', 'pip', '--version');
+const hasNpm = canIsolate && isInUsr('npm') && isInUsr('node') && works('npm', '--version');
 if (!hasPip) console.warn('SKIPPED: pipInstall: this host has no isolation, or no pip in /usr');
 if (!hasNpm) console.warn('SKIPPED: npmInstall: this host has no isolation, or no npm in /usr');
 const world = new ImageWorld();
