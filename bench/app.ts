@@ -93,7 +93,15 @@ export class Durable extends Echo {
   }
 }
 
+/** Its calls are spawned. */
+@app.cls(overlapping)
+export class Spawned extends Echo {}
+
 /** The same, one call at a time. */
+@app.cls({ maxPendingTasks: 10_000 })
+export class SpawnedSerial extends Echo {}
+
+/** Keeps what it is told, one call at a time. */
 @app.cls({ maxPendingTasks: 10_000 })
 export class DurableSerial extends Durable {}
 

@@ -31,7 +31,13 @@ export async function connectProduct(destination: ProductDestination): Promise<T
   const [first] = instances;
   if (first === undefined) throw new Error('a product without instances has nothing to call');
   return {
-    call: (value, turn) => (instances[turn % instances.length] ?? first).echo(value),
+    call: async (value, turn) => {
+      const { echo } = instances[turn % instances.length] ?? first;
+      if (!className.startsWith('Spawned')) return await echo(value);
+      // Answered when it is recorded: what it returns is nobody's.
+      await echo.spawn(value);
+      return value;
+    },
     executed: async () => {
       const counts = await Promise.all(instances.map((instance) => instance.executed()));
       return counts.reduce((sum, count) => sum + count, 0);

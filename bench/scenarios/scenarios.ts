@@ -13,10 +13,11 @@ import { payloads } from './payloads.js';
 import { resolve } from './resolve.js';
 import { sandboxes } from './sandboxes.js';
 import type { Scenario } from './scenario.js';
+import { spawn } from './spawn.js';
 import { warmCalls } from './warm-calls.js';
 
 /** In the order in which they run. */
 export const scenarios: readonly Scenario[] = [
   ...[warmCalls, idleCores, outOfStep, payloads, generator, instances, growth],
-  ...[coldNames, firstCall, durableState, memory, resolve, sandboxes, neighbours, idleSessions],
+  ...[coldNames, firstCall, durableState, spawn, memory, resolve, sandboxes, neighbours, idleSessions],
 ];

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { registerApps } from './commands/apps.js';
 import { registerAttach } from './commands/attach.js';
 import { registerCall } from './commands/call.js';
+import { registerCalls } from './commands/calls.js';
 import { registerClose } from './commands/close.js';
 import type { CommandContext } from './commands/command-context.js';
 import { registerDeploy } from './commands/deploy.js';
@@ -32,7 +33,16 @@ const groups: readonly (readonly [
   ['Develop:', [registerDev, registerDeploy]],
   [
     'Instances:',
-    [registerCall, registerPs, registerInspect, registerLogs, registerHandle, registerAttach, registerClose],
+    [
+      registerCall,
+      registerCalls,
+      registerPs,
+      registerInspect,
+      registerLogs,
+      registerHandle,
+      registerAttach,
+      registerClose,
+    ],
   ],
   ['Sandboxes:', [registerSandbox]],
   ['Data:', [registerSecret, registerVolume, registerImage]],

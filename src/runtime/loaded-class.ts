@@ -11,6 +11,7 @@ import {
   type ResourceKind,
 } from '../common/manifest.js';
 import type { Store } from '../common/ports/store.js';
+import { RetryBudget } from '../common/retry-budget.js';
 import { sandboxLaneWidth, sandboxMethods } from '../common/sandbox-methods.js';
 
 /** A class of one deployment as a worker uses it: what calls need is looked up once, here. */
@@ -30,6 +31,8 @@ export interface LoadedClass {
   readonly exitHooks: readonly string[];
   /** What an alarm calls, and nobody else; null: the class has no such method. */
   readonly alarm: MethodManifest | null;
+  /** Of its spawned calls, here. */
+  readonly retryBudget: RetryBudget;
   /** `app/Class@deployment`: instances of one label can share a container. */
   readonly label: string;
 }
@@ -84,6 +87,7 @@ function loadedClass(deployment: DeploymentRecord, manifest: ClassManifest, labe
     enterHooks: isSandbox ? ['enter'] : manifest.enterHooks,
     exitHooks: isSandbox ? ['exit'] : manifest.exitHooks,
     alarm: alarmMethod(manifest),
+    retryBudget: new RetryBudget(),
     label,
   };
 }

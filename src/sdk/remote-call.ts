@@ -1,6 +1,6 @@
 import type { Monotonic, Timer } from '../common/clock.js';
 import { type HoldfastError, isHoldfastError } from '../common/errors.js';
-import { mayRetry, retryDelayMs } from '../common/retry.js';
+import { mayRetry, pauseMs } from '../common/retry.js';
 import type { WheelEntry } from '../common/timer-wheel.js';
 import { decodeValue } from '../wire/codec.js';
 import { type CallMeta, CancelReason } from '../wire/frames.js';
@@ -119,6 +119,7 @@ export class RemoteCall implements Abortable {
       return this.fail(e);
     }
     this.#done();
+    this.plan.budget?.succeeded();
     this.resolve(value);
   }
 
@@ -208,7 +209,11 @@ export class RemoteCall implements Abortable {
   }
 
   #retry(error: HoldfastError): void {
-    const delayMs = retryDelayMs(this.plan.retries, this.attempt, this.target.host.random);
+    const { retries: policy, budget } = this.plan;
+    const { clock, random } = this.target.host;
+    const { attempt } = this;
+    const delayMs = pauseMs({ policy, budget, attempt, clock, random, mostWaitMs: policy.maxDelayMs });
+    if (delayMs === null) return this.fail(error);
     this.attempt += 1;
     this.#pauseFor(delayMs, error);
   }

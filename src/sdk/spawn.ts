@@ -9,6 +9,7 @@ import { type Callee, makeCall } from './start-call.js';
 /** Asked again under the same id, it is spawned once (R1): so whoever asks may always ask again. */
 const onceAsked = {
   idempotent: true,
+  budget: null,
   retries: { maxRetries: 0, initialDelayMs: 0, backoffCoefficient: 1, maxDelayMs: 0 },
 };
 

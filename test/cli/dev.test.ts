@@ -48,6 +48,34 @@ describe('holdfast dev', () => {
   });
 });
 
+describe('holdfast calls', () => {
+  it('spawns a call, fetches it by its id, lists it, and says what has become of it', async () => {
+    const id = await home.out('call', counter, 'spawned', 'add', '[7]', '--spawn');
+    expect(id).toMatch(/^fc-/);
+    expect(await home.out('calls', 'get', id)).toBe('7');
+    expect(await home.json('calls', 'get', id, '--json')).toBe(7);
+    expect(await home.json('calls', 'ls', counter, 'spawned')).toMatchObject([
+      { id, method: 'add', state: 'succeeded', attempt: 1 },
+    ]);
+    expect(await home.out('calls', 'ls', counter, 'spawned')).toContain('succeeded');
+    expect(await home.out('calls', 'status', id)).toMatch(/succeeded\n.*method.*add/);
+    expect(await home.json('calls', 'status', id)).toMatchObject({ status: 'succeeded', waitsFor: null });
+    expect(await home.out('calls', 'cancel', id)).toBe('already-finished');
+  });
+
+  it('cancels one that runs, and tells one that there is none', async () => {
+    const id = await home.out('call', counter, 'spawned-wait', 'wait', '[60000]', '--spawn');
+    await dev.line(/Counter\/spawned-wait counter starts/);
+    expect(await home.run(['calls', 'get', id, '--timeout', '50'])).toMatchObject({ exitCode: 5, stdout: '' });
+    expect(await home.json('calls', 'cancel', id)).toEqual({ id, outcome: 'aborted' });
+    const { exitCode, stderr } = await home.run(['calls', 'get', id]);
+    expect([exitCode, stderr]).toEqual([5, expect.stringContaining('cancelled')]);
+    expect((await home.run(['calls', 'get', `${id.slice(0, -4)}0000`])).stderr).toContain('24 h');
+    expect((await home.run(['calls', 'get', 'nonsense'])).exitCode).toBe(2);
+    expect((await home.run(['call', counter, 'gen', 'upTo', '[2]', '--spawn'])).exitCode).toBe(2);
+  });
+});
+
 describe('holdfast call', () => {
   it('keeps the state of a named instance between calls', async () => {
     expect(await home.out('call', counter, 'kept', 'add', '[2]')).toBe('2');

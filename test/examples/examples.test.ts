@@ -35,6 +35,15 @@ its process was killed: OutcomeUnknown
 and counts on: 4
 closed, and made again: 1
 `,
+  'job-queue': `7 jobs left in the queue
+succeeded: page 1 of magazine
+succeeded: page 2 of magazine
+succeeded: page 3 of magazine, at attempt 3
+succeeded: page 4 of magazine, after its process had died
+succeeded: page 5 of magazine
+succeeded: page 6 of magazine
+failed: Error: there is no scanner
+`,
   resume: `process 1 put in: bread
 process 2 has now: bread, cheese
 after the close, the handle answers: InstanceGone

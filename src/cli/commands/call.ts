@@ -11,6 +11,7 @@ import { TimeLimit } from './time-limit.js';
 interface CallCommandOptions extends ConnectionOptions, JsonOption {
   readonly init?: string;
   readonly timeout?: number;
+  readonly spawn?: boolean;
 }
 
 const examples = `
@@ -28,6 +29,7 @@ export function registerCall(program: Command, context: CommandContext): void {
     .argument('<method>')
     .argument('[json-args]', 'a JSON array of arguments')
     .option('--init <json-args>', "the constructor's arguments; default: none, or the first ones")
+    .option('--spawn', 'start it and print its id, for `holdfast calls`')
     .option('--timeout <ms>', 'give up after this long, waiting included', positiveNumber)
     .addHelpText('after', examples);
   withConnection(command).action(async (...given: [string, string, string, string | undefined, CallCommandOptions]) => {
@@ -47,7 +49,7 @@ async function callNamed(
   const args = parseJsonArguments(call.args, 'JSON-ARGS');
   const connection = findConnection(options, context.env);
   const limit = new TimeLimit(options.timeout, context);
-  const { json = false } = options;
+  const { json = false, spawn = false } = options;
   const [{ withClient }, { namedInstance }, { runMethod }] = await Promise.all([
     import('./client-access.js'),
     import('./named-instance.js'),
@@ -58,6 +60,6 @@ async function callNamed(
     const instance = await withProgress(`looking for ${reference}/${id}`, context, () =>
       namedInstance(client, call.target, limit),
     );
-    await runMethod(instance, { method: call.method, args, json, limit }, context);
+    await runMethod(instance, { method: call.method, args, json, spawn, limit }, context);
   });
 }

@@ -16,6 +16,7 @@ export interface RouterMethod<Request, Reply> {
 export const routerMethods = {
   inspect: { name: 'Inspect', request: proto.InspectRequest, reply: proto.InspectReply },
   listInstances: { name: 'ListInstances', request: proto.ListInstancesRequest, reply: proto.ListInstancesReply },
+  listSpawned: { name: 'ListSpawned', request: proto.ListSpawnedRequest, reply: proto.ListSpawnedReply },
   listWorkers: { name: 'ListWorkers', request: proto.ListWorkersRequest, reply: proto.ListWorkersReply },
   listApps: { name: 'ListApps', request: proto.ListAppsRequest, reply: proto.ListAppsReply },
   drainWorker: { name: 'DrainWorker', request: proto.DrainWorkerRequest, reply: proto.DrainWorkerReply },

@@ -13,6 +13,8 @@ export interface MethodCall {
   readonly args: readonly unknown[];
   readonly limit: TimeLimit;
   readonly json: boolean;
+  /** Not awaited: its id is printed. */
+  readonly spawn?: boolean;
 }
 
 /** Calls and prints the result, or each value of a generator on a line of its own as it comes. */
@@ -22,15 +24,22 @@ export async function runMethod(
   context: CommandContext,
 ): Promise<void> {
   const { terminal, signal } = context;
-  const { method, args, limit, json } = call;
+  const { method, args, limit, json, spawn = false } = call;
   const info = instance.cls.methodInfo(method);
   checkArguments(info, args);
   const what = `${instance.handle.app}/${instance.handle.name}/${instance.id}.${method}`;
   const stub = instance.method(method).with({ signal, ...limit.left({ what, outcome: 'not-run' }) });
+  if (info.generator && spawn) {
+    throw new HoldfastError('InvalidArgument', `${what} is a generator: only methods with one result can be spawned`);
+  }
   if (info.generator) {
     const values = (stub as unknown as RemoteGenerator<unknown[], unknown>)(...args);
     for await (const value of values) terminal.print(json ? toJson(value) : valueText(value, terminal));
     return;
+  }
+  if (spawn) {
+    const { id } = await withProgress(`spawning ${what}`, context, () => stub.spawn(...args));
+    return terminal.print(json ? toJson({ id }) : id);
   }
   const result: unknown = await withProgress(`waiting for ${what}`, context, () => stub(...args));
   if (json) terminal.print(toJson(result));

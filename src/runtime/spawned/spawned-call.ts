@@ -2,7 +2,7 @@ import type { Clock, Random, Timer } from '../../common/clock.js';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import type { MethodManifest } from '../../common/manifest.js';
 import type { OpenCall } from '../../common/ports/call-store.js';
-import { mayRetry, retryDelayMs } from '../../common/retry.js';
+import { mayRetry, pauseMs } from '../../common/retry.js';
 import { type CallProgress, mostCallBytes, type SpawnedState } from '../../common/spawned-call.js';
 import { decodeError, encodeError } from '../../wire/errors.js';
 import { readBody, readCredit, readPayload } from '../../wire/frame-reader.js';
@@ -217,6 +217,7 @@ export class SpawnedCall implements Caller, StartGate {
     this.#result.push(Buffer.from(bytes));
     this.#resultBytes -= bytes.length;
     if (this.#resultBytes > 0) return call.container?.credit(call, credit);
+    this.#parts.instance.klass.retryBudget.succeeded();
     this.#ended('succeeded', Buffer.concat(this.#result));
   }
 
@@ -229,7 +230,7 @@ export class SpawnedCall implements Caller, StartGate {
   /** @param encoded as it travels */
   #failed(error: HoldfastError, encoded: Uint8Array): void {
     if (this.#phase.phase === 'left') return;
-    const { instance, random } = this.#parts;
+    const { instance, clock, random } = this.#parts;
     const { isIdempotent } = this.record.head;
     const { retries } = instance.klass.options;
     if (this.#isCancelled && error.code === 'Cancelled') return this.#ended('cancelled', encoded);
@@ -245,7 +246,9 @@ export class SpawnedCall implements Caller, StartGate {
     if (!mayRetry(retries, error, attempt)) return this.#ended('failed', encoded);
     this.#advance({ state: 'queued', attempt: attempt + 1, startedAtMs: null });
     void this.#parts.journal.progress(this.record.id, this.#progress);
-    this.#pause(retryDelayMs(retries, attempt, random));
+    // It is kept, so it can wait for as long as the budget wants.
+    const failed = { policy: retries, budget: instance.klass.retryBudget, attempt, clock, random };
+    this.#pause(pauseMs({ ...failed, mostWaitMs: Number.POSITIVE_INFINITY }) ?? 0);
   }
 
   #pause(ms: number): void {

@@ -53,7 +53,7 @@ export class LocalAlarm {
   async #ring(failures: number): Promise<void> {
     const number = this.#number;
     const host = this.#host;
-    const plan = { name: this.#method, generator: false, idempotent: false, retries: noRetries };
+    const plan = { name: this.#method, generator: false, idempotent: false, retries: noRetries, budget: null };
     const call: AlarmCall = { scheduledAt: new Date(this.#atMs ?? 0), attempt: failures + 1 };
     try {
       await invokeLocally({ host, plan, concurrent: false, options: null, keepAlive }, [call]);

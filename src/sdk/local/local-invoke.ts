@@ -2,7 +2,7 @@ import type { Monotonic } from '../../common/clock.js';
 import { type CallContext, callContextOrNull } from '../../common/context.js';
 import { Detached } from '../../common/detached.js';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
-import { mayRetry, retryDelayMs } from '../../common/retry.js';
+import { mayRetry, pauseMs } from '../../common/retry.js';
 import { mostCallBytes } from '../../common/spawned-call.js';
 import { decodeArgs, decodeValue, encodeArgs, encodeValue } from '../../wire/codec.js';
 import { decodeError, encodeError, encodeUserError } from '../../wire/errors.js';
@@ -104,9 +104,12 @@ async function runAttempts(callee: LocalCallee, attempts: Attempts): Promise<Uin
       return await runOnce(callee, attempts, attempt);
     } catch (e) {
       const isRetried = isHoldfastError(e) && mayRetry(plan.retries, e, attempt);
-      const delayMs = retryDelayMs(plan.retries, attempt, host.random);
-      const isInTime = attempts.deadline === null || host.clock.monotonic() + delayMs < attempts.deadline;
-      if (!isRetried || !isInTime) throw e;
+      if (!isRetried) throw e;
+      const { clock, random } = host;
+      const { retries: policy, budget } = plan;
+      const delayMs = pauseMs({ policy, budget, attempt, clock, random, mostWaitMs: policy.maxDelayMs });
+      const isInTime = attempts.deadline === null || clock.monotonic() + (delayMs ?? 0) < attempts.deadline;
+      if (delayMs === null || !isInTime) throw e;
       await host.clock.sleep(delayMs, options?.signal).catch(() => {
         throw cancelled(`${host.label}.${plan.name}`, true);
       });

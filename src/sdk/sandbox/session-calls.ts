@@ -27,7 +27,7 @@ const noRetries = { maxRetries: 0, initialDelayMs: 0, backoffCoefficient: 1, max
 export const sandboxPlans: ReadonlyMap<string, MethodPlan> = new Map(
   [...sandboxMethods.values()].map(({ name, generator, idempotent }) => [
     name,
-    { name, generator, idempotent, retries: noRetries },
+    { name, generator, idempotent, retries: noRetries, budget: null },
   ]),
 );
 
