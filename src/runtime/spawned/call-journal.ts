@@ -3,11 +3,12 @@ import type { CallChange, CallCommit, OpenCall } from '../../common/ports/call-s
 import type { StateOwner } from '../../common/ports/state-store.js';
 import type { Store } from '../../common/ports/store.js';
 import type { CallId, CallProgress } from '../../common/spawned-call.js';
+import { attestOne } from '../attest.js';
 import type { Instance } from '../instance.js';
 import { untilKnown } from '../until-known.js';
 
 export interface JournalDeps {
-  readonly store: Pick<Store, 'calls' | 'alarms'>;
+  readonly store: Pick<Store, 'calls' | 'alarms' | 'pins'>;
   readonly clock: Clock;
   /** False: this boot is over (S7). */
   readonly mayRun: () => boolean;
@@ -173,7 +174,12 @@ export class CallJournal {
 
   /** Null: this activation is over, and with it all that was to be written. */
   async #ask<T>(ask: () => Promise<T | 'stale'>): Promise<T | null> {
-    const answer = await untilKnown(ask, this.#patience).catch(() => null);
+    const known = <A>(question: () => Promise<A>): Promise<A | null> =>
+      untilKnown(question, this.#patience).catch(() => null); // over, or refused for good: as below
+    let answer = await known(ask);
+    // A server that took over may only have forgotten it (S10).
+    if (answer === 'stale' && (await known(() => attestOne(this.#deps.store.pins, this.#instance))))
+      answer = await known(ask);
     if (answer !== null && answer !== 'stale') return answer as T;
     // Its pin is another's, whatever this worker believed, or the store refuses it for good: what it does counts no more.
     if (this.#deps.mayRun()) this.#instance.container?.kill();
