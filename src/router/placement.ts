@@ -1,4 +1,5 @@
 import type { Random } from '../common/clock.js';
+import { gpuDemand, gpusOffered } from '../common/gpu-demand.js';
 import type { BootId, WorkerId } from '../common/ids.js';
 import type { ClassOptions, Isolation, ResourceKind } from '../common/manifest.js';
 import type { PlacementNote } from '../common/pin.js';
@@ -22,6 +23,7 @@ export interface Candidate {
   readonly maxSandboxes: number;
   readonly cpuCores: number;
   readonly freeMemoryMb: number;
+  readonly freeGpus: number;
   /** Instances that its running containers can still take, by container label. */
   readonly rooms: ReadonlyMap<string, number>;
   readonly offer: Offer;
@@ -115,6 +117,10 @@ function shortages({ kind, options }: Demand, candidate: Candidate): string[] {
   if (candidate.cpuCores < options.cpu) reasons.push(`cpu: has ${candidate.cpuCores} cores, needs ${options.cpu}`);
   if (candidate.freeMemoryMb < options.memoryMb) {
     reasons.push(`memory: ${round(candidate.freeMemoryMb)} MB free, needs ${options.memoryMb}`);
+  }
+  const gpus = kind === 'class' ? gpuDemand(options.placement) : 0;
+  if (gpus > candidate.freeGpus) {
+    reasons.push(`gpus: ${Math.max(0, candidate.freeGpus)} of ${gpusOffered(candidate.offer)} free, needs ${gpus}`);
   }
   return reasons;
 }

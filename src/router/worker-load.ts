@@ -1,4 +1,5 @@
 import type { Monotonic } from '../common/clock.js';
+import { gpuDemand } from '../common/gpu-demand.js';
 import type { ClassOptions, ResourceKind } from '../common/manifest.js';
 
 /** Room that a heartbeat speaks of. */
@@ -7,6 +8,7 @@ export interface Capacity {
   readonly sandboxes: number;
   readonly cpuCores: number;
   readonly freeMemoryMb: number;
+  readonly freeGpus: number;
   /** By container label: how many more instances they take. */
   readonly openPlaces: Readonly<Record<string, number>>;
 }
@@ -34,6 +36,7 @@ export class WorkerLoad {
   sandboxes = 0;
   cpuCores = 0;
   freeMemoryMb = 0;
+  freeGpus = 0;
   readonly rooms = new Map<string, number>();
   readonly #reserved = new Set<Reservation>();
 
@@ -43,6 +46,7 @@ export class WorkerLoad {
     this.sandboxes = capacity.sandboxes;
     this.cpuCores = capacity.cpuCores;
     this.freeMemoryMb = capacity.freeMemoryMb;
+    this.freeGpus = capacity.freeGpus;
     this.rooms.clear();
     for (const [label, places] of Object.entries(capacity.openPlaces)) this.#addRooms(label, places);
     for (const reservation of this.#reserved) {
@@ -68,6 +72,7 @@ export class WorkerLoad {
     }
     if (kind === 'sandbox') this.sandboxes += sign;
     else this.containers += sign;
+    if (kind === 'class') this.freeGpus -= sign * gpuDemand(options.placement);
     if (options.tasksPerContainer > 1) this.#addRooms(label, sign * (options.tasksPerContainer - 1));
   }
 

@@ -174,6 +174,7 @@ function candidateOf(boot: KnownWorker, isFresh: boolean): Candidate {
     maxSandboxes: heartbeat.maxSandboxes,
     cpuCores: load.cpuCores,
     freeMemoryMb: load.freeMemoryMb,
+    freeGpus: load.freeGpus,
     rooms: load.rooms,
     offer: boot.offer,
   };

@@ -1,6 +1,8 @@
 import type { Clock } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
+import { gpuDemand } from '../common/gpu-demand.js';
 import type { Container } from './container.js';
+import type { Gpus } from './gpus.js';
 import type { LoadedClass } from './loaded-class.js';
 import type { SecretSource } from './secret-source.js';
 
@@ -9,16 +11,19 @@ export class ClassLoads {
   readonly #clock: Clock;
   readonly #bundlePath: (klass: LoadedClass) => Promise<string>;
   readonly #env: Readonly<Record<string, string>>;
+  readonly #gpus: Gpus;
 
   /** @param deps `bundlePath`: of the class's bundle on this host; empty where it needs none */
   constructor(deps: {
     readonly clock: Clock;
     readonly bundlePath: (klass: LoadedClass) => Promise<string>;
     readonly env: Readonly<Record<string, string>>;
+    readonly gpus: Gpus;
   }) {
     this.#clock = deps.clock;
     this.#bundlePath = deps.bundlePath;
     this.#env = deps.env;
+    this.#gpus = deps.gpus;
   }
 
   /** Code at the top of a bundle can run for ever. @throws ActivationFailed, also after `startupTimeoutMs` */
@@ -36,7 +41,13 @@ export class ClassLoads {
   }
 
   async #load(container: Container, klass: LoadedClass, secrets: SecretSource): Promise<void> {
-    const [bundlePath, variables] = await Promise.all([this.#bundlePath(klass), secrets()]);
+    const [bundlePath, variables, devices] = await Promise.all([
+      this.#bundlePath(klass),
+      secrets(),
+      this.#gpus.take(container, gpuDemand(klass.options.placement)),
+    ]);
+    // Also of those that have none: what is another's must not be seen.
+    const gpus = this.#gpus.total === 0 ? {} : { CUDA_VISIBLE_DEVICES: devices.join(',') };
     await container.load(klass, {
       containerId: container.id,
       account: klass.account,
@@ -46,7 +57,7 @@ export class ClassLoads {
       bundleSha256: klass.bundleSha256,
       memoryMb: klass.options.memoryMb,
       timeoutMs: klass.options.timeoutMs,
-      env: { ...this.#env, ...variables },
+      env: { ...this.#env, ...variables, ...gpus },
       className: klass.manifest.name,
       enterHooks: klass.enterHooks,
       exitHooks: klass.exitHooks,

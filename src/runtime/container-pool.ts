@@ -1,10 +1,12 @@
 import type { Clock } from '../common/clock.js';
+import { gpuDemand } from '../common/gpu-demand.js';
 import type { ContainerExit, ContainerStarter, OwnContainer } from '../common/ports/container.js';
 import { ClassLoads } from './class-loads.js';
 import type { Container } from './container.js';
 import type { ContainerEvents } from './container-events.js';
 import type { Place, Room } from './container-place.js';
 import { ContainerStarts } from './container-starts.js';
+import type { Gpus } from './gpus.js';
 import type { LoadedClass } from './loaded-class.js';
 import { PreparedContainers } from './prepared-containers.js';
 import type { SecretSource } from './secret-source.js';
@@ -54,7 +56,8 @@ export class ContainerPool {
   /** By class label: containers that are being started, each with all its places. */
   readonly #starting = new Map<string, Set<Promise<Place>>>();
   /** By class label: places that are promised and not taken yet. */
-  readonly #promised = new Map<string, { places: number; readonly perContainer: number }>();
+  readonly #promised = new Map<string, { places: number; readonly perContainer: number; readonly gpus: number }>();
+  readonly #gpus: Gpus;
 
   constructor(deps: {
     readonly starter: ContainerStarter;
@@ -63,10 +66,12 @@ export class ContainerPool {
     readonly bundlePath: (klass: LoadedClass) => Promise<string>;
     readonly limits: PoolLimits;
     readonly env: Readonly<Record<string, string>>;
+    readonly gpus: Gpus;
     readonly eventsOf: (container: Container) => ContainerEvents;
   }) {
     const { starter, clock, limits, eventsOf } = deps;
     this.#maxContainers = limits.maxContainers;
+    this.#gpus = deps.gpus;
     this.#loads = new ClassLoads(deps);
     const prepare = (container: Container, klass: LoadedClass) => this.#loads.load(container, klass, async () => ({}));
     this.#starts = new ContainerStarts({
@@ -80,6 +85,7 @@ export class ContainerPool {
         const events = eventsOf(container);
         const onDied = (exit: ContainerExit): void => {
           this.#forget(container);
+          this.#gpus.release(container);
           events.onDied(exit);
         };
         return { ...events, onDied };
@@ -93,6 +99,11 @@ export class ContainerPool {
     return this.#used.size + starting;
   }
 
+  /** GPUs that no container has, nor was promised. */
+  get freeGpus(): number {
+    return Math.max(0, this.#gpus.total - this.#needed().gpus);
+  }
+
   /**
    * By class label: how many more instances its containers can take, and those that are prepared for it, as many as may still
    * run and fit into this memory.
@@ -100,7 +111,7 @@ export class ContainerPool {
   openPlaces(freeMemoryMb: number): Record<string, number> {
     const places: Record<string, number> = {};
     for (const label of this.#open.keys()) places[label] = this.#openPlaces(label);
-    let free = Math.max(0, this.#maxContainers - this.#containersNeeded());
+    let free = Math.max(0, this.#maxContainers - this.#needed().containers);
     let freeMb = freeMemoryMb;
     for (const { klass, count } of this.#starts.preparedByClass()) {
       const { label, options } = klass;
@@ -121,7 +132,9 @@ export class ContainerPool {
   /** Null: there is none. @param secrets of the class, where a container has to be loaded for it */
   reserve(klass: LoadedClass, secrets: SecretSource): Room | null {
     const { label, options } = klass;
-    const promised = this.#promised.get(label) ?? { places: 0, perContainer: options.tasksPerContainer };
+    const promised = this.#promised.get(label) ?? {
+      ...{ places: 0, perContainer: options.tasksPerContainer, gpus: gpuDemand(options.placement) },
+    };
     promised.places++;
     this.#promised.set(label, promised);
     let isPromised = true;
@@ -131,7 +144,8 @@ export class ContainerPool {
       promised.places--;
       if (promised.places === 0) this.#promised.delete(label);
     };
-    if (this.#containersNeeded() <= this.#maxContainers) {
+    const { containers, gpus } = this.#needed();
+    if (containers <= this.#maxContainers && (promised.gpus === 0 || gpus <= this.#gpus.total)) {
       return { release, take: (own) => this.#take({ klass, secrets, own }, release).finally(release) };
     }
     release();
@@ -237,7 +251,10 @@ export class ContainerPool {
     const used: ClassContainer = { container, klass, places: klass.options.tasksPerContainer, ready };
     this.#used.set(container, used);
     void ready.then(
-      () => this.#starts.asked(klass),
+      () => {
+        // One that is prepared for a class would keep its GPUs from those that are asked for.
+        if (gpuDemand(klass.options.placement) === 0) this.#starts.asked(klass);
+      },
       () => undefined, // told to those who wait for it
     );
     return used;
@@ -266,13 +283,19 @@ export class ContainerPool {
     return places;
   }
 
-  #containersNeeded(): number {
-    let needed = this.containers;
-    for (const [label, { places, perContainer }] of this.#promised) {
-      const known = this.#openPlaces(label) + (this.#starting.get(label)?.size ?? 0) * perContainer;
-      needed += Math.ceil(Math.max(0, places - known) / perContainer);
+  /** By those that run or are being started, and by places that are promised. */
+  #needed(): { readonly containers: number; readonly gpus: number } {
+    let containers = this.containers;
+    let gpus = 0;
+    for (const { klass } of this.#used.values()) gpus += gpuDemand(klass.options.placement);
+    for (const [label, { places, perContainer, gpus: each }] of this.#promised) {
+      const starting = this.#starting.get(label)?.size ?? 0;
+      const known = this.#openPlaces(label) + starting * perContainer;
+      const more = Math.ceil(Math.max(0, places - known) / perContainer);
+      containers += more;
+      gpus += (starting + more) * each;
     }
-    return needed;
+    return { containers, gpus };
   }
 
   #forget(container: Container): void {

@@ -1,9 +1,11 @@
 import type { Clock } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
+import { gpusOffered } from '../common/gpu-demand.js';
 import type { ContainerStarter } from '../common/ports/container.js';
 import type { Container } from './container.js';
 import type { ContainerEvents } from './container-events.js';
 import { ContainerPool } from './container-pool.js';
+import { Gpus } from './gpus.js';
 import type { LoadedClass } from './loaded-class.js';
 import type { Sandboxes } from './sandbox/sandboxes.js';
 import type { Bundles, WorkerConfig } from './worker-options.js';
@@ -52,6 +54,7 @@ export function makePools(parts: {
   const shared = { clock, env: config.containerEnv, eventsOf };
   const classes = new ContainerPool({
     ...shared,
+    gpus: new Gpus(gpusOffered(config.offer)),
     starter,
     bundlePath: (klass) => bundles.path(klass.bundleSha256),
     // A heap never grows beyond what its process was started with.
@@ -66,6 +69,8 @@ export function makePools(parts: {
   if (sandboxes === null) return new ContainerPools(classes, null);
   const sessions = new ContainerPool({
     ...shared,
+    // Behind their walls there is no device.
+    gpus: new Gpus(0),
     starter: sandboxes,
     bundlePath: async () => '',
     limits: {

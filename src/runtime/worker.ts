@@ -300,6 +300,7 @@ export class Worker {
       freeMemoryMb: host.freeMemoryMb,
       leaseAgeMs: this.#lease.ageMs,
       openPlaces: this.#pools.openPlaces(host.freeMemoryMb),
+      freeGpus: this.#pools.classes.freeGpus,
       isolation,
       sandboxIsolation: this.#sandboxes?.isolation ?? '',
       sandboxLack: sandboxLack?.slice(0, longestLack) ?? '',

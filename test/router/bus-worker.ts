@@ -114,6 +114,7 @@ export class BusWorker {
       offerJson: '{}',
       cpuCores: 1_000_000,
       freeMemoryMb: 1_000_000_000,
+      freeGpus: 0,
       leaseAgeMs: 0,
       openPlaces: {},
       isolation: 'process',

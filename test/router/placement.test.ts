@@ -25,6 +25,7 @@ function candidate(workerId: string, changes: Partial<Candidate> = {}): Candidat
     maxSandboxes: 0,
     cpuCores: 8,
     freeMemoryMb: 16_384,
+    freeGpus: 0,
     rooms: new Map(),
     offer: {},
     ...changes,
@@ -62,6 +63,18 @@ describe('why a worker is rejected', () => {
       demand({ isolation: 'gvisor' }),
       { isolation: 'bubblewrap' },
       'isolation: gives bubblewrap, needs gvisor',
+    ],
+    [
+      'its GPUs are taken',
+      demand({ placement: { gpu: 'H100', gpuCount: 2 } }),
+      { offer: { gpu: 'H100', gpuCount: 4 }, freeGpus: 1 },
+      'gpus: 1 of 4 free, needs 2',
+    ],
+    [
+      'its one GPU is taken',
+      demand({ placement: { minVramGb: 24 } }),
+      { offer: { gpu: 'L4', vramGb: 24 } },
+      'gpus: 0 of 1 free, needs 1',
     ],
     ['it refused a moment ago', demand({}, new Map([['boot-a' as BootId, 'no disk']])), {}, 'refused: no disk'],
     [

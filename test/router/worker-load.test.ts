@@ -3,7 +3,7 @@ import { type Reservation, WorkerLoad } from '../../src/router/worker-load.js';
 import { classManifest } from './bus-worker.js';
 
 const label = 'shop/Counter@1';
-const empty = { containers: 0, sandboxes: 0, cpuCores: 4, freeMemoryMb: 8_192, openPlaces: {} };
+const empty = { containers: 0, sandboxes: 0, cpuCores: 4, freeMemoryMb: 8_192, freeGpus: 0, openPlaces: {} };
 
 function reservation(at: number, changes: { tasksPerContainer?: number; usesRoom?: boolean } = {}): Reservation {
   const { tasksPerContainer = 1, usesRoom = false } = changes;

@@ -38,13 +38,20 @@ export function defaultMaxSandboxes(): number {
   return Math.max(16, Math.floor(totalmem() / 1_048_576 / memoryPerSandboxMb));
 }
 
+/** Of several models all names, and the least memory: what holds for whichever a container gets. */
 async function gpus(): Promise<Record<string, unknown>> {
   const query = ['--query-gpu=name,memory.total', '--format=csv,noheader,nounits'];
   const output = await promisify(execFile)('nvidia-smi', query, { timeout: nvidiaTimeoutMs }).catch(() => null); // no GPU here
-  const lines = output?.stdout.trim().split('\n').filter(Boolean) ?? [];
-  const [name, memoryMb] = lines[0]?.split(',').map((text) => text.trim()) ?? [];
-  if (name === undefined || memoryMb === undefined) return {};
-  return { gpu: name, gpuCount: lines.length, vramGb: round(Number(memoryMb) / 1_024) };
+  const lines = output?.stdout.trim().split('\n') ?? [];
+  const found = lines.map((line) => line.split(',').map((text) => text.trim()));
+  const known = found.flatMap(([name = '', memoryMb]) => {
+    const vramGb = round(Number(memoryMb) / 1_024);
+    return name === '' || !(vramGb > 0) ? [] : [{ name, vramGb }];
+  });
+  const models = [...new Set(known.map(({ name }) => name))];
+  if (models.length === 0) return {};
+  const vramGb = Math.min(...known.map((each) => each.vramGb));
+  return { gpu: models.length === 1 ? models[0] : models, gpuCount: known.length, vramGb };
 }
 
 function labelValue(text: string): string | number | boolean {

@@ -17,8 +17,8 @@ export interface SpawnedParts {
   readonly journal: CallJournal;
   readonly clock: Clock;
   readonly random: Random;
-  /** This activation has done with it; `away`: another one goes on with it. */
-  readonly left: (call: SpawnedCall, how: 'ended' | 'away') => void;
+  /** This activation has done with it, and the store knows it when that resolves; `away`: another one goes on with it. */
+  readonly left: (call: SpawnedCall, how: 'ended' | 'away', stored: Promise<boolean>) => void;
 }
 
 /** What `cancel` of a spawned call came to. */
@@ -262,8 +262,7 @@ export class SpawnedCall implements Caller, StartGate {
     if (this.#phase.phase === 'left') return;
     this.#leave();
     this.#advance({ ...set, state: 'queued', startedAtMs: null });
-    void this.#parts.journal.progress(this.record.id, this.#progress);
-    this.#parts.left(this, 'away');
+    this.#parts.left(this, 'away', this.#parts.journal.progress(this.record.id, this.#progress));
   }
 
   #end(state: SpawnedState, error: HoldfastError): void {
@@ -274,8 +273,7 @@ export class SpawnedCall implements Caller, StartGate {
     if (this.#phase.phase === 'left') return;
     this.#leave();
     this.#advance({ state, endedAtMs: this.#nowMs });
-    void this.#parts.journal.end(this.record.id, this.#progress, answer);
-    this.#parts.left(this, 'ended');
+    this.#parts.left(this, 'ended', this.#parts.journal.end(this.record.id, this.#progress, answer));
   }
 
   #leave(): void {

@@ -48,10 +48,10 @@ export class SpawnedCalls {
     this.#journal = new CallJournal(instance, deps);
     // Behind those of every earlier activation.
     this.#lastOrder = instance.epoch;
-    const left: SpawnedParts['left'] = ({ record }, how) => {
+    const left: SpawnedParts['left'] = ({ record }, how, stored) => {
       this.#hasLeft ||= how === 'away';
       // Until its end is stored, whoever asks for it again finds it here.
-      void this.#journal.settled().then(() => this.#open.delete(record.id));
+      void stored.then(() => this.#open.delete(record.id));
     };
     this.#parts = { instance, journal: this.#journal, clock: deps.clock, random: deps.random, left };
   }

@@ -203,6 +203,8 @@ export interface WorkerHeartbeat {
   sandboxIsolation: string;
   /** Why it cannot isolate, and what would help; empty where it can. */
   sandboxLack: string;
+  /** Of its offer's `gpuCount`, those that no container has. */
+  freeGpus: number;
 }
 
 export interface WorkerHeartbeat_OpenPlacesEntry {
@@ -2189,6 +2191,7 @@ function createBaseWorkerHeartbeat(): WorkerHeartbeat {
     maxSandboxes: 0,
     sandboxIsolation: "",
     sandboxLack: "",
+    freeGpus: 0,
   };
 }
 
@@ -2244,6 +2247,9 @@ export const WorkerHeartbeat: MessageFns<WorkerHeartbeat> = {
     }
     if (message.sandboxLack !== "") {
       writer.uint32(138).string(message.sandboxLack);
+    }
+    if (message.freeGpus !== 0) {
+      writer.uint32(144).int32(message.freeGpus);
     }
     return writer;
   },
@@ -2400,6 +2406,14 @@ export const WorkerHeartbeat: MessageFns<WorkerHeartbeat> = {
             message.sandboxLack = reader.string();
             continue;
           }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.freeGpus = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2442,6 +2456,7 @@ export const WorkerHeartbeat: MessageFns<WorkerHeartbeat> = {
     message.maxSandboxes = object.maxSandboxes ?? 0;
     message.sandboxIsolation = object.sandboxIsolation ?? "";
     message.sandboxLack = object.sandboxLack ?? "";
+    message.freeGpus = object.freeGpus ?? 0;
     return message;
   },
 };
