@@ -108,6 +108,11 @@ export class ClientRun {
     { work, options }: { readonly work: Work; readonly options: CallOptions },
   ): Promise<number | null> {
     const stub = instance.method(plan.method).with(options);
+    if (plan.isSpawned) {
+      const { id } = await stub.spawn(...this.#argumentsOf(plan, work));
+      this.#context.history.spawned.set(work.operation, id);
+      return null;
+    }
     if (plan.method === 'count') {
       await this.#read(stub(work, plan.items) as unknown as AsyncIterable<number>, plan);
       return null;
@@ -214,13 +219,14 @@ export class ClientRun {
     const number = (this.#numbers.get(name) ?? 0) + 1;
     this.#numbers.set(name, number);
     const operation = this.#operation({
-      what: 'call',
+      what: plan.isSpawned ? 'spawn' : 'call',
       instance: nameOf(ref),
       method: plan.method,
       isIdempotent: plan.method === 'put' || plan.method === 'look',
       key: plan.method === 'once' ? plan.key : null,
       number,
-      hasLargeArguments: plan.argumentBytes > 0,
+      // One that is left by a lost worker begins when somebody finds it.
+      hasLargeArguments: plan.argumentBytes > 0 || plan.isSpawned,
       generation,
       dueAt: this.#context.timeline.now + plan.timeoutMs * 1.006 + slackMs,
     });

@@ -9,6 +9,7 @@ import { FaultRunner } from './faults.js';
 import type { History } from './history/history.js';
 import type { Violation } from './history/records.js';
 import { checkRules } from './history/rules.js';
+import { checkSpawned } from './history/spawned-rules.js';
 import { checkAlarms, checkState } from './history/state-rules.js';
 import type { CallPlan, InstanceRef, Plan, Step } from './plan/plan.js';
 
@@ -46,6 +47,7 @@ const lastCall: CallPlan = {
   read: 1,
   to: null,
   key: '',
+  isSpawned: false,
 };
 /** Of the second one calls are sent ahead. */
 const exact: readonly InstanceRef[] = [
@@ -122,6 +124,9 @@ class World {
     checkRules(history, this.#timeline.now);
     checkState(history, (instance, operation) => this.#cluster.storeServer.hasState(instance, keptAs(operation)));
     checkAlarms(history, (instance) => this.#cluster.storeServer.alarmOf(instance));
+    // What a server forgets that was replaced is forgotten.
+    const isForgetful = this.#plan.faults.some(({ kind }) => kind === 'store-failover');
+    if (!isForgetful) checkSpawned(history, (id) => this.#cluster.storeServer.callOf(id));
     for (const process of [...this.#timeline.processes]) process.kill();
     const calls = [...history.operations.values()].filter(({ what, result }) => what === 'call' && result !== null);
     return {
@@ -172,6 +177,7 @@ class World {
     if (this.#lastRounds === this.#clients.size && run === [...this.#clients.values()][0]?.run)
       for (const ref of exact) await this.#mustBeExact(run, ref);
     for (const ref of refs.values()) await this.#mustRing(run, ref);
+    await this.#mustEnd(run);
     this.#lastRounds -= 1;
     this.#lookForEnd();
   }
@@ -208,6 +214,16 @@ class World {
       if (atMs === null || atMs > healedAtMs - clocksDifferMs || pin?.state === 'lost') return;
       if (this.#timeline.now > until) return history.break('alarms', `${nameOf(ref)} does not ring, due at ${atMs}`);
       await run.process.clock.sleep(500);
+    }
+  }
+
+  /** R4: every spawned call has ended by then; one that has not is for the rules to tell. */
+  async #mustEnd(run: ClientRun): Promise<void> {
+    const { storeServer, history } = this.#cluster;
+    const until = this.#timeline.now + this.#plan.leaseTtlMs + recoverMs + ringsWithinMs;
+    for (const id of history.spawned.values()) {
+      while (storeServer.callOf(id)?.endedAtMs === null && this.#timeline.now < until)
+        await run.process.clock.sleep(500);
     }
   }
 

@@ -20,6 +20,8 @@ export class History {
   readonly pins = new Map<InstanceKey, Pin>();
   /** `Class/id` of instances of which the store has forgotten what was written last: what was acknowledged may be gone. */
   readonly halfForgotten = new Set<string>();
+  /** By operation: the ids of spawned calls that were acknowledged. */
+  readonly spawned = new Map<string, string>();
   readonly violations: Violation[] = [];
   /** Calls that were sent to their container before they had a slot; of those, how many it gave back. */
   readonly ahead = { sent: 0, recalled: 0 };

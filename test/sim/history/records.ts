@@ -21,6 +21,8 @@ export type Rule =
   | 'alarms'
   /** D3, D4, D5: durable state has all that was acknowledged, in its order, and nothing of a generation before. */
   | 'durable-state'
+  /** R1, R2, R4: a spawned call that was acknowledged ends, once, and what may not run twice does not. */
+  | 'spawned'
   /** C6, C7: a call that is not idempotent runs at most once; `not-run` never. */
   | 'at-most-once'
   /** C7: a key runs once in an activation. */
@@ -49,7 +51,7 @@ export interface Operation {
   readonly id: string;
   /** Who asks; the calls of one caller to one instance have an order. */
   readonly caller: string;
-  readonly what: 'call' | 'named' | 'attach' | 'close';
+  readonly what: 'call' | 'spawn' | 'named' | 'attach' | 'close';
   readonly instance: string;
   readonly method: string;
   readonly isIdempotent: boolean;

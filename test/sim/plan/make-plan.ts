@@ -114,9 +114,10 @@ function makeCall(random: SeededRandom, to: InstanceRef, instances: readonly Ins
   const method = random.weighted(to.className === 'Quick' ? quickMethods : methods);
   const isTick = method === 'tick';
   const items = random.integer(1, 12);
+  const timeoutMs = Math.round(random.skewed(300, 30_000));
   return {
     method,
-    timeoutMs: Math.round(random.skewed(300, 30_000)),
+    timeoutMs,
     workMs: isTick ? quickMs(random) : slowMs(random),
     isDeaf: random.chance(0.2),
     argumentBytes: !isTick && random.chance(0.02) ? random.integer(60_000, 300_000) : 0,
@@ -126,5 +127,7 @@ function makeCall(random: SeededRandom, to: InstanceRef, instances: readonly Ins
     read: random.chance(0.3) ? random.integer(0, items) : items,
     to: method === 'relay' ? random.pick(instances) : null,
     key: `k${random.integer(1, 3)}`,
+    // By no chance of its own: all else of a plan stays as it was.
+    isSpawned: (method === 'append' || method === 'put') && timeoutMs % 3 === 0,
   };
 }

@@ -78,6 +78,8 @@ export interface CallPlan {
   readonly to: InstanceRef | null;
   /** Of `once`. */
   readonly key: string;
+  /** Its result is not awaited. */
+  readonly isSpawned: boolean;
 }
 
 export type Fault = FaultKind & {

@@ -1,9 +1,11 @@
+import { decodeProgress } from '../../../src/adapters/call-record.js';
 import type { LmdbKey, Transactions } from '../../../src/adapters/embedded/lmdb-database.js';
 import { quarantineLeft } from '../../../src/adapters/embedded/lmdb-owner.js';
 import { storeIn } from '../../../src/adapters/embedded/lmdb-records.js';
 import { decodeStateRecord } from '../../../src/adapters/state-record.js';
 import { type BootId, instanceKey } from '../../../src/common/ids.js';
 import type { Store } from '../../../src/common/ports/store.js';
+import type { CallProgress } from '../../../src/common/spawned-call.js';
 import type { SimProcess } from '../engine/sim-process.js';
 import type { Network } from '../net/network.js';
 import { account } from '../parts/cluster-context.js';
@@ -86,6 +88,12 @@ export class StoreServer {
     const key = instanceKey({ account, app: 'sim', className, id });
     const record = this.records.get(['state-record', key]);
     return record === undefined ? null : (decodeStateRecord(record).alarm?.atMs ?? null);
+  }
+
+  /** What has become of a spawned call, in truth; null: it is not recorded. */
+  callOf(id: string): CallProgress | null {
+    const record = this.records.get(['call', id, 'progress']);
+    return record === undefined ? null : decodeProgress(record);
   }
 
   /** Another server takes over, which has not heard of the last changes. @returns the keys of those */

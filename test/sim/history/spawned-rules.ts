@@ -1,0 +1,29 @@
+import type { CallProgress } from '../../../src/common/spawned-call.js';
+import { isEnded } from '../../../src/common/spawned-call.js';
+import type { History } from './history.js';
+import type { Operation } from './records.js';
+
+/** What the store says of a spawned call, in truth; null: it knows none. */
+export type ProgressOf = (callId: string) => CallProgress | null;
+
+/** R1, R2, R4: what is acknowledged is recorded and ends, once, and what may not run twice does not. */
+export function checkSpawned(history: History, progressOf: ProgressOf): void {
+  for (const operation of history.operations.values()) {
+    if (operation.what === 'spawn') checkOne(history, operation, progressOf);
+  }
+}
+
+function checkOne(history: History, operation: Operation, progressOf: ProgressOf): void {
+  const { id, method, isIdempotent, result, outcome, message } = operation;
+  const runs = history.runs.get(id) ?? [];
+  const broken = (text: string): void => history.break('spawned', `${id} (${method}) ${text}`);
+  if (!isIdempotent && runs.length > 1) broken(`ran ${runs.length} times`);
+  if (outcome === 'not-run' && runs.length > 0) broken(`was refused (${result}: ${message}), and ran`);
+  const callId = history.spawned.get(id);
+  if (result !== 'ok' || callId === undefined) return;
+  const progress = progressOf(callId);
+  if (progress === null || !isEnded(progress)) return broken(`was spawned and is ${progress?.state ?? 'not recorded'}`);
+  const hasCommitted = history.commits.some((commit) => commit.operation === id);
+  if (progress.state === 'succeeded' && !hasCommitted) broken('succeeded and is not committed');
+  if (progress.state === 'lost' && isIdempotent && progress.losses < 16) broken('may run twice and is lost');
+}
