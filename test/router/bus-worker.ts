@@ -41,6 +41,10 @@ export class BusWorker {
   readonly forgotten: string[] = [];
   /** `key epoch id` of alarms that it was told of. */
   readonly rung: string[] = [];
+  /** `key epoch` of instances with whose spawned calls it was told to go on. */
+  readonly resumed: string[] = [];
+  /** `key epoch id` of spawned calls that it was told to cancel. */
+  readonly cancelled: string[] = [];
   /** Place requests that reached it, joined ones included. */
   placeRequests = 0;
   /** Why it refuses to take an instance; null: it takes it. */
@@ -206,11 +210,22 @@ export class BusWorker {
       case 'ring':
         this.rung.push(`${op.value.key} ${op.value.epoch} ${op.value.id}`);
         return { $case: 'ring', value: {} };
+      case 'resumeCalls': {
+        this.resumed.push(`${op.value.key} ${op.value.epoch}`);
+        return { $case: 'resumeCalls', value: { resumed: this.#isHere(op.value) } };
+      }
+      case 'cancelSpawned':
+        this.cancelled.push(`${op.value.key} ${op.value.epoch} ${op.value.id}`);
+        return { $case: 'cancelSpawned', value: { outcome: this.#isHere(op.value) ? 'never-ran' : '' } };
       case 'tailLogs':
         return { $case: 'tailLogs', value: { lines: [] } };
       default:
         throw new Error('an empty control message');
     }
+  }
+
+  #isHere({ key, epoch }: { readonly key: string; readonly epoch: number }): boolean {
+    return this.held.some((pin) => instanceKey(pin.identity) === key && pin.epoch === epoch);
   }
 
   #isActive(key: string, epoch: number): PlaceReply {

@@ -217,6 +217,25 @@ describe('spawned calls at the worker', () => {
     expect(await result(waits)).toBe('elsewhere');
   });
 
+  it('R4: those that were left are admitted where there is room, in their order, and come again where there is none', async () => {
+    const { pin, client, container } = await alive();
+    const ids = [];
+    for (const n of [1, 2, 3, 4]) ids.push(await spawned({ client, pin, method: 'redo' }, n));
+    await container.call(1);
+    container.die();
+    container.slots.clear();
+    await world.stateBecomes(pin, 'idle');
+    await world.redeploy('Jobs', { options: { maxPendingTasks: 1 } });
+    const next = await again(pin);
+    next.container.onCall = (run) => run.result(run.args[0]);
+    const first = await next.container.call(1);
+    first.result(first.args[0]);
+    await becomes(ids[1] as CallId, 'succeeded');
+    await world.pass(1_000, 100);
+    expect(await Promise.all(ids.map(result))).toEqual([1, 2, 3, 4]);
+    expect(next.container.calls.slice(0, 2).map(({ args }) => args[0])).toEqual([1, 2]);
+  });
+
   it('C9: a close refuses those that wait, and their records say so before it ends', async () => {
     const { pin, client, container } = await alive();
     const [runs, waits] = [await spawned({ client, pin }), await spawned({ client, pin })];

@@ -76,7 +76,7 @@ export class SpawnedCall implements Caller, StartGate {
   /** For the first time: its place in the queue is taken, or it is refused. @throws why */
   begin(): 'admitted' | 'moved' {
     this.#mayBegin = true;
-    const call = this.#enter();
+    const call = this.#enter({ isFirst: true });
     if (this.#phase.phase === 'refused') {
       const { why } = this.#phase;
       if (why === 'moved') return why;
@@ -96,7 +96,7 @@ export class SpawnedCall implements Caller, StartGate {
   /** It was admitted by an earlier activation, or its pause is over. */
   goOn(): void {
     this.#mayBegin = false;
-    this.#enter();
+    this.#enter({ isFirst: false });
   }
 
   /** Asked before its code begins (I1). */
@@ -185,7 +185,8 @@ export class SpawnedCall implements Caller, StartGate {
     return `${identity.app}/${identity.className}/${identity.id}.${method}`;
   }
 
-  #enter(): WorkerCall {
+  /** Only the first time it can be refused, and then by what `begin` says. */
+  #enter({ isFirst }: { readonly isFirst: boolean }): WorkerCall {
     const { instance } = this.#parts;
     const call = new WorkerCall({
       ...{ caller: this, ref: 0, instance, method: this.#method, chain: null, deadlineAt: null, trace: null },
@@ -196,10 +197,9 @@ export class SpawnedCall implements Caller, StartGate {
     this.#sentBytes = Math.min(this.#args.length, inlinePayloadBytes);
     call.argumentBytesToCome = this.#args.length - this.#sentBytes;
     const { attempt } = this.#progress;
-    const isNew = this.#phase.phase === 'new';
-    if (!isNew) this.#phase = { phase: 'admitted', call };
+    if (!isFirst) this.#phase = { phase: 'admitted', call };
     instance.calls.accept(call, callFrame(this.#method.name, this.#args, attempt === 1 ? null : { attempt }));
-    if (isNew && this.#phase.phase === 'new') this.#phase = { phase: 'admitted', call };
+    if (this.#phase.phase === 'new') this.#phase = { phase: 'admitted', call };
     return call;
   }
 

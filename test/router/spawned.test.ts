@@ -1,0 +1,165 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { type InstanceKey, instanceKey } from '../../src/common/ids.js';
+import type { CallProgress } from '../../src/common/spawned-call.js';
+import { type CallId, callId } from '../../src/common/spawned-call.js';
+import { keepAlarms } from '../../src/router/alarms.js';
+import { OpenRequest } from '../../src/router/request.js';
+import { cancelSpawned, careFor, getSpawned, listSpawned } from '../../src/router/spawned.js';
+import { encodeValue } from '../../src/wire/codec.js';
+import { decodeError } from '../../src/wire/errors.js';
+import type { BusWorker } from './bus-worker.js';
+import { account, type ControlClient, Harness } from './harness.js';
+
+let cluster: Harness;
+let client: ControlClient;
+let looking: Promise<void>[] = [];
+let drawn = 0;
+afterEach(async () => {
+  const ended = Promise.all(looking);
+  await cluster[Symbol.asyncDispose]();
+  await ended;
+  looking = [];
+});
+
+async function start(): Promise<BusWorker> {
+  cluster = await Harness.start();
+  client = cluster.client();
+  return cluster.workers[0] as BusWorker;
+}
+
+function look(): void {
+  looking = cluster.routers.map((router) => keepAlarms(router, router.closed));
+}
+
+const router = () => cluster.routers[0] as (typeof cluster.routers)[number];
+const identityOf = (id: string) => ({ account, app: 'shop', className: 'Counter', id });
+
+/** By somebody of that account. */
+function request(of = account): OpenRequest {
+  return new OpenRequest({ kind: 'client', account: of, role: 'call' }, 20_000, router());
+}
+
+interface Recorded {
+  readonly key: InstanceKey;
+  readonly epoch: number;
+  readonly id: CallId;
+}
+
+const progress: CallProgress = { state: 'queued', attempt: 1, losses: 0, startedAtMs: null, endedAtMs: null };
+
+/** A spawned call of an instance that is active now, as its worker records it. */
+async function recorded(id: string, set: Partial<CallProgress> = {}): Promise<Recorded> {
+  const { epoch, handle } = await client.create(id);
+  const identity = identityOf(id);
+  const key = instanceKey(identity);
+  drawn += 1;
+  const call = callId(key, String(drawn).padStart(22, '0'));
+  const { generation = 0 } = handle ?? {};
+  const head = { identity, generation, method: 'add', isIdempotent: false, spawnedAtMs: 1 };
+  const { calls } = cluster.store;
+  await calls.adopt({ key, epoch });
+  const added = { id: call, head, order: 1, progress: { ...progress, ...set } };
+  const change = { kind: 'add' as const, call: added, args: new Uint8Array(0) };
+  await calls.commit({ key, epoch }, { sequence: 1, changes: [change] });
+  return { key, epoch, id: call };
+}
+
+async function ended({ key, epoch, id }: Recorded, value: unknown): Promise<void> {
+  const change = { kind: 'end' as const, id, answer: Uint8Array.from(encodeValue(value)) };
+  const done = { ...progress, state: 'succeeded' as const, startedAtMs: 2, endedAtMs: 3 };
+  await cluster.store.calls.commit({ key, epoch }, { sequence: 2, changes: [{ ...change, progress: done }] });
+}
+
+const expectNow = ({ key }: Recorded) => cluster.store.alarms.expect(account, key, Date.now() - 5);
+
+describe('what routers do about open calls', () => {
+  const pin = { state: 'active', epoch: 7, bootId: 'b' } as never;
+  it.each([
+    ['none is open', { open: 0, adoptedBy: 7 }, pin, true, 'nothing'],
+    ['their activation is in hands', { open: 1, adoptedBy: 7 }, pin, true, 'watch'],
+    ['its worker is silent', { open: 1, adoptedBy: 7 }, pin, false, 'resume'],
+    ['another activation has not adopted them', { open: 1, adoptedBy: 6 }, pin, true, 'resume'],
+    ['the instance is nowhere', { open: 1, adoptedBy: 7 }, { state: 'idle', epoch: 7 } as never, true, 'resume'],
+    ['there is no pin', { open: 1, adoptedBy: 7 }, null, true, 'resume'],
+  ])('where %s', (...[, pending, seen, isHeard, care]) => {
+    expect(careFor(pending, seen, () => isHeard)).toBe(care);
+  });
+
+  it('R4: those of an instance that was left are resumed where it is placed anew', async () => {
+    const worker = await start();
+    const call = await recorded('a');
+    await worker.release(call.key, call.epoch);
+    await expectNow(call);
+    look();
+    await vi.waitUntil(() => worker.resumed.length > 0, { timeout: 60_000 });
+    const [placed] = worker.held;
+    expect(placed?.epoch).toBeGreaterThan(call.epoch);
+    expect(worker.resumed).toEqual([`${call.key} ${placed?.epoch}`]);
+  });
+
+  it('R4: those of an instance that was closed fail, and those that had begun are lost', async () => {
+    await start();
+    const [waits, runs] = [await recorded('waits'), await recorded('runs', { state: 'running', startedAtMs: 2 })];
+    await Promise.all(['waits', 'runs'].map((id) => client.closeNamed(id)));
+    await Promise.all([waits, runs].map(expectNow));
+    look();
+    const known = async ({ id }: Recorded) => await cluster.store.calls.get(id);
+    await vi.waitUntil(async () => (await known(waits))?.answer && (await known(runs))?.answer, { timeout: 60_000 });
+    const [first, second] = [await known(waits), await known(runs)];
+    expect([first?.progress.state, second?.progress.state]).toEqual(['failed', 'lost']);
+    expect(decodeError(first?.answer ?? new Uint8Array(0)).code).toBe('InstanceClosed');
+    expect(decodeError(second?.answer ?? new Uint8Array(0)).code).toBe('OutcomeUnknown');
+  });
+});
+
+describe('asking a router for a spawned call', () => {
+  it('R3: waits until it has ended, and no longer than it was told', async () => {
+    await start();
+    const call = await recorded('a');
+    const ask = { id: call.id, explain: false };
+    expect(await getSpawned(router(), { ...ask, waitMs: 1 }, request())).toMatchObject({
+      ...{ id: call.id, state: 'queued', method: 'add', attempt: 1, answer: undefined },
+    });
+    const waiting = getSpawned(router(), { ...ask, waitMs: 30_000 }, request());
+    await ended(call, 'done');
+    expect(await waiting).toMatchObject({ state: 'succeeded', answer: Buffer.from(encodeValue('done')) });
+    const explained = await getSpawned(router(), { ...ask, waitMs: 0, explain: true }, request());
+    expect(explained.where?.instance).toMatchObject({ id: 'a', state: 'active' });
+    const listed = await listSpawned(router(), { instance: identityOf('a'), limit: 0 }, request());
+    expect(listed.calls).toMatchObject([{ id: call.id, state: 'succeeded', answer: undefined }]);
+  });
+
+  it('of another account, of nobody, or by what is no id, it knows none', async () => {
+    await start();
+    const { id, key } = await recorded('a');
+    const ask = { id, waitMs: 0, explain: false };
+    await expect(getSpawned(router(), ask, request('other'))).rejects.toMatchObject({ code: 'NotFound' });
+    const nobody = callId(key, 'x'.repeat(22));
+    await expect(getSpawned(router(), { ...ask, id: nobody }, request())).rejects.toMatchObject({ code: 'NotFound' });
+    const wrong = getSpawned(router(), { ...ask, id: '../x' }, request());
+    await expect(wrong).rejects.toMatchObject({ code: 'InvalidArgument' });
+    await expect(cancelSpawned(router(), { id: nobody }, request())).rejects.toMatchObject({ code: 'NotFound' });
+  });
+
+  it('R6: a cancel goes to the worker that has it, wherever that is by then', async () => {
+    const worker = await start();
+    const call = await recorded('a');
+    expect(await cancelSpawned(router(), { id: call.id }, request())).toEqual({ outcome: 'never-ran' });
+    await worker.release(call.key, call.epoch);
+    expect(await cancelSpawned(router(), { id: call.id }, request())).toEqual({ outcome: 'never-ran' });
+    expect(worker.cancelled).toEqual([
+      `${call.key} ${call.epoch} ${call.id}`,
+      `${call.key} ${worker.held[0]?.epoch} ${call.id}`,
+    ]);
+    const done = await recorded('b');
+    await ended(done, 1);
+    expect(await cancelSpawned(router(), { id: done.id }, request())).toEqual({ outcome: 'already-finished' });
+  });
+
+  it('R6: one of an instance that is closed has finished', async () => {
+    await start();
+    const call = await recorded('a');
+    await client.closeNamed('a');
+    expect(await cancelSpawned(router(), { id: call.id }, request())).toEqual({ outcome: 'already-finished' });
+  });
+});
