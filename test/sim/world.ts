@@ -177,7 +177,6 @@ class World {
     if (this.#lastRounds === this.#clients.size && run === [...this.#clients.values()][0]?.run)
       for (const ref of exact) await this.#mustBeExact(run, ref);
     for (const ref of refs.values()) await this.#mustRing(run, ref);
-    await this.#mustEnd(run);
     this.#lastRounds -= 1;
     this.#lookForEnd();
   }
@@ -218,13 +217,11 @@ class World {
   }
 
   /** R4: every spawned call has ended by then; one that has not is for the rules to tell. */
-  async #mustEnd(run: ClientRun): Promise<void> {
+  #endOnceSpawned(until: number): void {
     const { storeServer, history } = this.#cluster;
-    const until = this.#timeline.now + this.#plan.leaseTtlMs + recoverMs + ringsWithinMs;
-    for (const id of history.spawned.values()) {
-      while (storeServer.callOf(id)?.endedAtMs === null && this.#timeline.now < until)
-        await run.process.clock.sleep(500);
-    }
+    const isOpen = [...history.spawned.values()].some((id) => storeServer.callOf(id)?.endedAtMs === null);
+    if (!isOpen || this.#timeline.now > until) this.#isOver = true;
+    else this.#nature.in(500, () => this.#endOnceSpawned(until));
   }
 
   /** As many calls as an instance takes, and some more: exactly those are refused. */
@@ -255,7 +252,8 @@ class World {
   #lookForEnd(): void {
     const isHealed = this.#timeline.now >= this.#plan.healAtMs;
     const isWalking = [...this.#clients.values()].some(({ underway }) => underway > 0);
-    if (isHealed && !isWalking && this.#lastRounds === 0) this.#isOver = true;
+    if (!isHealed || isWalking || this.#lastRounds > 0) return;
+    this.#endOnceSpawned(this.#timeline.now + this.#plan.leaseTtlMs + recoverMs + ringsWithinMs);
   }
 
   #whatHangs(): string {
