@@ -6,8 +6,9 @@ export function gpuDemand({ gpu, gpuCount, minVramGb, minGpuRamBandwidthGbps }: 
   return gpu === undefined && minVramGb === undefined && minGpuRamBandwidthGbps === undefined ? 0 : 1;
 }
 
-/** How many GPUs a host has, as its offer says. */
-export function gpusOffered({ gpu, gpuCount }: Readonly<Record<string, unknown>>): number {
+/** How many GPUs a host has, as its offer says: one where it says anything of a GPU, and not how many. */
+export function gpusOffered(offer: Readonly<Record<string, unknown>>): number {
+  const { gpuCount } = offer;
   if (typeof gpuCount === 'number' && gpuCount >= 0) return Math.floor(gpuCount);
-  return gpu === undefined ? 0 : 1;
+  return ['gpu', 'vramGb', 'gpuRamBandwidthGbps'].some((field) => Object.hasOwn(offer, field)) ? 1 : 0;
 }

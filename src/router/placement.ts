@@ -119,8 +119,10 @@ function shortages({ kind, options }: Demand, candidate: Candidate): string[] {
     reasons.push(`memory: ${round(candidate.freeMemoryMb)} MB free, needs ${options.memoryMb}`);
   }
   const gpus = kind === 'class' ? gpuDemand(options.placement) : 0;
-  if (gpus > candidate.freeGpus) {
-    reasons.push(`gpus: ${Math.max(0, candidate.freeGpus)} of ${gpusOffered(candidate.offer)} free, needs ${gpus}`);
+  const offered = gpusOffered(candidate.offer);
+  // Of a worker that has none its offer has said so.
+  if (offered > 0 && gpus > candidate.freeGpus) {
+    reasons.push(`gpus: ${Math.max(0, candidate.freeGpus)} of ${offered} free, needs ${gpus}`);
   }
   return reasons;
 }

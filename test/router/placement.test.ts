@@ -164,7 +164,7 @@ describe('the worker that is chosen', () => {
     fc.assert(
       fc.property(fc.array(anyCandidate, { maxLength: 12 }), fc.integer(), (fleet, seed) => {
         const candidates = fleet.map(({ hasRoom, vramGb, ...rest }, i) =>
-          candidate(`w${i}`, { ...rest, offer: { vramGb }, rooms: new Map(hasRoom ? [[label, 1]] : []) }),
+          candidate(`w${i}`, { ...rest, freeGpus: 1, offer: { vramGb }, rooms: new Map(hasRoom ? [[label, 1]] : []) }),
         );
         const fits = (one: Candidate) =>
           one.isFresh &&

@@ -21,10 +21,10 @@ describe('the GPUs of a worker', () => {
   it('are given to one container each, as many as its class asks for, and others see none', async () => {
     await start(4);
     expect(devicesOf(await placed('One', 'a', { minVramGb: 8 }))).toBe('0');
-    expect(devicesOf(await placed('Two', 'a', { gpu: 'L4', gpuCount: 2 }))).toBe('1,2');
-    expect(devicesOf(await placed('None', 'a', {}))).toBe('');
-    expect(devicesOf(await placed('One', 'b', { minVramGb: 8 }))).toBe('3');
-    const [refusal] = await world.place(await world.pinAt('One', 'c'));
+    expect(devicesOf(await placed('Two', 'b', { gpu: 'L4', gpuCount: 2 }))).toBe('1,2');
+    expect(devicesOf(await placed('None', 'c', {}))).toBe('');
+    expect(devicesOf(await placed('One', 'd', { minVramGb: 8 }))).toBe('3');
+    const [refusal] = await world.place(await world.pinAt('One', 'e'));
     expect(refusal).toMatchObject({ code: 'NoCapacity' });
   });
 
