@@ -92,6 +92,11 @@ export class RemoteCall implements Abortable {
     return this.attempt === 1 ? meta : { ...meta, attempt: this.attempt };
   }
 
+  /** It was sent once before, and nobody knows what came of that. */
+  get isInDoubt(): boolean {
+    return this.#runsAgain > 0;
+  }
+
   /** Hands it to its target. A signal that is aborted already costs no frame. */
   start(): void {
     const { signal, outerSignal } = this.#init;

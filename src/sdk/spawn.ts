@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { HoldfastError, isHoldfastError } from '../common/errors.js';
 import type { InstanceKey } from '../common/ids.js';
 import { callId } from '../common/spawned-call.js';
 import { encodeArgs } from '../wire/codec.js';
@@ -26,10 +27,17 @@ export async function startSpawn(callee: Callee, args: readonly unknown[]): Prom
   await new Promise<unknown>((resolve, reject) => {
     const call = makeCall({ ...callee, plan: { ...callee.plan, ...onceAsked }, spawn }, payload, null);
     call.resolve = resolve;
-    call.reject = reject;
+    call.reject = (error) => reject(call.isInDoubt ? inDoubt(error) : error);
     call.start();
   });
   return new FunctionCall(remoteSpawned(host, id));
+}
+
+/** The last answer says that it was not spawned; what became of the first one nobody knows. */
+function inDoubt(error: unknown): unknown {
+  if (!isHoldfastError(error) || error.outcome !== 'not-run') return error;
+  const { code, message, retryable, details, cause } = error;
+  return new HoldfastError(code, message, { outcome: 'unknown', retryable, details, cause });
 }
 
 /** The same key of the same method and generation is the same call. */

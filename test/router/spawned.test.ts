@@ -10,19 +10,22 @@ import { decodeError } from '../../src/wire/errors.js';
 import type { BusWorker } from './bus-worker.js';
 import { account, type ControlClient, Harness } from './harness.js';
 
+let made: Harness | null = null;
 let cluster: Harness;
 let client: ControlClient;
 let looking: Promise<void>[] = [];
 let drawn = 0;
 afterEach(async () => {
   const ended = Promise.all(looking);
-  await cluster[Symbol.asyncDispose]();
+  await made?.[Symbol.asyncDispose]();
+  made = null;
   await ended;
   looking = [];
 });
 
 async function start(): Promise<BusWorker> {
   cluster = await Harness.start();
+  made = cluster;
   client = cluster.client();
   return cluster.workers[0] as BusWorker;
 }
