@@ -38,7 +38,7 @@ function isSame(a, b) {
 }
 
 /** Packages that a container loads when it needs them, if ever, and the part of the SDK that never runs there. */
-const loadedLater = ['@grpc/grpc-js', '@opentelemetry/*', 'acorn', './deploy-module.js'];
+const loadedLater = ['@grpc/grpc-js', '@opentelemetry/*', 'acorn', './deploy-module.js', './archive-volume.js'];
 
 async function bundleContainer() {
   const file = join(staging, container);

@@ -1,4 +1,5 @@
 import { HoldfastError } from './errors.js';
+import type { VolumeRecord } from './ports/volume-store.js';
 import { isVolumeName } from './volumes/volume-name.js';
 
 /** How a volume is used at a path. */
@@ -19,6 +20,19 @@ export interface MissingVolume {
   readonly backend?: VolumeBackend | undefined;
   readonly mountPathDefault?: string | undefined;
   readonly geolocation?: readonly string[] | undefined;
+}
+
+/** The record of a volume that is made because it is missing. */
+export function volumeToMake(
+  named: Pick<VolumeRecord, 'account' | 'name' | 'id'>,
+  { sizeGb, backend = 'cloud_bucket', mountPathDefault, geolocation = [] }: MissingVolume = {},
+  createdAtMs: number,
+): VolumeRecord {
+  return {
+    ...named,
+    ...{ backend, sizeGb: sizeGb ?? null, mountPathDefault: mountPathDefault ?? null },
+    ...{ geolocation, isEphemeral: false, createdAtMs },
+  };
 }
 
 /** A volume at a path, as a manifest has it. */

@@ -176,14 +176,14 @@ static int user_namespace(char **ids) {
 enum { nr_open_tree = 428, nr_move_mount = 429, nr_mount_setattr = 442 };
 enum { open_tree_clone = 1, move_mount_from_fd = 4, attr_readonly = 1, attr_nosuid = 2, attr_nodev = 4, attr_idmap = 0x100000 };
 
-static void mount_layer(char **words) {
+static void mount_mapped(char **words, uint64_t flags) {
   struct {
     uint64_t set, clear, propagation, user;
-  } attributes = {.set = attr_readonly | attr_nosuid | attr_nodev | attr_idmap, .user = (uint64_t)user_namespace(words + 2)};
+  } attributes = {.set = flags | attr_nosuid | attr_nodev | attr_idmap, .user = (uint64_t)user_namespace(words + 2)};
   int tree = (int)syscall(nr_open_tree, AT_FDCWD, words[0], open_tree_clone | O_CLOEXEC);
   check(tree);
   if (syscall(nr_mount_setattr, tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0) {
-    step = "images need Linux 5.19 and a data folder on ext4, XFS or Btrfs; this one cannot map owners: layer";
+    step = "images and volumes of a host need Linux 5.19 and a data folder on ext4, XFS or Btrfs; this one cannot map owners: mount";
     fail();
   }
   check(mkdir(words[1], 0755));
@@ -191,6 +191,10 @@ static void mount_layer(char **words) {
   close(tree);
   close((int)attributes.user);
 }
+
+static void mount_layer(char **words) { mount_mapped(words, attr_readonly); }
+
+static void mount_owned(char **words) { mount_mapped(words, 0); }
 
 /* The previous process of a session that was woken may still be letting go of it: then the lock waits. */
 static int lock_image(const char *image) {
@@ -222,16 +226,20 @@ static int attach_loop(int image, char *name, size_t name_bytes) {
   return -1;
 }
 
-static void mount_disk(char **words) {
+static void mount_image(char **words, const char *options) {
   char name[32];
   int image = lock_image(words[0]);
   int device = attach_loop(image, name, sizeof name);
   check(mkdir(words[1], 0755));
-  /* The files of a sandbox do not outlive its host, so nothing waits for the disk; `discard` gives back what is deleted. */
-  check(mount(name, words[1], "ext4", MS_NOSUID | MS_NODEV | MS_NOATIME, "nobarrier,discard,noinit_itable"));
+  check(mount(name, words[1], "ext4", MS_NOSUID | MS_NODEV | MS_NOATIME, options));
   close(device);
   close(image);
 }
+
+/* The files of a sandbox do not outlive its host, so nothing waits for the disk; `discard` gives back what is deleted. */
+static void mount_disk(char **words) { mount_image(words, "nobarrier,discard,noinit_itable"); }
+
+static void mount_volume(char **words) { mount_image(words, "discard"); }
 
 static void await_unused(char **words) { close(lock_image(words[0])); }
 
@@ -362,6 +370,8 @@ static const struct {
     {"below", 3, bind_below},
     {"input", 1, take_input},
     {"disk", 2, mount_disk},
+    {"volume", 2, mount_volume},
+    {"owned", 4, mount_owned},
     {"own", 2, own},
     {"overlay", 2, mount_overlay},
     {"pivot", 1, pivot},

@@ -1,13 +1,16 @@
 import type { Clock, Monotonic, Random } from '../common/clock.js';
+import type { HoldfastError } from '../common/errors.js';
 import { type BootId, type Identity, type InstanceKey, instanceKey } from '../common/ids.js';
 import { kindOf, type OnLoss, type ResourceKind } from '../common/manifest.js';
 import { type Pin, type PinChange, type PinChangeResult, type PinFields, pinChange } from '../common/pin.js';
 import type { DeployedClass, Deployments } from './deployments.js';
 import type { Flight } from './flights.js';
-import { noCapacity, sandboxUnavailable } from './instance-errors.js';
+import { noCapacity, sandboxUnavailable, volumeUnavailable } from './instance-errors.js';
+import type { LocalVolume, LocalVolumes } from './local-volumes.js';
 import { patiently } from './patience.js';
 import type { Pins } from './pins.js';
 import { choosePlacement, isolationLack, type Placement, type Rejection } from './placement.js';
+import { Refusals } from './refusals.js';
 import type { Waiting } from './request.js';
 import type { Workers } from './workers.js';
 
@@ -17,6 +20,7 @@ export interface Making {
   readonly key: InstanceKey;
   /** Puts large arguments away and gives the bytes for the pin. */
   readonly storeArgs: () => Promise<Uint8Array>;
+  readonly args: Uint8Array;
   readonly argsHash: string;
   /** By `named` or `bind`, so that others can find it again; false for `new`. */
   readonly byName: boolean;
@@ -45,23 +49,6 @@ export class Attempt implements Flight {
   }
 }
 
-/** Boots that refused in this flight: not asked again before they have told of their capacity once more. */
-class Refusals {
-  readonly #refused = new Map<BootId, { readonly why: string; readonly at: Monotonic }>();
-
-  add(bootId: BootId, why: string, at: Monotonic): void {
-    this.#refused.set(bootId, { why, at });
-  }
-
-  standing(workers: Workers): ReadonlyMap<BootId, string> {
-    const standing = new Map<BootId, string>();
-    for (const [bootId, { why, at }] of this.#refused) {
-      if (!workers.heardSince(bootId, at)) standing.set(bootId, why);
-    }
-    return standing;
-  }
-}
-
 type Allocation =
   | { readonly code: DeployedClass; readonly placement: Placement; readonly reservation: { release(): void } }
   | { readonly placement: null; readonly rejected: readonly Rejection[] };
@@ -71,8 +58,12 @@ type Allocated = Extract<Allocation, { readonly code: DeployedClass }>;
 interface Where {
   readonly pinned: number | null;
   readonly home: BootId | null;
+  /** Of the instance, as its pin has them. */
+  readonly args: Uint8Array;
 }
 
+/** A host that restarts is back by then; one that is not has what only it has. */
+const hostAwayMs = 10_000;
 /** Capacity may come back without a heartbeat that says so, as when another router's placement fails. */
 const lookAgainMs = 1_000;
 
@@ -82,6 +73,7 @@ interface Parts {
   readonly pins: Pins;
   readonly workers: Workers;
   readonly deployments: Deployments;
+  readonly localVolumes: LocalVolumes;
 }
 
 /** Chooses a worker and writes it into the pin: every way to `placing` (S5). */
@@ -94,7 +86,8 @@ export class Activator {
 
   /** Makes or remakes the id: its epoch is its generation (S2). */
   async make(making: Making, closed: Pin | null, attempt: Attempt): Promise<PinChangeResult> {
-    const allocated = await this.#allocate(making.identity, null, attempt);
+    const where = { pinned: null, home: null, args: making.args };
+    const allocated = await this.#allocate(making.identity, where, attempt);
     return this.#write(making, closed, { attempt, allocated });
   }
 
@@ -103,8 +96,11 @@ export class Activator {
     const { deployments } = this.#parts;
     // Whoever finds that it is not there meets the same error.
     const code = await deployments.forActivation(making.identity, null).catch(() => null);
-    const allocated = code && this.#tryAllocate(making.identity.account, { code, home: null }, attempt);
-    return allocated?.placement ? this.#write(making, null, { attempt, allocated }) : null;
+    // Whose volume is on one host is placed in the other way, which also tells what is wrong with it.
+    if (code === null || (await this.#parts.localVolumes.neededBy(making, code).catch(() => 'unknown')) !== null)
+      return null;
+    const allocated = this.#tryAllocate(making.identity.account, { code, home: null, local: null }, attempt);
+    return allocated.placement ? this.#write(making, null, { attempt, allocated }) : null;
   }
 
   #write(
@@ -149,7 +145,8 @@ export class Activator {
 
   /** Another activation of what exists, at the next epoch. Gives who has the pin after the attempt. */
   async activate(pin: Pin, to: { why: string; set?: Partial<PinFields> }, attempt: Attempt): Promise<Pin | null> {
-    const allocated = await this.#allocate(pin.identity, pin.deployment, attempt);
+    const where = { pinned: pin.deployment, home: null, args: pin.args };
+    const allocated = await this.#allocate(pin.identity, where, attempt);
     return (await this.#move(pin, to, { attempt, allocated })).pin;
   }
 
@@ -158,7 +155,8 @@ export class Activator {
    * may be at its end, so who asks looks at its lease before the next try.
    */
   async wake(pin: Pin, attempt: Attempt): Promise<Pin | null> {
-    const allocated = await this.#allocateOnce(pin.identity, { pinned: pin.deployment, home: pin.bootId }, attempt);
+    const where = { pinned: pin.deployment, home: pin.bootId, args: pin.args };
+    const allocated = await this.#allocateOnce(pin.identity, where, attempt);
     return allocated === null ? pin : (await this.#move(pin, { why: 'woken' }, { attempt, allocated })).pin;
   }
 
@@ -179,33 +177,63 @@ export class Activator {
   }
 
   /** Waits for a worker that fits, until the flight ends. */
-  async #allocate(identity: Identity, pinned: number | null, attempt: Attempt): Promise<Allocated> {
+  async #allocate(identity: Identity, where: Where, attempt: Attempt): Promise<Allocated> {
     for (;;) {
-      const allocated = await this.#allocateOnce(identity, { pinned, home: null }, attempt);
+      const allocated = await this.#allocateOnce(identity, where, attempt);
       if (allocated !== null) return allocated;
     }
   }
 
   /** Null, after a while, where no worker fits. @throws SandboxUnavailable where none can isolate it */
   async #allocateOnce(identity: Identity, where: Where, attempt: Attempt): Promise<Allocated | null> {
-    const { clock, workers, deployments } = this.#parts;
+    const { clock, workers, deployments, localVolumes } = this.#parts;
     const code = await patiently(clock, attempt, () => deployments.forActivation(identity, where.pinned));
-    const allocation = this.#tryAllocate(identity.account, { code, home: where.home }, attempt);
+    const local = await patiently(clock, attempt, () => localVolumes.neededBy({ identity, args: where.args }, code));
+    const allocation = this.#tryAllocate(identity.account, { code, home: where.home, local }, attempt);
     if (allocation.placement !== null) {
       attempt.waiting.instead = null;
-      return allocation;
+      return (await this.#isBound(local, allocation)) ? allocation : null;
     }
     this.#refuseWithoutIsolation(identity, code);
     attempt.waiting.what = 'a worker with room';
-    attempt.waiting.instead = noCapacity(identity, allocation.rejected);
+    attempt.waiting.instead = this.#lackOf(identity, { local, rejected: allocation.rejected }, attempt);
     await workers.changes.pass(lookAgainMs, attempt.signal);
     return null;
+  }
+
+  /** The first placement binds its volume to the host; false: another one was faster, and it must be placed there. */
+  async #isBound(local: LocalVolume | null, { placement, reservation }: Allocated): Promise<boolean> {
+    if (local === null || local.host !== null) return true;
+    const { workerId } = placement.chosen;
+    const owner = await this.#parts.localVolumes.bind(local.volume, workerId).catch((error: unknown) => {
+      reservation.release();
+      throw error;
+    });
+    if (owner !== workerId) reservation.release();
+    return owner === workerId;
+  }
+
+  /** What is told at the deadline. @throws VolumeUnavailable where the host of its volume is away */
+  #lackOf(
+    identity: Identity,
+    { local, rejected }: { readonly local: LocalVolume | null; readonly rejected: readonly Rejection[] },
+    attempt: Attempt,
+  ): HoldfastError {
+    const host = local?.host ?? null;
+    if (local === null || host === null) return noCapacity(identity, rejected);
+    const { clock, workers } = this.#parts;
+    const isThere = [...workers.candidates(identity.account)].some(
+      ({ workerId, isFresh }) => isFresh && workerId === host,
+    );
+    const lack = volumeUnavailable(identity, { volume: local.volume.name, host, isThere }, rejected);
+    if (!isThere && clock.monotonic() - attempt.startedAt > hostAwayMs) throw lack;
+    return lack;
   }
 
   /** Waiting for room is of no use where none of those that are there can isolate it. @throws SandboxUnavailable */
   #refuseWithoutIsolation(identity: Identity, { manifest }: DeployedClass): void {
     const demand = { kind: kindOf(manifest), options: manifest.options };
-    if (demand.kind === 'class') return;
+    if (demand.kind === 'class' && demand.options.volumes === undefined) return;
     const fresh = [...this.#parts.workers.candidates(identity.account)].filter(({ isFresh }) => isFresh);
     const lacks = fresh.map((candidate) => ({ workerId: candidate.workerId, why: isolationLack(demand, candidate) }));
     if (lacks.length > 0 && lacks.every(({ why }) => why !== null)) throw sandboxUnavailable(identity, lacks);
@@ -213,13 +241,17 @@ export class Activator {
 
   #tryAllocate(
     account: string,
-    { code, home }: { readonly code: DeployedClass; readonly home: BootId | null },
+    {
+      code,
+      home,
+      local,
+    }: { readonly code: DeployedClass; readonly home: BootId | null; readonly local: LocalVolume | null },
     attempt: Attempt,
   ): Allocation {
     const { random, workers } = this.#parts;
     const { options } = code.manifest;
     const kind = kindOf(code.manifest);
-    const demand = { kind, options, label: code.label, home, refused: attempt.refusals.standing(workers) };
+    const demand = { kind, options, label: code.label, home, local, refused: attempt.refusals.standing(workers) };
     const placement = choosePlacement(demand, workers.candidates(account), random);
     if (placement.chosen === null) return { placement: null, rejected: placement.rejected };
     const { chosen, usesRoom } = placement;

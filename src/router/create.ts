@@ -40,6 +40,7 @@ export async function create(parts: CreateParts, op: CreateOp, request: Request)
   const making: Making = {
     identity,
     key,
+    args,
     argsHash,
     byName,
     tags: checkedTags(op.session?.tags ?? []),

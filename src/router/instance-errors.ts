@@ -49,6 +49,21 @@ export function noCapacity(identity: Identity, rejected: readonly Rejection[]): 
   );
 }
 
+/** Its volume is on one host, which does not take it. */
+export function volumeUnavailable(
+  identity: Identity,
+  { volume, host, isThere }: { readonly volume: string; readonly host: string; readonly isThere: boolean },
+  rejected: readonly Rejection[],
+): HoldfastError {
+  const why = rejected.find(({ workerId }) => workerId === host)?.why ?? 'is not known here';
+  const next = isThere ? 'make room there' : 'start that worker again, with its data folder';
+  return new HoldfastError(
+    'VolumeUnavailable',
+    `volume ${volume} of ${describeIdentity(identity)} is on worker ${host}, which cannot take it: ${why}; ${next}, or use a volume of another name`,
+    { details: { ...nameOf(identity), volume, host } },
+  );
+}
+
 export function sandboxUnavailable(
   identity: Identity,
   lacks: readonly { readonly workerId: string; readonly why: string | null }[],

@@ -3,6 +3,7 @@ import { gpuDemand, gpusOffered } from '../common/gpu-demand.js';
 import type { BootId, WorkerId } from '../common/ids.js';
 import type { ClassOptions, Isolation, ResourceKind } from '../common/manifest.js';
 import type { PlacementNote } from '../common/pin.js';
+import type { LocalVolume } from './local-volumes.js';
 import { type Offer, offerMismatches } from './offer.js';
 
 /** A worker as placement sees it: its last heartbeat, less what this router has placed there since. */
@@ -37,6 +38,8 @@ export interface Demand {
   readonly label: string;
   /** The one boot that has its files; null: any. */
   readonly home: BootId | null;
+  /** That is in a folder of one host; null: it needs none. */
+  readonly local: LocalVolume | null;
   /** Boots that refused it in this attempt, and why. */
   readonly refused: ReadonlyMap<BootId, string>;
 }
@@ -84,6 +87,7 @@ export function choosePlacement(
 function rejections(demand: Demand, candidate: Candidate): string[] {
   const reasons: string[] = [];
   if (demand.home !== null && demand.home !== candidate.bootId) reasons.push('does not have its files');
+  reasons.push(...hostMismatches(demand.local, candidate));
   const refused = demand.refused.get(candidate.bootId);
   if (refused !== undefined) reasons.push(`refused: ${refused}`);
   if (!candidate.isFresh) reasons.push('silent: no heartbeat for 3 s');
@@ -95,16 +99,29 @@ function rejections(demand: Demand, candidate: Candidate): string[] {
   return reasons;
 }
 
+/** Bound, it is there and nowhere else; else it may be wherever its own `geolocation` says. */
+function hostMismatches(local: LocalVolume | null, { workerId, offer }: Candidate): readonly string[] {
+  if (local === null) return [];
+  const { volume, host } = local;
+  if (host !== null) return host === workerId ? [] : [`does not have volume ${volume.name}, which is on ${host}`];
+  return volume.geolocation.length === 0 ? [] : offerMismatches({ geolocation: volume.geolocation }, offer);
+}
+
 /** Why it cannot isolate as is asked for, or null. */
 export function isolationLack(
   { kind, options }: Pick<Demand, 'kind' | 'options'>,
   candidate: Candidate,
 ): string | null {
-  const { isolation } = options;
+  const hasVolumes = (options.volumes?.length ?? 0) > 0;
+  const isolation = hasVolumes && weakest(options.isolation) ? 'bubblewrap' : options.isolation;
   const given = kind === 'sandbox' ? candidate.sandboxIsolation : candidate.isolation;
   if (isolation === null || strength[isolation] <= strength[given]) return null;
   if (kind === 'sandbox' && candidate.sandboxLack !== '') return candidate.sandboxLack;
-  return `isolation: gives ${given}, needs ${isolation}`;
+  return `isolation: gives ${given}, needs ${isolation}${isolation === options.isolation ? '' : ' for its volumes'}`;
+}
+
+function weakest(isolation: Isolation | null): boolean {
+  return isolation === null || isolation === 'process';
 }
 
 /** Ordered: a stronger isolation serves where a weaker one is asked for. */

@@ -14,6 +14,7 @@ import { BroughtPins } from './brought-pins.js';
 import { Deployments } from './deployments.js';
 import { Flights } from './flights.js';
 import { Leases } from './leases.js';
+import { LocalVolumes } from './local-volumes.js';
 import type { RouterMetrics } from './metrics.js';
 import { NewNames } from './new-names.js';
 import { PinEvents } from './pin-events.js';
@@ -62,7 +63,10 @@ export function createRouterParts(deps: RouterDeps) {
   const leases = new Leases({ store: store.leases, clock, times: leaseTimes });
   const workers = new Workers({ bus, clock, log, accounts });
   const deployments = new Deployments({ store: store.apps, clock });
-  const activator = new Activator({ clock, random, pins, workers, deployments });
+  const activator = new Activator({
+    ...{ clock, random, pins, workers, deployments },
+    localVolumes: new LocalVolumes({ volumes: store.volumes, clock }),
+  });
   const sender = new PlaceSender({ bus, closed, metrics });
   const newNames = new NewNames();
   const brought = new BroughtPins({

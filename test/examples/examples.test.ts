@@ -52,6 +52,29 @@ after the close, the handle answers: InstanceGone
 
 /** The same of those with sandboxes. */
 const isolatedOutputs: Readonly<Record<string, string>> = {
+  volumes: `secrets: HF_TOKEN, OPENAI_API_KEY
+secret mounted
+portable: hello
+local: warm
+on the same host: true
+scratch: foo
+scratch is left: false
+`,
+  'data-set': `sandbox 0: 1000 rows, wrote 0
+sandbox 1: 1000 rows, wrote 1
+sandbox 2: 1000 rows, wrote 2
+sandbox 3: 1000 rows, wrote 3
+the volume has: rows.csv
+`,
+  workspace: `two sees before its reload: 0 files
+two stands on that commit: true
+two sees then: notebook.ipynb
+the volume has: notebook.ipynb, one.txt, two.txt
+modified: notebook.ipynb
+added: one.txt
+added: two.txt
+restored: {}
+`,
   'sandbox-demo': `hello from a sandbox
 /workspace/notes/today.txt has: milk, bread
 1

@@ -33,7 +33,7 @@ function candidate(workerId: string, changes: Partial<Candidate> = {}): Candidat
 }
 
 function demand(options: Partial<ClassOptions> = {}, refused: Demand['refused'] = new Map()): Demand {
-  return { kind: 'class', options: classManifest('Counter', options).options, label, home: null, refused };
+  return { kind: 'class', options: classManifest('Counter', options).options, label, home: null, local: null, refused };
 }
 
 function seeded(seed: number): Random {

@@ -47,6 +47,11 @@ export async function volumes(client: Client, bytes: Bytes, stream: AsyncIterabl
   const backend: 'cloud_bucket' | 'vast_local' = cloud.backend;
   Volume.fromName('data', { backend: 'vast_local', sizeGb: 1, mountPathDefault: '/data', geolocation: ['US', 'CA'] });
   Volume.create('data', { backend: 'vast_local', sizeGb: 1, geolocation: 'US' });
+  Volume.vastLocal('data', { sizeGb: 1, mountPath: '/data' });
+  // @ts-expect-error it takes room of a host
+  Volume.vastLocal('data', {});
+  const set: Volume = await Volume.fromArchive('set', stream, { client });
+  for (const source of ['set.tar.gz', bytes]) await Volume.fromArchive('set', source);
   // @ts-expect-error there are two
   Volume.create('data', { backend: 'other' });
   await using placed: Volume & AsyncDisposable = await Volume.ephemeral({ mountPath: '/scratch' });
@@ -54,6 +59,7 @@ export async function volumes(client: Client, bytes: Bytes, stream: AsyncIterabl
   new Volume('data');
   void [
     backend,
+    set,
     placed,
     path,
     published,

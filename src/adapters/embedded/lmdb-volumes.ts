@@ -11,6 +11,8 @@ interface StoredVolume {
   /** Ms since 1970; null: never. */
   readonly endsAtMs: number | null;
   readonly head: CommitRecord | null;
+  /** Absent: it is bound to none. */
+  readonly host?: string;
 }
 
 const forgottenAtOnce = 1_000;
@@ -42,6 +44,14 @@ export function createLmdbVolumes(database: Transactions): VolumeStore {
         if (stored?.volume.id !== id) return false;
         removeVolume(db, stored.volume);
         return true;
+      }),
+    bind: (named, to) =>
+      database.write(`binding volume ${named.name}`, (db) => {
+        const stored = readVolume(db, named);
+        if (stored?.volume.id !== named.id) return null;
+        const host = stored.host ?? to ?? '';
+        if (host !== '' && stored.host === undefined) writeVolume(db, { ...stored, host });
+        return host;
       }),
     extend: (named, ttlMs) =>
       database.write(`renewing volume ${named.name}`, (db) => {

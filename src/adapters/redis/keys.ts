@@ -31,6 +31,7 @@ export const redisKeys = {
   /** All keys of an account's volumes share a slot. */
   volumes: (account: string) => volumeKey(account),
   volumeLeases: (account: string) => volumeKey(account, 'leases'),
+  volumeHosts: (account: string) => volumeKey(account, 'hosts'),
   volumeHeads: (account: string) => volumeKey(account, 'heads'),
   commits: (account: string, volumeId: string) => volumeKey(account, `commits:${escaped(volumeId)}`),
   history: (account: string, volumeId: string) => volumeKey(account, `history:${escaped(volumeId)}`),

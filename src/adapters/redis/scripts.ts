@@ -26,6 +26,7 @@ const files = {
   volumeFind: 'volume-find.lua',
   volumeDelete: 'volume-delete.lua',
   volumeExtend: 'volume-extend.lua',
+  volumeBind: 'volume-bind.lua',
   volumeLapsed: 'volume-lapsed.lua',
   volumePublish: 'volume-publish.lua',
   volumeForgetBefore: 'volume-forget-before.lua',

@@ -34,6 +34,11 @@ export function createVolumes(redis: RedisConnection): VolumeStore {
       return sortedVolumes(records.map(decodeVolume));
     },
     delete: (account, name, id) => deleteVolume(redis, { account, name, id }, ''),
+    bind: async ({ account, name, id }, to) => {
+      const keys = [redisKeys.volumes(account), redisKeys.volumeHosts(account)];
+      const host = await redis.script('volumeBind', `binding volume ${name}`, { keys, args: [name, id, to ?? ''] });
+      return host as string | null;
+    },
     extend: async ({ account, name, id }, ttlMs) => {
       const args = [name, id, ttlMs];
       return (await redis.script('volumeExtend', `renewing volume ${name}`, { keys: namesOf(account), args })) === 1;
@@ -115,7 +120,7 @@ async function deleteVolume(
 ): Promise<boolean> {
   const keys = [
     ...[...namesOf(account), redisKeys.volumeHeads(account)],
-    ...[redisKeys.commits(account, id), redisKeys.history(account, id)],
+    ...[redisKeys.commits(account, id), redisKeys.history(account, id), redisKeys.volumeHosts(account)],
   ];
   return (await redis.script('volumeDelete', `deleting volume ${name}`, { keys, args: [name, id, only] })) === 1;
 }

@@ -40,6 +40,11 @@ export function mountsFolder(dataFolder: string): string {
   return join(dataFolder, 'mounts');
 }
 
+/** Where a worker keeps the volumes that are bound to it. */
+export function volumesFolder(dataFolder: string): string {
+  return join(dataFolder, 'volumes');
+}
+
 /** Those of the workers whose data is in a folder: its own, or one or two levels below it, as in the state folder. */
 export function sandboxesFolders(folder: string): string[] {
   const below = (parent: string): string[] =>

@@ -59,6 +59,12 @@ export interface VolumeStore {
   list(account: string): Promise<VolumeRecord[]>;
   /** With its commits; what they refer to goes with the next sweep. False where there is none of that name and id. */
   delete(account: string, name: string, id: string): Promise<boolean>;
+  /**
+   * Binds it to a host, unless it is bound; the host that has it, '' where none has. Null: there is no such volume.
+   *
+   * @param to null: only asks
+   */
+  bind(volume: Pick<VolumeRecord, 'account' | 'name' | 'id'>, to: string | null): Promise<string | null>;
   /** Renews the lease of an ephemeral one. False: it is gone. */
   extend(volume: Pick<VolumeRecord, 'account' | 'name' | 'id'>, ttlMs: number): Promise<boolean>;
   /** Deletes volumes whose lease has lapsed, some at a time; their names. */

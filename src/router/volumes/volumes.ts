@@ -1,5 +1,6 @@
 import { HoldfastError } from '../../common/errors.js';
 import type { VolumeRecord, VolumeStore } from '../../common/ports/volume-store.js';
+import { checkedMountPath } from '../../common/volume-mounts.js';
 import { checkedVolumeName } from '../../common/volumes/volume-name.js';
 import type {
   CreateVolumeReply,
@@ -32,12 +33,11 @@ export async function createVolume(
   request: Request,
 ): Promise<CreateVolumeReply> {
   const { backend, sizeGb = null, mountPathDefault = null, geolocation, ttlMs } = ask;
-  if (backend !== 'cloud_bucket') {
-    throw new HoldfastError(
-      'InvalidArgument',
-      `volumes have the backend cloud_bucket in this version, got '${backend}'`,
-    );
-  }
+  if (backend !== 'cloud_bucket' && backend !== 'vast_local')
+    throw new HoldfastError('InvalidArgument', `a volume has the backend cloud_bucket or vast_local, got '${backend}'`);
+  if (backend === 'vast_local' && (sizeGb === null || ttlMs > 0))
+    throw new HoldfastError('InvalidArgument', 'a volume with the backend vast_local has a sizeGb, and stays');
+  if (mountPathDefault !== null) checkedMountPath(mountPathDefault);
   if (sizeGb !== null && !(sizeGb > 0 && sizeGb <= largestSizeGb))
     throw new HoldfastError('InvalidArgument', `sizeGb of a volume must be above 0 and at most ${largestSizeGb}`);
   const volume: VolumeRecord = {

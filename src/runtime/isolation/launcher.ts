@@ -18,6 +18,8 @@ export type LauncherStep =
   | readonly ['below', folder: string, name: string, target: string]
   | readonly ['input', descriptor: string]
   | readonly ['disk', image: string, target: string]
+  | readonly ['volume', image: string, target: string]
+  | readonly ['owned', source: string, target: string, from: string, to: string]
   | readonly ['own', target: string, user: string]
   | readonly ['overlay', target: string, options: string]
   | readonly ['pivot', stage: string]

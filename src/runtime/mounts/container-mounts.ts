@@ -1,5 +1,6 @@
 import type { IsolatedBind, IsolatedProcess } from '../../common/ports/sandbox.js';
 import type { VolumeMountReference } from '../../common/volume-mounts.js';
+import type { DiskMount, HostDisks } from './host-disks.js';
 import type { HostMount, MountHost } from './mount-host.js';
 
 export interface MountsAsk {
@@ -53,6 +54,8 @@ const none: ContainerMounts = {
 
 export interface VolumeMounterParts {
   readonly host: Pick<MountHost, 'attach'>;
+  /** For volumes that are in a folder of this host. */
+  readonly disks: Pick<HostDisks, 'attach'>;
   readonly account: string;
   /** What programs inside commit and reload with. */
   readonly toolBinds: readonly IsolatedBind[];
@@ -60,10 +63,10 @@ export interface VolumeMounterParts {
 }
 
 /** All of them, or none: a container never starts without its data. */
-export function volumeMounter({ host, account, toolBinds, log }: VolumeMounterParts): MountVolumes {
+export function volumeMounter({ host, disks, account, toolBinds, log }: VolumeMounterParts): MountVolumes {
   return async ({ id, uid, volumes, diskGb }) => {
     if (volumes.length === 0) return none;
-    const mounted: { readonly path: string; readonly readOnly: boolean; readonly mount: HostMount }[] = [];
+    const mounted: { readonly path: string; readonly readOnly: boolean; readonly mount: HostMount | DiskMount }[] = [];
     const detachOne = async ({ mount, path }: (typeof mounted)[number]): Promise<string | null> => {
       try {
         await mount.detach();
@@ -80,10 +83,16 @@ export function volumeMounter({ host, account, toolBinds, log }: VolumeMounterPa
       return detached;
     };
     try {
-      for (const [i, { path, volume, whenMissing, readOnly, mode, autoCommit }] of volumes.entries()) {
+      for (const [i, reference] of volumes.entries()) {
+        const { path, volume, whenMissing, readOnly, mode, autoCommit } = reference;
+        const disk = await disks.attach(reference, { name: `${id}-${i}`, uid });
+        if (disk !== null) {
+          mounted.push({ path, readOnly, mount: disk });
+          continue;
+        }
         const mount = await host.attach({
           ...{ name: `${id}-${i}`, account, uid, volume, owner: id, maxLocalBytes: diskGb * bytesPerGb },
-          whenMissing: whenMissing === undefined ? null : { sizeGb: whenMissing.sizeGb ?? null },
+          whenMissing: whenMissing ?? null,
           ...{ isReadOnly: readOnly, isPrivate: mode === 'private', commitsByItself: autoCommit },
         });
         mounted.push({ path, readOnly, mount });
@@ -97,7 +106,7 @@ export function volumeMounter({ host, account, toolBinds, log }: VolumeMounterPa
         ...toolBinds,
         ...mounted.map(({ path, readOnly, mount }) => ({ source: mount.folder, target: path, writable: !readOnly })),
       ],
-      lost: Promise.race(mounted.map(({ mount }) => mount.lost)),
+      lost: Promise.race(mounted.flatMap(({ mount }) => ('lost' in mount ? [mount.lost] : []))),
       detach,
     };
   };

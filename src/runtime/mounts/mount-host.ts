@@ -86,10 +86,11 @@ export class MountHost {
 
   async #running(): Promise<MountProcess> {
     if (this.#isClosed) throw new HoldfastError('Unavailable', 'the worker is ending and mounts nothing any more');
-    const known = await this.#process?.catch(() => null); // the next one tries again
+    const before = this.#process;
+    const known = await before?.catch(() => null); // the next one tries again
     if (known != null && !known.isOver) return known;
-    // Of several that came here at once, the first.
-    if (known === (await this.#process?.catch(() => null))) this.#process = this.#start();
+    // Of several that came here at once, the first: two processes would be two caches, and one that nobody ends.
+    if (this.#process === before) this.#process = this.#start();
     return await (this.#process as Promise<MountProcess>);
   }
 

@@ -1,6 +1,7 @@
 import { ulid } from 'ulid';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import type { CommitRecord, VolumeRecord, VolumeStore } from '../../common/ports/volume-store.js';
+import { type MissingVolume, volumeToMake } from '../../common/volume-mounts.js';
 import { type CommitParts, commitVolume, rootOf } from '../../common/volumes/commit.js';
 import type { DirectoryEntry } from '../../common/volumes/entry.js';
 import { KeptHold } from '../../common/volumes/hold.js';
@@ -14,7 +15,7 @@ export interface MountOptions {
   /** Name of the volume. */
   readonly volume: string;
   /** What is made where there is none; null: nothing. */
-  readonly whenMissing: { readonly sizeGb: number | null } | null;
+  readonly whenMissing: MissingVolume | null;
   readonly isReadOnly: boolean;
   /** Nothing of it is ever committed. */
   readonly isPrivate: boolean;
@@ -215,11 +216,9 @@ async function makeMissing(
   { account, volume: name, whenMissing }: MountOptions,
 ): Promise<void> {
   if (whenMissing === null || (await volumes.find(account, name)) !== null) return;
-  const { sizeGb } = whenMissing;
   const now = clock.now();
-  const made = { backend: 'cloud_bucket', mountPathDefault: null, geolocation: [], isEphemeral: false } as const;
   // Of several that make it at once one is first, and the others have that.
-  await create({ account, name, id: ulid(now), sizeGb, ...made, createdAtMs: now }, null);
+  await create(volumeToMake({ account, name, id: ulid(now) }, whenMissing, now), null);
 }
 
 /** The newest state of a volume, held. @throws NotFound, Unavailable */

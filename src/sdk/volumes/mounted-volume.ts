@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { HoldfastError } from '../../common/errors.js';
 import { isErrorCode } from '../../wire/error-codes.js';
+import type { MountCommitOptions } from './volume-infos.js';
 
 /** Where containers that have volumes find it; it asks the file system, which needs no credentials. */
 const tool = '/run/holdfast/bin/holdfast';
@@ -23,6 +24,32 @@ export async function askMount(
       else reject(refusal(stderr.trim() || error.message));
     });
   });
+}
+
+/** A volume, and where it is mounted in this container; null: it was not taken from there. */
+interface Mounted {
+  readonly path: string | null;
+  readonly name: string;
+}
+
+/** The id of the commit. @throws what it was refused with */
+export async function commitMount(mounted: Mounted, options: MountCommitOptions): Promise<string> {
+  const { message = '', onConflict = 'last-writer-wins' } = options;
+  const conflict = onConflict === 'fail' ? ['--fail-on-conflict'] : [];
+  return await askMount(['commit', here(mounted, 'commit'), '-m', message, ...conflict]);
+}
+
+/** The id of the commit that is seen then. @throws what it was refused with */
+export async function reloadMount(mounted: Mounted, isForced: boolean): Promise<string> {
+  return await askMount(['reload', here(mounted, 'reload'), ...(isForced ? ['--force'] : [])]);
+}
+
+function here({ path, name }: Mounted, what: string): string {
+  if (path !== null) return path;
+  throw new HoldfastError(
+    'InvalidArgument',
+    `${what} of volume ${name}: only a mount has changes; take it from Volume.fromMount(path) inside a container`,
+  );
 }
 
 /** `holdfast: Code: message`, as the tool has it of whoever refused. */

@@ -12,7 +12,12 @@ import type { DirectoryEntry } from '../../common/volumes/entry.js';
 import { KeptHold } from '../../common/volumes/hold.js';
 import { ObjectReader } from '../../common/volumes/object-reader.js';
 import { checkedVolumeName } from '../../common/volumes/volume-name.js';
-import { CreateVolumeReply, CreateVolumeRequest } from '../../wire/gen/holdfast/v1/router.js';
+import {
+  CreateVolumeReply,
+  CreateVolumeRequest,
+  DeleteVolumeReply,
+  DeleteVolumeRequest,
+} from '../../wire/gen/holdfast/v1/router.js';
 import { volumeOf } from '../../wire/volume-views.js';
 import type { ClientCore } from '../client-core.js';
 import { remoteObjects } from './remote-objects.js';
@@ -99,6 +104,12 @@ export class VolumeAccess {
     throw new HoldfastError('AlreadyExists', `there is a volume ${name} already`, { details: { name } });
   }
 
+  /** @param id '': whichever has the name. @throws PermissionDenied, Unavailable */
+  async delete({ name, id }: { readonly name: string; readonly id: string }): Promise<boolean> {
+    const change = { request: { name, id }, of: DeleteVolumeRequest, reply: DeleteVolumeReply };
+    return (await this.core.change('DeleteVolume', change)).deleted;
+  }
+
   /** @throws NotFound */
   async found(name: string): Promise<FoundVolume> {
     return await foundVolume(this.#volumes, checkedVolumeName(name));
@@ -133,6 +144,7 @@ export class VolumeAccess {
   /** @throws NotFound where the commit is not in the history any more */
   async hold({ volume }: FoundVolume, commit: CommitRecord | null): Promise<HeldState & AsyncDisposable> {
     const { clock, holds } = this.#parts;
+    ofObjectStore(volume);
     const held = commit === null ? null : { volumeId: volume.id, commitId: commit.id };
     const hold = held && (await KeptHold.take({ holds, clock, account: ownAccount }, ulid(clock.now()), held));
     return {
@@ -149,7 +161,11 @@ export class VolumeAccess {
     const { keepAlive } = this.core;
     const make = { build, options: { message, onConflict } };
     const publish = ({ volume, head }: FoundVolume) =>
-      commitVolume(this.#parts, { volume, base: head, ...(source === undefined ? {} : { source }) }, make);
+      commitVolume(
+        this.#parts,
+        { volume: ofObjectStore(volume), base: head, ...(source === undefined ? {} : { source }) },
+        make,
+      );
     return await keepAlive.during(this.#onHead(name, publish));
   }
 
@@ -166,4 +182,13 @@ export class VolumeAccess {
       }
     }
   }
+}
+
+/** @throws InvalidArgument */
+function ofObjectStore(volume: VolumeRecord): VolumeRecord {
+  if (volume.backend === 'cloud_bucket') return volume;
+  throw new HoldfastError(
+    'InvalidArgument',
+    `volume ${volume.name} is in a folder of one host: its files are there for whoever has it mounted, for no client and with no history`,
+  );
 }

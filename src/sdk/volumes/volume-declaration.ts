@@ -1,5 +1,6 @@
 import { HoldfastError } from '../../common/errors.js';
 import { expected } from '../../common/option-checks.js';
+import type { VolumeRecord } from '../../common/ports/volume-store.js';
 import { checkedMountPath, type MissingVolume, type VolumeBackend } from '../../common/volume-mounts.js';
 import type { ClientChoice } from '../infos.js';
 import type { VolumeCreateOptions } from './volume-infos.js';
@@ -20,6 +21,8 @@ export function checkedDeclaration(name: string, options: VolumeCreateOptions): 
   if (!backends.includes(backend))
     throw invalid(name, `the backend cloud_bucket or vast_local, got ${JSON.stringify(backend)}`);
   if (sizeGb !== undefined && !(typeof sizeGb === 'number' && sizeGb > 0)) throw invalid(name, 'a sizeGb above 0');
+  if (backend === 'vast_local' && sizeGb === undefined)
+    throw invalid(name, 'a sizeGb, as it takes that much of the disk of one host');
   if (geolocation !== undefined && expected.oneOrMoreStrings(geolocation) !== null)
     throw invalid(name, 'a geolocation that is a string or a list of strings');
   return {
@@ -27,6 +30,16 @@ export function checkedDeclaration(name: string, options: VolumeCreateOptions): 
     ...(sizeGb === undefined ? {} : { sizeGb }),
     ...(mountPathDefault === undefined ? {} : { mountPathDefault: checkedMountPath(mountPathDefault) }),
     ...(geolocation === undefined ? {} : { geolocation: [geolocation].flat() }),
+  };
+}
+
+/** How one that is there was made. */
+export function declarationOf({ backend, sizeGb, mountPathDefault, geolocation }: VolumeRecord): VolumeDeclaration {
+  return {
+    backend,
+    ...(sizeGb !== null && { sizeGb }),
+    ...(mountPathDefault !== null && { mountPathDefault }),
+    ...(geolocation.length > 0 && { geolocation }),
   };
 }
 

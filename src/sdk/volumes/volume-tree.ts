@@ -1,6 +1,6 @@
 import { HoldfastError } from '../../common/errors.js';
 import { entriesOf, type NodeSource } from '../../common/volumes/directory.js';
-import type { DirectoryEntry, Entry } from '../../common/volumes/entry.js';
+import type { DirectoryEntry, Entry, FileEntry } from '../../common/volumes/entry.js';
 import { type Path, showPath } from '../../common/volumes/paths.js';
 import { find } from '../../common/volumes/tree.js';
 import type { FileStat } from '../sandbox/types.js';
@@ -19,6 +19,16 @@ export async function existing({ name, root, reader }: State, path: Path): Promi
   throw new HoldfastError('FileNotFound', `volume ${name} has no ${showPath(path)}`, {
     details: { volume: name, path: showPath(path) },
   });
+}
+
+/** @throws FileNotFound, InvalidArgument for what is no file */
+export async function existingFile(state: State, path: Path): Promise<FileEntry> {
+  const entry = await existing(state, path);
+  if (entry.type === 'file') return entry;
+  throw new HoldfastError(
+    'InvalidArgument',
+    `${showPath(path)} in volume ${state.name} is no file, but a ${entry.type}`,
+  );
 }
 
 /** @throws InvalidArgument */

@@ -1,5 +1,4 @@
 import { ulid } from 'ulid';
-import { HoldfastError } from '../../common/errors.js';
 import type { VolumeRecord } from '../../common/ports/volume-store.js';
 import {
   checkedMountOptions,
@@ -11,27 +10,29 @@ import {
   type VolumeMountReference,
 } from '../../common/volume-mounts.js';
 import { readContent } from '../../common/volumes/content.js';
-import { parsePath, showPath } from '../../common/volumes/paths.js';
+import { parsePath } from '../../common/volumes/paths.js';
 import { checkedVolumeName } from '../../common/volumes/volume-name.js';
-import {
-  DeleteVolumeReply,
-  DeleteVolumeRequest,
-  ListVolumesReply,
-  ListVolumesRequest,
-} from '../../wire/gen/holdfast/v1/router.js';
+import { ListVolumesReply, ListVolumesRequest } from '../../wire/gen/holdfast/v1/router.js';
 import { volumeOf } from '../../wire/volume-views.js';
 import { chooseClient } from '../client-choice.js';
 import type { ClientChoice } from '../infos.js';
 import type { Bytes, FileStat } from '../sandbox/types.js';
+import type { ArchiveSource } from './archive.js';
 import { EphemeralVolume } from './ephemeral.js';
-import { askMount } from './mounted-volume.js';
+import { askMount, commitMount, reloadMount } from './mounted-volume.js';
 import { uploadFiles } from './upload-files.js';
 import { type NewState, VolumeAccess } from './volume-access.js';
 import { checkedPath, copying, removing, writing } from './volume-changes.js';
-import { checkedDeclaration, choiceOf, type VolumeDeclaration, whenMissing } from './volume-declaration.js';
+import {
+  checkedDeclaration,
+  choiceOf,
+  declarationOf,
+  type VolumeDeclaration,
+  whenMissing,
+} from './volume-declaration.js';
 import { differences, historyOf, takeOver } from './volume-history.js';
 import type { MountCommitOptions, VolumeChange, VolumeCommit, VolumeCreateOptions } from './volume-infos.js';
-import { existing, listed } from './volume-tree.js';
+import { existingFile, listed } from './volume-tree.js';
 
 /**
  * Files under a name, which outlive all that uses them, with their history. Every change is one commit: all of it is there
@@ -42,6 +43,8 @@ export class Volume implements Mountable {
   readonly #choice: ClientChoice;
   readonly #declared: VolumeDeclaration;
   readonly #isMadeIfMissing: boolean;
+  /** Its mounts are copies of their own unless they say otherwise. */
+  #isCopied = false;
   /** Null: it was not taken from a mount. */
   #mountedHere: string | null = null;
   #mount: { readonly path: string | null } & MountOptions = { path: null };
@@ -68,6 +71,27 @@ export class Volume implements Mountable {
     return Volume.fromName(name, { ...options, createIfMissing: true });
   }
 
+  /** One of a host, to which its first placement binds it; made when it is first used. @throws InvalidArgument */
+  static vastLocal(name: string, options: { readonly sizeGb: number; readonly mountPath?: string }): Volume {
+    return Volume.fromName(name, { ...options, backend: 'vast_local', createIfMissing: true });
+  }
+
+  /**
+   * One with the files of an archive (tar or tar.gz: a path of this machine, or bytes), uploaded once. Mounted, it is a private
+   * copy unless the mount says otherwise; bytes come to a host when they are read, once for all copies.
+   *
+   * @throws AlreadyExists where a volume of that name has other files; InvalidArgument for entries that would leave the root,
+   * FileNotFound, PayloadTooLarge
+   */
+  static async fromArchive(name: string, tar: ArchiveSource, options: VolumeCreateOptions = {}): Promise<Volume> {
+    const volume = new Volume(name, options, false);
+    volume.#isCopied = true;
+    // Read by those who make one only: no container does.
+    const { makeFromArchive } = await import('./archive-volume.js');
+    await makeFromArchive(volume.#access, { name, source: tar }, volume.#declared);
+    return volume;
+  }
+
   /** The volume at a path of the container that this runs in. @throws InvalidArgument where there is none */
   static async fromMount(path: string): Promise<Volume> {
     const volume = new Volume(await askMount(['name', path]), {}, false);
@@ -82,22 +106,12 @@ export class Volume implements Mountable {
    * @throws CommitConflict with `onConflict: 'fail'`, PayloadTooLarge, InvalidArgument for one that `fromMount` did not give
    */
   async commit(options: MountCommitOptions = {}): Promise<string> {
-    const { message = '', onConflict = 'last-writer-wins' } = options;
-    const conflict = onConflict === 'fail' ? ['--fail-on-conflict'] : [];
-    return await askMount(['commit', this.#here('commit'), '-m', message, ...conflict]);
+    return await commitMount({ path: this.#mountedHere, name: this.name }, options);
   }
 
   /** Shows the latest commit, whose id it gives. @throws CommitConflict where changes would be lost, unless forced */
   async reload(options: { readonly force?: boolean } = {}): Promise<string> {
-    return await askMount(['reload', this.#here('reload'), ...(options.force === true ? ['--force'] : [])]);
-  }
-
-  #here(what: string): string {
-    if (this.#mountedHere !== null) return this.#mountedHere;
-    throw new HoldfastError(
-      'InvalidArgument',
-      `${what} of volume ${this.name}: only a mount has changes; take it from Volume.fromMount(path) inside a container`,
-    );
+    return await reloadMount({ path: this.#mountedHere, name: this.name }, options.force === true);
   }
 
   /** Where containers and sessions find it, unless they name another path; null: only where they do. */
@@ -118,17 +132,23 @@ export class Volume implements Mountable {
   /** The same as `mount`. @throws InvalidArgument */
   mountedAt(path: string, options: MountOptions = {}): Volume {
     const volume = new Volume(this.name, { ...this.#choice, ...this.#declared }, this.#isMadeIfMissing);
-    volume.#mount = { path: checkedMountPath(path), ...checkedMountOptions(options) };
+    volume.#isCopied = this.#isCopied;
+    volume.#mount = { path: checkedMountPath(path), ...options };
+    volume.#mountOptions();
     return volume;
   }
 
   [mountable](): Omit<VolumeMountReference, 'path'> {
-    const { path: _, ...options } = this.#mount;
     return {
       volume: this.name,
       ...(this.#isMadeIfMissing ? { whenMissing: whenMissing(this.#declared) } : {}),
-      ...checkedMountOptions(options),
+      ...this.#mountOptions(),
     };
+  }
+
+  #mountOptions(): Required<MountOptions> {
+    const { path: _, ...options } = this.#mount;
+    return checkedMountOptions(this.#isCopied ? { mode: 'private', ...options } : options);
   }
 
   /** @throws AlreadyExists where the name is taken, InvalidArgument, PermissionDenied */
@@ -167,18 +187,13 @@ export class Volume implements Mountable {
     return volumes.map((view) => Volume.#of(volumeOf(view), options));
   }
 
-  static #of({ name, backend, sizeGb, mountPathDefault, geolocation }: VolumeRecord, choice: ClientChoice): Volume {
-    const known = { ...(sizeGb !== null && { sizeGb }), ...(mountPathDefault !== null && { mountPathDefault }) };
-    const places = geolocation.length === 0 ? {} : { geolocation };
-    return new Volume(name, { ...choiceOf(choice), backend, ...known, ...places }, false);
+  static #of(record: VolumeRecord, choice: ClientChoice): Volume {
+    return new Volume(record.name, { ...choiceOf(choice), ...declarationOf(record) }, false);
   }
 
   /** With its history. What is being read of it can still be read. @throws PermissionDenied, Unavailable */
   async delete(options: ClientChoice = this.#choice): Promise<{ readonly deleted: boolean }> {
-    const request = { name: this.name, id: '' };
-    const change = { request, of: DeleteVolumeRequest, reply: DeleteVolumeReply };
-    const { deleted } = await chooseClient(options).change('DeleteVolume', change);
-    return { deleted };
+    return { deleted: await VolumeAccess.of(chooseClient(options)).delete({ name: this.name, id: '' }) };
   }
 
   /** A file as it is when the reading begins. @throws NotFound, FileNotFound, InvalidArgument for what is no file */
@@ -186,13 +201,7 @@ export class Volume implements Mountable {
     const at = checkedPath(path);
     const access = await this.#made();
     await using state = await access.holdHead(this.name);
-    const entry = await existing(state, at);
-    if (entry.type !== 'file')
-      throw new HoldfastError(
-        'InvalidArgument',
-        `${showPath(at)} in volume ${this.name} is no file, but a ${entry.type}`,
-      );
-    yield* readContent(state.reader, entry);
+    yield* readContent(state.reader, await existingFile(state, at));
   }
 
   /** Directories on the way are made. @throws NotFound, InvalidArgument, PayloadTooLarge above `sizeGb` */

@@ -44,6 +44,25 @@ export function volumeTests(context: () => StoreUnderTest): void {
     expect((await volumes.list(account)).map(({ name }) => name)).toEqual(['b']);
   });
 
+  test('of many that bind a volume to a host the first one has it, until it is deleted', async () => {
+    const { store, connect } = context();
+    const other = await connect();
+    const volume = volumeOf(fresh(), 'local');
+    expect(await store.volumes.bind(volume, 'h')).toBeNull();
+    await store.volumes.create(volume, null);
+    expect(await store.volumes.bind(volume, null)).toBe('');
+    const hosts = await Promise.all(
+      Array.from({ length: 10 }, (_, i) => (i % 2 ? store : other).volumes.bind(volume, `host-${i}`)),
+    );
+    expect(new Set(hosts).size).toBe(1);
+    expect(await other.volumes.bind(volume, null)).toBe(hosts[0]);
+    expect(await store.volumes.bind({ ...volume, id: 'another' }, null)).toBeNull();
+    await store.volumes.delete(volume.account, volume.name, volume.id);
+    await store.volumes.create({ ...volume, id: 'next' }, null);
+    expect(await store.volumes.bind({ ...volume, id: 'next' }, null)).toBe('');
+    await other.close();
+  });
+
   test('an ephemeral volume goes with its lease, and a renewed one stays', async () => {
     const { volumes } = context().store;
     const account = fresh();

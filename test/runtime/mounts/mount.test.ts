@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
+import type { HostMount } from '../../../src/runtime/mounts/mount-host.js';
 import { isolatedTest } from '../../isolated-test.js';
 import { MountWorld, mountedBelow, run } from './mount-world.js';
 
@@ -234,6 +235,23 @@ print(got, ctypes.get_errno(), room.raw[:3].decode())`;
     expect(await read).toBe('reading\n10 0 aaa\n');
   },
 );
+
+isolatedTest('private mounts of one host fetch a chunk once, keep no copy, and do not see each other', async () => {
+  await using world = await MountWorld.start();
+  const volume = await world.volumes.volume();
+  await world.volumes.commit(volume, { set: Buffer.alloc(mebibyte, 'a') });
+  const mounts = await Promise.all(Array.from({ length: 20 }, () => world.mount(volume, { isPrivate: true })));
+  const [first, ...others] = mounts as [HostMount, ...HostMount[]];
+  expect(await run(first.folder, 'head -c 3 set')).toBe('aaa');
+  const objects = join(world.volumes.folder, 'objects');
+  await run(objects, 'find . -type f -size +1000k -delete');
+  await run(first.folder, 'echo mine > mine; printf b | dd of=set conv=notrunc status=none');
+  for (const { folder } of others) expect(await run(folder, 'ls; tr -d a < set | wc -c')).toBe('set\n0\n');
+  expect(await run(first.folder, 'sync; head -c 2 set')).toBe('ba');
+  // Of twenty, only what one of them wrote is here beside the cache.
+  expect(await run(world.folder, `find . -path '*/local/*' -type f | wc -l`)).toBe('1\n');
+  await expect(first.commit(ask)).rejects.toMatchObject({ code: 'InvalidArgument' });
+});
 
 isolatedTest('a mount whose last commit fails says so to whoever ends it', async () => {
   await using world = await MountWorld.start();

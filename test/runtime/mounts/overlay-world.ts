@@ -1,7 +1,8 @@
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../../../src/adapters/system/clock.js';
-import type { VolumeRecord, VolumeStore } from '../../../src/common/ports/volume-store.js';
+import type { VolumeRecord } from '../../../src/common/ports/volume-store.js';
+import type { CommitParts } from '../../../src/common/volumes/commit.js';
 import type { DirectoryEntry, Hash } from '../../../src/common/volumes/entry.js';
 import { ChunkCache } from '../../../src/runtime/mounts/chunk-cache.js';
 import { LocalBudget } from '../../../src/runtime/mounts/local-budget.js';
@@ -19,8 +20,8 @@ interface MountHow {
   readonly cacheBytes?: number;
   readonly memoryBytes?: number;
   readonly maxNames?: number;
-  /** Of the first commit: everything of it is stored by then. */
-  readonly beforePublish?: () => Promise<void>;
+  /** What its commits reach the stores through. */
+  readonly through?: (parts: CommitParts) => CommitParts;
 }
 
 /** Mounts of volumes without a kernel in front of them. */
@@ -57,10 +58,9 @@ export class OverlayWorld implements AsyncDisposable {
     const maxNames = how.maxNames ?? 1_000_000;
     const content = { cache, locals, reader };
     const parts = this.volumes.parts();
-    const { volumes } = parts;
     const mount = await VolumeMount.attach(
       {
-        commits: { ...parts, volumes: { ...volumes, publish: publishAfter(volumes, how.beforePublish) } },
+        commits: how.through?.(parts) ?? parts,
         create: (volume, ttlMs) => this.volumes.store.volumes.create(volume, ttlMs),
         flush: () => Promise.resolve(),
         tell: async (outdated) => void this.told.push(...outdated),
@@ -130,18 +130,4 @@ export async function write(
   if (node.type !== 'file') throw new Error(`${path} is no file`);
   await node.content.write(offset, Buffer.from(bytes));
   mount.tree.wrote(node);
-}
-
-function publishAfter(
-  { publish }: Pick<VolumeStore, 'publish'>,
-  before: (() => Promise<void>) | undefined,
-): VolumeStore['publish'] {
-  let isFirst = true;
-  return async (volume, commit, on) => {
-    if (isFirst) {
-      isFirst = false;
-      await before?.();
-    }
-    return await publish(volume, commit, on);
-  };
 }

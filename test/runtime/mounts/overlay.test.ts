@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { HoldfastError } from '../../../src/common/errors.js';
 import { Refused } from '../../../src/runtime/mounts/refused.js';
 import type { VolumeMount } from '../../../src/runtime/mounts/volume-mount.js';
 import { at, folderAt, OverlayWorld, type Seen, seen, write } from './overlay-world.js';
@@ -245,29 +246,41 @@ test('what others put where this one made, removed or moved directories meanwhil
   const bytes = (files: Record<string, string>) =>
     Object.fromEntries(Object.entries(files).map(([path, text]) => [path, Buffer.from(text)]));
   await world.volumes.commit(volume, bytes(start));
+  let isFirst = true;
   const mount = await world.mount(volume, {
-    beforePublish: async () => {
-      for (const path of ['removed/a', 'removed/sub/b']) await remove(path, false);
-      for (const path of ['removed/sub', 'removed']) await remove(path, true);
-      await tree.rename({ directory: tree.root, name: 'moved' }, { directory: tree.root, name: 'gone' }, true);
-      for (const path of ['replaced/d', 'replaced/e']) await remove(path, false);
-      await remove('replaced', true);
-      await tree.makeDirectory(tree.root, 'replaced', 0o755);
-      await write(mount, 'replaced/mine', { bytes: 'mine' });
-      await tree.makeDirectory(tree.root, 'made', 0o755);
-      await write(mount, 'made/mine', { bytes: 'mine' });
-      await write(mount, 'lock', { bytes: 'mine' });
-      await remove('lock', false);
-      await world.volumes.commit(volume, {
-        ...bytes({ 'removed/new': 'n', 'removed/sub/new': 'n', 'moved/new': 'n', 'replaced/new': 'n', lock: 'theirs' }),
-        ...bytes({ 'made/theirs': 't', 'made/deep/theirs': 't', 'replaced/e': 'changed' }),
-      });
-    },
+    through: ({ volumes, ...rest }) => ({
+      ...rest,
+      volumes: {
+        find: volumes.find,
+        publish: async (...args) => {
+          if (isFirst) await meanwhile();
+          isFirst = false;
+          return await volumes.publish(...args);
+        },
+      },
+    }),
   });
   const { tree } = mount;
   const remove = async (path: string, isDirectory: boolean): Promise<void> => {
     const [above, name] = [path.split('/').slice(0, -1).join('/'), path.split('/').at(-1) as string];
     await tree.remove(await folderAt(mount, above), name, isDirectory);
+  };
+  const meanwhile = async (): Promise<void> => {
+    for (const path of ['removed/a', 'removed/sub/b']) await remove(path, false);
+    for (const path of ['removed/sub', 'removed']) await remove(path, true);
+    await tree.rename({ directory: tree.root, name: 'moved' }, { directory: tree.root, name: 'gone' }, true);
+    for (const path of ['replaced/d', 'replaced/e']) await remove(path, false);
+    await remove('replaced', true);
+    await tree.makeDirectory(tree.root, 'replaced', 0o755);
+    await write(mount, 'replaced/mine', { bytes: 'mine' });
+    await tree.makeDirectory(tree.root, 'made', 0o755);
+    await write(mount, 'made/mine', { bytes: 'mine' });
+    await write(mount, 'lock', { bytes: 'mine' });
+    await remove('lock', false);
+    await world.volumes.commit(volume, {
+      ...bytes({ 'removed/new': 'n', 'removed/sub/new': 'n', 'moved/new': 'n', 'replaced/new': 'n', lock: 'theirs' }),
+      ...bytes({ 'made/theirs': 't', 'made/deep/theirs': 't', 'replaced/e': 'changed' }),
+    });
   };
   await write(mount, 'first', { bytes: '1' });
   await mount.commit(ask);
@@ -282,6 +295,56 @@ test('what others put where this one made, removed or moved directories meanwhil
   expect([...(await seen(next)).keys()].sort()).toEqual(expected);
   expect((await seen(next)).get('lock')).toEqual(Buffer.from('theirs'));
   expect(mount.tree.bytes).toBe((await world.volumes.head(volume))?.root.bytes);
+});
+
+test('a commit of a mount that breaks off at any step leaves the old state or the new one, and is made when it is tried again', async () => {
+  await using world = await OverlayWorld.start();
+  const attempt = async (at: number): Promise<number> => {
+    const volume = await world.volumes.volume();
+    await world.volumes.commit(volume, { a: Buffer.from('old'), 'd/b': Buffer.from('b'), gone: Buffer.from('g') });
+    let [steps, isBreaking] = [0, false];
+    const step =
+      <Args extends unknown[], T>(run: (...args: Args) => Promise<T>) =>
+      async (...args: Args): Promise<T> => {
+        if (!isBreaking) return await run(...args);
+        steps += 1;
+        const mine = steps;
+        if (mine === at) throw new HoldfastError('Internal', 'broken before it happened');
+        const result = await run(...args);
+        if (mine === -at) throw new HoldfastError('Internal', 'broken after it had happened');
+        return result;
+      };
+    const mount = await world.mount(volume, {
+      through: ({ volumes, holds, objects, ...rest }) => ({
+        ...rest,
+        volumes: { find: step(volumes.find), publish: step(volumes.publish) },
+        holds: {
+          ...{ hold: step(holds.hold), holdAlso: step(holds.holdAlso), reserve: step(holds.reserve) },
+          ...{ renew: holds.renew, release: holds.release },
+        },
+        objects: { put: step(objects.put), has: step(objects.has) },
+      }),
+    });
+    const before = shown(await seen(mount));
+    await write(mount, 'a', { bytes: 'new' });
+    await write(mount, 'd/more', { bytes: Buffer.alloc(mebibyte, at + 100) });
+    await mount.tree.remove(mount.tree.root, 'gone', false);
+    const after = shown(await seen(mount));
+    isBreaking = true;
+    await mount.commit(ask).catch(() => undefined); // what it leaves is looked at
+    isBreaking = false;
+    expect([before, after]).toContainEqual(shown(await seen(await world.mount(volume))));
+    expect(shown(await seen(mount))).toEqual(after);
+    await mount.commit(ask);
+    expect(shown(await seen(await world.mount(volume)))).toEqual(after);
+    return steps;
+  };
+  const steps = await attempt(0);
+  expect(steps).toBeGreaterThan(5);
+  for (let at = 1; at <= steps; at++) {
+    await attempt(at);
+    await attempt(-at);
+  }
 });
 
 test('names that are changed are bounded until a commit; what is removed makes room', async () => {

@@ -1,4 +1,5 @@
--- KEYS[1] volumes, KEYS[2] leases (see volume-create), KEYS[3] heads, KEYS[4] its commits, KEYS[5] its history
+-- KEYS[1] volumes, KEYS[2] leases (see volume-create), KEYS[3] heads, KEYS[4] its commits, KEYS[5] its history,
+-- KEYS[6] hosts
 -- ARGV[1] name
 -- ARGV[2] id
 -- ARGV[3] `lapsed`: only where its lease is over
@@ -20,5 +21,6 @@ end
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[3], ARGV[2])
+redis.call('HDEL', KEYS[6], ARGV[2])
 redis.call('UNLINK', KEYS[4], KEYS[5])
 return 1
