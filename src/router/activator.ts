@@ -233,7 +233,9 @@ export class Activator {
   /** Waiting for room is of no use where none of those that are there can isolate it. @throws SandboxUnavailable */
   #refuseWithoutIsolation(identity: Identity, { manifest }: DeployedClass): void {
     const demand = { kind: kindOf(manifest), options: manifest.options };
-    if (demand.kind === 'class' && demand.options.volumes === undefined) return;
+    // A worker that isolates classes may come; for their volumes it is said at once, and in gVisor none has them.
+    const { isolation, volumes } = demand.options;
+    if (demand.kind === 'class' && volumes === undefined && isolation !== 'gvisor') return;
     const fresh = [...this.#parts.workers.candidates(identity.account)].filter(({ isFresh }) => isFresh);
     const lacks = fresh.map((candidate) => ({ workerId: candidate.workerId, why: isolationLack(demand, candidate) }));
     if (lacks.length > 0 && lacks.every(({ why }) => why !== null)) throw sandboxUnavailable(identity, lacks);

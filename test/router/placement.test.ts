@@ -62,7 +62,7 @@ describe('why a worker is rejected', () => {
       'it isolates too little',
       demand({ isolation: 'gvisor' }),
       { isolation: 'bubblewrap' },
-      'isolation: gives bubblewrap, needs gvisor',
+      "isolation: gives bubblewrap, needs gvisor; containers of classes do not run in gVisor: give the class isolation 'bubblewrap', or run its untrusted code in a sandbox with isolation 'gvisor'",
     ],
     [
       'its GPUs are taken',

@@ -4,7 +4,7 @@ import { instanceKey } from '../../src/common/ids.js';
 import type { Pin } from '../../src/common/pin.js';
 import type { WorkerHeartbeat } from '../../src/wire/gen/holdfast/v1/bus.js';
 import type { PinView } from '../../src/wire/gen/holdfast/v1/router.js';
-import { type BusWorker, sandboxManifest } from './bus-worker.js';
+import { type BusWorker, classManifest, sandboxManifest } from './bus-worker.js';
 import { account, type ControlClient, Harness, refusal } from './harness.js';
 
 const walls = { sandboxIsolation: 'bubblewrap', maxSandboxes: 100 };
@@ -172,6 +172,15 @@ describe('a cluster that cannot isolate', () => {
     const refused = await refusal(client.create('a', []));
     expect(refused).toMatchObject({ code: 'SandboxUnavailable' });
     expect(refused.message).toContain('w0 (bubblewrap is missing: apt-get install bubblewrap)');
+  });
+
+  it('says so of a class that asks for gVisor, which containers of classes never have, and what to do instead', async () => {
+    cluster = await Harness.start({ workers: 0, classes: [classManifest('Counter', { isolation: 'gvisor' })] });
+    client = cluster.client();
+    await addWorker({ sandboxIsolation: 'gvisor' });
+    const refused = await refusal(client.create('a', []));
+    expect(refused).toMatchObject({ code: 'SandboxUnavailable' });
+    expect(refused.message).toContain("give the class isolation 'bubblewrap', or run its untrusted code in a sandbox");
   });
 
   it('is one where only a worker that can isolate gets sessions', async () => {
