@@ -1,4 +1,4 @@
-import { App, type RemoteApp } from 'holdfast';
+import { App, type RemoteApp, type SandboxSession, Volume } from 'holdfast';
 import { startCluster, type TestCluster } from 'holdfast/testing';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { gvisorTest, hasGvisor } from '../../gvisor-test.js';
@@ -39,4 +39,24 @@ gvisorTest('one that ends leaves nothing that runs', async () => {
   await session.spawn(['sleep', '1000']);
   await session.close({ force: true });
   await until(async () => (await cluster.client.workers())[0]?.containers === 0);
+});
+
+gvisorTest('a volume in gVisor has what a client and another session wrote, and keeps what is written', async () => {
+  await cluster.deploy(new URL('../../fixtures/volume-app.ts', import.meta.url));
+  const { client } = cluster;
+  const volumes = await App.lookup<typeof import('../../fixtures/volume-app.js')>('volumes-test', { client });
+  const shared = Volume.fromName('shared', { client });
+  const say = async (session: SandboxSession, command: string): Promise<string> =>
+    (await session.exec(command, { shell: true, check: true })).stdout;
+  const session = await volumes.work.create();
+  expect(await say(session, 'uname -r; mkdir -p /data/d; echo hello > /data/d/a; mv /data/d/a /data/d/b')).toBe(
+    '4.4.0\n',
+  );
+  await session.close();
+  await shared.writeFile('d/c', 'from a client');
+  await using next = await volumes.work.create();
+  // Its shell lists them: what `ls` of today asks for the runsc of Debian 12 does not know.
+  expect(await say(next, 'cat /data/d/b /data/d/c; echo; echo /data/d/*')).toBe(
+    'hello\nfrom a client\n/data/d/b /data/d/c\n',
+  );
 });
