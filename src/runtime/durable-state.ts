@@ -22,6 +22,7 @@ export interface DurableStateDeps {
 
 /** What a container sends at once where it keeps to the protocol, and as much again. */
 const mostAtOnce = 128;
+const mostBytesAtOnce = 16_777_216;
 /** More than commits take, and than clocks differ. */
 const soonMs = 60_000;
 
@@ -38,6 +39,7 @@ export class DurableState {
   readonly #deps: DurableStateDeps;
   readonly #over = new AbortController();
   #underway = 0;
+  #bytes = 0;
 
   constructor(container: Container, deps: DurableStateDeps) {
     this.#container = container;
@@ -49,7 +51,14 @@ export class DurableState {
     const request = readStateRequest(body);
     if (this.#underway >= mostAtOnce)
       throw new HoldfastError('InvalidArgument', `a container asks for state ${mostAtOnce} times at once`);
+    if (this.#bytes + body.length > mostBytesAtOnce)
+      throw new HoldfastError(
+        'InvalidArgument',
+        `a container asks for state with more than ${mostBytesAtOnce} bytes at once`,
+      );
+    const { length } = body;
     this.#underway += 1;
+    this.#bytes += length;
     void this.#answer(instance, request)
       .then(
         (answer) => this.#reply(ref, 1, answer),
@@ -57,6 +66,7 @@ export class DurableState {
       )
       .finally(() => {
         this.#underway -= 1;
+        this.#bytes -= length;
       });
   }
 

@@ -1,7 +1,7 @@
-import { types } from 'node:util';
 import type { ClassManifest, ClassOptions, MethodManifest } from '../common/manifest.js';
 import type { ResolvedMethodOptions } from '../common/options.js';
 import type { Class } from './class-types.js';
+import { isGenerator } from './generator-function.js';
 import { constructorParameters, methodParameters, type OptionalHint } from './parameters.js';
 
 /** What the decorators know of a class, before its source was read. */
@@ -40,13 +40,8 @@ function describeMethod(
   const { parameters, generator } = methodParameters(fn as (...args: never) => unknown, hint);
   return {
     name,
-    generator: generator || types.isGeneratorFunction(fn) || isLoweredGenerator(fn),
+    generator: generator || isGenerator(fn),
     parameters,
     ...options,
   };
-}
-
-/** esbuild lowers `async function*` to `return __asyncGenerator(this, …)`, TypeScript to `__asyncGenerator` and `__generator`. */
-function isLoweredGenerator(fn: object): boolean {
-  return /\breturn __(?:asyncGenerator|generator)\(this\b/.test(Function.prototype.toString.call(fn));
 }

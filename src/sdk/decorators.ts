@@ -2,6 +2,7 @@ import type { ExitReason } from '../common/activation.js';
 import { HoldfastError } from '../common/errors.js';
 import type { AlarmCall } from '../common/instance-alarm.js';
 import { type MethodOptions, resolveMethodOptions } from '../common/options.js';
+import { isGenerator } from './generator-function.js';
 import { type Decorations, decorationsOf } from './metadata.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: any method of the user's
@@ -31,10 +32,14 @@ export function exit(): (fn: (reason: ExitReason) => unknown, context: ClassMeth
   };
 }
 
-/** Called when the instance's alarm is due, and again until it has returned (A2); a class has one. */
+/**
+ * Called when the instance's alarm is due, and again until it has returned (A2); a class has one.
+ * @throws InvalidArgument also for a generator: nobody would read its values, so none of its code would run
+ */
 export function alarm(): (fn: (call: AlarmCall) => unknown, context: ClassMethodDecoratorContext) => void {
-  return (_fn, context) => {
+  return (fn, context) => {
     const { name, decorations } = decorate('alarm', context);
+    if (isGenerator(fn)) throw misuse('alarm', `on '${name}': it is a generator, whose values nobody would read`, name);
     if (decorations.alarm !== null) {
       throw new HoldfastError(
         'InvalidArgument',

@@ -16,6 +16,8 @@ export class RefTable<T> {
   /** Those that outlast very many others. */
   readonly #overflow = new Map<number, T>();
   #inPlace = 0;
+  /** The most in their places since there was none. */
+  #peak = 0;
 
   get size(): number {
     return this.#inPlace + this.#overflow.size;
@@ -39,6 +41,7 @@ export class RefTable<T> {
     const there = this.#refs[at];
     if (there !== undefined && there !== ref) return void this.#overflow.set(ref, item);
     if (there === undefined) this.#inPlace += 1;
+    if (this.#inPlace > this.#peak) this.#peak = this.#inPlace;
     this.#refs[at] = ref;
     this.#items[at] = item;
   }
@@ -50,6 +53,7 @@ export class RefTable<T> {
     this.#refs[at] = undefined;
     this.#items[at] = undefined;
     this.#inPlace -= 1;
+    if (this.#inPlace === 0) this.#emptied();
     return true;
   }
 
@@ -65,6 +69,16 @@ export class RefTable<T> {
     const found = [...this.#overflow];
     for (const [at, ref] of this.#refs.entries()) if (ref !== undefined) found.push([ref, this.#items[at] as T]);
     return found.sort(([a], [b]) => a - b).map(([, item]) => item);
+  }
+
+  /** Half of it goes where an eighth was enough since it was empty before: what a burst needed is given back, bit by bit. */
+  #emptied(): void {
+    const capacity = this.#refs.length / 2;
+    if (capacity >= firstCapacity && this.#peak * 8 < this.#refs.length) {
+      this.#refs = new Array(capacity).fill(undefined);
+      this.#items = new Array(capacity).fill(undefined);
+    }
+    this.#peak = 0;
   }
 
   #grow(): void {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { App, Cls, enter, exit, isHoldfastError, method } from '../../src/sdk/index.js';
+import { App, alarm, Cls, enter, exit, isHoldfastError, method } from '../../src/sdk/index.js';
 
 const app = new App('decorators');
 
@@ -243,5 +243,19 @@ describe('decoration is refused', () => {
   test('of an app name that cannot be a key', () => {
     expect(refusal(() => new App('a/b'))).toContain('the name of an app must be');
     expect(refusal(() => new App('ok', { entyr: 'x' } as never))).toContain("has no option 'entyr'");
+  });
+
+  test('an alarm is no generator: nobody would read its values', () => {
+    const define = (): unknown => {
+      @app.cls()
+      class Ringing {
+        @alarm()
+        protected async *ring(): AsyncGenerator<number> {
+          yield 1;
+        }
+      }
+      return Ringing;
+    };
+    expect(define).toThrow(/@alarm on 'ring': it is a generator/);
   });
 });

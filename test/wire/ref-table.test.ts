@@ -36,4 +36,18 @@ describe('a table of refs', () => {
         },
       ),
     ));
+
+  test('keeps what it has while it gives back, bit by bit, what a burst needed', () => {
+    const table = new RefTable<number>();
+    const burst = 5_000;
+    for (let ref = 1; ref <= burst; ref++) table.set(ref, ref);
+    for (let ref = 1; ref <= burst; ref++) table.delete(ref);
+    for (let ref = burst + 1; ref < burst + 2_000; ref += 3) {
+      const three = [ref, ref + 1, ref + 2];
+      for (const each of three) table.set(each, each);
+      expect(table.values()).toEqual(three);
+      for (const each of three) expect(table.delete(each)).toBe(true);
+      expect(table.size).toBe(0);
+    }
+  });
 });

@@ -15,6 +15,8 @@ interface Request {
 
 /** Of one container; the worker refuses more. */
 const mostStateRequests = 64;
+/** Of those that are under way; one that is larger goes alone. */
+const mostStateBytes = 8_388_608;
 
 /**
  * What the instances of this container ask of their durable state: the worker asks the store for them. Those that the end of the
@@ -25,6 +27,7 @@ export class StateRequests {
   readonly #underway = new Map<number, Request>();
   readonly #waiting: Request[] = [];
   #lastRef = 0;
+  #bytes = 0;
 
   constructor(stream: FrameStream) {
     this.#stream = stream;
@@ -52,23 +55,32 @@ export class StateRequests {
     const request = this.#underway.get(ref);
     if (request === undefined) throw new HoldfastError('InvalidArgument', `nobody asked for answer ${ref} about state`);
     this.#underway.delete(ref);
+    this.#bytes -= request.body.length;
     if (body[0] === 1) request.resolve(Buffer.from(body.subarray(1)));
     else request.reject(decodeError(body.subarray(1)));
-    const next = this.#waiting.shift();
-    if (next !== undefined) this.#send(next);
+    for (let [next] = this.#waiting; next !== undefined && this.#hasRoomFor(next); [next] = this.#waiting) {
+      this.#waiting.shift();
+      this.#send(next);
+    }
   }
 
   #ask(slot: number, asked: StateRequest): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       const request = { slot, body: encodeStateRequest(asked), resolve, reject };
-      if (this.#underway.size < mostStateRequests) this.#send(request);
+      if (this.#waiting.length === 0 && this.#hasRoomFor(request)) this.#send(request);
       else this.#waiting.push(request);
     });
+  }
+
+  #hasRoomFor({ body }: Request): boolean {
+    const { size } = this.#underway;
+    return size === 0 || (size < mostStateRequests && this.#bytes + body.length <= mostStateBytes);
   }
 
   #send(request: Request): void {
     this.#lastRef += 1;
     this.#underway.set(this.#lastRef, request);
+    this.#bytes += request.body.length;
     this.#stream.writer.frame(FrameKind.State, this.#lastRef, request.slot, request.body);
     this.#stream.flushThisTick();
   }
