@@ -1,5 +1,6 @@
 /** The process of a worker's mounts: see runtime/mounts. Its worker starts it, with the socket as file descriptor 3. */
 import { Socket } from 'node:net';
+import { openS3Bucket } from '../adapters/s3/s3-bucket.js';
 import { systemClock } from '../adapters/system/clock.js';
 import { obeyMountOrders } from '../runtime/mounts/mount-orders.js';
 import { openStore, type StoreConfig } from './open-store.js';
@@ -25,6 +26,7 @@ await obeyMountOrders({
     const opened = await openObjectStore(objects);
     return { store: await openStore(store, systemClock), objects: opened.objects };
   },
+  openBucket: (location, keys) => openS3Bucket(location, keys, systemClock),
   log: (line) => process.stderr.write(`${line}\n`),
 });
 process.exit(0);

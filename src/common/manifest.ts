@@ -1,6 +1,6 @@
 import type { ImageRecipe } from './image-recipe.js';
 import type { SecretReference } from './secret.js';
-import type { VolumeMountReference } from './volume-mounts.js';
+import type { MountReference } from './volume-mounts.js';
 
 /** What a deployment says about an app: plain data, written by the SDK at deploy and read by everybody else. */
 export interface AppManifest {
@@ -86,7 +86,7 @@ export interface ClassOptions {
   /** How to make that, in place of it; a deploy does, and what is published has the id. */
   readonly recipe?: ImageRecipe | undefined;
   /** What its containers and sessions see at paths; absent: none. */
-  readonly volumes?: readonly VolumeMountReference[] | undefined;
+  readonly volumes?: readonly MountReference[] | undefined;
   readonly tags: readonly string[];
   readonly metadata: Readonly<Record<string, unknown>>;
 }

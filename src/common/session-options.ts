@@ -4,8 +4,8 @@ import { type Check, expected } from './option-checks.js';
 import { checkOptions } from './options.js';
 import {
   checkedMountReferences,
-  mountReferences,
-  type VolumeMountReference,
+  type SessionMountReference,
+  sessionMounts,
   type VolumesOption,
   volumesProblem,
 } from './volume-mounts.js';
@@ -34,7 +34,7 @@ export interface SessionOptions {
 /** The same with every value checked, `env` as text and volumes as a manifest has them; what was not given is absent. */
 export interface GivenSessionOptions extends Omit<SessionOptions, 'volumes'> {
   readonly env?: Readonly<Record<string, string>>;
-  readonly volumes?: readonly VolumeMountReference[];
+  readonly volumes?: readonly SessionMountReference[];
 }
 
 /** What a session is made with, on its way to its worker. */
@@ -64,7 +64,7 @@ export function checkSessionOptions(where: string, options: SessionOptions): Giv
   return {
     ...(Object.fromEntries(given) as Omit<SessionOptions, 'env' | 'volumes'>),
     ...(env === undefined ? {} : { env: envText(where, env) }),
-    ...(volumes === undefined ? {} : { volumes: mountReferences(volumes) }),
+    ...(volumes === undefined ? {} : { volumes: sessionMounts(where, volumes) }),
   };
 }
 

@@ -1,5 +1,7 @@
 import { HoldfastError } from './errors.js';
+import type { BucketLocation } from './ports/bucket.js';
 import type { VolumeRecord } from './ports/volume-store.js';
+import { isSecretName } from './secret.js';
 import { isVolumeName } from './volumes/volume-name.js';
 
 /** How a volume is used at a path. */
@@ -46,20 +48,44 @@ export interface VolumeMountReference {
   readonly autoCommit: boolean;
 }
 
-/** How a class knows a volume that its user gives it, whichever copy of the package made that. */
+/** A bucket of the user's, and the secrets that have its keys. */
+export interface BucketReference extends BucketLocation {
+  /** Of all keys that are seen, without slashes at its ends; may be empty. */
+  readonly prefix: string;
+  readonly accessKeySecret: string;
+  readonly secretKeySecret: string;
+}
+
+export interface BucketMountReference {
+  readonly path: string;
+  readonly bucket: BucketReference;
+  readonly readOnly: boolean;
+}
+
+/** What is seen at a path, as a manifest has it. */
+export type MountReference = VolumeMountReference | BucketMountReference;
+/** The same of a single session. */
+export type SessionMountReference = Exclude<MountReference, BucketMountReference>;
+
+/** How a class knows what its user gives it to mount, whichever copy of the package made that. */
 export const mountable = Symbol.for('holdfast.mountable');
 
-/** What a volume says of itself for `volumes`. */
+/** What a volume or bucket says of itself for `volumes`. */
 export interface Mountable {
   readonly mountPath: string | null;
-  [mountable](): Omit<VolumeMountReference, 'path'>;
+  [mountable](): MountSource;
 }
+
+/** What is mounted, wherever. */
+export type MountSource = MountReference extends infer R ? (R extends MountReference ? Omit<R, 'path'> : never) : never;
 
 /** By path, or each with a path of its own. */
 export type VolumesOption = Readonly<Record<string, Mountable>> | readonly Mountable[];
 
 export const maxMounts = 64;
 const longestPath = 1_024;
+/** A key has 1024 bytes. */
+const longestPrefix = 512;
 /** Where the runtime has its own. */
 const takenFolders = ['/proc', '/dev', '/sys', '/run/holdfast', '/usr', '/bin', '/sbin', '/lib', '/lib64'];
 
@@ -104,7 +130,7 @@ function pathsProblem(paths: readonly string[]): string | null {
 }
 
 /** What a manifest says of them; they were checked. */
-export function mountReferences(volumes: VolumesOption): VolumeMountReference[] {
+export function mountReferences(volumes: VolumesOption): MountReference[] {
   const mounts: [string, Mountable][] = Array.isArray(volumes)
     ? volumes.map((one: Mountable) => [one.mountPath as string, one])
     : Object.entries(volumes as Readonly<Record<string, Mountable>>);
@@ -113,9 +139,9 @@ export function mountReferences(volumes: VolumesOption): VolumeMountReference[] 
 
 /** A session's own beside those of its sandbox; at the same path its own. @throws InvalidArgument where one is within another */
 export function mountsTogether(
-  ofSandbox: readonly VolumeMountReference[] = [],
-  ofSession: readonly VolumeMountReference[] = [],
-): readonly VolumeMountReference[] {
+  ofSandbox: readonly MountReference[] = [],
+  ofSession: readonly MountReference[] = [],
+): readonly MountReference[] {
   const paths = new Set(ofSession.map(({ path }) => path));
   const mounts = [...ofSandbox.filter(({ path }) => !paths.has(path)), ...ofSession];
   const problem = pathsProblem(mounts.map(({ path }) => path));
@@ -123,17 +149,28 @@ export function mountsTogether(
   throw new HoldfastError('InvalidArgument', `a session and its sandbox must have ${problem}`);
 }
 
+/** Of a single session: whoever may only call must not choose the endpoint to which a secret is sent. @throws InvalidArgument */
+export function sessionMounts(where: string, volumes: VolumesOption): SessionMountReference[] {
+  const references = mountReferences(volumes);
+  const bucket = references.find((reference) => 'bucket' in reference);
+  if (bucket === undefined) return references.filter((reference) => !('bucket' in reference));
+  throw new HoldfastError(
+    'InvalidArgument',
+    `${where}: a bucket, as that at ${bucket.path}, is named by app.sandbox({ volumes }), not by a single session`,
+  );
+}
+
 /** What a client sent. @throws InvalidArgument */
-export function checkedMountReferences(where: string, value: unknown): readonly VolumeMountReference[] {
+export function checkedMountReferences(where: string, value: unknown): readonly SessionMountReference[] {
   const mounts: readonly unknown[] = Array.isArray(value) ? value : [null];
   for (const mount of mounts) if (!isReference(mount)) throw malformed(where);
-  const references = mounts as readonly VolumeMountReference[];
+  const references = mounts as readonly SessionMountReference[];
   const problem = pathsProblem(references.map(({ path }) => path));
   if (problem === null) return references;
   throw new HoldfastError('InvalidArgument', `${where} must have ${problem}`);
 }
 
-function isReference(value: unknown): value is VolumeMountReference {
+function isReference(value: unknown): value is SessionMountReference {
   if (typeof value !== 'object' || value === null) return false;
   const { path, volume, whenMissing, readOnly, mode, autoCommit } = value as Partial<VolumeMountReference>;
   const isRight = [readOnly, autoCommit].every((flag) => typeof flag === 'boolean');
@@ -172,5 +209,37 @@ export function checkedMountOptions(options: MountOptions): Required<MountOption
 
 function isMountable(value: unknown): value is Mountable {
   if (typeof value !== 'object' || value === null || !(mountable in value)) return false;
-  return isVolumeName((value as Mountable)[mountable]().volume);
+  const source = (value as Mountable)[mountable]();
+  return 'volume' in source ? isVolumeName(source.volume) : bucketProblem(source.bucket) === null;
+}
+
+/** Null, or what is wrong with it. */
+export function bucketProblem(bucket: BucketReference): string | null {
+  const { bucketName, endpointUrl, region, prefix, accessKeySecret, secretKeySecret, forcePathStyle } = bucket;
+  if (typeof bucketName !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$/.test(bucketName))
+    return 'bucketName must be the name of a bucket';
+  if (typeof endpointUrl !== 'string' || !/^https?:\/\/[^/?#@\s]+\/?$/.test(endpointUrl))
+    return 'endpointUrl must be http(s)://host[:port], without user, path and query';
+  if (typeof region !== 'string' || !/^[A-Za-z0-9-]{1,64}$/.test(region)) return 'region must be the name of a region';
+  if (
+    typeof prefix !== 'string' ||
+    prefix.length > longestPrefix ||
+    !(prefix === '' || prefix.split('/').every(isKeyPart))
+  )
+    return 'prefix must be names with / between them';
+  if (!isSecretName(accessKeySecret)) return 'accessKeySecret must be a secret or its name';
+  if (!isSecretName(secretKeySecret)) return 'secretKeySecret must be a secret or its name';
+  return typeof forcePathStyle === 'boolean' ? null : 'forcePathStyle must be true or false';
+}
+
+function isKeyPart(name: string): boolean {
+  return name !== '' && name !== '.' && name !== '..' && !name.includes('\0');
+}
+
+/** The secrets that mounts need, which no program inside sees. */
+export function mountSecrets(mounts: readonly MountReference[]): string[] {
+  const names = mounts.flatMap((mount) =>
+    'bucket' in mount ? [mount.bucket.accessKeySecret, mount.bucket.secretKeySecret] : [],
+  );
+  return [...new Set(names)];
 }

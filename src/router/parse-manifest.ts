@@ -3,7 +3,7 @@ import { HoldfastError } from '../common/errors.js';
 import { isHash } from '../common/image.js';
 import type { AppManifest } from '../common/manifest.js';
 import { isSecretName, isVariableName, maxSecretsPerClass } from '../common/secret.js';
-import { maxMounts, mountPathProblem } from '../common/volume-mounts.js';
+import { bucketProblem, maxMounts, mountPathProblem } from '../common/volume-mounts.js';
 import { isVolumeName } from '../common/volumes/volume-name.js';
 
 const maxManifestBytes = 1_048_576;
@@ -70,6 +70,17 @@ const volumeMount = z.object({
   autoCommit: z.boolean(),
 });
 
+const bucketMount = z.object({
+  path: volumeMount.shape.path,
+  bucket: z
+    .object({
+      ...{ bucketName: z.string(), endpointUrl: z.string(), region: z.string(), prefix: z.string() },
+      ...{ accessKeySecret: z.string(), secretKeySecret: z.string(), forcePathStyle: z.boolean() },
+    })
+    .refine((bucket) => bucketProblem(bucket) === null, 'is no bucket that can be mounted'),
+  readOnly: z.boolean(),
+});
+
 const options = z.object({
   cpu: positive,
   memoryMb: positive,
@@ -86,7 +97,10 @@ const options = z.object({
   placement,
   secrets: z.array(secret).max(maxSecretsPerClass).default([]),
   image: z.string().refine(isHash, 'is not the id of an image').optional(),
-  volumes: z.array(volumeMount).max(maxMounts).optional(),
+  volumes: z
+    .array(z.union([volumeMount, bucketMount]))
+    .max(maxMounts)
+    .optional(),
   tags: z.array(z.string()),
   metadata,
 });

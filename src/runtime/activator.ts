@@ -5,6 +5,7 @@ import type { Isolation } from '../common/manifest.js';
 import type { Pin } from '../common/pin.js';
 import type { OwnContainer } from '../common/ports/container.js';
 import type { TimerWheel } from '../common/timer-wheel.js';
+import { mountSecrets as secretsOfMounts } from '../common/volume-mounts.js';
 import { readReference } from '../wire/codec.js';
 import { Arrival } from './arrival.js';
 import type { Room } from './container-place.js';
@@ -12,10 +13,11 @@ import type { ContainerPools } from './container-pools.js';
 import { Instance, type InstanceDeps } from './instance.js';
 import type { Leaving } from './leaving.js';
 import type { ClassLoader, LoadedClass } from './loaded-class.js';
+import { withKeys } from './mounts/bucket/bucket-keys.js';
 import type { PinKeeper } from './pin-keeper.js';
 import { RecentCalls } from './recent-calls.js';
 import type { Sessions } from './sandbox/sessions.js';
-import type { SecretSource } from './secret-source.js';
+import type { MountSecretSource, SecretSource } from './secret-source.js';
 import type { SpawnedDeps } from './spawned/spawned-calls.js';
 
 export interface ActivatorDeps {
@@ -31,6 +33,7 @@ export interface ActivatorDeps {
   readonly isolation: Isolation;
   readonly spawned: SpawnedDeps;
   readonly secretsOf: (pin: Pin, klass: LoadedClass) => SecretSource;
+  readonly mountSecretsOf: (pin: Pin, names: readonly string[]) => MountSecretSource;
   /** Null: this host cannot isolate. */
   readonly sessions: Sessions | null;
   readonly bootId: BootId;
@@ -47,6 +50,7 @@ interface Placed {
 /** What an instance is brought up with. */
 interface Given {
   readonly pin: Pin;
+  readonly mountSecrets: MountSecretSource;
   readonly room: Room;
 }
 
@@ -125,6 +129,8 @@ export class Activator {
     const secrets = this.#deps.secretsOf(pin, klass);
     // Before the pin says that it is here: one that is missing is a refusal (I2). A container that runs has its own.
     if (!pools.of(klass).hasOpenPlace(klass)) await secrets();
+    const mountSecrets = this.#deps.mountSecretsOf(pin, secretsOfMounts(klass.options.volumes ?? []));
+    await mountSecrets();
     const room = this.#roomFor({ pin, klass, secrets });
     const active = await this.#makeActive(key, pin).catch((e: unknown) => {
       room.release();
@@ -133,7 +139,7 @@ export class Activator {
     const instance = new Instance(key, { pin: active, klass }, this.#instanceDeps);
     instance.passed('pin', clock.monotonic() - startedAt);
     instances.set(key, instance);
-    void this.#bringUp(instance, { pin: active, room });
+    void this.#bringUp(instance, { pin: active, mountSecrets, room });
   }
 
   async #makeActive(key: InstanceKey, pin: Pin): Promise<Pin> {
@@ -176,11 +182,11 @@ export class Activator {
     this.#deps.pools.of(instance.klass).fillSoon();
   }
 
-  async #enter(instance: Instance, { pin, room }: Given): Promise<void> {
+  async #enter(instance: Instance, { pin, mountSecrets, room }: Given): Promise<void> {
     const { clock } = this.#deps;
     const startedAt = clock.monotonic();
     const args = await this.#argumentsOf(pin, instance);
-    const own = this.#ownFor(instance, args);
+    const own = withKeys(this.#ownFor(instance, args), await mountSecrets());
     const { container, ready } = await room.take(own);
     instance.container = container;
     await ready;

@@ -31,7 +31,7 @@ import { PinKeeper } from './pin-keeper.js';
 import { ByteTickets } from './sandbox/byte-tickets.js';
 import { Sandboxes } from './sandbox/sandboxes.js';
 import { Sessions } from './sandbox/sessions.js';
-import { secretSource } from './secret-source.js';
+import { secretSources } from './secret-source.js';
 import type { WorkerConfig, WorkerDeps } from './worker-options.js';
 
 const wheelTickMs = 10;
@@ -149,7 +149,7 @@ export class Worker {
       sessions: this.#sessions,
       isolation: config.isolation,
       spawned: { ...own, announce: ({ key, epoch }) => this.#announce(key, { epoch, state: 'active' }) },
-      secretsOf: (pin, klass) => secretSource({ pin, klass }, bootId, () => deps.transport(this.#capabilities.keys)),
+      ...secretSources(bootId, () => deps.transport(this.#capabilities.keys)),
       mayPlace: () => this.refusing === null,
     });
     this.#control = this.#listen();

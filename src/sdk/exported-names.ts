@@ -3,6 +3,7 @@ export const exportedNames = [
   'App',
   'BoundCls',
   'Client',
+  'CloudBucketMount',
   'Cls',
   'FunctionCall',
   'HoldfastError',

@@ -70,5 +70,6 @@ export type {
   SpawnOptions,
 } from './sandbox/types.js';
 export { Secret } from './secret.js';
+export { CloudBucketMount, type CloudBucketMountOptions } from './volumes/cloud-bucket-mount.js';
 export { Volume } from './volumes/volume.js';
 export type { MountCommitOptions, VolumeChange, VolumeCommit, VolumeCreateOptions } from './volumes/volume-infos.js';

@@ -160,7 +160,7 @@ describe('a worker that asks for secrets', () => {
     await cluster.client(router).create(id, []);
     const pin = await cluster.store.pins.get(instanceKey(identity));
     if (pin === null) throw new Error('no pin');
-    return { key: instanceKey(identity), epoch: pin.epoch, bootId: pin.bootId as string };
+    return { key: instanceKey(identity), epoch: pin.epoch, bootId: pin.bootId as string, mountSecrets: [] };
   };
 
   it('gets those of an instance that is placed on it, at that epoch, and no others', async () => {
@@ -173,6 +173,9 @@ describe('a worker that asks for secrets', () => {
       expect(await refusal(fetchSecrets(router, { ...asked, ...wrong }, request()))).toMatchObject({
         code: 'PermissionDenied',
       });
+    // It mounts nothing with them.
+    const mounting = { ...asked, mountSecrets: ['TOKEN'] };
+    expect(await refusal(fetchSecrets(router, mounting, request()))).toMatchObject({ code: 'PermissionDenied' });
     expect(await refusal(fetchSecrets(router, asked, request('other')))).toMatchObject({ code: 'PermissionDenied' });
     await cluster.client(router).closeNamed('one');
     expect(await refusal(fetchSecrets(router, asked, request()))).toMatchObject({ code: 'PermissionDenied' });

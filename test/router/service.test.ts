@@ -198,7 +198,7 @@ describe('secrets', () => {
     const [key = fresh] = await cluster.store.keys.signingKeys(account, fresh);
     const worker = connect(mintWorkerToken(key, { account, role: 'call', expiresAtMs: Date.now() + 60_000 }));
     const { bootId = '' } = cluster.workers[0] ?? {};
-    const ask = { key: made.key, epoch: made.epoch, bootId };
+    const ask = { key: made.key, epoch: made.epoch, bootId, mountSecrets: [] };
     const reply = await worker.unary('FetchSecrets', proto.FetchSecretsRequest.encode(ask).finish(), limits);
     expect(proto.FetchSecretsReply.decode(reply).variables).toEqual({ TOKEN: 'plain-4711' });
   });

@@ -16,7 +16,8 @@ afterEach(() => world[Symbol.asyncDispose]());
 const mostWarm = 8;
 
 async function start(config: Partial<WorkerConfig> = {}): Promise<void> {
-  const unary = async (): Promise<Uint8Array> => FetchSecretsReply.encode({ variables: { TOKEN: 'x' } }).finish();
+  const unary = async (): Promise<Uint8Array> =>
+    FetchSecretsReply.encode({ variables: { TOKEN: 'x' }, mounts: {} }).finish();
   const none = (): never => {
     throw new Error('this test opens no channels');
   };

@@ -17,7 +17,7 @@ async function start(answer: () => Variables): Promise<void> {
   const unary: Transport['unary'] = async (method, request) => {
     if (method !== 'FetchSecrets') throw new Error(`${method} was not expected`);
     asked.push(FetchSecretsRequest.decode(request));
-    return FetchSecretsReply.encode({ variables: { ...answer() } }).finish();
+    return FetchSecretsReply.encode({ variables: { ...answer() }, mounts: {} }).finish();
   };
   const none = (): never => {
     throw new Error('this test opens no channels');
@@ -34,7 +34,7 @@ describe('a class that names secrets', () => {
     await world.deploy('Model', { options: { secrets } });
     const { container, pin } = await world.alive('Model', 'a');
     expect(container.loaded?.env).toEqual({ ZONE: 'a', TOKEN: 'plain-4711' });
-    expect(asked).toEqual([{ key: pin.key, epoch: pin.epoch, bootId: world.worker.bootId }]);
+    expect(asked).toEqual([{ key: pin.key, epoch: pin.epoch, bootId: world.worker.bootId, mountSecrets: [] }]);
   });
 
   it('is not placed where one is missing: the refusal names it, and no container was touched', async () => {

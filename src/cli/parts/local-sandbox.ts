@@ -5,7 +5,7 @@ import type { ContainerExit } from '../../common/ports/container.js';
 import type { Scratch } from '../../common/ports/sandbox.js';
 import type { SessionView } from '../../common/sandbox-methods.js';
 import { TimerWheel } from '../../common/timer-wheel.js';
-import type { VolumeMountReference } from '../../common/volume-mounts.js';
+import type { MountReference } from '../../common/volume-mounts.js';
 import type { ImageBuilds } from '../../runtime/images/image-builds.js';
 import { OutputBudget } from '../../runtime/sandbox/output-budget.js';
 import { OutputPace } from '../../runtime/sandbox/output-pace.js';
@@ -25,7 +25,7 @@ export interface LocalSandboxOptions {
   /** Gives the id of the image that it starts with. */
   readonly image?: (builds: ImageBuilds) => Promise<string>;
   readonly startupTimeoutMs: number;
-  readonly volumes?: readonly VolumeMountReference[];
+  readonly volumes?: readonly MountReference[];
 }
 
 /** What runs for a session until it sleeps or ends. */

@@ -82,7 +82,7 @@ async function mountNothing({ volumes: [first] }: MountsAsk): Promise<ContainerM
     return { binds: [], lost: new Promise(() => undefined), detach: () => Promise.resolve(null) };
   throw new HoldfastError(
     'VolumeUnavailable',
-    `volume ${first.volume} cannot be mounted at ${first.path} of a local session: create it in a cluster`,
+    `${'bucket' in first ? `bucket ${first.bucket.bucketName}` : `volume ${first.volume}`} cannot be mounted at ${first.path} of a local session: create it in a cluster`,
   );
 }
 

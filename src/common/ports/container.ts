@@ -1,5 +1,6 @@
 import type { InstanceKey } from '../ids.js';
-import type { VolumeMountReference } from '../volume-mounts.js';
+import type { BucketMountReference, MountReference } from '../volume-mounts.js';
+import type { BucketKeys } from './bucket.js';
 import type { Channel } from './channel.js';
 
 /** Starts container processes. The simulation has its own. */
@@ -12,6 +13,11 @@ export interface ContainerStarter {
   start(memoryMb: number, own?: OwnContainer): Promise<ContainerProcess>;
 }
 
+/** What a container sees at a path, with what it is opened by; a bucket cannot be opened without. */
+export type ContainerMount =
+  | Exclude<MountReference, BucketMountReference>
+  | (BucketMountReference & { readonly keys?: BucketKeys });
+
 /** A container for one instance that needs more than a warm one has. */
 export interface OwnContainer {
   /** Whose files it gets, where it has left some. */
@@ -21,7 +27,7 @@ export interface OwnContainer {
   /** What that starts with, and the time to have it here. */
   readonly image?: { readonly id: string; readonly withinMs: number };
   /** What it sees at paths, of the account. */
-  readonly volumes?: readonly VolumeMountReference[];
+  readonly volumes?: readonly ContainerMount[];
 }
 
 export interface ContainerProcess {

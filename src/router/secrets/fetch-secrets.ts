@@ -1,5 +1,6 @@
 import { HoldfastError } from '../../common/errors.js';
 import { describeIdentity, type InstanceKey } from '../../common/ids.js';
+import { mountSecrets } from '../../common/volume-mounts.js';
 import type { FetchSecretsReply, FetchSecretsRequest } from '../../wire/gen/holdfast/v1/router.js';
 import type { Deployments } from '../deployments.js';
 import type { Pins } from '../pins.js';
@@ -12,7 +13,7 @@ import type { Secrets } from './secrets.js';
  */
 export async function fetchSecrets(
   parts: { readonly pins: Pins; readonly deployments: Deployments; readonly secrets: Secrets },
-  { key, epoch, bootId }: FetchSecretsRequest,
+  { key, epoch, bootId, mountSecrets: asked }: FetchSecretsRequest,
   request: Request,
 ): Promise<FetchSecretsReply> {
   const pin = await parts.pins.read(key as InstanceKey, request);
@@ -30,6 +31,17 @@ export async function fetchSecrets(
   }
   const { app, className } = pin.identity;
   const { manifest } = await parts.deployments.lookup(request.account, app, pin.deployment);
-  const references = manifest.classes[className]?.options.secrets ?? [];
-  return { variables: { ...(await parts.secrets.variables(describeIdentity(pin.identity), references, request)) } };
+  const { secrets = [], volumes = [] } = manifest.classes[className]?.options ?? {};
+  const who = describeIdentity(pin.identity);
+  if (asked.length === 0)
+    return { variables: { ...(await parts.secrets.variables(who, secrets, request)) }, mounts: {} };
+  const named = mountSecrets(volumes);
+  const foreign = asked.find((name) => !named.includes(name));
+  if (foreign !== undefined)
+    throw new HoldfastError(
+      'PermissionDenied',
+      `${who} mounts nothing with secret '${foreign}', which boot ${bootId} asks for`,
+    );
+  const mounts = await parts.secrets.each(who, asked, request);
+  return { variables: {}, mounts: Object.fromEntries(mounts.map(([name, variables]) => [name, { variables }])) };
 }

@@ -80,7 +80,30 @@ export class Secrets {
    * @throws NotFound naming every secret or variable that is missing
    */
   async variables(who: string, references: readonly SecretReference[], request: Request): Promise<Variables> {
-    const merged: Record<string, string> = {};
+    const found = await this.#found(who, references, request);
+    return Object.assign({}, ...found.map(([, variables]) => variables));
+  }
+
+  /** Those of several secrets, by their names. @throws NotFound naming every secret that is missing */
+  async each(
+    who: string,
+    names: readonly string[],
+    request: Request,
+  ): Promise<[name: string, Record<string, string>][]> {
+    const found = await this.#found(
+      who,
+      names.map((name) => ({ name })),
+      request,
+    );
+    return found.map(([name, variables]) => [name, { ...variables }]);
+  }
+
+  async #found(
+    who: string,
+    references: readonly SecretReference[],
+    request: Request,
+  ): Promise<[name: string, Variables][]> {
+    const found: [string, Variables][] = [];
     const missing: string[] = [];
     for (const { name, requiredKeys = [] } of references) {
       const record = await patiently(this.#clock, request, () => this.#store.get(request.account, name));
@@ -90,9 +113,9 @@ export class Secrets {
         missing.push(
           ...requiredKeys.filter((key) => !Object.hasOwn(variables, key)).map((key) => `${key} in secret '${name}'`),
         );
-      Object.assign(merged, variables);
+      found.push([name, variables ?? {}]);
     }
-    if (missing.length === 0) return merged;
+    if (missing.length === 0) return found;
     throw new HoldfastError(
       'NotFound',
       `${who} needs ${missing.join(', ')}, which ${missing.length === 1 ? 'is' : 'are'} not there: \`holdfast secret set\` makes one`,

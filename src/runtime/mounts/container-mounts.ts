@@ -1,14 +1,16 @@
+import { HoldfastError } from '../../common/errors.js';
+import type { ContainerMount } from '../../common/ports/container.js';
 import type { IsolatedBind, IsolatedProcess } from '../../common/ports/sandbox.js';
-import type { VolumeMountReference } from '../../common/volume-mounts.js';
 import type { DiskMount, HostDisks } from './host-disks.js';
 import type { HostMount, MountHost } from './mount-host.js';
+import type { MountAsk } from './mount-messages.js';
 
 export interface MountsAsk {
   /** Of the container; unique on the host, of `[A-Za-z0-9_-]`. */
   readonly id: string;
   /** The user of the host that its programs are. */
   readonly uid: number;
-  readonly volumes: readonly VolumeMountReference[];
+  readonly volumes: readonly ContainerMount[];
   /** What they may keep on this host until it is committed, all of them; of private ones, all that is written. */
   readonly diskGb: number;
 }
@@ -53,7 +55,7 @@ const none: ContainerMounts = {
 };
 
 export interface VolumeMounterParts {
-  readonly host: Pick<MountHost, 'attach'>;
+  readonly host: Pick<MountHost, 'attach' | 'attachTree'>;
   /** For volumes that are in a folder of this host. */
   readonly disks: Pick<HostDisks, 'attach'>;
   readonly account: string;
@@ -62,8 +64,30 @@ export interface VolumeMounterParts {
   readonly log: (line: string) => void;
 }
 
+/** Whose a mount is, and what he may keep on this host. */
+type MountPlace = Pick<MountAsk, 'name' | 'uid' | 'owner' | 'maxLocalBytes'>;
+
 /** All of them, or none: a container never starts without its data. */
 export function volumeMounter({ host, disks, account, toolBinds, log }: VolumeMounterParts): MountVolumes {
+  const mountOne = async (one: ContainerMount, { name, uid, owner, maxLocalBytes }: MountPlace) => {
+    if ('bucket' in one) {
+      const { bucket, keys, readOnly: isReadOnly } = one;
+      if (keys === undefined)
+        throw new HoldfastError(
+          'VolumeUnavailable',
+          `bucket ${bucket.bucketName} cannot be mounted without its secrets`,
+        );
+      return await host.attachTree({ name, uid, maxLocalBytes, isReadOnly, source: { kind: 'bucket', bucket, keys } });
+    }
+    const disk = await disks.attach(one, { name, uid });
+    if (disk !== null) return disk;
+    const { volume, whenMissing, readOnly, mode, autoCommit } = one;
+    return await host.attach({
+      ...{ name, uid, account, volume, owner, maxLocalBytes },
+      whenMissing: whenMissing ?? null,
+      ...{ isReadOnly: readOnly, isPrivate: mode === 'private', commitsByItself: autoCommit },
+    });
+  };
   return async ({ id, uid, volumes, diskGb }) => {
     if (volumes.length === 0) return none;
     const mounted: { readonly path: string; readonly readOnly: boolean; readonly mount: HostMount | DiskMount }[] = [];
@@ -82,20 +106,11 @@ export function volumeMounter({ host, disks, account, toolBinds, log }: VolumeMo
       detached ??= Promise.all(mounted.map(detachOne)).then((problems) => problems.filter(Boolean).join('; ') || null);
       return detached;
     };
+    const place = { uid, owner: id, maxLocalBytes: diskGb * bytesPerGb };
     try {
-      for (const [i, reference] of volumes.entries()) {
-        const { path, volume, whenMissing, readOnly, mode, autoCommit } = reference;
-        const disk = await disks.attach(reference, { name: `${id}-${i}`, uid });
-        if (disk !== null) {
-          mounted.push({ path, readOnly, mount: disk });
-          continue;
-        }
-        const mount = await host.attach({
-          ...{ name: `${id}-${i}`, account, uid, volume, owner: id, maxLocalBytes: diskGb * bytesPerGb },
-          whenMissing: whenMissing ?? null,
-          ...{ isReadOnly: readOnly, isPrivate: mode === 'private', commitsByItself: autoCommit },
-        });
-        mounted.push({ path, readOnly, mount });
+      for (const [i, one] of volumes.entries()) {
+        const { path, readOnly } = one;
+        mounted.push({ path, readOnly, mount: await mountOne(one, { ...place, name: `${id}-${i}` }) });
       }
     } catch (error) {
       await detach();

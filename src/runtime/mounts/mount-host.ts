@@ -5,8 +5,9 @@ import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { parseBootFolder } from '../process/boot-folder.js';
 import { removeFolder } from '../process/remove-folder.js';
 import { mountedFolders, unmount } from './fuse-mount.js';
-import type { MountAsk } from './mount-messages.js';
+import type { MountAsk, MountRequest } from './mount-messages.js';
 import { MountProcess, type MountProcessOptions } from './mount-process.js';
+import type { TreeAsk } from './trees/tree-ask.js';
 import type { CommitAsk } from './volume-mount.js';
 
 /** A mount of this host. */
@@ -45,9 +46,18 @@ export class MountHost {
 
   /** @throws NotFound, AlreadyExists, Unavailable */
   async attach(mount: MountAsk): Promise<HostMount> {
-    const { name } = mount;
+    return await this.#attach({ type: 'attach', mount });
+  }
+
+  /** Of what is no volume: it has no commits. @throws VolumeUnavailable, Unavailable */
+  async attachTree(mount: TreeAsk): Promise<HostMount> {
+    return await this.#attach({ type: 'attach-tree', mount });
+  }
+
+  async #attach(request: Extract<MountRequest, { type: 'attach' | 'attach-tree' }>): Promise<HostMount> {
+    const { name } = request.mount;
     const process = await this.#running();
-    const folder = await process.ask({ type: 'attach', mount }, attachWithinMs).catch((error: unknown) => {
+    const folder = await process.ask(request, attachWithinMs).catch((error: unknown) => {
       // It may come to it later, when nobody waits for it any more.
       if (isHoldfastError(error, 'Unavailable'))
         process.ask({ type: 'detach', name }, commitWithinMs).catch(() => undefined);
@@ -119,11 +129,12 @@ export async function sweepMounts({
   const real = await realpath(folder).catch(() => folder);
   for (const name of namesIn(real)) {
     if (parseBootFolder(name)?.owner !== 'dead') continue;
-    const [path, files] = [join(real, name), join(real, name, 'files')];
-    if (mountedFolders().includes(files)) await unmount(launcher, files);
+    const path = join(real, name);
+    const places = ['files', 'shared'].map((place) => join(path, place));
+    for (const files of places) if (mountedFolders().includes(files)) await unmount(launcher, files);
     // Whatever is still mounted there must not be removed with it.
-    if (mountedFolders().includes(files)) continue;
-    await rmdir(files).catch(() => undefined); // gone with its mount
+    if (places.some((files) => mountedFolders().includes(files))) continue;
+    for (const files of places) await rmdir(files).catch(() => undefined); // gone with its mount
     for (const part of ['cache', 'local']) await removeFolder(join(path, part));
     await rmdir(path).catch(() => undefined); // with something in it that is not ours
   }

@@ -1,4 +1,5 @@
 import { type ErrorCode, HoldfastError, isHoldfastError } from '../../common/errors.js';
+import type { TreeAsk } from './trees/tree-ask.js';
 import type { CommitAsk, MountOptions } from './volume-mount.js';
 
 /** A mount that is asked for. */
@@ -25,6 +26,7 @@ export type MountOrder = { readonly id: number } & (
       readonly stores: unknown;
     }
   | { readonly type: 'attach'; readonly mount: MountAsk }
+  | { readonly type: 'attach-tree'; readonly mount: TreeAsk }
   | { readonly type: 'detach'; readonly name: string }
   | { readonly type: 'commit'; readonly name: string; readonly ask: CommitAsk }
   | { readonly type: 'reload'; readonly name: string; readonly isForced: boolean }

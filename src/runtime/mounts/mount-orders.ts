@@ -2,34 +2,47 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Clock } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
+import type { OpenBucket } from '../../common/ports/bucket.js';
 import { bootFolderName } from '../process/boot-folder.js';
 import { onMessages, sendMessage } from '../process/socket-messages.js';
+import { BlockCache } from './bucket/block-cache.js';
+import { openBucketTree } from './bucket/open-bucket-tree.js';
 import { MountDaemon, type MountDaemonParts } from './mount-daemon.js';
 import { type MountAnswer, type MountOrder, mountError } from './mount-messages.js';
+import type { TreeSource } from './trees/tree-ask.js';
+import { TreeMounts, type TreePlace } from './trees/tree-mounts.js';
 
 export interface MountOrdersOptions {
   /** To the worker; its end is the worker's death. */
   readonly socket: Socket;
   readonly clock: Clock;
   readonly openStores: (stores: unknown) => Promise<Pick<MountDaemonParts, 'store' | 'objects'>>;
+  readonly openBucket: OpenBucket;
   readonly log: (line: string) => void;
 }
 
 /** The whole life of a process of mounts: it ends with its worker, when what is to be committed is, or with its mount. */
-export async function obeyMountOrders({ socket, clock, openStores, log }: MountOrdersOptions): Promise<void> {
-  const daemon: { starting: Promise<MountDaemon> | null } = { starting: null };
-  const start = async (order: Extract<MountOrder, { type: 'start' }>): Promise<MountDaemon> => {
+export async function obeyMountOrders(options: MountOrdersOptions): Promise<void> {
+  const { socket, clock, openStores, openBucket, log } = options;
+  const daemon: { starting: Promise<Mounts> | null } = { starting: null };
+  const start = async (order: Extract<MountOrder, { type: 'start' }>): Promise<Mounts> => {
     const { bootId, folder, launcher, cacheBytes, stores } = order;
     const { store, objects } = await openStores(stores);
     // Named by this process: what it leaves behind is nobody's when it is dead.
     const own = join(folder, bootFolderName(bootId));
-    return await MountDaemon.start({ store, objects, clock, launcher, folder: own, cacheBytes, log });
+    const volumes = await MountDaemon.start({ store, objects, clock, launcher, folder: own, cacheBytes, log });
+    const blocks = new BlockCache();
+    const openTree = async (source: TreeSource, place: TreePlace) =>
+      await openBucketTree(openBucket, source, { ...place, clock, blocks, log });
+    return { volumes, trees: new TreeMounts({ clock, launcher, folder: own, openTree, log }) };
   };
   await new Promise<void>((resolve) => {
     const obey = async (order: MountOrder): Promise<string> => {
       if (order.type === 'start') {
         daemon.starting ??= start(order);
-        void daemon.starting.then(async ({ over }) => await over).then(resolve, resolve);
+        void daemon.starting
+          .then(({ volumes, trees }) => Promise.race([volumes.over, trees.over]))
+          .then(resolve, resolve);
       }
       if (daemon.starting === null) throw new HoldfastError('Internal', `${order.type} came before the start`);
       return await obeyed(await daemon.starting, order);
@@ -48,17 +61,29 @@ export async function obeyMountOrders({ socket, clock, openStores, log }: MountO
     socket.on('close', () => resolve());
   });
   const started = await daemon.starting?.catch(() => null); // the worker was told why
-  await started?.stop();
+  if (started != null) await stop(started);
 }
 
-async function obeyed(daemon: MountDaemon, order: MountOrder): Promise<string> {
+interface Mounts {
+  readonly volumes: MountDaemon;
+  readonly trees: TreeMounts;
+}
+
+async function stop(mounts: Mounts): Promise<void> {
+  await mounts.trees.stop();
+  await mounts.volumes.stop();
+}
+
+async function obeyed({ volumes: daemon, trees }: Mounts, order: MountOrder): Promise<string> {
   switch (order.type) {
     case 'start':
       return daemon.files;
     case 'attach':
       return await daemon.attach(order.mount);
+    case 'attach-tree':
+      return await trees.attach(order.mount);
     case 'detach':
-      await daemon.detach(order.name);
+      await (trees.has(order.name) ? trees : daemon).detach(order.name);
       return '';
     case 'commit':
       return await daemon.mount(order.name).commit(order.ask);
@@ -67,7 +92,7 @@ async function obeyed(daemon: MountDaemon, order: MountOrder): Promise<string> {
     case 'ping':
       return '';
     case 'stop':
-      await daemon.stop();
+      await stop({ volumes: daemon, trees });
       return '';
     default:
       return order satisfies never;

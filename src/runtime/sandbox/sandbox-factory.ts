@@ -3,10 +3,10 @@ import type { Duplex } from 'node:stream';
 import type { Random } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { Channel } from '../../common/ports/channel.js';
+import type { ContainerMount } from '../../common/ports/container.js';
 import type { Guest } from '../../common/ports/guest.js';
 import type { IsolatedBind, IsolationBackend, Scratch } from '../../common/ports/sandbox.js';
 import type { NetworkPolicy } from '../../common/session-options.js';
-import type { VolumeMountReference } from '../../common/volume-mounts.js';
 import type { ImageBuilds } from '../images/image-builds.js';
 import type { ImageStart, Images } from '../images/images.js';
 import type { ContainerMounts, MountVolumes } from '../mounts/container-mounts.js';
@@ -41,7 +41,7 @@ export interface SandboxStart {
   readonly scratch: Scratch | null;
   /** What a new scratch stands on; null: the programs of the host. */
   readonly image: ImageStart | null;
-  readonly volumes: readonly VolumeMountReference[];
+  readonly volumes: readonly ContainerMount[];
   readonly onKeep: (container: SandboxContainer, memory: SessionMemory) => void;
 }
 

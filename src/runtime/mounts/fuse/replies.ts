@@ -12,6 +12,7 @@ const entryHeadBytes = 40;
 const entryBytes = entryHeadBytes + attributeBytes;
 const openBytes = 16;
 const keepCache = 1 << 1;
+const directIo = 1 << 0;
 const direntHeadBytes = 24;
 const unknownIno = 0xffff_ffff;
 const protocol = { major: 7, minor: 38 };
@@ -44,10 +45,12 @@ export interface ShownAttributes {
   readonly ctimeMs: number;
 }
 
-/** What of it the kernel offers is taken; @param asked by the kernel */
-export function initReply(asked: InitRequest): Buffer {
+/** What of it the kernel offers is taken; @param isOurs only the kernel itself changes files: it may write back when it likes */
+export function initReply(asked: InitRequest, isOurs = true): Buffer {
   const reply = Buffer.alloc(64);
-  const wanted = Object.values(initFlags).reduce((flags, flag) => flags | flag, 0);
+  const { writebackCache, readdirPlus, readdirPlusAuto, ...others } = initFlags;
+  const own = isOurs ? writebackCache | readdirPlus | readdirPlusAuto : 0;
+  const wanted = Object.values(others).reduce((flags, flag) => flags | flag, own);
   reply.writeUInt32LE(protocol.major, 0);
   reply.writeUInt32LE(Math.min(protocol.minor, asked.minor), 4);
   reply.writeUInt32LE(Math.max(asked.maxReadahead, maxWriteBytes), 8);
@@ -60,23 +63,34 @@ export function initReply(asked: InitRequest): Buffer {
   return reply;
 }
 
-export function entryReply(shown: ShownAttributes): Buffer {
+/** @param seconds for which the kernel believes it */
+export function entryReply(shown: ShownAttributes, seconds = validSeconds): Buffer {
   const reply = Buffer.alloc(entryBytes);
   writeEntry(reply, 0, shown);
+  for (const at of [16, 24]) writeU64(reply, seconds, at);
   return reply;
 }
 
-/** There is nothing of that name, and will not be until the kernel makes it or is told. */
-export function absentReply(): Buffer {
+/** There is nothing of that name, and for so many seconds will not be until the kernel makes it or is told. */
+export function absentReply(seconds = validSeconds): Buffer {
   const reply = Buffer.alloc(entryBytes);
-  writeU64(reply, validSeconds, 16);
+  writeU64(reply, seconds, 16);
   return reply;
 }
 
-export function attributesReply(shown: ShownAttributes): Buffer {
+/** @param seconds for which the kernel believes it */
+export function attributesReply(shown: ShownAttributes, seconds = validSeconds): Buffer {
   const reply = Buffer.alloc(16 + attributeBytes);
-  writeU64(reply, validSeconds, 0);
+  writeU64(reply, seconds, 0);
   writeAttributes(reply, 16, shown);
+  return reply;
+}
+
+/** Of a file that others change, too: the kernel forgets its bytes with each opening, or never keeps them. */
+export function openSharedReply(handle: number, isKept: boolean): Buffer {
+  const reply = Buffer.alloc(openBytes);
+  writeU64(reply, handle, 0);
+  reply.writeUInt32LE(isKept ? 0 : directIo, 8);
   return reply;
 }
 

@@ -17,10 +17,13 @@ export const opcodes = {
   write: 16,
   statfs: 17,
   release: 18,
+  fsync: 20,
+  flush: 25,
   init: 26,
   opendir: 27,
   readdir: 28,
   releasedir: 29,
+  fsyncdir: 30,
   create: 35,
   interrupt: 36,
   destroy: 38,
@@ -127,6 +130,11 @@ export const transferHeaderBytes = 40;
 /** Whether the kernel writes back what a program wrote before: the program does not hear what becomes of it. */
 export function isWriteBack(body: Buffer): boolean {
   return (body.readUInt32LE(20) & 1) !== 0;
+}
+
+/** How the file was opened that is written to: flags of open(2). */
+export function openFlagsOfWrite(body: Buffer): number {
+  return body.readUInt32LE(32);
 }
 
 export function parseForgets(body: Buffer): { readonly nodeId: number; readonly lookups: number }[] {

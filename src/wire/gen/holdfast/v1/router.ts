@@ -476,13 +476,31 @@ export interface FetchSecretsRequest {
   key: string;
   epoch: number;
   bootId: string;
+  /** Where there are some, these are asked for in place of the variables: those of the instance's mounts, which no program inside sees. */
+  mountSecrets: string[];
 }
 
 export interface FetchSecretsReply {
   variables: { [key: string]: string };
+  /** By the names of secrets. */
+  mounts: { [key: string]: SecretVariables };
 }
 
 export interface FetchSecretsReply_VariablesEntry {
+  key: string;
+  value: string;
+}
+
+export interface FetchSecretsReply_MountsEntry {
+  key: string;
+  value: SecretVariables | undefined;
+}
+
+export interface SecretVariables {
+  variables: { [key: string]: string };
+}
+
+export interface SecretVariables_VariablesEntry {
   key: string;
   value: string;
 }
@@ -6138,7 +6156,7 @@ export const RotateSecretKeyReply: MessageFns<RotateSecretKeyReply> = {
 };
 
 function createBaseFetchSecretsRequest(): FetchSecretsRequest {
-  return { key: "", epoch: 0, bootId: "" };
+  return { key: "", epoch: 0, bootId: "", mountSecrets: [] };
 }
 
 export const FetchSecretsRequest: MessageFns<FetchSecretsRequest> = {
@@ -6151,6 +6169,9 @@ export const FetchSecretsRequest: MessageFns<FetchSecretsRequest> = {
     }
     if (message.bootId !== "") {
       writer.uint32(26).string(message.bootId);
+    }
+    for (const v of message.mountSecrets) {
+      writer.uint32(34).string(v!);
     }
     return writer;
   },
@@ -6192,6 +6213,14 @@ export const FetchSecretsRequest: MessageFns<FetchSecretsRequest> = {
             message.bootId = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.mountSecrets.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6212,18 +6241,22 @@ export const FetchSecretsRequest: MessageFns<FetchSecretsRequest> = {
     message.key = object.key ?? "";
     message.epoch = object.epoch ?? 0;
     message.bootId = object.bootId ?? "";
+    message.mountSecrets = object.mountSecrets?.map((e) => e) || [];
     return message;
   },
 };
 
 function createBaseFetchSecretsReply(): FetchSecretsReply {
-  return { variables: {} };
+  return { variables: {}, mounts: {} };
 }
 
 export const FetchSecretsReply: MessageFns<FetchSecretsReply> = {
   encode(message: FetchSecretsReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     globalThis.Object.entries(message.variables).forEach(([key, value]: [string, string]) => {
       FetchSecretsReply_VariablesEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
+    });
+    globalThis.Object.entries(message.mounts).forEach(([key, value]: [string, SecretVariables]) => {
+      FetchSecretsReply_MountsEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
     });
     return writer;
   },
@@ -6252,6 +6285,17 @@ export const FetchSecretsReply: MessageFns<FetchSecretsReply> = {
             }
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = FetchSecretsReply_MountsEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.mounts[entry2.key] = entry2.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6273,6 +6317,15 @@ export const FetchSecretsReply: MessageFns<FetchSecretsReply> = {
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
           acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.mounts = (globalThis.Object.entries(object.mounts ?? {}) as [string, SecretVariables][]).reduce(
+      (acc: { [key: string]: SecretVariables }, [key, value]: [string, SecretVariables]) => {
+        if (value !== undefined) {
+          acc[key] = SecretVariables.fromPartial(value);
         }
         return acc;
       },
@@ -6347,6 +6400,212 @@ export const FetchSecretsReply_VariablesEntry: MessageFns<FetchSecretsReply_Vari
     object: I,
   ): FetchSecretsReply_VariablesEntry {
     const message = createBaseFetchSecretsReply_VariablesEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseFetchSecretsReply_MountsEntry(): FetchSecretsReply_MountsEntry {
+  return { key: "", value: undefined };
+}
+
+export const FetchSecretsReply_MountsEntry: MessageFns<FetchSecretsReply_MountsEntry> = {
+  encode(message: FetchSecretsReply_MountsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      SecretVariables.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FetchSecretsReply_MountsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFetchSecretsReply_MountsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = SecretVariables.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FetchSecretsReply_MountsEntry>, I>>(base?: I): FetchSecretsReply_MountsEntry {
+    return FetchSecretsReply_MountsEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FetchSecretsReply_MountsEntry>, I>>(
+    object: I,
+  ): FetchSecretsReply_MountsEntry {
+    const message = createBaseFetchSecretsReply_MountsEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null)
+      ? SecretVariables.fromPartial(object.value)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSecretVariables(): SecretVariables {
+  return { variables: {} };
+}
+
+export const SecretVariables: MessageFns<SecretVariables> = {
+  encode(message: SecretVariables, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    globalThis.Object.entries(message.variables).forEach(([key, value]: [string, string]) => {
+      SecretVariables_VariablesEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SecretVariables {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSecretVariables();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            const entry1 = SecretVariables_VariablesEntry.decode(reader, reader.uint32());
+            if (entry1.value !== undefined) {
+              message.variables[entry1.key] = entry1.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SecretVariables>, I>>(base?: I): SecretVariables {
+    return SecretVariables.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SecretVariables>, I>>(object: I): SecretVariables {
+    const message = createBaseSecretVariables();
+    message.variables = (globalThis.Object.entries(object.variables ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseSecretVariables_VariablesEntry(): SecretVariables_VariablesEntry {
+  return { key: "", value: "" };
+}
+
+export const SecretVariables_VariablesEntry: MessageFns<SecretVariables_VariablesEntry> = {
+  encode(message: SecretVariables_VariablesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SecretVariables_VariablesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSecretVariables_VariablesEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SecretVariables_VariablesEntry>, I>>(base?: I): SecretVariables_VariablesEntry {
+    return SecretVariables_VariablesEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SecretVariables_VariablesEntry>, I>>(
+    object: I,
+  ): SecretVariables_VariablesEntry {
+    const message = createBaseSecretVariables_VariablesEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
     return message;

@@ -1,0 +1,36 @@
+import type { BucketObject } from '../../../common/ports/bucket.js';
+import type { TreeNode } from '../trees/file-tree.js';
+import type { Draft } from './draft.js';
+
+/** A file or folder of a bucket that the kernel knows of. */
+export interface BucketNode extends TreeNode {
+  readonly type: 'file' | 'directory';
+  /** Below the prefix, without slashes at its ends; that of the root is empty. */
+  path: string;
+  /** What was last heard of its object; null: it has none, as folders and new files. */
+  object: BucketObject | null;
+  /** When that was, of the monotonic clock; another question is asked a few seconds later. */
+  heardMs: number;
+  /** Null: nobody writes to it. */
+  draft: Draft | null;
+  openings: number;
+  /** It was removed, here. */
+  isGone: boolean;
+  /** Changes and uploads of it, one after the other. */
+  turn: Promise<void>;
+}
+
+/** One after the other with what else changes this node. */
+export async function inTurn<T>(node: BucketNode, work: () => Promise<T>): Promise<T> {
+  const mine = node.turn.then(work);
+  node.turn = mine.then(
+    () => undefined,
+    () => undefined, // told to whoever asked for it
+  );
+  return await mine;
+}
+
+/** Of a path. */
+export function parentOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
+}

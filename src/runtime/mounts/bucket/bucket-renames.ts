@@ -1,0 +1,61 @@
+import { type BucketObject, maxCopyBytes } from '../../../common/ports/bucket.js';
+import { inParallel } from '../../../common/volumes/in-parallel.js';
+import { refuse } from '../refused.js';
+import { type BucketNode, inTurn, parentOf } from './bucket-node.js';
+import type { BucketTree } from './bucket-tree.js';
+
+interface NewPlace {
+  readonly path: string;
+  /** What is there, and is replaced. */
+  readonly target: BucketNode | null;
+}
+
+/** More objects are left to programs that move: they copy and delete themselves when they hear that it is another device. */
+const maxMoved = 10_000;
+const pageKeys = 1_000;
+const copiesAtOnce = 16;
+
+/** A bucket cannot rename: a copy, then the old one goes. What breaks off between has both. */
+export async function renameFile(tree: BucketTree, node: BucketNode, { path, target }: NewPlace): Promise<void> {
+  const { parts, nodes } = tree;
+  await inTurn(node, async () => {
+    await tree.uploadNow(node);
+    const object = (await nodes.objectOf(node)) ?? refuse('ENOENT');
+    if (object.size > maxCopyBytes) refuse('EXDEV');
+    if (!(await parts.bucket.copy(object, nodes.key(path)))) refuse('ESTALE');
+    await tree.keepFolder(parentOf(node.path));
+    await parts.bucket.delete(object.key);
+    if (target !== null) tree.gone(target);
+    moved(tree, node, path);
+  });
+}
+
+/** All copies are made before the first old object goes. */
+export async function renameDirectory(tree: BucketTree, node: BucketNode, { path, target }: NewPlace): Promise<void> {
+  const { parts, nodes } = tree;
+  const from = nodes.folderKey(node.path);
+  const below = [...nodes.all].filter((one) => one.path.startsWith(`${node.path}/`));
+  for (const one of below) await inTurn(one, () => tree.uploadNow(one));
+  const objects: BucketObject[] = [];
+  for (let after: string | null = null; ; ) {
+    const page = await parts.bucket.list({ prefix: from, inFolders: false, limit: pageKeys, after });
+    objects.push(...page.objects);
+    if (objects.length > maxMoved || page.objects.some(({ size }) => size > maxCopyBytes)) refuse('EXDEV');
+    after = page.next;
+    if (after === null) break;
+  }
+  await inParallel(objects, copiesAtOnce, async (object) => {
+    const copied = await parts.bucket.copy(object, `${nodes.folderKey(path)}${object.key.slice(from.length)}`);
+    if (!copied) refuse('ESTALE');
+  });
+  await tree.keepFolder(parentOf(node.path));
+  await inParallel(objects, copiesAtOnce, ({ key }) => parts.bucket.delete(key));
+  if (target !== null) tree.gone(target);
+  for (const one of below) moved(tree, one, `${path}${one.path.slice(node.path.length)}`);
+  moved(tree, node, path);
+}
+
+function moved({ nodes }: BucketTree, node: BucketNode, path: string): void {
+  for (const one of [node.path, path]) nodes.unhear(one);
+  nodes.move(node, path);
+}
