@@ -2,12 +2,12 @@ import { App, CloudBucketMount } from 'holdfast';
 
 export const app = new App('cloud-bucket', { entry: import.meta.url });
 
-/** A bucket that is there already, with keys of its own; only what is below the prefix is seen. */
+/** A bucket that is there already: name yours. Only what is below the prefix is seen. */
 const datasets = new CloudBucketMount({
-  bucketName: process.env['BUCKET_NAME'] ?? 'team-datasets',
+  bucketName: 'team-datasets',
   accessKeySecret: 'BUCKET_ACCESS_KEY',
   secretKeySecret: 'BUCKET_SECRET_KEY',
-  endpointUrl: process.env['BUCKET_ENDPOINT'] ?? 'https://storage.example.com',
+  endpointUrl: 'https://storage.example.com',
   forcePathStyle: true,
   prefix: 'examples/datasets',
 });

@@ -1,6 +1,5 @@
 // Works on the files of a bucket that is there already; no program in the sandbox sees its keys.
-// Needs a bucket: BUCKET_ENDPOINT, BUCKET_NAME, BUCKET_ACCESS_KEY and BUCKET_SECRET_KEY, then
-// `npx tsx examples/run.ts cloud-bucket`.
+// Needs a bucket, named in app.ts, and its keys in BUCKET_ACCESS_KEY and BUCKET_SECRET_KEY: then `npx tsx examples/run.ts cloud-bucket`.
 import { App, Secret } from 'holdfast';
 
 for (const name of ['BUCKET_ACCESS_KEY', 'BUCKET_SECRET_KEY']) await Secret.set(name, process.env[name] ?? '');

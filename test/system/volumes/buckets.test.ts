@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { basename, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { App, type RemoteApp, type SandboxSession, Secret } from 'holdfast';
 import { startCluster, type TestCluster } from 'holdfast/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -11,6 +13,7 @@ import { startS3, type TestServer } from '../../servers.js';
 
 type BucketApp = typeof import('../../fixtures/bucket-app.js');
 
+const project = fileURLToPath(new URL('../../..', import.meta.url));
 const needle = 'bucket-needle-4711';
 
 describe.runIf(canIsolate)('buckets in containers', () => {
@@ -28,13 +31,10 @@ describe.runIf(canIsolate)('buckets in containers', () => {
     await Secret.create('BUCKET_SECRET_KEY', needle, { client });
     await Secret.create('SEVERAL', { A: 'a', B: 'b' }, { client });
     folder = mkdtempSync(join(tmpdir(), 'holdfast-buckets-'));
-    const source = readFileSync(new URL('../../fixtures/bucket-app.ts', import.meta.url), 'utf8');
-    const module = join(folder, 'bucket-app.ts');
-    writeFileSync(
-      module,
-      source.replace('http://s3.invalid', s3.url).replace('http://strict.invalid', strict.endpoint),
-    );
-    await cluster.deploy(pathToFileURL(module));
+    await deploy('test/fixtures/bucket-app.ts', {
+      'http://s3.invalid': s3.url,
+      'http://strict.invalid': strict.endpoint,
+    });
     app = await App.lookup<BucketApp>('buckets-test', { client });
   }, 120_000);
 
@@ -45,6 +45,14 @@ describe.runIf(canIsolate)('buckets in containers', () => {
     await s3?.[Symbol.asyncDispose]();
   }, 120_000);
 
+  /** A module is described with no environment: what it cannot know is put in. */
+  const deploy = async (path: string, replaced: Readonly<Record<string, string>>): Promise<void> => {
+    let source = readFileSync(join(project, path), 'utf8');
+    for (const [from, to] of Object.entries(replaced)) source = source.replace(from, to);
+    const module = join(folder, basename(path));
+    writeFileSync(module, source);
+    await cluster.deploy(pathToFileURL(module));
+  };
   const say = async (session: SandboxSession, command: string): Promise<string> =>
     (await session.exec(command, { shell: true, check: true })).stdout;
   const put = (key: string, body: string) =>
@@ -69,6 +77,20 @@ describe.runIf(canIsolate)('buckets in containers', () => {
     const told = [await session.inspect(), await lister.environment(), session.handle];
     expect(`${inside}${JSON.stringify(told)}`).not.toContain('needle');
     await lister.close();
+  });
+
+  it('are what the example says', async () => {
+    await deploy('examples/cloud-bucket/app.ts', { 'https://storage.example.com': s3.url, 'team-datasets': s3.bucket });
+    const keys = { BUCKET_ACCESS_KEY: 'AKIDTEST', BUCKET_SECRET_KEY: needle };
+    const to = { HOLDFAST_ENDPOINT: cluster.endpoint, HOLDFAST_TOKEN: cluster.token };
+    const main = join(project, 'examples/cloud-bucket/main.ts');
+    const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', main], {
+      env: { ...process.env, ...keys, ...to },
+    });
+    expect(stdout).toBe(
+      '$ printf "milk,2\\nbread,3\\n" > /bucket/prices.csv && ls /bucket\nprices.csv\n' +
+        '$ cut -d, -f2 /bucket/prices.csv | sort | tail -1\n3\n$ env | grep -c BUCKET\n0\n',
+    );
   });
 
   it('may be read-only', async () => {
