@@ -1,7 +1,7 @@
 /** The process of a worker's mounts: see runtime/mounts. Its worker starts it, with the socket as file descriptor 3. */
 import { Socket } from 'node:net';
 import { openS3Bucket } from '../adapters/s3/s3-bucket.js';
-import { systemClock } from '../adapters/system/clock.js';
+import { systemClock, systemRandom } from '../adapters/system/clock.js';
 import { obeyMountOrders } from '../runtime/mounts/mount-orders.js';
 import { openStore, type StoreConfig } from './open-store.js';
 import { openObjectStore } from './parts/object-store.js';
@@ -21,6 +21,7 @@ process.stderr.on('error', () => undefined);
 await obeyMountOrders({
   socket: new Socket({ fd: 3, readable: true, writable: true }),
   clock: systemClock,
+  random: systemRandom,
   openStores: async (stores) => {
     const { store, objects } = stores as Stores;
     const opened = await openObjectStore(objects);

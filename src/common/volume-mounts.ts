@@ -62,8 +62,15 @@ export interface BucketMountReference {
   readonly readOnly: boolean;
 }
 
+export interface LiveMountReference {
+  readonly path: string;
+  readonly networkFileSystem: string;
+  readonly createIfMissing: boolean;
+  readonly readOnly: boolean;
+}
+
 /** What is seen at a path, as a manifest has it. */
-export type MountReference = VolumeMountReference | BucketMountReference;
+export type MountReference = VolumeMountReference | BucketMountReference | LiveMountReference;
 /** The same of a single session. */
 export type SessionMountReference = Exclude<MountReference, BucketMountReference>;
 
@@ -153,7 +160,7 @@ export function mountsTogether(
 export function sessionMounts(where: string, volumes: VolumesOption): SessionMountReference[] {
   const references = mountReferences(volumes);
   const bucket = references.find((reference) => 'bucket' in reference);
-  if (bucket === undefined) return references.filter((reference) => !('bucket' in reference));
+  if (bucket === undefined) return references.flatMap((reference) => ('bucket' in reference ? [] : [reference]));
   throw new HoldfastError(
     'InvalidArgument',
     `${where}: a bucket, as that at ${bucket.path}, is named by app.sandbox({ volumes }), not by a single session`,
@@ -172,10 +179,17 @@ export function checkedMountReferences(where: string, value: unknown): readonly 
 
 function isReference(value: unknown): value is SessionMountReference {
   if (typeof value !== 'object' || value === null) return false;
+  if ('networkFileSystem' in value) return isLiveReference(value as Partial<LiveMountReference>);
   const { path, volume, whenMissing, readOnly, mode, autoCommit } = value as Partial<VolumeMountReference>;
   const isRight = [readOnly, autoCommit].every((flag) => typeof flag === 'boolean');
   if (!isRight || mountPathProblem(path) !== null || !isVolumeName(volume)) return false;
   return (mode === 'shared' || mode === 'private') && (whenMissing === undefined || isMissing(whenMissing));
+}
+
+function isLiveReference(value: Partial<LiveMountReference>): boolean {
+  const { path, networkFileSystem, createIfMissing, readOnly } = value;
+  const isRight = [createIfMissing, readOnly].every((flag) => typeof flag === 'boolean');
+  return isRight && mountPathProblem(path) === null && isVolumeName(networkFileSystem);
 }
 
 function isMissing(value: unknown): value is MissingVolume {
@@ -210,7 +224,8 @@ export function checkedMountOptions(options: MountOptions): Required<MountOption
 function isMountable(value: unknown): value is Mountable {
   if (typeof value !== 'object' || value === null || !(mountable in value)) return false;
   const source = (value as Mountable)[mountable]();
-  return 'volume' in source ? isVolumeName(source.volume) : bucketProblem(source.bucket) === null;
+  if ('bucket' in source) return bucketProblem(source.bucket) === null;
+  return isVolumeName('volume' in source ? source.volume : source.networkFileSystem);
 }
 
 /** Null, or what is wrong with it. */

@@ -81,6 +81,13 @@ const bucketMount = z.object({
   readOnly: z.boolean(),
 });
 
+const liveMount = z.object({
+  path: volumeMount.shape.path,
+  networkFileSystem: z.string().refine(isVolumeName, 'is no name of a network file system'),
+  createIfMissing: z.boolean(),
+  readOnly: z.boolean(),
+});
+
 const options = z.object({
   cpu: positive,
   memoryMb: positive,
@@ -98,7 +105,7 @@ const options = z.object({
   secrets: z.array(secret).max(maxSecretsPerClass).default([]),
   image: z.string().refine(isHash, 'is not the id of an image').optional(),
   volumes: z
-    .array(z.union([volumeMount, bucketMount]))
+    .array(z.union([volumeMount, bucketMount, liveMount]))
     .max(maxMounts)
     .optional(),
   tags: z.array(z.string()),

@@ -8,6 +8,7 @@ export const exportedNames = [
   'FunctionCall',
   'HoldfastError',
   'Image',
+  'NetworkFileSystem',
   'Sandbox',
   'SandboxProcess',
   'SandboxSession',

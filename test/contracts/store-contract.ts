@@ -8,6 +8,7 @@ import { callTests } from './store/calls.js';
 import { holdTests } from './store/holds.js';
 import { leaseTests } from './store/leases.js';
 import { listTests } from './store/lists.js';
+import { liveTests } from './store/live.js';
 import { identity } from './store/pin-changes.js';
 import { pinTests } from './store/pins.js';
 import { secretTests } from './store/secrets.js';
@@ -43,6 +44,7 @@ export function describeStore(name: string, make: () => Promise<StoreUnderTest>)
     describe('secrets', () => secretTests(context));
     describe('volumes', () => volumeTests(context));
     describe('holds and sweeps', () => holdTests(context));
+    describe('network file systems', () => liveTests(context));
     describe('the store', () => storeTests(context));
   });
 }

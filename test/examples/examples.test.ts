@@ -105,6 +105,10 @@ import re
 def slug(title):
     return '-'.join(re.findall('[a-z0-9]+', title.lower()))
 `,
+  'live-files': `the session wrote: foo
+the session read: go on
+both see: a.txt, go
+`,
   'fan-out': `20 sandboxes counted the words of 10000 lines
 anchor: 7497
 bollard: 7498

@@ -1,5 +1,6 @@
 import { App, CloudBucketMount, Secret } from 'holdfast';
 import { expect, it } from 'vitest';
+import { checkSessionArguments } from '../../src/common/session-options.js';
 
 const options = {
   bucketName: 'team-datasets',
@@ -23,7 +24,7 @@ it('a bucket says what is to be mounted, by the names of its secrets', () => {
   });
 });
 
-it('what can be no bucket is refused where it is made', () => {
+it('what can be no bucket is refused where it is made', async () => {
   const wrong: [object, RegExp][] = [
     [{ bucketName: 'a b' }, /bucketName/],
     [{ bucketName: 3 }, /bucketName/],
@@ -45,5 +46,11 @@ it('what can be no bucket is refused where it is made', () => {
       expect.objectContaining({ code: 'InvalidArgument', message: expect.stringMatching(why) }),
     );
   const app = new App('a');
+  // Whoever may only call chooses no endpoint to which a secret is sent.
+  const mounted = new CloudBucketMount({ ...options, mountPath: '/b' });
+  const session = app.sandbox({ name: 's' }).create({ volumes: [mounted] });
+  await expect(session).rejects.toThrow(/is named by app.sandbox/);
+  const sent = { volumes: [{ path: '/b', bucket: { ...options, secretKeySecret: 'SECRET' }, readOnly: false }] };
+  expect(() => checkSessionArguments('a session', sent)).toThrow(/does not know/);
   expect(() => app.sandbox({ volumes: [new CloudBucketMount(options)] })).toThrow(/absolute path/);
 });

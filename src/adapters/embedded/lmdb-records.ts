@@ -5,6 +5,7 @@ import { createLmdbApps } from './lmdb-apps.js';
 import { createLmdbCalls } from './lmdb-calls.js';
 import type { Transactions } from './lmdb-database.js';
 import { createLmdbLeases } from './lmdb-leases.js';
+import { createLmdbLive } from './lmdb-live.js';
 import { createLmdbPins } from './lmdb-pins.js';
 import { createLmdbSecrets } from './lmdb-secrets.js';
 import { createLmdbState } from './lmdb-state.js';
@@ -24,6 +25,7 @@ export function storeIn(database: Transactions): Omit<Store, 'close'> {
     secrets: createLmdbSecrets(database),
     volumes: createLmdbVolumes(database),
     holds: createLmdbVolumeHolds(database),
+    live: createLmdbLive(database),
     ping: () => database.read('ping', () => undefined),
     servers: () => database.read('asking for the server', () => [database.server?.id ?? 'embedded']),
   };

@@ -1,4 +1,5 @@
 import type { BootId, InstanceKey } from '../../common/ids.js';
+import type { LiveId } from '../../common/ports/live-store.js';
 import type { PinScope } from '../../common/ports/store.js';
 import type { CallId } from '../../common/spawned-call.js';
 
@@ -41,6 +42,10 @@ export const redisKeys = {
   sweep: (account: string) => volumeKey(account, 'sweep'),
   condemned: (account: string) => volumeKey(account, 'condemned'),
   sinceSweep: (account: string) => volumeKey(account, 'since-sweep'),
+  /** Records of a network file system by key. */
+  live: ({ account, id }: LiveId) => `hf:live:{${escaped(account)}:${escaped(id)}}`,
+  /** The keys of `live` in their order. */
+  liveKeys: ({ account, id }: LiveId) => `hf:live-keys:{${escaped(account)}:${escaped(id)}}`,
 };
 
 function volumeKey(account: string, part?: string): string {

@@ -8,6 +8,7 @@ import { createApps } from './apps.js';
 import { createCalls } from './calls.js';
 import { RedisConnection } from './connection.js';
 import { createLeases } from './leases.js';
+import { createLive } from './live.js';
 import { Owners } from './owners.js';
 import { createPins } from './pins.js';
 import { createSecrets } from './secrets.js';
@@ -41,6 +42,7 @@ export async function createRedisStore(options: {
     secrets: createSecrets(redis),
     volumes: createVolumes(redis),
     holds: createVolumeHolds(redis),
+    live: createLive(redis),
     ping: async () => {
       await redis.run('ping', (client) => client.ping());
     },

@@ -39,6 +39,8 @@ const files = {
   sweepRenew: 'sweep-renew.lua',
   sweepCondemn: 'sweep-condemn.lua',
   sweepEnd: 'sweep-end.lua',
+  liveCommit: 'live-commit.lua',
+  liveList: 'live-list.lua',
 } as const;
 
 export type ScriptName = keyof typeof files;

@@ -7,6 +7,7 @@ import { ImageStore } from '../../common/images/image-store.js';
 import type { ObjectStore } from '../../common/ports/object-store.js';
 import type { IsolationBackend } from '../../common/ports/sandbox.js';
 import { TimerWheel } from '../../common/timer-wheel.js';
+import type { MountReference } from '../../common/volume-mounts.js';
 import { defaultDebianMirror } from '../../runtime/images/debian-image.js';
 import { ImageBuilds } from '../../runtime/images/image-builds.js';
 import { Images } from '../../runtime/images/images.js';
@@ -76,13 +77,18 @@ export function sandboxPlatform(parts: {
   };
 }
 
+function mountText(mount: MountReference): string {
+  if ('bucket' in mount) return `bucket ${mount.bucket.bucketName}`;
+  return 'volume' in mount ? `volume ${mount.volume}` : `network file system ${mount.networkFileSystem}`;
+}
+
 /** Sessions of this process have no cluster whose volumes they could see. @throws VolumeUnavailable where some are asked for */
 async function mountNothing({ volumes: [first] }: MountsAsk): Promise<ContainerMounts> {
   if (first === undefined)
     return { binds: [], lost: new Promise(() => undefined), detach: () => Promise.resolve(null) };
   throw new HoldfastError(
     'VolumeUnavailable',
-    `${'bucket' in first ? `bucket ${first.bucket.bucketName}` : `volume ${first.volume}`} cannot be mounted at ${first.path} of a local session: create it in a cluster`,
+    `${mountText(first)} cannot be mounted at ${first.path} of a local session: create it in a cluster`,
   );
 }
 

@@ -5,6 +5,7 @@ import type { Attestation, Pin, PinChange, PinChangeResult } from '../pin.js';
 import type { AlarmStore } from './alarm-store.js';
 import type { CallStore } from './call-store.js';
 import type { WrappedKey } from './kms.js';
+import type { LiveStore } from './live-store.js';
 import type { StateStore } from './state-store.js';
 import type { VolumeHolds, VolumeStore } from './volume-store.js';
 
@@ -23,6 +24,8 @@ export interface Store {
   readonly secrets: SecretStore;
   readonly volumes: VolumeStore;
   readonly holds: VolumeHolds;
+  /** Of network file systems. */
+  readonly live: LiveStore;
   /** Resolves when the store answers. @throws Unavailable */
   ping(): Promise<void>;
   /**

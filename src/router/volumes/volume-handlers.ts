@@ -4,13 +4,14 @@ import { requireRole } from '../auth.js';
 import type { RouterParts } from '../router-parts.js';
 import { downloadHandler, unaryHandler, uploadHandler } from '../rpc.js';
 import { findObjects, hold, publishCommit, reserveObjects } from './commits.js';
+import { liveHandlers } from './live-handlers.js';
 import { giveObject, objectTaker, signObjects } from './objects.js';
 import { defaultRetention, sweepAccount } from './sweep.js';
 import { createVolume, deleteVolume, extendVolume, findVolume, listCommits, listVolumes } from './volumes.js';
 
 /** Volumes are data of the account: who may call instances may also read, write and delete them. */
 export function volumeHandlers(parts: RouterParts): UntypedServiceImplementation {
-  return { ...nameHandlers(parts), ...commitHandlers(parts), ...objectHandlers(parts) };
+  return { ...nameHandlers(parts), ...commitHandlers(parts), ...objectHandlers(parts), ...liveHandlers(parts) };
 }
 
 function nameHandlers(parts: RouterParts): UntypedServiceImplementation {

@@ -1,6 +1,8 @@
 import type { Clock, Random } from '../../common/clock.js';
 import type { Logger } from '../../common/context.js';
 import { isHoldfastError } from '../../common/errors.js';
+import { LiveNames } from '../../common/live/live-names.js';
+import { sweepLive } from '../../common/live/live-sweep.js';
 import type { ObjectStore } from '../../common/ports/object-store.js';
 import type { Store } from '../../common/ports/store.js';
 import { defaultRetention, sweepAccount } from './sweep.js';
@@ -35,9 +37,12 @@ export async function keepVolumes(parts: Parts, closed: AbortSignal): Promise<vo
   }
 }
 
-async function expire({ store, log }: Parts, account: string): Promise<void> {
+async function expire(stores: Parts, account: string): Promise<void> {
+  const { store, log } = stores;
   try {
     for (const volume of await store.volumes.expire(account)) log.info('volume.expired', { volume });
+    for (const name of await new LiveNames({ ...stores, store: store.live }, account).expire())
+      log.info('networkFileSystem.expired', { name });
   } catch (error) {
     // A store that is away is asked again in the next round.
     if (!isHoldfastError(error)) log.error('volumes.notExpired', { account, error: String(error) });
@@ -47,6 +52,8 @@ async function expire({ store, log }: Parts, account: string): Promise<void> {
 async function sweep(parts: Parts, account: string): Promise<void> {
   try {
     parts.log.info('volumes.swept', { account, ...(await sweepAccount(parts, account, defaultRetention)) });
+    const live = { ...parts, store: parts.store.live };
+    await sweepLive(live, account, new LiveNames(live, account));
   } catch (error) {
     // Another router is at it.
     if (isHoldfastError(error, 'AlreadyExists')) return;

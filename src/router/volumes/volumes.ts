@@ -108,7 +108,7 @@ export async function listCommits(
   return { commits: commits.map(commitView) };
 }
 
-function checkedTtl(ttlMs: number): number {
+export function checkedTtl(ttlMs: number): number {
   if (ttlMs >= shortestTtlMs && ttlMs <= longestTtlMs) return ttlMs;
   throw new HoldfastError(
     'InvalidArgument',

@@ -79,6 +79,11 @@ export function volumeMounter({ host, disks, account, toolBinds, log }: VolumeMo
         );
       return await host.attachTree({ name, uid, maxLocalBytes, isReadOnly, source: { kind: 'bucket', bucket, keys } });
     }
+    if ('networkFileSystem' in one) {
+      const { networkFileSystem, createIfMissing: isMadeIfMissing, readOnly: isReadOnly } = one;
+      const source = { kind: 'live', account, name: networkFileSystem, isMadeIfMissing } as const;
+      return await host.attachTree({ name, uid, maxLocalBytes, isReadOnly, source });
+    }
     const disk = await disks.attach(one, { name, uid });
     if (disk !== null) return disk;
     const { volume, whenMissing, readOnly, mode, autoCommit } = one;

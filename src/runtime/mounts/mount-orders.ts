@@ -1,13 +1,17 @@
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
-import type { Clock } from '../../common/clock.js';
+import type { Clock, Random } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
+import { LiveNames } from '../../common/live/live-names.js';
 import type { OpenBucket } from '../../common/ports/bucket.js';
+import type { ObjectStore } from '../../common/ports/object-store.js';
+import type { Store } from '../../common/ports/store.js';
 import { bootFolderName } from '../process/boot-folder.js';
 import { onMessages, sendMessage } from '../process/socket-messages.js';
 import { BlockCache } from './bucket/block-cache.js';
 import { openBucketTree } from './bucket/open-bucket-tree.js';
-import { MountDaemon, type MountDaemonParts } from './mount-daemon.js';
+import { LiveTree } from './live/live-tree.js';
+import { MountDaemon } from './mount-daemon.js';
 import { type MountAnswer, type MountOrder, mountError } from './mount-messages.js';
 import type { TreeSource } from './trees/tree-ask.js';
 import { TreeMounts, type TreePlace } from './trees/tree-mounts.js';
@@ -16,14 +20,17 @@ export interface MountOrdersOptions {
   /** To the worker; its end is the worker's death. */
   readonly socket: Socket;
   readonly clock: Clock;
-  readonly openStores: (stores: unknown) => Promise<Pick<MountDaemonParts, 'store' | 'objects'>>;
+  readonly random: Random;
+  readonly openStores: (
+    stores: unknown,
+  ) => Promise<{ readonly store: Pick<Store, 'volumes' | 'holds' | 'live'>; readonly objects: ObjectStore }>;
   readonly openBucket: OpenBucket;
   readonly log: (line: string) => void;
 }
 
 /** The whole life of a process of mounts: it ends with its worker, when what is to be committed is, or with its mount. */
 export async function obeyMountOrders(options: MountOrdersOptions): Promise<void> {
-  const { socket, clock, openStores, openBucket, log } = options;
+  const { socket, clock, random, openStores, openBucket, log } = options;
   const daemon: { starting: Promise<Mounts> | null } = { starting: null };
   const start = async (order: Extract<MountOrder, { type: 'start' }>): Promise<Mounts> => {
     const { bootId, folder, launcher, cacheBytes, stores } = order;
@@ -32,8 +39,13 @@ export async function obeyMountOrders(options: MountOrdersOptions): Promise<void
     const own = join(folder, bootFolderName(bootId));
     const volumes = await MountDaemon.start({ store, objects, clock, launcher, folder: own, cacheBytes, log });
     const blocks = new BlockCache();
-    const openTree = async (source: TreeSource, place: TreePlace) =>
-      await openBucketTree(openBucket, source, { ...place, clock, blocks, log });
+    const openTree = async (source: TreeSource, place: TreePlace) => {
+      if (source.kind === 'bucket') return await openBucketTree(openBucket, source, { ...place, clock, blocks, log });
+      const { account, name, isMadeIfMissing } = source;
+      const names = new LiveNames({ store: store.live, objects, clock, random }, account);
+      const { id } = isMadeIfMissing ? await names.make(name, null) : await names.existing(name);
+      return new LiveTree(names.files(id));
+    };
     return { volumes, trees: new TreeMounts({ clock, launcher, folder: own, openTree, log }) };
   };
   await new Promise<void>((resolve) => {

@@ -3,6 +3,7 @@ import type { Timer } from '../../../src/common/clock.js';
 import { HoldfastError } from '../../../src/common/errors.js';
 import type { AlarmStore } from '../../../src/common/ports/alarm-store.js';
 import type { CallStore } from '../../../src/common/ports/call-store.js';
+import type { LiveStore } from '../../../src/common/ports/live-store.js';
 import type { StateStore } from '../../../src/common/ports/state-store.js';
 import type { AppStore, KeyStore, LeaseStore, PinStore, SecretStore, Store } from '../../../src/common/ports/store.js';
 import type { VolumeHolds, VolumeStore } from '../../../src/common/ports/volume-store.js';
@@ -34,6 +35,7 @@ export class StoreConnection implements Store {
   readonly secrets: SecretStore;
   readonly volumes: VolumeStore;
   readonly holds: VolumeHolds;
+  readonly live: LiveStore;
   readonly #server: StoreServer;
   readonly #process: SimProcess;
   readonly #opTimeoutMs: number;
@@ -45,7 +47,7 @@ export class StoreConnection implements Store {
     this.#opTimeoutMs = opTimeoutMs;
     this.#server = server;
     this.#process = process;
-    const { pins, leases, state, alarms, calls, apps, keys, secrets, volumes, holds } = server.store;
+    const { pins, leases, state, alarms, calls, apps, keys, secrets, volumes, holds, live } = server.store;
     this.pins = this.#remote('pins', pins);
     this.leases = this.#remote('leases', leases);
     this.state = this.#remote('state', state);
@@ -56,6 +58,7 @@ export class StoreConnection implements Store {
     this.secrets = this.#remote('secrets', secrets);
     this.volumes = this.#remote('volumes', volumes);
     this.holds = this.#remote('holds', holds);
+    this.live = this.#remote('live', live);
   }
 
   async ping(): Promise<void> {

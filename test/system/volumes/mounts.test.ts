@@ -1,9 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { App, type RemoteApp, type SandboxSession, Volume } from 'holdfast';
 import { startCluster, type TestCluster } from 'holdfast/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { canIsolate } from '../../isolated-test.js';
 import { codeOf, until } from '../sandboxes/sandbox-world.js';
+import { mountProcesses } from './mount-processes.js';
 
 type VolumeApp = typeof import('../../fixtures/volume-app.js');
 
@@ -155,41 +156,9 @@ describe.runIf(canIsolate)('volumes in containers', () => {
   it('ends a session whose files are lost, and the next one has them', async () => {
     const session = await app.work.create();
     await session.writeText('/data/lost', 'x');
-    process.kill(mountProcess(), 'SIGKILL');
+    for (const pid of mountProcesses()) process.kill(pid, 'SIGKILL');
     expect(await codeOf(session.exec('sleep 60', { shell: true }))).toMatch(/InstanceLost|OutcomeUnknown|Unavailable/);
     await using next = await app.work.create();
     expect(await say(next, 'cat /data/known')).toBe('known');
   });
 });
-
-/** Of this test's cluster: the one that has this process above it. */
-function mountProcess(): number {
-  const stats = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number);
-  const found = stats.find((pid) => commandOf(pid).includes('mount-main.js') && hasAbove(pid, process.pid));
-  if (found === undefined) throw new Error('no process of mounts runs');
-  return found;
-}
-
-function hasAbove(pid: number, wanted: number): boolean {
-  for (let at = pid; at > 1; at = parentOf(at)) if (at === wanted) return true;
-  return false;
-}
-
-function parentOf(pid: number): number {
-  return Number(/^PPid:\t(\d+)/m.exec(readText(`/proc/${pid}/status`))?.[1] ?? 0);
-}
-
-function commandOf(pid: number): string {
-  return readText(`/proc/${pid}/cmdline`);
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    // It has ended.
-    return '';
-  }
-}

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { Clock } from '../../../common/clock.js';
 import type { Bucket } from '../../../common/ports/bucket.js';
 import { wrongName } from '../../../common/volumes/node-codec.js';
@@ -8,7 +7,8 @@ import type { BlockCache } from './block-cache.js';
 import { type BucketNode, inTurn, parentOf } from './bucket-node.js';
 import { BucketNodes } from './bucket-nodes.js';
 import { renameDirectory, renameFile } from './bucket-renames.js';
-import { Draft } from './draft.js';
+import type { Draft } from './draft.js';
+import { Drafts } from './drafts.js';
 
 export interface BucketTreeParts {
   /** Unique on this host. */
@@ -46,12 +46,12 @@ export class BucketTree implements FileTree<BucketNode> {
   readonly parts: BucketTreeParts;
   /** Folders that have an object of their own, as far as is known. */
   readonly #marked = new Set<string>();
-  readonly #drafts = new Set<Draft>();
-  #lastDraft = 0;
+  readonly #drafts: Drafts;
 
   constructor(parts: BucketTreeParts) {
     this.parts = parts;
     this.nodes = new BucketNodes(parts);
+    this.#drafts = new Drafts(parts);
   }
 
   get root(): BucketNode {
@@ -74,7 +74,7 @@ export class BucketTree implements FileTree<BucketNode> {
     if (size === undefined) return;
     await inTurn(node, async () => {
       const draft = size === 0 ? await this.#emptyDraft(node) : await this.#draft(node);
-      this.#checkRoom(draft, size);
+      this.#drafts.checkRoom(draft, size);
       await draft.cut(size);
       draft.modifiedMs = this.parts.clock.now();
       if (node.openings > 0) return;
@@ -139,7 +139,7 @@ export class BucketTree implements FileTree<BucketNode> {
     await inTurn(file, async () => {
       const draft = await this.#draft(file);
       const start = isAppend ? draft.size : offset;
-      this.#checkRoom(draft, start + bytes.length);
+      this.#drafts.checkRoom(draft, start + bytes.length);
       await draft.write(bytes, start);
       draft.modifiedMs = this.parts.clock.now();
     });
@@ -216,7 +216,7 @@ export class BucketTree implements FileTree<BucketNode> {
   async close(): Promise<void> {
     for (const node of this.nodes.all) await inTurn(node, () => this.#dropDraft(node));
     // Of files that were removed, and are open.
-    for (const draft of [...this.#drafts]) await this.#removed(draft);
+    await this.#drafts.close();
     this.parts.bucket.close();
   }
 
@@ -244,11 +244,11 @@ export class BucketTree implements FileTree<BucketNode> {
   }
 
   async #mark(path: string): Promise<void> {
-    const draft = await this.#newDraft(0);
+    const draft = await this.#drafts.make(0);
     try {
       await this.parts.bucket.put(this.nodes.folderKey(path), draft);
     } finally {
-      await this.#removed(draft);
+      await this.#drafts.remove(draft);
     }
     this.#marked.add(path);
   }
@@ -277,18 +277,18 @@ export class BucketTree implements FileTree<BucketNode> {
   async #draft(file: BucketNode): Promise<Draft> {
     if (file.draft !== null) return file.draft;
     const { clock, blocks } = this.parts;
-    const draft = await this.#newDraft(clock.now());
+    const draft = await this.#drafts.make(clock.now());
     try {
       const object = await this.nodes.objectOf(file);
       for (let offset = 0; object !== null && offset < object.size; ) {
         const piece = await blocks.read(this.parts, object, { offset, length: draftPieceBytes });
         if (piece === null || piece.length === 0) return refuse('ESTALE');
-        this.#checkRoom(draft, offset + piece.length);
+        this.#drafts.checkRoom(draft, offset + piece.length);
         await draft.write(piece, offset);
         offset += piece.length;
       }
     } catch (error) {
-      await this.#removed(draft);
+      await this.#drafts.remove(draft);
       throw error;
     }
     draft.isChanged = false;
@@ -297,7 +297,7 @@ export class BucketTree implements FileTree<BucketNode> {
   }
 
   async #emptyDraft(file: BucketNode): Promise<Draft> {
-    file.draft ??= await this.#newDraft(this.parts.clock.now());
+    file.draft ??= await this.#drafts.make(this.parts.clock.now());
     return file.draft;
   }
 
@@ -308,26 +308,7 @@ export class BucketTree implements FileTree<BucketNode> {
       this.parts.log(`what was written to ${file.path} could not be uploaded, and is lost; who closed it was told`);
     file.draft = null;
     file.heardMs = Number.NEGATIVE_INFINITY;
-    await this.#removed(draft);
-  }
-
-  async #newDraft(nowMs: number): Promise<Draft> {
-    this.#lastDraft += 1;
-    const draft = await Draft.make(join(this.parts.folder, `draft-${this.#lastDraft}`), nowMs);
-    this.#drafts.add(draft);
-    return draft;
-  }
-
-  async #removed(draft: Draft): Promise<void> {
-    this.#drafts.delete(draft);
-    await draft.remove();
-  }
-
-  /** @throws Refused ENOSPC where all that is not uploaded would be more than may be on this host */
-  #checkRoom(draft: Draft, size: number): void {
-    let bytes = Math.max(draft.size, size);
-    for (const other of this.#drafts) if (other !== draft) bytes += other.size;
-    if (bytes > this.parts.maxLocalBytes) refuse('ENOSPC');
+    await this.#drafts.remove(draft);
   }
 }
 

@@ -13,4 +13,6 @@ export interface TreeAsk {
   readonly source: TreeSource;
 }
 
-export type TreeSource = { readonly kind: 'bucket'; readonly bucket: BucketReference; readonly keys: BucketKeys };
+export type TreeSource =
+  | { readonly kind: 'bucket'; readonly bucket: BucketReference; readonly keys: BucketKeys }
+  | { readonly kind: 'live'; readonly account: string; readonly name: string; readonly isMadeIfMissing: boolean };

@@ -505,6 +505,89 @@ export interface SecretVariables_VariablesEntry {
   value: string;
 }
 
+export interface MakeLiveRequest {
+  name: string;
+  /** 0: it stays until it is deleted. */
+  ttlMs: number;
+}
+
+export interface MakeLiveReply {
+  id: string;
+}
+
+export interface ExtendLiveRequest {
+  name: string;
+  id: string;
+  ttlMs: number;
+}
+
+export interface ExtendLiveReply {
+  extended: boolean;
+}
+
+export interface DeleteLiveRequest {
+  name: string;
+  /** Empty: whichever has the name. */
+  id: string;
+}
+
+export interface DeleteLiveReply {
+  deleted: boolean;
+}
+
+export interface ListLiveRequest {
+  name: string;
+  path: string;
+}
+
+export interface ListLiveReply {
+  entries: LiveEntry[];
+}
+
+export interface LiveEntry {
+  name: string;
+  type: string;
+  size: number;
+  mode: number;
+  modifiedAtMs: number;
+}
+
+export interface ReadLiveRequest {
+  name: string;
+  path: string;
+  /** Of the file that the reading began with; empty: whichever has the path. */
+  ino: string;
+  offset: number;
+  length: number;
+}
+
+export interface ReadLiveReply {
+  ino: string;
+  bytes: Buffer;
+}
+
+export interface WriteLiveRequest {
+  name: string;
+  path: string;
+  /** Of the file that the writing began with, which has no name until it is finished; empty: it begins. */
+  ino: string;
+  offset: number;
+  bytes: Buffer;
+  finish: boolean;
+}
+
+export interface WriteLiveReply {
+  ino: string;
+}
+
+export interface RemoveLiveRequest {
+  name: string;
+  path: string;
+}
+
+export interface RemoveLiveReply {
+}
+
 export interface VolumeView {
   account: string;
   name: string;
@@ -612,37 +695,6 @@ export interface SweepVolumesReply {
   removed: number;
   kept: number;
   commitsForgotten: number;
-}
-
-export interface ListImagesRequest {
-}
-
-export interface ListImagesReply {
-  images: ImageView[];
-}
-
-export interface ImageView {
-  id: string;
-  /** host, none; empty: it is damaged. */
-  base: string;
-  layers: number;
-  bytes: number;
-  /** 0: nobody knows. */
-  usedAtMs: number;
-  /** app/class, of current deployments. */
-  resources: string[];
-}
-
-export interface SweepImagesRequest {
-  /** 0: everything that no deployment needs. */
-  keepForMs: number;
-}
-
-export interface SweepImagesReply {
-  imagesKept: number;
-  imagesRemoved: number;
-  removed: number;
-  bytesKept: number;
 }
 
 export interface HoldRequest {
@@ -6612,6 +6664,1059 @@ export const SecretVariables_VariablesEntry: MessageFns<SecretVariables_Variable
   },
 };
 
+function createBaseMakeLiveRequest(): MakeLiveRequest {
+  return { name: "", ttlMs: 0 };
+}
+
+export const MakeLiveRequest: MessageFns<MakeLiveRequest> = {
+  encode(message: MakeLiveRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.ttlMs !== 0) {
+      writer.uint32(16).int64(message.ttlMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MakeLiveRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMakeLiveRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ttlMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<MakeLiveRequest>, I>>(base?: I): MakeLiveRequest {
+    return MakeLiveRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<MakeLiveRequest>, I>>(object: I): MakeLiveRequest {
+    const message = createBaseMakeLiveRequest();
+    message.name = object.name ?? "";
+    message.ttlMs = object.ttlMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseMakeLiveReply(): MakeLiveReply {
+  return { id: "" };
+}
+
+export const MakeLiveReply: MessageFns<MakeLiveReply> = {
+  encode(message: MakeLiveReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MakeLiveReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMakeLiveReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<MakeLiveReply>, I>>(base?: I): MakeLiveReply {
+    return MakeLiveReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<MakeLiveReply>, I>>(object: I): MakeLiveReply {
+    const message = createBaseMakeLiveReply();
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseExtendLiveRequest(): ExtendLiveRequest {
+  return { name: "", id: "", ttlMs: 0 };
+}
+
+export const ExtendLiveRequest: MessageFns<ExtendLiveRequest> = {
+  encode(message: ExtendLiveRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    if (message.ttlMs !== 0) {
+      writer.uint32(24).int64(message.ttlMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExtendLiveRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExtendLiveRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.ttlMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ExtendLiveRequest>, I>>(base?: I): ExtendLiveRequest {
+    return ExtendLiveRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExtendLiveRequest>, I>>(object: I): ExtendLiveRequest {
+    const message = createBaseExtendLiveRequest();
+    message.name = object.name ?? "";
+    message.id = object.id ?? "";
+    message.ttlMs = object.ttlMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseExtendLiveReply(): ExtendLiveReply {
+  return { extended: false };
+}
+
+export const ExtendLiveReply: MessageFns<ExtendLiveReply> = {
+  encode(message: ExtendLiveReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.extended !== false) {
+      writer.uint32(8).bool(message.extended);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExtendLiveReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExtendLiveReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.extended = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ExtendLiveReply>, I>>(base?: I): ExtendLiveReply {
+    return ExtendLiveReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExtendLiveReply>, I>>(object: I): ExtendLiveReply {
+    const message = createBaseExtendLiveReply();
+    message.extended = object.extended ?? false;
+    return message;
+  },
+};
+
+function createBaseDeleteLiveRequest(): DeleteLiveRequest {
+  return { name: "", id: "" };
+}
+
+export const DeleteLiveRequest: MessageFns<DeleteLiveRequest> = {
+  encode(message: DeleteLiveRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteLiveRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteLiveRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<DeleteLiveRequest>, I>>(base?: I): DeleteLiveRequest {
+    return DeleteLiveRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DeleteLiveRequest>, I>>(object: I): DeleteLiveRequest {
+    const message = createBaseDeleteLiveRequest();
+    message.name = object.name ?? "";
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseDeleteLiveReply(): DeleteLiveReply {
+  return { deleted: false };
+}
+
+export const DeleteLiveReply: MessageFns<DeleteLiveReply> = {
+  encode(message: DeleteLiveReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.deleted !== false) {
+      writer.uint32(8).bool(message.deleted);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteLiveReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteLiveReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.deleted = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<DeleteLiveReply>, I>>(base?: I): DeleteLiveReply {
+    return DeleteLiveReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DeleteLiveReply>, I>>(object: I): DeleteLiveReply {
+    const message = createBaseDeleteLiveReply();
+    message.deleted = object.deleted ?? false;
+    return message;
+  },
+};
+
+function createBaseListLiveRequest(): ListLiveRequest {
+  return { name: "", path: "" };
+}
+
+export const ListLiveRequest: MessageFns<ListLiveRequest> = {
+  encode(message: ListLiveRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.path !== "") {
+      writer.uint32(18).string(message.path);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListLiveRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListLiveRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListLiveRequest>, I>>(base?: I): ListLiveRequest {
+    return ListLiveRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListLiveRequest>, I>>(object: I): ListLiveRequest {
+    const message = createBaseListLiveRequest();
+    message.name = object.name ?? "";
+    message.path = object.path ?? "";
+    return message;
+  },
+};
+
+function createBaseListLiveReply(): ListLiveReply {
+  return { entries: [] };
+}
+
+export const ListLiveReply: MessageFns<ListLiveReply> = {
+  encode(message: ListLiveReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.entries) {
+      LiveEntry.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListLiveReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListLiveReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.entries.push(LiveEntry.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListLiveReply>, I>>(base?: I): ListLiveReply {
+    return ListLiveReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListLiveReply>, I>>(object: I): ListLiveReply {
+    const message = createBaseListLiveReply();
+    message.entries = object.entries?.map((e) => LiveEntry.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLiveEntry(): LiveEntry {
+  return { name: "", type: "", size: 0, mode: 0, modifiedAtMs: 0 };
+}
+
+export const LiveEntry: MessageFns<LiveEntry> = {
+  encode(message: LiveEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.type !== "") {
+      writer.uint32(18).string(message.type);
+    }
+    if (message.size !== 0) {
+      writer.uint32(24).int64(message.size);
+    }
+    if (message.mode !== 0) {
+      writer.uint32(32).int32(message.mode);
+    }
+    if (message.modifiedAtMs !== 0) {
+      writer.uint32(40).int64(message.modifiedAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LiveEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLiveEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.size = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.mode = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.modifiedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LiveEntry>, I>>(base?: I): LiveEntry {
+    return LiveEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LiveEntry>, I>>(object: I): LiveEntry {
+    const message = createBaseLiveEntry();
+    message.name = object.name ?? "";
+    message.type = object.type ?? "";
+    message.size = object.size ?? 0;
+    message.mode = object.mode ?? 0;
+    message.modifiedAtMs = object.modifiedAtMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseReadLiveRequest(): ReadLiveRequest {
+  return { name: "", path: "", ino: "", offset: 0, length: 0 };
+}
+
+export const ReadLiveRequest: MessageFns<ReadLiveRequest> = {
+  encode(message: ReadLiveRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.path !== "") {
+      writer.uint32(18).string(message.path);
+    }
+    if (message.ino !== "") {
+      writer.uint32(26).string(message.ino);
+    }
+    if (message.offset !== 0) {
+      writer.uint32(32).int64(message.offset);
+    }
+    if (message.length !== 0) {
+      writer.uint32(40).int32(message.length);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadLiveRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadLiveRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.ino = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.offset = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.length = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ReadLiveRequest>, I>>(base?: I): ReadLiveRequest {
+    return ReadLiveRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReadLiveRequest>, I>>(object: I): ReadLiveRequest {
+    const message = createBaseReadLiveRequest();
+    message.name = object.name ?? "";
+    message.path = object.path ?? "";
+    message.ino = object.ino ?? "";
+    message.offset = object.offset ?? 0;
+    message.length = object.length ?? 0;
+    return message;
+  },
+};
+
+function createBaseReadLiveReply(): ReadLiveReply {
+  return { ino: "", bytes: Buffer.alloc(0) };
+}
+
+export const ReadLiveReply: MessageFns<ReadLiveReply> = {
+  encode(message: ReadLiveReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ino !== "") {
+      writer.uint32(10).string(message.ino);
+    }
+    if (message.bytes.length !== 0) {
+      writer.uint32(18).bytes(message.bytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadLiveReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadLiveReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.ino = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.bytes = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ReadLiveReply>, I>>(base?: I): ReadLiveReply {
+    return ReadLiveReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReadLiveReply>, I>>(object: I): ReadLiveReply {
+    const message = createBaseReadLiveReply();
+    message.ino = object.ino ?? "";
+    message.bytes = object.bytes ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseWriteLiveRequest(): WriteLiveRequest {
+  return { name: "", path: "", ino: "", offset: 0, bytes: Buffer.alloc(0), finish: false };
+}
+
+export const WriteLiveRequest: MessageFns<WriteLiveRequest> = {
+  encode(message: WriteLiveRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.path !== "") {
+      writer.uint32(18).string(message.path);
+    }
+    if (message.ino !== "") {
+      writer.uint32(26).string(message.ino);
+    }
+    if (message.offset !== 0) {
+      writer.uint32(32).int64(message.offset);
+    }
+    if (message.bytes.length !== 0) {
+      writer.uint32(42).bytes(message.bytes);
+    }
+    if (message.finish !== false) {
+      writer.uint32(48).bool(message.finish);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WriteLiveRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWriteLiveRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.ino = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.offset = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.bytes = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.finish = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<WriteLiveRequest>, I>>(base?: I): WriteLiveRequest {
+    return WriteLiveRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<WriteLiveRequest>, I>>(object: I): WriteLiveRequest {
+    const message = createBaseWriteLiveRequest();
+    message.name = object.name ?? "";
+    message.path = object.path ?? "";
+    message.ino = object.ino ?? "";
+    message.offset = object.offset ?? 0;
+    message.bytes = object.bytes ?? Buffer.alloc(0);
+    message.finish = object.finish ?? false;
+    return message;
+  },
+};
+
+function createBaseWriteLiveReply(): WriteLiveReply {
+  return { ino: "" };
+}
+
+export const WriteLiveReply: MessageFns<WriteLiveReply> = {
+  encode(message: WriteLiveReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ino !== "") {
+      writer.uint32(10).string(message.ino);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WriteLiveReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWriteLiveReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.ino = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<WriteLiveReply>, I>>(base?: I): WriteLiveReply {
+    return WriteLiveReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<WriteLiveReply>, I>>(object: I): WriteLiveReply {
+    const message = createBaseWriteLiveReply();
+    message.ino = object.ino ?? "";
+    return message;
+  },
+};
+
+function createBaseRemoveLiveRequest(): RemoveLiveRequest {
+  return { name: "", path: "" };
+}
+
+export const RemoveLiveRequest: MessageFns<RemoveLiveRequest> = {
+  encode(message: RemoveLiveRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.path !== "") {
+      writer.uint32(18).string(message.path);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveLiveRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveLiveRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RemoveLiveRequest>, I>>(base?: I): RemoveLiveRequest {
+    return RemoveLiveRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RemoveLiveRequest>, I>>(object: I): RemoveLiveRequest {
+    const message = createBaseRemoveLiveRequest();
+    message.name = object.name ?? "";
+    message.path = object.path ?? "";
+    return message;
+  },
+};
+
+function createBaseRemoveLiveReply(): RemoveLiveReply {
+  return {};
+}
+
+export const RemoveLiveReply: MessageFns<RemoveLiveReply> = {
+  encode(_: RemoveLiveReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveLiveReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveLiveReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RemoveLiveReply>, I>>(base?: I): RemoveLiveReply {
+    return RemoveLiveReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RemoveLiveReply>, I>>(_: I): RemoveLiveReply {
+    const message = createBaseRemoveLiveReply();
+    return message;
+  },
+};
+
 function createBaseVolumeView(): VolumeView {
   return {
     account: "",
@@ -7955,365 +9060,6 @@ export const SweepVolumesReply: MessageFns<SweepVolumesReply> = {
     message.removed = object.removed ?? 0;
     message.kept = object.kept ?? 0;
     message.commitsForgotten = object.commitsForgotten ?? 0;
-    return message;
-  },
-};
-
-function createBaseListImagesRequest(): ListImagesRequest {
-  return {};
-}
-
-export const ListImagesRequest: MessageFns<ListImagesRequest> = {
-  encode(_: ListImagesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): ListImagesRequest {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseListImagesRequest();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<ListImagesRequest>, I>>(base?: I): ListImagesRequest {
-    return ListImagesRequest.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<ListImagesRequest>, I>>(_: I): ListImagesRequest {
-    const message = createBaseListImagesRequest();
-    return message;
-  },
-};
-
-function createBaseListImagesReply(): ListImagesReply {
-  return { images: [] };
-}
-
-export const ListImagesReply: MessageFns<ListImagesReply> = {
-  encode(message: ListImagesReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    for (const v of message.images) {
-      ImageView.encode(v!, writer.uint32(10).fork()).join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): ListImagesReply {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseListImagesReply();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.images.push(ImageView.decode(reader, reader.uint32()));
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<ListImagesReply>, I>>(base?: I): ListImagesReply {
-    return ListImagesReply.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<ListImagesReply>, I>>(object: I): ListImagesReply {
-    const message = createBaseListImagesReply();
-    message.images = object.images?.map((e) => ImageView.fromPartial(e)) || [];
-    return message;
-  },
-};
-
-function createBaseImageView(): ImageView {
-  return { id: "", base: "", layers: 0, bytes: 0, usedAtMs: 0, resources: [] };
-}
-
-export const ImageView: MessageFns<ImageView> = {
-  encode(message: ImageView, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.id !== "") {
-      writer.uint32(10).string(message.id);
-    }
-    if (message.base !== "") {
-      writer.uint32(18).string(message.base);
-    }
-    if (message.layers !== 0) {
-      writer.uint32(24).int32(message.layers);
-    }
-    if (message.bytes !== 0) {
-      writer.uint32(32).int64(message.bytes);
-    }
-    if (message.usedAtMs !== 0) {
-      writer.uint32(40).int64(message.usedAtMs);
-    }
-    for (const v of message.resources) {
-      writer.uint32(50).string(v!);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): ImageView {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseImageView();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.id = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.base = reader.string();
-            continue;
-          }
-          case 3: {
-            if (tag !== 24) {
-              break;
-            }
-
-            message.layers = reader.int32();
-            continue;
-          }
-          case 4: {
-            if (tag !== 32) {
-              break;
-            }
-
-            message.bytes = longToNumber(reader.int64());
-            continue;
-          }
-          case 5: {
-            if (tag !== 40) {
-              break;
-            }
-
-            message.usedAtMs = longToNumber(reader.int64());
-            continue;
-          }
-          case 6: {
-            if (tag !== 50) {
-              break;
-            }
-
-            message.resources.push(reader.string());
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<ImageView>, I>>(base?: I): ImageView {
-    return ImageView.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<ImageView>, I>>(object: I): ImageView {
-    const message = createBaseImageView();
-    message.id = object.id ?? "";
-    message.base = object.base ?? "";
-    message.layers = object.layers ?? 0;
-    message.bytes = object.bytes ?? 0;
-    message.usedAtMs = object.usedAtMs ?? 0;
-    message.resources = object.resources?.map((e) => e) || [];
-    return message;
-  },
-};
-
-function createBaseSweepImagesRequest(): SweepImagesRequest {
-  return { keepForMs: 0 };
-}
-
-export const SweepImagesRequest: MessageFns<SweepImagesRequest> = {
-  encode(message: SweepImagesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.keepForMs !== 0) {
-      writer.uint32(8).int64(message.keepForMs);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): SweepImagesRequest {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseSweepImagesRequest();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 8) {
-              break;
-            }
-
-            message.keepForMs = longToNumber(reader.int64());
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<SweepImagesRequest>, I>>(base?: I): SweepImagesRequest {
-    return SweepImagesRequest.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<SweepImagesRequest>, I>>(object: I): SweepImagesRequest {
-    const message = createBaseSweepImagesRequest();
-    message.keepForMs = object.keepForMs ?? 0;
-    return message;
-  },
-};
-
-function createBaseSweepImagesReply(): SweepImagesReply {
-  return { imagesKept: 0, imagesRemoved: 0, removed: 0, bytesKept: 0 };
-}
-
-export const SweepImagesReply: MessageFns<SweepImagesReply> = {
-  encode(message: SweepImagesReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.imagesKept !== 0) {
-      writer.uint32(8).int64(message.imagesKept);
-    }
-    if (message.imagesRemoved !== 0) {
-      writer.uint32(16).int64(message.imagesRemoved);
-    }
-    if (message.removed !== 0) {
-      writer.uint32(24).int64(message.removed);
-    }
-    if (message.bytesKept !== 0) {
-      writer.uint32(32).int64(message.bytesKept);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): SweepImagesReply {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseSweepImagesReply();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 8) {
-              break;
-            }
-
-            message.imagesKept = longToNumber(reader.int64());
-            continue;
-          }
-          case 2: {
-            if (tag !== 16) {
-              break;
-            }
-
-            message.imagesRemoved = longToNumber(reader.int64());
-            continue;
-          }
-          case 3: {
-            if (tag !== 24) {
-              break;
-            }
-
-            message.removed = longToNumber(reader.int64());
-            continue;
-          }
-          case 4: {
-            if (tag !== 32) {
-              break;
-            }
-
-            message.bytesKept = longToNumber(reader.int64());
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<SweepImagesReply>, I>>(base?: I): SweepImagesReply {
-    return SweepImagesReply.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<SweepImagesReply>, I>>(object: I): SweepImagesReply {
-    const message = createBaseSweepImagesReply();
-    message.imagesKept = object.imagesKept ?? 0;
-    message.imagesRemoved = object.imagesRemoved ?? 0;
-    message.removed = object.removed ?? 0;
-    message.bytesKept = object.bytesKept ?? 0;
     return message;
   },
 };
@@ -9778,23 +10524,69 @@ export const RouterService = {
     responseSerialize: (value: SweepVolumesReply): Buffer => Buffer.from(SweepVolumesReply.encode(value).finish()),
     responseDeserialize: (value: Buffer): SweepVolumesReply => SweepVolumesReply.decode(value),
   },
-  listImages: {
-    path: "/holdfast.v1.Router/ListImages" as const,
+  /** Network file systems: see common/live. */
+  makeLive: {
+    path: "/holdfast.v1.Router/MakeLive" as const,
     requestStream: false as const,
     responseStream: false as const,
-    requestSerialize: (value: ListImagesRequest): Buffer => Buffer.from(ListImagesRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): ListImagesRequest => ListImagesRequest.decode(value),
-    responseSerialize: (value: ListImagesReply): Buffer => Buffer.from(ListImagesReply.encode(value).finish()),
-    responseDeserialize: (value: Buffer): ListImagesReply => ListImagesReply.decode(value),
+    requestSerialize: (value: MakeLiveRequest): Buffer => Buffer.from(MakeLiveRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): MakeLiveRequest => MakeLiveRequest.decode(value),
+    responseSerialize: (value: MakeLiveReply): Buffer => Buffer.from(MakeLiveReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): MakeLiveReply => MakeLiveReply.decode(value),
   },
-  sweepImages: {
-    path: "/holdfast.v1.Router/SweepImages" as const,
+  extendLive: {
+    path: "/holdfast.v1.Router/ExtendLive" as const,
     requestStream: false as const,
     responseStream: false as const,
-    requestSerialize: (value: SweepImagesRequest): Buffer => Buffer.from(SweepImagesRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): SweepImagesRequest => SweepImagesRequest.decode(value),
-    responseSerialize: (value: SweepImagesReply): Buffer => Buffer.from(SweepImagesReply.encode(value).finish()),
-    responseDeserialize: (value: Buffer): SweepImagesReply => SweepImagesReply.decode(value),
+    requestSerialize: (value: ExtendLiveRequest): Buffer => Buffer.from(ExtendLiveRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExtendLiveRequest => ExtendLiveRequest.decode(value),
+    responseSerialize: (value: ExtendLiveReply): Buffer => Buffer.from(ExtendLiveReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExtendLiveReply => ExtendLiveReply.decode(value),
+  },
+  deleteLive: {
+    path: "/holdfast.v1.Router/DeleteLive" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DeleteLiveRequest): Buffer => Buffer.from(DeleteLiveRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DeleteLiveRequest => DeleteLiveRequest.decode(value),
+    responseSerialize: (value: DeleteLiveReply): Buffer => Buffer.from(DeleteLiveReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DeleteLiveReply => DeleteLiveReply.decode(value),
+  },
+  listLive: {
+    path: "/holdfast.v1.Router/ListLive" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListLiveRequest): Buffer => Buffer.from(ListLiveRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListLiveRequest => ListLiveRequest.decode(value),
+    responseSerialize: (value: ListLiveReply): Buffer => Buffer.from(ListLiveReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListLiveReply => ListLiveReply.decode(value),
+  },
+  readLive: {
+    path: "/holdfast.v1.Router/ReadLive" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReadLiveRequest): Buffer => Buffer.from(ReadLiveRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReadLiveRequest => ReadLiveRequest.decode(value),
+    responseSerialize: (value: ReadLiveReply): Buffer => Buffer.from(ReadLiveReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReadLiveReply => ReadLiveReply.decode(value),
+  },
+  writeLive: {
+    path: "/holdfast.v1.Router/WriteLive" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: WriteLiveRequest): Buffer => Buffer.from(WriteLiveRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): WriteLiveRequest => WriteLiveRequest.decode(value),
+    responseSerialize: (value: WriteLiveReply): Buffer => Buffer.from(WriteLiveReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WriteLiveReply => WriteLiveReply.decode(value),
+  },
+  removeLive: {
+    path: "/holdfast.v1.Router/RemoveLive" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RemoveLiveRequest): Buffer => Buffer.from(RemoveLiveRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RemoveLiveRequest => RemoveLiveRequest.decode(value),
+    responseSerialize: (value: RemoveLiveReply): Buffer => Buffer.from(RemoveLiveReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RemoveLiveReply => RemoveLiveReply.decode(value),
   },
   /** Commits by clients: objects first, then their root. See common/ports/volume-store.ts. */
   hold: {
@@ -9903,8 +10695,14 @@ export interface RouterServer extends UntypedServiceImplementation {
   extendVolume: handleUnaryCall<ExtendVolumeRequest, ExtendVolumeReply>;
   listCommits: handleUnaryCall<ListCommitsRequest, ListCommitsReply>;
   sweepVolumes: handleUnaryCall<SweepVolumesRequest, SweepVolumesReply>;
-  listImages: handleUnaryCall<ListImagesRequest, ListImagesReply>;
-  sweepImages: handleUnaryCall<SweepImagesRequest, SweepImagesReply>;
+  /** Network file systems: see common/live. */
+  makeLive: handleUnaryCall<MakeLiveRequest, MakeLiveReply>;
+  extendLive: handleUnaryCall<ExtendLiveRequest, ExtendLiveReply>;
+  deleteLive: handleUnaryCall<DeleteLiveRequest, DeleteLiveReply>;
+  listLive: handleUnaryCall<ListLiveRequest, ListLiveReply>;
+  readLive: handleUnaryCall<ReadLiveRequest, ReadLiveReply>;
+  writeLive: handleUnaryCall<WriteLiveRequest, WriteLiveReply>;
+  removeLive: handleUnaryCall<RemoveLiveRequest, RemoveLiveReply>;
   /** Commits by clients: objects first, then their root. See common/ports/volume-store.ts. */
   hold: handleUnaryCall<HoldRequest, HoldReply>;
   reserveObjects: handleUnaryCall<ReserveObjectsRequest, ReserveObjectsReply>;

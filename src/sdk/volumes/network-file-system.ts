@@ -1,0 +1,142 @@
+import { ulid } from 'ulid';
+import { checkedLiveName } from '../../common/live/live-names.js';
+import { checkedMountPath, type LiveMountReference, type Mountable, mountable } from '../../common/volume-mounts.js';
+import {
+  DeleteLiveReply,
+  DeleteLiveRequest,
+  ExtendLiveReply,
+  ExtendLiveRequest,
+  ListLiveReply,
+  ListLiveRequest,
+  MakeLiveReply,
+  MakeLiveRequest,
+  ReadLiveReply,
+  ReadLiveRequest,
+  RemoveLiveReply,
+  RemoveLiveRequest,
+  WriteLiveReply,
+  WriteLiveRequest,
+} from '../../wire/gen/holdfast/v1/router.js';
+import { chooseClient } from '../client-choice.js';
+import type { ClientCore } from '../client-core.js';
+import type { ClientChoice } from '../infos.js';
+import { bytesOf } from '../sandbox/bytes.js';
+import type { Bytes, FileStat } from '../sandbox/types.js';
+import { RenewedLease } from './renewed-lease.js';
+
+const pieceBytes = 1_048_576;
+const ttlMs = 30_000;
+
+/**
+ * Files that are shared live: what is written is seen by every mount and client at once, without commits and reloads. Slower than a
+ * volume: each read and write asks the store.
+ */
+export class NetworkFileSystem implements Mountable {
+  readonly name: string;
+  /** Where containers find it, unless they name another path; null: only where they do. */
+  readonly mountPath: string | null;
+  readonly #choice: ClientChoice;
+  readonly #isMadeIfMissing: boolean;
+
+  private constructor(name: string, options: ClientChoice & { createIfMissing?: boolean }, mountPath: string | null) {
+    const { createIfMissing = false, ...choice } = options;
+    this.name = checkedLiveName(name);
+    this.mountPath = mountPath;
+    this.#choice = choice;
+    this.#isMadeIfMissing = createIfMissing;
+  }
+
+  /** Names one; it is looked up, or made, when it is first used. @throws InvalidArgument */
+  static fromName(
+    name: string,
+    options: { readonly createIfMissing?: boolean } & ClientChoice = {},
+  ): NetworkFileSystem {
+    return new NetworkFileSystem(name, options, null);
+  }
+
+  /**
+   * One of a fresh name, deleted with all it holds when it is disposed: `await using nfs = await NetworkFileSystem.ephemeral()`. Where
+   * the client dies or is closed it is gone half a minute later.
+   */
+  static async ephemeral(options: ClientChoice = {}): Promise<NetworkFileSystem & AsyncDisposable> {
+    const core = chooseClient(options);
+    const name = `ephemeral-${ulid(core.clock.now()).toLowerCase()}`;
+    const { id } = await core.ask('MakeLive', { request: { name, ttlMs }, of: MakeLiveRequest, reply: MakeLiveReply });
+    const lease = new RenewedLease(core, ttlMs, async () => {
+      const request = { name, id, ttlMs };
+      return (await core.ask('ExtendLive', { request, of: ExtendLiveRequest, reply: ExtendLiveReply })).extended;
+    });
+    const end = async (): Promise<void> => {
+      lease.end();
+      await core.change('DeleteLive', { request: { name, id }, of: DeleteLiveRequest, reply: DeleteLiveReply });
+    };
+    return Object.assign(new NetworkFileSystem(name, options, null), { [Symbol.asyncDispose]: end });
+  }
+
+  /** The same at a path, for `volumes` of a class or sandbox. @throws InvalidArgument */
+  mountedAt(path: string): NetworkFileSystem {
+    const options = { ...this.#choice, createIfMissing: this.#isMadeIfMissing };
+    return new NetworkFileSystem(this.name, options, checkedMountPath(path));
+  }
+
+  [mountable](): Omit<LiveMountReference, 'path'> {
+    return { networkFileSystem: this.name, createIfMissing: this.#isMadeIfMissing, readOnly: false };
+  }
+
+  /** The file that has the path when the reading begins; what is written into it meanwhile is seen. @throws NotFound, FileNotFound, InvalidArgument */
+  async *readFile(path: string): AsyncGenerator<Uint8Array, void, undefined> {
+    const core = await this.#made();
+    let ino = '';
+    for (let offset = 0; ; ) {
+      const request = { name: this.name, path, ino, offset, length: pieceBytes };
+      const piece = await core.ask('ReadLive', { request, of: ReadLiveRequest, reply: ReadLiveReply });
+      if (piece.bytes.length === 0) return;
+      yield piece.bytes;
+      ino = piece.ino;
+      offset += piece.bytes.length;
+    }
+  }
+
+  /** Seen at once, whole, in place of the file of that path; directories on the way are made. @throws NotFound, InvalidArgument */
+  async writeFile(path: string, content: string | Bytes): Promise<void> {
+    const bytes = bytesOf(content);
+    const core = await this.#made();
+    let ino = '';
+    let offset = 0;
+    do {
+      const piece = bytes.subarray(offset, offset + pieceBytes);
+      const finish = offset + piece.length === bytes.length;
+      const request = { name: this.name, path, ino, offset, bytes: piece, finish };
+      ({ ino } = await core.change('WriteLive', { request, of: WriteLiveRequest, reply: WriteLiveReply }));
+      offset += piece.length;
+    } while (offset < bytes.length);
+  }
+
+  /** In the order of paths, which are relative to the root. @throws NotFound, FileNotFound, InvalidArgument */
+  async listdir(path = ''): Promise<FileStat[]> {
+    const core = await this.#made();
+    const question = { request: { name: this.name, path }, of: ListLiveRequest, reply: ListLiveReply };
+    const { entries } = await core.ask('ListLive', question);
+    const below = path.split('/').filter((name) => name !== '' && name !== '.');
+    const stats = entries.map(({ name, type, size, mode, modifiedAtMs }) => ({
+      path: [...below, name].join('/'),
+      type: type as FileStat['type'],
+      ...{ size, mode, modifiedAt: new Date(modifiedAtMs) },
+    }));
+    return stats.sort((a, b) => (a.path < b.path ? -1 : 1));
+  }
+
+  /** Also a directory with nothing in it. @throws NotFound, FileNotFound, InvalidArgument */
+  async removeFile(path: string): Promise<void> {
+    const core = await this.#made();
+    const request = { name: this.name, path };
+    await core.change('RemoveLive', { request, of: RemoveLiveRequest, reply: RemoveLiveReply });
+  }
+
+  async #made(): Promise<ClientCore> {
+    const core = chooseClient(this.#choice);
+    const request = { name: this.name, ttlMs: 0 };
+    if (this.#isMadeIfMissing) await core.ask('MakeLive', { request, of: MakeLiveRequest, reply: MakeLiveReply });
+    return core;
+  }
+}
