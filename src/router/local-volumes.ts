@@ -6,7 +6,7 @@ import { kindOf } from '../common/manifest.js';
 import type { Store } from '../common/ports/store.js';
 import type { VolumeRecord } from '../common/ports/volume-store.js';
 import { checkSessionArguments } from '../common/session-options.js';
-import { mountsTogether, type VolumeMountReference, volumeToMake } from '../common/volume-mounts.js';
+import { mountsTogether, type SessionMountReference, type VolumeMountReference, volumeToMake } from '../common/volume-mounts.js';
 import { decodeArgs, readReference } from '../wire/codec.js';
 import type { DeployedClass } from './deployments.js';
 
@@ -37,6 +37,7 @@ export class LocalVolumes {
     const mounts = mountsTogether(manifest.options.volumes, ofSession);
     const found = new Map<string, VolumeRecord>();
     for (const mount of mounts) {
+      if (!('volume' in mount)) continue;
       const volume = await this.#localOf(account, mount);
       if (volume !== null) found.set(volume.id, volume);
     }
@@ -80,7 +81,7 @@ export class LocalVolumes {
 }
 
 /** Those that a session was given beside those of its sandbox. @throws InvalidArgument */
-function sessionMounts(args: Uint8Array): readonly VolumeMountReference[] {
+function sessionMounts(args: Uint8Array): readonly SessionMountReference[] {
   if (readReference(args) !== null) return [];
   return checkSessionArguments('a session', decodeArgs(args)[0]).volumes ?? [];
 }

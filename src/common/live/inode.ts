@@ -53,7 +53,7 @@ export function newInode(type: Inode['type'], mode: number, nowMs: number): Inod
   return { type, mode, ...timesOf(nowMs), size: 0, version: 1 };
 }
 
-export function timesOf(nowMs: number): Pick<Inode, 'mtimeSeconds' | 'mtimeNanos'> {
+function timesOf(nowMs: number): Pick<Inode, 'mtimeSeconds' | 'mtimeNanos'> {
   const mtimeSeconds = Math.floor(nowMs / 1_000);
   return { mtimeSeconds, mtimeNanos: Math.floor((nowMs - mtimeSeconds * 1_000) * 1_000_000) };
 }

@@ -76,7 +76,7 @@ export class MountHost {
       detach: async () => {
         unwatch();
         if (!process.isOver) await process.ask({ type: 'detach', name }, commitWithinMs);
-        else if (mount.commitsByItself && !mount.isReadOnly) throw lostWithItsProcess(mount.volume);
+        else if (request.type === 'attach') checkNothingLost(request.mount);
       },
     };
   }
@@ -110,8 +110,10 @@ export class MountHost {
   }
 }
 
-function lostWithItsProcess(volume: string): HoldfastError {
-  return new HoldfastError(
+/** Its process has ended. @throws VolumeUnavailable where it would have committed */
+function checkNothingLost({ volume, commitsByItself, isReadOnly }: MountAsk): void {
+  if (!commitsByItself || isReadOnly) return;
+  throw new HoldfastError(
     'VolumeUnavailable',
     `the process of mounts has ended: what was written to volume ${volume} since its last commit is lost`,
   );

@@ -183,9 +183,12 @@ except OSError as e: print(e.strerror)"`,
 
   it('keeps no more on the host than it may until it is uploaded', async () => {
     const { folder } = await mount('narrow', { maxLocalBytes: 3_000_000 });
-    expect(await run(folder, 'head -c 2000000 /dev/zero > a; exec 5> b; head -c 4000000 /dev/zero >&5 2>err || grep -o "No space.*" err')).toBe(
-      'No space left on device\n',
-    );
+    expect(
+      await run(
+        folder,
+        'head -c 2000000 /dev/zero > a; exec 5> b; head -c 4000000 /dev/zero >&5 2>err || grep -o "No space.*" err',
+      ),
+    ).toBe('No space left on device\n');
     expect(await run(folder, 'exec 5<> c; truncate -s 5000000 c 2>&1 | grep -o "No space.*"; wc -c < a')).toBe(
       'No space left on device\n2000000\n',
     );

@@ -108,6 +108,11 @@ describe.each([{ mode: 'embedded' as const }, { mode: 'real' as const }])('netwo
     const log = (await textOf(shared, 'log')).trim().split('\n');
     expect(log).toHaveLength(30);
     expect(log.filter((line) => line.startsWith('a.'))).toEqual(Array.from({ length: 15 }, (_, i) => `a.${i + 1}`));
+    // Whoever comes second opens what the first one has made.
+    const same = 'for i in $(seq 20); do echo $0 >> /mnt/nfs/same.$i || exit 1; done';
+    const both = await Promise.all([one.exec(['sh', '-c', same, 'a']), two.exec(['sh', '-c', same, 'b'])]);
+    expect(both.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
+    expect(await say(one, 'cat /mnt/nfs/same.* | sort | uniq -c | tr -s " "')).toBe(' 20 a\n 20 b\n');
     for (const session of [one, two, ...rest]) await session.close();
   });
 

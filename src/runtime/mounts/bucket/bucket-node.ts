@@ -1,5 +1,5 @@
 import type { BucketObject } from '../../../common/ports/bucket.js';
-import type { TreeNode } from '../trees/file-tree.js';
+import type { NodeFacts, TreeNode } from '../trees/file-tree.js';
 import type { Draft } from './draft.js';
 
 /** A file or folder of a bucket that the kernel knows of. */
@@ -33,4 +33,17 @@ export async function inTurn<T>(node: BucketNode, work: () => Promise<T>): Promi
 /** Of a path. */
 export function parentOf(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf('/')));
+}
+
+export function childPath({ path }: BucketNode, name: string): string {
+  return path === '' ? name : `${path}/${name}`;
+}
+
+export function factsOf(
+  { size, modifiedMs }: { readonly size: number; readonly modifiedMs: number },
+  mode: number,
+): NodeFacts {
+  const mtimeSeconds = Math.floor(modifiedMs / 1_000);
+  const mtimeNanos = Math.round((modifiedMs - mtimeSeconds * 1_000) * 1_000_000);
+  return { size, bytes: size, mode, mtimeSeconds, mtimeNanos, ctimeMs: modifiedMs };
 }

@@ -23,7 +23,7 @@ export async function renameFile(tree: BucketTree, node: BucketNode, { path, tar
     const object = (await nodes.objectOf(node)) ?? refuse('ENOENT');
     if (object.size > maxCopyBytes) refuse('EXDEV');
     if (!(await parts.bucket.copy(object, nodes.key(path)))) refuse('ESTALE');
-    await tree.keepFolder(parentOf(node.path));
+    await tree.folders.keep(parentOf(node.path));
     await parts.bucket.delete(object.key);
     if (target !== null) tree.gone(target);
     moved(tree, node, path);
@@ -48,7 +48,7 @@ export async function renameDirectory(tree: BucketTree, node: BucketNode, { path
     const copied = await parts.bucket.copy(object, `${nodes.folderKey(path)}${object.key.slice(from.length)}`);
     if (!copied) refuse('ESTALE');
   });
-  await tree.keepFolder(parentOf(node.path));
+  await tree.folders.keep(parentOf(node.path));
   await inParallel(objects, copiesAtOnce, ({ key }) => parts.bucket.delete(key));
   if (target !== null) tree.gone(target);
   for (const one of below) moved(tree, one, `${path}${one.path.slice(node.path.length)}`);

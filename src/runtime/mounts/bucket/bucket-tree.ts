@@ -4,7 +4,8 @@ import { wrongName } from '../../../common/volumes/node-codec.js';
 import { refuse } from '../refused.js';
 import type { AttributeChange, FileTree, NamePlace, NodeFacts, NodeType } from '../trees/file-tree.js';
 import type { BlockCache } from './block-cache.js';
-import { type BucketNode, inTurn, parentOf } from './bucket-node.js';
+import { BucketFolders } from './bucket-folders.js';
+import { type BucketNode, childPath, factsOf, inTurn, parentOf } from './bucket-node.js';
 import { BucketNodes } from './bucket-nodes.js';
 import { renameDirectory, renameFile } from './bucket-renames.js';
 import type { Draft } from './draft.js';
@@ -44,14 +45,14 @@ export class BucketTree implements FileTree<BucketNode> {
   readonly isLive = false;
   readonly nodes: BucketNodes;
   readonly parts: BucketTreeParts;
-  /** Folders that have an object of their own, as far as is known. */
-  readonly #marked = new Set<string>();
+  readonly folders: BucketFolders;
   readonly #drafts: Drafts;
 
   constructor(parts: BucketTreeParts) {
     this.parts = parts;
     this.nodes = new BucketNodes(parts);
     this.#drafts = new Drafts(parts);
+    this.folders = new BucketFolders(parts.bucket, this.nodes, this.#drafts);
   }
 
   get root(): BucketNode {
@@ -168,7 +169,7 @@ export class BucketTree implements FileTree<BucketNode> {
   async makeDirectory({ directory, name }: Place): Promise<BucketNode> {
     const path = childPath(directory, name);
     if ((await this.nodes.find(path)) !== null) refuse('EEXIST');
-    await this.#mark(path);
+    await this.folders.make(path);
     this.nodes.unhear(path);
     return this.nodes.make(path, 'directory');
   }
@@ -184,9 +185,9 @@ export class BucketTree implements FileTree<BucketNode> {
   async remove({ directory, name }: Place, type: 'file' | 'directory'): Promise<void> {
     const node = (await this.find(directory, name)) ?? refuse('ENOENT');
     if (node.type !== type) refuse(type === 'file' ? 'EISDIR' : 'ENOTDIR');
-    if (type === 'directory') await this.#checkEmpty(node);
+    if (type === 'directory') await this.folders.checkEmpty(node.path);
     await inTurn(node, async () => {
-      if (type === 'file') await this.keepFolder(parentOf(node.path));
+      if (type === 'file') await this.folders.keep(parentOf(node.path));
       const { path } = node;
       await this.parts.bucket.delete(type === 'file' ? this.nodes.key(path) : this.nodes.folderKey(path));
       this.gone(node);
@@ -202,7 +203,7 @@ export class BucketTree implements FileTree<BucketNode> {
     if (target !== null) {
       if (!mayReplace) refuse('EEXIST');
       if (target.type !== node.type) refuse(target.type === 'directory' ? 'EISDIR' : 'ENOTDIR');
-      if (target.type === 'directory') await this.#checkEmpty(target);
+      if (target.type === 'directory') await this.folders.checkEmpty(path);
     }
     await (node.type === 'file'
       ? renameFile(this, node, { path, target })
@@ -224,40 +225,14 @@ export class BucketTree implements FileTree<BucketNode> {
   gone(node: BucketNode): void {
     node.isGone = true;
     node.object = null;
-    this.#marked.delete(node.path);
+    this.folders.gone(node.path);
     this.nodes.unhear(node.path);
     this.nodes.drop(node);
-  }
-
-  /** A folder stays one when the last file in it goes: it gets an object of its own before. */
-  async keepFolder(path: string): Promise<void> {
-    if (path === '' || this.#marked.has(path)) return;
-    const own = this.nodes.folderKey(path);
-    const { objects } = await this.parts.bucket.list({ prefix: own, inFolders: false, limit: 2, after: null });
-    if (objects[0]?.key === own) this.#marked.add(path);
-    else if (objects.length < 2) await this.#mark(path);
   }
 
   /** The draft of a file that is closed, or that is to be copied, goes to the bucket. In the node's turn. */
   async uploadNow(file: BucketNode): Promise<void> {
     await this.#upload(file);
-  }
-
-  async #mark(path: string): Promise<void> {
-    const draft = await this.#drafts.make(0);
-    try {
-      await this.parts.bucket.put(this.nodes.folderKey(path), draft);
-    } finally {
-      await this.#drafts.remove(draft);
-    }
-    this.#marked.add(path);
-  }
-
-  async #checkEmpty({ path }: BucketNode): Promise<void> {
-    const own = this.nodes.folderKey(path);
-    const { objects } = await this.parts.bucket.list({ prefix: own, inFolders: false, limit: 2, after: null });
-    const hasDrafts = [...this.nodes.all].some((node) => node.draft !== null && node.path.startsWith(`${path}/`));
-    if (hasDrafts || objects.some(({ key }) => key !== own)) refuse('ENOTEMPTY');
   }
 
   #draftsIn({ path }: BucketNode): BucketNode[] {
@@ -310,17 +285,4 @@ export class BucketTree implements FileTree<BucketNode> {
     file.heardMs = Number.NEGATIVE_INFINITY;
     await this.#drafts.remove(draft);
   }
-}
-
-function childPath({ path }: BucketNode, name: string): string {
-  return path === '' ? name : `${path}/${name}`;
-}
-
-function factsOf(
-  { size, modifiedMs }: { readonly size: number; readonly modifiedMs: number },
-  mode: number,
-): NodeFacts {
-  const mtimeSeconds = Math.floor(modifiedMs / 1_000);
-  const mtimeNanos = Math.round((modifiedMs - mtimeSeconds * 1_000) * 1_000_000);
-  return { size, bytes: size, mode, mtimeSeconds, mtimeNanos, ctimeMs: modifiedMs };
 }

@@ -8,7 +8,6 @@ import {
   initReply,
   openDirectoryReply,
   openSharedReply,
-  type ShownAttributes,
   statfsReply,
   writtenReply,
 } from '../fuse/replies.js';
@@ -26,13 +25,13 @@ import {
 } from '../fuse/requests.js';
 import { nameOf } from '../name-of.js';
 import { refuse } from '../refused.js';
-import { hostRoot, rootId, typeBits } from '../shown-node.js';
-import type { NodeFacts, TreeNode } from './file-tree.js';
-import { TreeListing } from './tree-listing.js';
-import type { KnownNode, TreeTable } from './tree-table.js';
+import { hostRoot, rootId } from '../shown-node.js';
+import type { TreeNode } from './file-tree.js';
+import { createFile, type Maker, makeDirectory, makeFile } from './make-node.js';
+import { TreeListings } from './tree-listing.js';
+import { type KnownNode, secondsOf, shownOf, type TreeTable } from './tree-table.js';
 
 const maxTargetBytes = 4_095;
-const typeMask = 0o170000;
 const renameNoReplace = 1;
 const done = Buffer.alloc(0);
 /** Nobody says how much room there is. */
@@ -47,8 +46,7 @@ type Handler = (request: FuseRequest) => FuseAnswer | Promise<FuseAnswer>;
 export class TreeFiles {
   readonly #table: TreeTable;
   readonly #now: () => number;
-  readonly #listings = new Map<number, TreeListing>();
-  #lastHandle = 0;
+  readonly #listings = new TreeListings();
   readonly #handlers: ReadonlyMap<number, Handler>;
 
   /** @param now in ms since 1970 */
@@ -69,8 +67,8 @@ export class TreeFiles {
       [opcodes.fsync, ({ nodeId }) => this.#flush(nodeId)],
       [opcodes.fsyncdir, () => done],
       [opcodes.release, ({ nodeId }) => this.#release(nodeId)],
-      [opcodes.mknod, (request) => this.#makeFile(request)],
-      [opcodes.mkdir, (request) => this.#makeDirectory(request)],
+      [opcodes.mknod, (request) => this.#make(request, 16, makeFile)],
+      [opcodes.mkdir, (request) => this.#make(request, 8, makeDirectory)],
       [opcodes.symlink, (request) => this.#makeSymlink(request)],
       [opcodes.link, () => refuse('EPERM')],
       [opcodes.unlink, (request) => this.#remove(request, 'file')],
@@ -158,14 +156,8 @@ export class TreeFiles {
     const [flags, mode, name] = [body.readUInt32LE(0), body.readUInt32LE(4), nameOf(texts(body.subarray(16))[0])];
     const { mounted, node: directory } = this.#changeableDirectory(nodeId);
     const { tree } = mounted;
-    // Somebody else may have made it since the kernel was told that it is not there.
-    const before = await tree.find(directory, name);
-    if (before !== null && (flags & constants.O_EXCL) !== 0) refuse('EEXIST');
-    if (before !== null && before.type !== 'file') refuse('EISDIR');
-    const file = before ?? (await tree.makeFile({ directory, name }, mode & ~typeMask));
-    await tree.open(file);
+    const file = await createFile(tree, { directory, name }, { flags, mode });
     try {
-      if (before !== null && (flags & constants.O_TRUNC) !== 0) await tree.change(file, { size: 0 });
       const entry = await this.#entry(this.#table.of(mounted, file));
       return Buffer.concat([entry, openSharedReply(0, !tree.isLive)]);
     } catch (error) {
@@ -204,25 +196,12 @@ export class TreeFiles {
     return done;
   }
 
-  async #makeFile({ nodeId, body }: FuseRequest): Promise<Buffer> {
-    const [mode, name] = [body.readUInt32LE(0), nameOf(texts(body.subarray(16))[0])];
-    if ((mode & typeMask) !== typeBits.file) refuse('EPERM');
-    const known = this.#changeableDirectory(nodeId);
-    const { tree } = known.mounted;
-    const making = tree.makeFile({ directory: known.node, name }, mode & ~typeMask).then(async (file) => {
-      // Nobody has it open.
-      await tree.open(file);
-      await tree.flush(file).finally(() => tree.release(file));
-      return file;
-    });
-    return await this.#made(known, making);
-  }
-
-  async #makeDirectory({ nodeId, body }: FuseRequest): Promise<Buffer> {
-    const [mode, name] = [body.readUInt32LE(0), nameOf(texts(body.subarray(8))[0])];
+  /** Of a request that has the mode first, and the name at its end. */
+  async #make({ nodeId, body }: FuseRequest, headBytes: number, make: Maker): Promise<Buffer> {
+    const [mode, name] = [body.readUInt32LE(0), nameOf(texts(body.subarray(headBytes))[0])];
     const known = this.#changeableDirectory(nodeId);
     const { mounted, node: directory } = known;
-    return await this.#made(known, mounted.tree.makeDirectory({ directory, name }, mode & ~typeMask));
+    return await this.#made(known, make(mounted.tree, { directory, name }, mode));
   }
 
   async #makeSymlink({ nodeId, body }: FuseRequest): Promise<Buffer> {
@@ -261,22 +240,17 @@ export class TreeFiles {
 
   #openDirectory(nodeId: number): Buffer {
     const known = nodeId === rootId ? null : this.#directory(nodeId);
-    this.#lastHandle += 1;
     const of = known && { tree: known.mounted.tree, node: known.node };
-    this.#listings.set(this.#lastHandle, new TreeListing(of, this.#table.names));
-    return openDirectoryReply(this.#lastHandle);
+    return openDirectoryReply(this.#listings.open(of, this.#table.names));
   }
 
   async #readDirectory(body: Buffer): Promise<Buffer> {
     const { handle, offset, size } = parseTransfer(body);
-    const listing = this.#listings.get(handle) ?? refuse('EBADF');
-    return await listing.read(offset, size);
+    return await this.#listings.read(handle, offset, size);
   }
 
   async #closeDirectory(handle: number): Promise<Buffer> {
-    const listing = this.#listings.get(handle);
-    this.#listings.delete(handle);
-    await listing?.close();
+    await this.#listings.close(handle);
     return done;
   }
 
@@ -317,16 +291,6 @@ export class TreeFiles {
   #node(nodeId: number): KnownNode {
     return this.#table.get(nodeId) ?? refuse('EIO');
   }
-}
-
-/** Of what others change the kernel believes nothing; elsewhere a second saves asking many times for one thing. */
-function secondsOf({ mounted }: KnownNode): number {
-  return mounted.tree.isLive ? 0 : 1;
-}
-
-async function shownOf({ id, mounted, node }: KnownNode): Promise<ShownAttributes> {
-  const facts: NodeFacts = await mounted.tree.facts(node);
-  return { ...facts, ino: id, uid: mounted.uid, mode: typeBits[node.type] | facts.mode };
 }
 
 /** Nothing of that name now; the kernel asks again. */

@@ -1,4 +1,5 @@
 import { DirentBuffer } from '../fuse/replies.js';
+import { refuse } from '../refused.js';
 import { typeBits } from '../shown-node.js';
 import type { FileTree, NodeType, TreeNode } from './file-tree.js';
 
@@ -8,7 +9,7 @@ interface Listed {
 }
 
 /** A directory as somebody reads it, from its begin on; who goes back begins anew. */
-export class TreeListing {
+class TreeListing {
   readonly #list: () => AsyncGenerator<Listed, void, undefined>;
   #names: AsyncGenerator<Listed, void, undefined>;
   #position = 0;
@@ -59,5 +60,29 @@ export class TreeListing {
   #take(): void {
     this.#pending = null;
     this.#position += 1;
+  }
+}
+
+/** Directories that somebody has open, by handle. */
+export class TreeListings {
+  readonly #listings = new Map<number, TreeListing>();
+  #last = 0;
+
+  open(of: { readonly tree: FileTree; readonly node: TreeNode } | null, mounts: readonly string[]): number {
+    this.#last += 1;
+    this.#listings.set(this.#last, new TreeListing(of, mounts));
+    return this.#last;
+  }
+
+  /** @throws Refused EBADF */
+  async read(handle: number, offset: number, size: number): Promise<Buffer> {
+    const listing = this.#listings.get(handle) ?? refuse('EBADF');
+    return await listing.read(offset, size);
+  }
+
+  async close(handle: number): Promise<void> {
+    const listing = this.#listings.get(handle);
+    this.#listings.delete(handle);
+    await listing?.close();
   }
 }

@@ -108,7 +108,7 @@ export class TreeMounts {
     const { clock, launcher, log } = this.#parts;
     const files = new TreeFiles(this.#table, () => clock.now());
     const fuse = await mountFuse({
-      launcher,
+      ...{ launcher, clock },
       folder: this.files,
       handler: (request) => files.answer(request),
       onFailure: (error) => log(`mounts: ${error instanceof Error ? error.message : String(error)}`),

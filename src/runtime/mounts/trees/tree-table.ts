@@ -1,3 +1,5 @@
+import type { ShownAttributes } from '../fuse/replies.js';
+import { typeBits } from '../shown-node.js';
 import type { FileTree, TreeNode } from './file-tree.js';
 
 /** A tree that is mounted. */
@@ -75,4 +77,14 @@ export class TreeTable {
     this.#byId.delete(known.id);
     this.#byNode.delete(known.node);
   }
+}
+
+/** Of what others change the kernel believes nothing; elsewhere a second saves asking many times for one thing. */
+export function secondsOf({ mounted }: KnownNode): number {
+  return mounted.tree.isLive ? 0 : 1;
+}
+
+export async function shownOf({ id, mounted, node }: KnownNode): Promise<ShownAttributes> {
+  const facts = await mounted.tree.facts(node);
+  return { ...facts, ino: id, uid: mounted.uid, mode: typeBits[node.type] | facts.mode };
 }

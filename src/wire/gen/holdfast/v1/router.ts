@@ -697,6 +697,37 @@ export interface SweepVolumesReply {
   commitsForgotten: number;
 }
 
+export interface ListImagesRequest {
+}
+
+export interface ListImagesReply {
+  images: ImageView[];
+}
+
+export interface ImageView {
+  id: string;
+  /** host, none; empty: it is damaged. */
+  base: string;
+  layers: number;
+  bytes: number;
+  /** 0: nobody knows. */
+  usedAtMs: number;
+  /** app/class, of current deployments. */
+  resources: string[];
+}
+
+export interface SweepImagesRequest {
+  /** 0: everything that no deployment needs. */
+  keepForMs: number;
+}
+
+export interface SweepImagesReply {
+  imagesKept: number;
+  imagesRemoved: number;
+  removed: number;
+  bytesKept: number;
+}
+
 export interface HoldRequest {
   id: string;
   op:
@@ -9064,6 +9095,365 @@ export const SweepVolumesReply: MessageFns<SweepVolumesReply> = {
   },
 };
 
+function createBaseListImagesRequest(): ListImagesRequest {
+  return {};
+}
+
+export const ListImagesRequest: MessageFns<ListImagesRequest> = {
+  encode(_: ListImagesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListImagesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListImagesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListImagesRequest>, I>>(base?: I): ListImagesRequest {
+    return ListImagesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListImagesRequest>, I>>(_: I): ListImagesRequest {
+    const message = createBaseListImagesRequest();
+    return message;
+  },
+};
+
+function createBaseListImagesReply(): ListImagesReply {
+  return { images: [] };
+}
+
+export const ListImagesReply: MessageFns<ListImagesReply> = {
+  encode(message: ListImagesReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.images) {
+      ImageView.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListImagesReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListImagesReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.images.push(ImageView.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListImagesReply>, I>>(base?: I): ListImagesReply {
+    return ListImagesReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListImagesReply>, I>>(object: I): ListImagesReply {
+    const message = createBaseListImagesReply();
+    message.images = object.images?.map((e) => ImageView.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseImageView(): ImageView {
+  return { id: "", base: "", layers: 0, bytes: 0, usedAtMs: 0, resources: [] };
+}
+
+export const ImageView: MessageFns<ImageView> = {
+  encode(message: ImageView, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.base !== "") {
+      writer.uint32(18).string(message.base);
+    }
+    if (message.layers !== 0) {
+      writer.uint32(24).int32(message.layers);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(32).int64(message.bytes);
+    }
+    if (message.usedAtMs !== 0) {
+      writer.uint32(40).int64(message.usedAtMs);
+    }
+    for (const v of message.resources) {
+      writer.uint32(50).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImageView {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImageView();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.base = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.layers = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.usedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.resources.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ImageView>, I>>(base?: I): ImageView {
+    return ImageView.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ImageView>, I>>(object: I): ImageView {
+    const message = createBaseImageView();
+    message.id = object.id ?? "";
+    message.base = object.base ?? "";
+    message.layers = object.layers ?? 0;
+    message.bytes = object.bytes ?? 0;
+    message.usedAtMs = object.usedAtMs ?? 0;
+    message.resources = object.resources?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseSweepImagesRequest(): SweepImagesRequest {
+  return { keepForMs: 0 };
+}
+
+export const SweepImagesRequest: MessageFns<SweepImagesRequest> = {
+  encode(message: SweepImagesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.keepForMs !== 0) {
+      writer.uint32(8).int64(message.keepForMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SweepImagesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSweepImagesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.keepForMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SweepImagesRequest>, I>>(base?: I): SweepImagesRequest {
+    return SweepImagesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SweepImagesRequest>, I>>(object: I): SweepImagesRequest {
+    const message = createBaseSweepImagesRequest();
+    message.keepForMs = object.keepForMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseSweepImagesReply(): SweepImagesReply {
+  return { imagesKept: 0, imagesRemoved: 0, removed: 0, bytesKept: 0 };
+}
+
+export const SweepImagesReply: MessageFns<SweepImagesReply> = {
+  encode(message: SweepImagesReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.imagesKept !== 0) {
+      writer.uint32(8).int64(message.imagesKept);
+    }
+    if (message.imagesRemoved !== 0) {
+      writer.uint32(16).int64(message.imagesRemoved);
+    }
+    if (message.removed !== 0) {
+      writer.uint32(24).int64(message.removed);
+    }
+    if (message.bytesKept !== 0) {
+      writer.uint32(32).int64(message.bytesKept);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SweepImagesReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSweepImagesReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.imagesKept = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.imagesRemoved = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.removed = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.bytesKept = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SweepImagesReply>, I>>(base?: I): SweepImagesReply {
+    return SweepImagesReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SweepImagesReply>, I>>(object: I): SweepImagesReply {
+    const message = createBaseSweepImagesReply();
+    message.imagesKept = object.imagesKept ?? 0;
+    message.imagesRemoved = object.imagesRemoved ?? 0;
+    message.removed = object.removed ?? 0;
+    message.bytesKept = object.bytesKept ?? 0;
+    return message;
+  },
+};
+
 function createBaseHoldRequest(): HoldRequest {
   return { id: "", op: undefined };
 }
@@ -10524,6 +10914,24 @@ export const RouterService = {
     responseSerialize: (value: SweepVolumesReply): Buffer => Buffer.from(SweepVolumesReply.encode(value).finish()),
     responseDeserialize: (value: Buffer): SweepVolumesReply => SweepVolumesReply.decode(value),
   },
+  listImages: {
+    path: "/holdfast.v1.Router/ListImages" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListImagesRequest): Buffer => Buffer.from(ListImagesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListImagesRequest => ListImagesRequest.decode(value),
+    responseSerialize: (value: ListImagesReply): Buffer => Buffer.from(ListImagesReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListImagesReply => ListImagesReply.decode(value),
+  },
+  sweepImages: {
+    path: "/holdfast.v1.Router/SweepImages" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SweepImagesRequest): Buffer => Buffer.from(SweepImagesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SweepImagesRequest => SweepImagesRequest.decode(value),
+    responseSerialize: (value: SweepImagesReply): Buffer => Buffer.from(SweepImagesReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SweepImagesReply => SweepImagesReply.decode(value),
+  },
   /** Network file systems: see common/live. */
   makeLive: {
     path: "/holdfast.v1.Router/MakeLive" as const,
@@ -10695,6 +11103,8 @@ export interface RouterServer extends UntypedServiceImplementation {
   extendVolume: handleUnaryCall<ExtendVolumeRequest, ExtendVolumeReply>;
   listCommits: handleUnaryCall<ListCommitsRequest, ListCommitsReply>;
   sweepVolumes: handleUnaryCall<SweepVolumesRequest, SweepVolumesReply>;
+  listImages: handleUnaryCall<ListImagesRequest, ListImagesReply>;
+  sweepImages: handleUnaryCall<SweepImagesRequest, SweepImagesReply>;
   /** Network file systems: see common/live. */
   makeLive: handleUnaryCall<MakeLiveRequest, MakeLiveReply>;
   extendLive: handleUnaryCall<ExtendLiveRequest, ExtendLiveReply>;
