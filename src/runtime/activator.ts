@@ -265,9 +265,10 @@ function notIsolated(
   { options }: LoadedClass,
   { asked, given }: { readonly asked: Isolation; readonly given: Isolation },
 ): HoldfastError {
-  const isForVolumes = asked !== options.isolation;
-  const why = isForVolumes
-    ? `has volumes, which are seen behind walls only: it needs isolation '${asked}', and this worker was started with --isolation ${given}; start one with --isolation ${asked}, or take the volumes away`
+  const isForFiles = asked !== options.isolation;
+  const what = options.image === undefined ? 'volumes' : 'an image';
+  const why = isForFiles
+    ? `has ${what}, seen behind walls only: it needs isolation '${asked}', and this worker was started with --isolation ${given}; start one with --isolation ${asked}, or take ${what} away`
     : `asks for isolation '${asked}', this worker gives '${given}'; start a worker that gives more, or ask for less`;
   return new HoldfastError('SandboxUnavailable', `${describeIdentity(pin.identity)} ${why}`, {
     details: { asked, given },

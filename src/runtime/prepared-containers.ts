@@ -16,7 +16,7 @@ interface Prepared {
  *
  * I1. One that has loaded a bundle serves that class at that deployment, or nobody.
  * I2. None is prepared for a class with secrets, which its container gets as they are when the instance comes, nor for one with
- *     volumes: those are seen only by a container that was started with them.
+ *     volumes or an image: those are seen only by a container that was started with them.
  */
 export class PreparedContainers {
   readonly #clock: Clock;
@@ -48,8 +48,8 @@ export class PreparedContainers {
 
   /** A container was needed for the class, and could load it. */
   asked(klass: LoadedClass): void {
-    const { secrets, volumes = [] } = klass.options;
-    if (secrets.length + volumes.length > 0) return;
+    const { secrets, image, volumes = [] } = klass.options;
+    if (secrets.length + volumes.length > 0 || image !== undefined) return;
     const known = this.#classes.get(klass.label) ?? { klass, demand: new RecentDemand(this.#clock), ready: [] };
     this.#classes.set(klass.label, known);
     known.demand.add();

@@ -117,6 +117,12 @@ describe('a class in an image', () => {
     const look = (model as unknown as { look(): Promise<unknown> }).look;
     expect(await look()).toEqual(['model\n', '3', '/job']);
     expect(existsSync('/opt/weights')).toBe(false);
+    // Those that were prepared for a class have no image.
+    for (const id of ['b', 'c']) {
+      const other = await app.cls('Model').named(id);
+      expect(await (other as unknown as { look(): Promise<unknown> }).look()).toEqual(['model\n', '3', '/job']);
+      await other.close();
+    }
     await model.close();
   });
 });
