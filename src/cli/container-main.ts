@@ -8,7 +8,7 @@ import { outboundSocketPath, routeOutbound } from '../runtime/container/outbound
 import { runContainer } from '../runtime/container/run-container.js';
 import { proxyVariables } from '../runtime/outbound/proxy-variables.js';
 import { sendReady } from '../runtime/process/ready-signal.js';
-import { findClass, useContainerTransport } from '../sdk/container-hooks.js';
+import { findClass, loaded, useContainerTransport } from '../sdk/container-hooks.js';
 import * as sdk from '../sdk/index.js';
 import { busyPolled } from '../wire/busy-poll.js';
 import type { LoadBody } from '../wire/frames.js';
@@ -25,7 +25,7 @@ const parts = {
   load: (body: LoadBody) =>
     loadBundle(body, {
       setEnv: (env) => void Object.assign(process.env, env),
-      importBundle: (path) => import(pathToFileURL(path).href),
+      importBundle: async (path) => loaded(await import(pathToFileURL(path).href)),
     }),
   clock: systemClock,
 };

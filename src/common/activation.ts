@@ -1,3 +1,4 @@
+import { Batcher, type BatchOptions } from './batches.js';
 import type { Clock } from './clock.js';
 import { type CallContext, runInContext } from './context.js';
 import { HoldfastError } from './errors.js';
@@ -22,6 +23,10 @@ export interface ActivatedClass {
   /** In the order in which they run. */
   readonly enterHooks: readonly string[];
   readonly exitHooks: readonly string[];
+  /** Methods whose single calls are gathered; absent: none. */
+  readonly batches?: ReadonlyMap<string, BatchOptions>;
+  /** Batches of one method that run at once. Default 1. */
+  readonly concurrentRequests?: number;
   /** What the constructor or a hook threw is what the caller gets: no attempt would mend it. Default: nothing is. */
   readonly isFinal?: (thrown: unknown) => boolean;
   readonly clock: Clock;
@@ -85,6 +90,8 @@ export class Activation {
   readonly #subject: Activated;
   readonly #object: object;
   #exit: Promise<ExitReport> | null = null;
+  /** By method; made when one is called whose calls are gathered. */
+  #batchers: Map<string, Batcher> | null = null;
 
   /** @internal Use `activate`. */
   constructor(klass: ActivatedClass, subject: Activated, object: object) {
@@ -99,12 +106,14 @@ export class Activation {
   }
 
   /**
-   * Calls a method; what it throws comes through as it is.
+   * Calls a method, or has the call wait for its batch; what it throws comes through as it is.
    *
    * @returns what the method returned, a promise or not
    * @throws NotFound where the class has no such decorated method
    */
   invoke(methodName: string, args: readonly unknown[], context: CallContext): unknown {
+    const batch = this.#class.batches?.get(methodName);
+    if (batch !== undefined) return this.#batcherOf(methodName, batch).add(args[0], context);
     const method = this.#method(methodName);
     return runInContext(context, () => method.apply(this.#object, args as unknown[]));
   }
@@ -129,6 +138,23 @@ export class Activation {
   exit(reason: ExitReason, timeoutMs: number): Promise<ExitReport> {
     this.#exit ??= this.#runExitHooks(reason, timeoutMs);
     return this.#exit;
+  }
+
+  #batcherOf(methodName: string, options: BatchOptions): Batcher {
+    this.#batchers ??= new Map();
+    const known = this.#batchers.get(methodName);
+    if (known !== undefined) return known;
+    const method = this.#method(methodName);
+    const { clock, concurrentRequests = 1 } = this.#class;
+    const batcher = new Batcher({
+      label: `${this.#subject.label}.${methodName}`,
+      options,
+      mostAtOnce: concurrentRequests,
+      clock,
+      run: (inputs, context) => runInContext(context, () => method.call(this.#object, inputs)),
+    });
+    this.#batchers.set(methodName, batcher);
+    return batcher;
   }
 
   #method(name: string): Method {

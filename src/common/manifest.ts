@@ -1,3 +1,4 @@
+import type { BatchOptions } from './batches.js';
 import type { ImageRecipe } from './image-recipe.js';
 import type { SecretReference } from './secret.js';
 import type { MountReference } from './volume-mounts.js';
@@ -13,10 +14,13 @@ export interface AppManifest {
 /** A sandbox is a class whose methods are the runtime's own (common/sandbox-methods). */
 export type ResourceKind = 'class' | 'sandbox';
 
+/** What a module declares: to routers and workers a function is a class without state, with one method. */
+export type DeclaredKind = ResourceKind | 'function';
+
 export interface ClassManifest {
-  readonly kind: ResourceKind;
+  readonly kind: DeclaredKind;
   readonly name: string;
-  /** Export of the bundle that is the class or sandbox. */
+  /** Export of the bundle that is the class, function or sandbox. */
   readonly exportName: string;
   readonly options: ClassOptions;
   /** Empty for a sandbox. */
@@ -31,9 +35,14 @@ export interface ClassManifest {
   readonly alarm?: string | null | undefined;
 }
 
-/** Deployments of a version that had no sandboxes do not say it. */
+/** What it is to routers and workers. Deployments of a version that had no sandboxes do not say it. */
 export function kindOf({ kind }: ClassManifest): ResourceKind {
   return kind === 'sandbox' ? 'sandbox' : 'class';
+}
+
+/** What it was declared as. */
+export function declaredKindOf(manifest: ClassManifest): DeclaredKind {
+  return manifest.kind === 'function' ? 'function' : kindOf(manifest);
 }
 
 export interface MethodManifest {
@@ -44,6 +53,8 @@ export interface MethodManifest {
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly idempotent: boolean;
   readonly concurrent: boolean;
+  /** Its single calls are gathered; it is a reader then. Absent: they are not. */
+  readonly batch?: BatchOptions | undefined;
 }
 
 export interface ParameterManifest {
@@ -70,6 +81,12 @@ export interface ClassOptions {
   readonly concurrentRequests: number;
   readonly maxPendingTasks: number;
   readonly tasksPerContainer: number;
+  /** Of one pool: `bind` of a class, or a function. Absent: 1. */
+  readonly maxContainers?: number | undefined;
+  /** Kept while the pool is active, called or not. Absent: none. */
+  readonly minContainers?: number | undefined;
+  /** Kept beside those that run calls. Absent: none. */
+  readonly bufferContainers?: number | undefined;
   readonly startupTimeoutMs: number;
   readonly exitTimeoutMs: number;
   /** Null: never sleeps. */

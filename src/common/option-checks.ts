@@ -50,11 +50,24 @@ export const expected = {
     Array.isArray(value) && value.length <= maxSecretsPerClass && value.every(isSecret)
       ? null
       : `a list of at most ${maxSecretsPerClass} secrets, as Secret.fromName makes them`,
+  batch: (value: unknown) =>
+    isBatch(value)
+      ? null
+      : `{ maxSize, waitMs }: a whole number from 1 to ${largestBatch}, milliseconds from 0 to 60 000`,
   retries: (value: unknown) =>
     isCount(value) || isRetries(value)
       ? null
       : 'a whole number from 0 to 1000, or { maxRetries, initialDelayMs, backoffCoefficient, maxDelayMs }',
 } as const;
+
+const largestBatch = 10_000;
+
+function isBatch(value: unknown): boolean {
+  if (!isPlainObject(value) || Object.keys(value).some((name) => name !== 'maxSize' && name !== 'waitMs')) return false;
+  const { maxSize, waitMs } = value as Record<string, unknown>;
+  const isSize = Number.isInteger(maxSize) && (maxSize as number) >= 1 && (maxSize as number) <= largestBatch;
+  return isSize && isNumber(waitMs) && waitMs >= 0 && waitMs <= 60_000;
+}
 
 const retryFields: Readonly<Record<string, (value: unknown) => boolean>> = {
   maxRetries: isCount,

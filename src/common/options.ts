@@ -1,3 +1,4 @@
+import type { BatchOptions } from './batches.js';
 import { HoldfastError } from './errors.js';
 import type { ImageReference } from './image.js';
 import type { ClassOptions, Isolation, OnLoss, PlacementConstraints, RetryPolicy } from './manifest.js';
@@ -59,8 +60,12 @@ export interface ResourceOptions extends PlacementOptions {
   readonly concurrentRequests?: number;
   /** Calls that may wait for one instance. Default 100; one more is refused at once with `PendingLimitExceeded`. */
   readonly maxPendingTasks?: number;
-  /** Containers behind one shared instance. Default 1, and in this version nothing else. */
+  /** Containers behind one pooled instance (`bind`, `remote`) or function. Default 1. `named` and `new` always have exactly one. */
   readonly maxContainers?: number;
+  /** Containers that a pool keeps while nobody calls it, once it was called. Default 0. */
+  readonly minContainers?: number;
+  /** Containers that a pool has beside those that run calls, up to `maxContainers`. Default 0. */
+  readonly bufferContainers?: number;
   /** Live instances that one container may hold, default 1. */
   readonly tasksPerContainer?: number;
   /** In the environment of its containers, from their start. */
@@ -94,6 +99,11 @@ export interface MethodOptions {
   readonly idempotent?: boolean;
   /** Runs beside other calls even when `concurrentRequests` is 1 (a reader). */
   readonly concurrent?: boolean;
+  /**
+   * Callers call it with single values, it is called with an array of those and answers an array of as many: up to `maxSize` calls
+   * together, the first of them at most `waitMs` after it came. Up to `concurrentRequests` batches run at once, beside other methods.
+   */
+  readonly batch?: BatchOptions;
 }
 
 /** Method options with every default filled in. */
@@ -102,6 +112,8 @@ export interface ResolvedMethodOptions {
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly idempotent: boolean;
   readonly concurrent: boolean;
+  /** Absent: it is called as it is called. */
+  readonly batch?: BatchOptions;
 }
 
 const ms = expected.integer(1, 2_147_483_647);
@@ -142,6 +154,8 @@ const classChecks: Readonly<Record<keyof ClsOptions, Check>> = {
   concurrentRequests: expected.integer(1, 100_000),
   maxPendingTasks: expected.integer(0, 1_000_000),
   maxContainers: expected.integer(1, 1_000_000),
+  minContainers: expected.integer(0, 1_000_000),
+  bufferContainers: expected.integer(0, 1_000_000),
   tasksPerContainer: expected.integer(1, 1_000_000),
   startupTimeoutMs: ms,
   exitTimeoutMs: expected.integer(0, 2_147_483_647),
@@ -157,6 +171,7 @@ const methodChecks: Readonly<Record<keyof MethodOptions, Check>> = {
   ...labelChecks,
   idempotent: expected.boolean,
   concurrent: expected.boolean,
+  batch: expected.batch,
 };
 
 const appChecks = { ...labelChecks, entry: expected.stringOrUrl } as const;
@@ -170,11 +185,9 @@ const appChecks = { ...labelChecks, entry: expected.stringOrUrl } as const;
 export function resolveClassOptions(where: string, given: ClsOptions = {}): ClassOptions {
   const options = withListedTags(given);
   checkOptions(where, options, classChecks);
-  if ((options.maxContainers ?? 1) > 1) {
-    throw invalid(
-      { where, option: 'maxContainers', got: options.maxContainers },
-      '1 (pools of containers are not in this version)',
-    );
+  if ((options.minContainers ?? 0) > (options.maxContainers ?? 1)) {
+    const wanted = `at most maxContainers (${options.maxContainers ?? 1})`;
+    throw invalid({ where, option: 'minContainers', got: options.minContainers }, wanted);
   }
   return {
     cpu: options.cpu ?? 1,
@@ -184,6 +197,7 @@ export function resolveClassOptions(where: string, given: ClsOptions = {}): Clas
     concurrentRequests: options.concurrentRequests ?? 1,
     maxPendingTasks: options.maxPendingTasks ?? 100,
     tasksPerContainer: options.tasksPerContainer ?? 1,
+    ...poolOf(options),
     startupTimeoutMs: options.startupTimeoutMs ?? 60_000,
     exitTimeoutMs: options.exitTimeoutMs ?? 30_000,
     idleTimeoutMs: options.idleTimeoutMs ?? null,
@@ -206,7 +220,9 @@ export function resolveMethodOptions(where: string, given: MethodOptions = {}): 
     tags: [...(options.tags ?? [])],
     metadata: options.metadata ?? {},
     idempotent: options.idempotent ?? false,
-    concurrent: options.concurrent ?? false,
+    // Each of its calls holds nothing: its batch is what runs.
+    concurrent: options.concurrent ?? options.batch !== undefined,
+    ...(options.batch === undefined ? {} : { batch: { ...options.batch } }),
   };
 }
 
@@ -239,6 +255,15 @@ function withListedTags<O extends { readonly tags?: Iterable<string> }>(options:
   const tags: unknown = options?.tags;
   const isIterable = typeof tags === 'object' && tags !== null && Symbol.iterator in tags;
   return isIterable ? { ...options, tags: [...(tags as Iterable<string>)] } : options;
+}
+
+/** What is as by default is left out. */
+function poolOf({ maxContainers = 1, minContainers = 0, bufferContainers = 0 }: ClsOptions): Partial<ClassOptions> {
+  return {
+    ...(maxContainers === 1 ? {} : { maxContainers }),
+    ...(minContainers === 0 ? {} : { minContainers }),
+    ...(bufferContainers === 0 ? {} : { bufferContainers }),
+  };
 }
 
 function retryPolicy(retries: number | Retries): RetryPolicy {

@@ -19,6 +19,10 @@ export function resolveSandboxOptions(where: string, given: SandboxOptions = {})
     timeoutMs: given.timeoutMs ?? defaultTimeoutMs,
     concurrentRequests: given.tasksPerContainer ?? defaultCommandsAtOnce,
     tasksPerContainer: 1,
+    // A session is one sandbox.
+    maxContainers: 1,
+    minContainers: 0,
+    bufferContainers: 0,
     // Never less: there is no sandbox without walls.
     isolation: given.isolation === 'gvisor' ? 'gvisor' : 'bubblewrap',
     onLoss: given.onLoss ?? 'fail',

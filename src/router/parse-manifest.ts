@@ -96,6 +96,9 @@ const options = z.object({
   concurrentRequests: count.min(1),
   maxPendingTasks: count,
   tasksPerContainer: count.min(1),
+  maxContainers: count.min(1).optional(),
+  minContainers: count.optional(),
+  bufferContainers: count.optional(),
   startupTimeoutMs: positive,
   exitTimeoutMs: z.number().min(0),
   idleTimeoutMs: positive.nullable(),
@@ -122,6 +125,7 @@ const method = z.object({
   metadata,
   idempotent: z.boolean(),
   concurrent: z.boolean(),
+  batch: z.object({ maxSize: count.min(1), waitMs: z.number().min(0) }).optional(),
 });
 
 const manifest = z.object({
@@ -132,7 +136,7 @@ const manifest = z.object({
     name,
     z.object({
       // A manifest of a version that had no sandboxes.
-      kind: z.enum(['class', 'sandbox']).default('class'),
+      kind: z.enum(['class', 'function', 'sandbox']).default('class'),
       name,
       exportName: z.string().max(256),
       options,

@@ -15,6 +15,7 @@ import type { Leaving } from './leaving.js';
 import type { ClassLoader, LoadedClass } from './loaded-class.js';
 import { withKeys } from './mounts/bucket/bucket-keys.js';
 import type { PinKeeper } from './pin-keeper.js';
+import { enterPool } from './pool/pool-entry.js';
 import { RecentCalls } from './recent-calls.js';
 import type { Sessions } from './sandbox/sessions.js';
 import type { MountSecretSource, SecretSource } from './secret-source.js';
@@ -137,6 +138,7 @@ export class Activator {
       throw e;
     });
     const instance = new Instance(key, { pin: active, klass }, this.#instanceDeps);
+    enterPool(instance, this.#deps);
     instance.passed('pin', clock.monotonic() - startedAt);
     instances.set(key, instance);
     void this.#bringUp(instance, { pin: active, mountSecrets, room });
@@ -168,6 +170,7 @@ export class Activator {
       await this.#enter(instance, given);
       // It can have died in the moment in which `enter` ended; while it activates nobody is told of that.
       instance.container?.checkAlive();
+      joinPool(instance);
       instance.activated();
       this.#watchIdle(instance);
     } catch (cause) {
@@ -252,6 +255,14 @@ export class Activator {
     };
     instance.idleCheck = wheel.add(idleTimeoutMs, look);
   }
+}
+
+/** The container of its activation is the first of its pool. */
+function joinPool(instance: Instance): void {
+  const { pool, container, slot } = instance;
+  if (pool === null || container === null) return;
+  instance.container = null;
+  pool.add({ container, slot });
 }
 
 /** Volumes and images are seen in a mount namespace only. */

@@ -1,6 +1,7 @@
 import type { Clock } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
 import { gpuDemand } from '../common/gpu-demand.js';
+import type { LoadBody } from '../wire/frames.js';
 import type { Container } from './container.js';
 import type { Gpus } from './gpus.js';
 import type { LoadedClass } from './loaded-class.js';
@@ -63,7 +64,14 @@ export class ClassLoads {
       exitHooks: klass.exitHooks,
       methods: klass.alarm === null ? [...klass.methods.keys()] : [...klass.methods.keys(), klass.alarm.name],
       hasAlarm: klass.alarm !== null,
+      batches: batchesOf(klass),
       concurrentRequests: klass.options.concurrentRequests,
     });
   }
+}
+
+function batchesOf({ methods }: LoadedClass): NonNullable<LoadBody['batches']> {
+  return Object.fromEntries(
+    [...methods.values()].flatMap(({ name, batch }) => (batch === undefined ? [] : [[name, batch]])),
+  );
 }

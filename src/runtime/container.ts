@@ -142,7 +142,7 @@ export class Container {
     this.#calls.set(call.containerRef, call);
     frame[frameOffsets.body + callOffsets.flags] = call.flags;
     frame.writeUInt32LE(remainingMs, frameOffsets.body + callOffsets.remainingMs);
-    this.#stream.writer.forward(frame, call.containerRef, call.instance.slot);
+    this.#stream.writer.forward(frame, call.containerRef, call.slot);
     if (wasIdle) this.#stream.flushThisTick();
     else this.#stream.flushSoon();
   }
@@ -290,7 +290,7 @@ export class Container {
     const instances = [...this.#instances.values()];
     this.#calls.clear();
     this.#instances.clear();
-    for (const instance of instances) instance.containerDied();
+    for (const instance of instances) instance.containerDied(this);
     for (const call of calls) call.instance.calls.lost(call, exit);
     this.#events?.onDied(exit);
   }

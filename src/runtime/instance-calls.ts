@@ -8,6 +8,7 @@ import { type AheadParts, recallAhead, sendAhead, sendMoreAhead } from './calls-
 import type { Instance } from './instance.js';
 import * as errors from './instance-errors.js';
 import { type LoadedClass, mailboxLimits } from './loaded-class.js';
+import { PooledCalls } from './pool/pooled-calls.js';
 import type { WorkerCall } from './worker-call.js';
 
 /**
@@ -22,6 +23,8 @@ export class InstanceCalls implements TimedCalls {
   readonly #instance: Instance;
   readonly #mailbox: Mailbox<WorkerCall>;
   readonly #timers: CallTimers;
+  /** Null: it has one container. */
+  readonly pooled: PooledCalls | null;
   /** Hold a slot, but have not been started. */
   #early: WorkerCall[] = [];
   /** Their code has stopped, their result has not left the container yet. */
@@ -31,8 +34,9 @@ export class InstanceCalls implements TimedCalls {
 
   constructor(instance: Instance, deps: { readonly clock: Clock; readonly wheel: TimerWheel }) {
     this.#instance = instance;
-    this.#mailbox = new Mailbox(mailboxLimits(instance.klass), deps.clock);
+    this.#mailbox = new Mailbox(mailboxLimits(instance.klass, instance.pool !== null), deps.clock);
     this.#timers = new CallTimers(deps, this);
+    this.pooled = instance.pool && new PooledCalls(instance, instance.pool, { ...deps, timers: this.#timers });
   }
 
   get klass(): LoadedClass {
@@ -40,11 +44,11 @@ export class InstanceCalls implements TimedCalls {
   }
 
   get running(): number {
-    return this.#mailbox.running;
+    return this.#mailbox.running - (this.pooled?.waiting ?? 0);
   }
 
   get pending(): number {
-    return this.#mailbox.pending;
+    return this.#mailbox.pending + (this.pooled?.waiting ?? 0);
   }
 
   get isQuiet(): boolean {
@@ -108,7 +112,7 @@ export class InstanceCalls implements TimedCalls {
 
   /** Everybody who waits learns why it did not come to life (C3). */
   fail(error: unknown): void {
-    for (const call of [...this.#takeEarly(), ...this.#mailbox.withdrawAll()]) this.#answer(call, error);
+    for (const call of this.takeWaiting()) this.#answer(call, error);
   }
 
   stop(): void {
@@ -116,7 +120,8 @@ export class InstanceCalls implements TimedCalls {
   }
 
   runningCalls(): WorkerCall[] {
-    return this.#mailbox.runningCalls();
+    const calls = this.#mailbox.runningCalls();
+    return this.pooled === null ? calls : calls.filter(({ container }) => container !== null);
   }
 
   /** Aborts what still runs or is sent; the callers are answered now, the slots free when the code stops. */
@@ -200,6 +205,7 @@ export class InstanceCalls implements TimedCalls {
   }
 
   #takeEarly(): readonly WorkerCall[] {
+    if (this.pooled !== null) return this.pooled.takeAll();
     const early = this.#early;
     if (early.length > 0) this.#early = [];
     return early;
@@ -215,6 +221,7 @@ export class InstanceCalls implements TimedCalls {
 
   /** Before the end of `enter` it waits with its slot (I1); so it does where the container is dying, and never runs there. */
   #start(call: WorkerCall, frame: Buffer): void {
+    if (this.pooled !== null) return this.pooled.start(call, frame);
     const { container, phase } = this.#instance;
     const isReady = phase !== 'activating' && container?.isUsable === true;
     if (!isReady || call.gate?.mayBegin(() => this.#letIn(call)) === false) {
@@ -233,13 +240,15 @@ export class InstanceCalls implements TimedCalls {
   }
 
   #codeStopped(call: WorkerCall): void {
+    this.pooled?.ended(call);
     if (call.isDetached) this.#detached -= 1;
     call.hasReleased = true;
     call.trace?.stopped();
     this.#timers.forget(call);
     const next = this.#mailbox.release(call);
     if (next !== undefined) this.#begin(next);
-    this.#sendMore();
+    if (this.pooled === null) this.#sendMore();
+    else this.pooled.dispatch();
     this.#tellQuiet();
   }
 
@@ -280,8 +289,8 @@ export class InstanceCalls implements TimedCalls {
 
   #withdrawEarly(call: WorkerCall): boolean {
     const index = this.#early.indexOf(call);
-    if (index < 0) return false;
-    this.#early.splice(index, 1);
+    if (index >= 0) this.#early.splice(index, 1);
+    else if (this.pooled?.withdraw(call) !== true) return false;
     const next = this.#mailbox.release(call);
     if (next !== undefined) this.#begin(next);
     return true;

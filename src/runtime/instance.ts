@@ -11,6 +11,7 @@ import { InstanceCalls } from './instance-calls.js';
 import { type Ending, type InstanceState, refusalIn } from './instance-state.js';
 import { KeyedCalls } from './keyed-calls.js';
 import type { LoadedClass } from './loaded-class.js';
+import type { Pool } from './pool/pool.js';
 import type { RecentCalls } from './recent-calls.js';
 import { SpawnedCalls, type SpawnedDeps } from './spawned/spawned-calls.js';
 import type { WorkerCall } from './worker-call.js';
@@ -45,7 +46,10 @@ export class Instance {
   readonly klass: LoadedClass;
   readonly id: string;
   readonly epoch: Epoch;
+  /** Null where it leaves, and for a pool that is active: it has several. */
   container: Container | null = null;
+  /** Null: it has one container, as nearly all. */
+  pool: Pool | null = null;
   /** After this long without a call it sleeps; null: never. */
   idleTimeoutMs: number | null;
   /** Its number in the container. */
@@ -200,6 +204,12 @@ export class Instance {
     this.#calls?.refuse(calls);
   }
 
+  /** Its pool has another container, or none that it could get: then its callers are told why. */
+  dispatch(failure: { readonly error: unknown } | null = null): void {
+    if (failure === null) this.#calls?.pooled?.dispatch();
+    else this.#calls?.fail(failure.error);
+  }
+
   /** Clients may hold on to it until they bind their slot anew: what it needs no more it lets go. */
   gone(): void {
     this.#state = gone;
@@ -210,6 +220,7 @@ export class Instance {
     this.#spawned?.gone();
     this.#spawned = null;
     this.container = null;
+    this.pool?.stop();
     this.#whenSettled?.();
   }
 
@@ -242,7 +253,8 @@ export class Instance {
   }
 
   /** One that was still activating learns it from its activation, one that was leaving needs no telling. */
-  containerDied(): void {
+  containerDied(container: Container): void {
+    if (this.pool !== null && this.#state.phase === 'active') return this.pool.died(container);
     if (this.#state.phase === 'active') this.#deps.onContainerDied(this, this.leave('moving'));
   }
   #wake(): InstanceCalls {

@@ -10,6 +10,7 @@ import type { Container } from './container.js';
 import type { ContainerPools } from './container-pools.js';
 import type { Instance } from './instance.js';
 import type { PinKeeper } from './pin-keeper.js';
+import type { PoolPlace } from './pool/pool.js';
 import type { WorkerCall } from './worker-call.js';
 
 export interface LeavingDeps {
@@ -69,14 +70,24 @@ export class Leaving {
 
   /** Its activation failed: resolves when its place in the container is free and no code of it runs any more (S8). */
   async giveUp(instance: Instance): Promise<void> {
-    const { container, slot, klass } = instance;
+    const { container, slot } = instance;
     if (container === null) return;
     instance.container = null;
+    await this.giveUpPlace(instance, { container, slot });
+  }
+
+  /** The same of one container of a pool. */
+  async giveUpPlace({ klass }: Instance, { container, slot }: PoolPlace): Promise<void> {
     const { tasksPerContainer, exitTimeoutMs } = klass.options;
     if (tasksPerContainer > 1) await this.#deactivate(container, slot, { reason: null, timeoutMs: exitTimeoutMs });
     else await container.stopped();
     const left = this.#deps.pools.of(klass).leave(container);
     await (container.hasVolumes ? this.#settled(left, exitTimeoutMs) : left);
+  }
+
+  /** A container of a pool that stays: its `exit` hooks, then its place. Never rejects. */
+  async retire(instance: Instance, place: PoolPlace): Promise<void> {
+    await this.#leavePlace(instance, place, { reason: 'idle', timeoutMs: instance.klass.options.exitTimeoutMs });
   }
 
   /** The death of a container is a loss of its instances (S3): the pin says so before those who waited look for it. */
@@ -133,18 +144,29 @@ export class Leaving {
 
   /** Its code: what runs, then the `exit` hooks, then its place. */
   async #end(instance: Instance, { reason, force, timeoutMs }: How): Promise<DeactivatedBody> {
-    const { container } = instance;
-    if (container === null) return { exitHook: 'skipped' };
+    const places = await placesOf(instance);
+    if (places.length === 0) return { exitHook: 'skipped' };
     const { exitTimeoutMs } = instance.klass.options;
     if (instance.klass.kind === 'sandbox') {
       instance.abortRunning(CancelReason.forceClose, ({ method }) => isEndless(method));
     }
-    await this.#finishRunning(instance, container, force ? 0 : Math.min(timeoutMs, exitTimeoutMs));
-    const exit = await this.#deactivate(container, instance.slot, { reason, timeoutMs: exitTimeoutMs });
-    const left = this.#deps.pools.of(instance.klass).leave(container);
+    await this.#finishRunning(instance, places, force ? 0 : Math.min(timeoutMs, exitTimeoutMs));
+    const body = { reason, timeoutMs: exitTimeoutMs };
+    const exits = await Promise.all(places.map((place) => this.#leavePlace(instance, place, body)));
+    return exits.find(({ error }) => error !== undefined) ?? exits[0] ?? { exitHook: 'skipped' };
+  }
+
+  /** Its `exit` hooks, then its place. */
+  async #leavePlace(
+    { klass }: Instance,
+    { container, slot }: PoolPlace,
+    body: DeactivateBody,
+  ): Promise<DeactivatedBody> {
+    const exit = await this.#deactivate(container, slot, body);
+    const left = this.#deps.pools.of(klass).leave(container);
     // Nothing of it runs any more, so nobody has to wait for the end of the process, but for what it wrote into volumes.
     if (!container.hasVolumes) return exit;
-    const problem = await this.#settled(left, exitTimeoutMs);
+    const problem = await this.#settled(left, body.timeoutMs);
     if (problem === null) return exit;
     return { ...exit, error: exit.error === undefined ? problem : `${exit.error}; ${problem}` };
   }
@@ -165,11 +187,11 @@ export class Leaving {
   }
 
   /** Running calls finish; after `graceMs` they are aborted, and what ignores that dies with its container. */
-  async #finishRunning(instance: Instance, container: Container, graceMs: number): Promise<void> {
+  async #finishRunning(instance: Instance, places: readonly PoolPlace[], graceMs: number): Promise<void> {
     if (await this.#quietWithin(instance, graceMs)) return;
     instance.abortRunning(CancelReason.forceClose);
     if (await this.#quietWithin(instance, Math.min(answerWithinMs, instance.klass.options.exitTimeoutMs))) return;
-    await container.stopped();
+    await Promise.all(places.map(({ container }) => container.stopped()));
   }
 
   async #quietWithin(instance: Instance, withinMs: number): Promise<boolean> {
@@ -211,4 +233,10 @@ export class Leaving {
     this.#deps.instances.delete(instance.key);
     instance.gone();
   }
+}
+
+/** Where its code runs; of a pool when nothing more comes or goes. */
+async function placesOf({ pool, container, slot }: Instance): Promise<readonly PoolPlace[]> {
+  const own = container === null ? [] : [{ container, slot }];
+  return pool === null ? own : [...own, ...(await pool.close())];
 }

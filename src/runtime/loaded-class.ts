@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { mostReaders } from '../common/batches.js';
 import { HoldfastError } from '../common/errors.js';
 import type { Identity } from '../common/ids.js';
 import type { MailboxLimits } from '../common/mailbox.js';
@@ -39,9 +40,14 @@ export interface LoadedClass {
 
 const keptDeployments = 256;
 
-/** A session's files and streams have a lane of their own, however few commands it may run. */
-export function mailboxLimits({ kind, options }: LoadedClass): MailboxLimits {
-  return kind === 'sandbox' ? { ...options, maxReaders: sandboxLaneWidth } : options;
+/** A session's files and streams have a lane of their own, however few commands it may run; a pool has the slots of all its containers. */
+export function mailboxLimits({ kind, options, methods }: LoadedClass, isPool: boolean): MailboxLimits {
+  if (kind === 'sandbox') return { ...options, maxReaders: sandboxLaneWidth };
+  const { concurrentRequests, maxPendingTasks, maxContainers = 1 } = options;
+  const slots = isPool ? concurrentRequests * maxContainers : concurrentRequests;
+  const maxReaders = mostReaders({ concurrentRequests: slots, maxPendingTasks }, methods.values());
+  if (maxReaders === null) return isPool ? { concurrentRequests: slots, maxPendingTasks } : options;
+  return { concurrentRequests: slots, maxPendingTasks, maxReaders };
 }
 
 /** Deployments never change, so each is read from the store once. */

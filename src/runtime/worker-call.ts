@@ -9,6 +9,7 @@ import { argumentPart } from './call-flow.js';
 import type { CallTrace } from './call-trace.js';
 import type { Container } from './container.js';
 import type { Instance } from './instance.js';
+import type { PoolMember } from './pool/pool-member.js';
 
 /** Where the answers of a call go: a client's session, or the book of keyed calls. */
 export interface Caller {
@@ -48,6 +49,8 @@ export class WorkerCall implements MailboxCall<WorkerCall> {
   /** A copy of its frame while it waits; the batch that it came in must not be held. */
   held: Buffer | null = null;
   container: Container | null = null;
+  /** Of a pool: who runs it. */
+  member: PoolMember | null = null;
   /** The container's number for it, once started. */
   containerRef = 0;
   /** The caller has its last answer; what the container still says is dropped. */
@@ -129,6 +132,11 @@ export class WorkerCall implements MailboxCall<WorkerCall> {
     if (this.container === null) return;
     argumentPart(this, frame);
     this.container.chunk(this, frame);
+  }
+
+  /** Its container's number for its instance. */
+  get slot(): number {
+    return this.member === null ? this.instance.slot : this.member.slot;
   }
 
   /** For its container. */

@@ -1,10 +1,15 @@
 import { HoldfastError } from '../common/errors.js';
+import { type FunctionOptions, resolveFunctionOptions } from '../common/function-options.js';
 import { expected } from '../common/option-checks.js';
 import { type ClsOptions, checkAppOptions, resolveClassOptions } from '../common/options.js';
 import { resolveSandboxOptions, type SandboxOptions } from '../common/sandbox-options.js';
 import type { Class, RemoteApp } from './class-types.js';
 import { chooseClient } from './client-choice.js';
 import { deployApp } from './deploy/deploy-app.js';
+import { declarationSite } from './functions/declared-name.js';
+import type { AnyFunction, RemoteFunction } from './functions/function-types.js';
+import { RegisteredFunction, registerFunction } from './functions/registered-functions.js';
+import { declaredFunction } from './functions/remote-function.js';
 import type { ClientChoice, Deployment, DeployOptions } from './infos.js';
 import { registerApp, registerClass, registerSandbox } from './registry.js';
 import { remoteApp } from './remote-app.js';
@@ -19,7 +24,7 @@ export interface AppOptions {
   readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
-/** A named set of classes and sandboxes that are deployed together. */
+/** A named set of classes, functions and sandboxes that are deployed together. */
 export class App {
   readonly name: string;
   readonly #entry: string | URL | null;
@@ -67,6 +72,30 @@ export class App {
   }
 
   /**
+   * Declares a function, under the name of its export where none is given:
+   * `export const thumbnail = app.function(async (url: string) => …, { cpu: 2 })`.
+   *
+   * @throws InvalidArgument naming the option
+   */
+  function<F extends AnyFunction>(fn: F, options: FunctionOptions = {}): RemoteFunction<F> {
+    if (typeof fn !== 'function') {
+      throw new HoldfastError(
+        'InvalidArgument',
+        `app.function of app '${this.name}' needs a function, got ${typeof fn}`,
+      );
+    }
+    const name = options?.name ?? null;
+    const where = name === null ? `a function of app '${this.name}'` : `function ${JSON.stringify(name)}`;
+    const resolved = resolveFunctionOptions(where, options);
+    if (name !== null) this.#take(name);
+    const site = declarationSite(App.prototype.function);
+    const registered = new RegisteredFunction(fn, { appName: this.name, name, options: resolved, site });
+    const declared = declaredFunction<F>(registered);
+    registerFunction(declared, registered);
+    return declared;
+  }
+
+  /**
    * Declares a sandbox, under the name `default` where none is given: `export const shell = app.sandbox({ name: 'shell' })`.
    *
    * @throws InvalidArgument naming the option
@@ -101,12 +130,16 @@ export class App {
     return remoteApp<M>(client, await client.deployments.current(name));
   }
 
-  /** Classes and sandboxes share the ids of their instances' keys, so they share their names too. */
+  /** All share the ids of their instances' keys, so they share their names too. */
   #take(name: string): void {
     if (this.#names.has(name)) {
-      throw new HoldfastError('InvalidArgument', `app '${this.name}' has two classes or sandboxes named '${name}'`, {
-        details: { class: name },
-      });
+      throw new HoldfastError(
+        'InvalidArgument',
+        `app '${this.name}' has two classes, functions or sandboxes named '${name}'`,
+        {
+          details: { class: name },
+        },
+      );
     }
     this.#names.add(name);
   }

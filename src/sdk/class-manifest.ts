@@ -1,3 +1,4 @@
+import { HoldfastError } from '../common/errors.js';
 import type { ClassManifest, ClassOptions, MethodManifest } from '../common/manifest.js';
 import type { ResolvedMethodOptions } from '../common/options.js';
 import type { Class } from './class-types.js';
@@ -29,7 +30,7 @@ export function describeClass(described: DescribedClass, hint?: OptionalHint): C
  * A generator is what is declared as one, `function*` or `async function*`, also where its compiler rewrote it. A plain
  * method that returns an iterator is none: its result would have to be known before the call.
  */
-function describeMethod(
+export function describeMethod(
   { ctor, name, hint }: { readonly ctor: Class; readonly name: string; readonly hint: OptionalHint | undefined },
   options: ResolvedMethodOptions,
 ): MethodManifest {
@@ -37,11 +38,16 @@ function describeMethod(
   if (typeof fn !== 'function') {
     return { name, generator: false, parameters: [{ name: 'args', optional: true, rest: true }], ...options };
   }
-  const { parameters, generator } = methodParameters(fn as (...args: never) => unknown, hint);
-  return {
-    name,
-    generator: generator || isGenerator(fn),
-    parameters,
-    ...options,
-  };
+  const { parameters, generator: isDeclared } = methodParameters(fn as (...args: never) => unknown, hint);
+  const generator = isDeclared || isGenerator(fn);
+  if (generator && options.batch !== undefined) {
+    throw new HoldfastError(
+      'InvalidArgument',
+      `@method ${name} has the option 'batch' and is a generator: it can be one of both`,
+      {
+        details: { method: name, option: 'batch' },
+      },
+    );
+  }
+  return { name, generator, parameters, ...options };
 }

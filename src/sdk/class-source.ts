@@ -1,5 +1,5 @@
 import { HoldfastError } from '../common/errors.js';
-import type { ClassManifest, ResourceKind } from '../common/manifest.js';
+import type { ClassManifest, DeclaredKind } from '../common/manifest.js';
 import { encodeArgs, hashArgs } from '../wire/codec.js';
 import { type InstanceView, ListInstancesReply, ListInstancesRequest } from '../wire/gen/holdfast/v1/router.js';
 import { arityProblem, withoutTrailingUndefined, wrongArguments } from './arguments.js';
@@ -15,9 +15,9 @@ export interface Declared {
   readonly manifest: ClassManifest;
 }
 
-/** Where a class or sandbox is known from: this program's declaration, a deployment, or both. */
+/** Where a class, function or sandbox is known from: this program's declaration, a deployment, or both. */
 export interface ClassOrigin<Local extends Declared = Declared> {
-  readonly kind: ResourceKind;
+  readonly kind: DeclaredKind;
   readonly appName: string;
   readonly name: string;
   readonly local: Local | null;

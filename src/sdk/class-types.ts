@@ -1,5 +1,6 @@
 import type { Cls } from './cls.js';
 import type { FunctionCall } from './function-call.js';
+import type { AnyFunction, RemoteFunction } from './functions/function-types.js';
 import type { ClassInstanceHandle, CloseOptions, CloseResult, Explanation, InstanceInfo } from './infos.js';
 import type { Sandbox } from './sandbox/sandbox.js';
 
@@ -28,6 +29,24 @@ export type Prefix<A extends readonly unknown[]> = number extends A['length']
       ? [] | [H] | [H, ...Prefix<T>]
       : [];
 
+declare const batched: unique symbol;
+
+/**
+ * What a method with the option `batch` has for its parameter, so that callers see it as a method of single values:
+ * `@method({ batch: { maxSize: 32, waitMs: 5 } }) embed(texts: Batch<string>): Promise<number[][]>` is called with a string.
+ */
+export type Batch<T> = readonly T[] & { readonly [batched]?: T };
+
+type Single<A extends readonly unknown[], R> = A extends readonly [infer B]
+  ? typeof batched extends keyof B
+    ? B extends Batch<infer T>
+      ? Awaited<R> extends readonly (infer Y)[]
+        ? RemoteMethod<[T], Y>
+        : never
+      : never
+    : never
+  : never;
+
 /** `never` and `any` results are methods, iterables that can be driven are generators. */
 export type Stub<A extends readonly unknown[], R> = [R] extends [never]
   ? RemoteMethod<A, never>
@@ -36,7 +55,9 @@ export type Stub<A extends readonly unknown[], R> = [R] extends [never]
       RemoteMethod<A, any>
     : [R] extends [AsyncIterable<infer Y> | (Iterable<infer Y> & { next: unknown })]
       ? RemoteGenerator<A, Y>
-      : RemoteMethod<A, Awaited<R>>;
+      : [Single<A, R>] extends [never]
+        ? RemoteMethod<A, Awaited<R>>
+        : Single<A, R>;
 
 /** The public methods of an object as remote stubs. */
 export type Methods<I> = {
@@ -106,11 +127,15 @@ export interface CallOptions {
   readonly idempotencyKey?: string;
 }
 
-/** Exports of the app's module, seen from a client: classes become `Cls`, sandboxes stay themselves. */
+/** Exports of the app's module, seen from a client: classes become `Cls`, functions and sandboxes stay themselves. */
 export type RemoteApp<M> = {
-  readonly [K in keyof M as M[K] extends Class | Sandbox ? K : never]: M[K] extends Class ? Cls<M[K]> : M[K];
+  // biome-ignore lint/suspicious/noExplicitAny: a function of any kind
+  readonly [K in keyof M as M[K] extends Class | Sandbox | RemoteFunction<any> ? K : never]: M[K] extends Class
+    ? Cls<M[K]>
+    : M[K];
 } & {
   readonly appName: string;
   cls<C extends Class = Class>(name: string): Cls<C>;
+  function<F extends AnyFunction>(name: string): RemoteFunction<F>;
   sandbox(name: string): Sandbox;
 };

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { HoldfastError } from '../common/errors.js';
-import { type AppManifest, type ClassManifest, kindOf, type ResourceKind } from '../common/manifest.js';
+import { type AppManifest, type ClassManifest, type DeclaredKind, declaredKindOf } from '../common/manifest.js';
 import type { Deployment as WireDeployment } from '../wire/gen/holdfast/v1/router.js';
 
 /** A published version of an app, as clients need it. */
@@ -54,16 +54,16 @@ export function classOf(deployment: KnownDeployment, className: string): ClassMa
   return resourceOf(deployment, 'class', className);
 }
 
-/** @throws NotFound naming the classes or sandboxes that there are */
+/** @throws NotFound naming those of its kind that there are */
 export function resourceOf(
   { app, version, manifest }: KnownDeployment,
-  kind: ResourceKind,
+  kind: DeclaredKind,
   name: string,
 ): ClassManifest {
   const found = Object.hasOwn(manifest.classes, name) ? manifest.classes[name] : undefined;
-  if (found !== undefined && kindOf(found) === kind) return found;
-  const known = Object.values(manifest.classes).filter((each) => kindOf(each) === kind);
-  const other = found === undefined ? '' : ` (it is a ${kindOf(found)})`;
+  if (found !== undefined && declaredKindOf(found) === kind) return found;
+  const known = Object.values(manifest.classes).filter((each) => declaredKindOf(each) === kind);
+  const other = found === undefined ? '' : ` (it is a ${declaredKindOf(found)})`;
   throw new HoldfastError(
     'NotFound',
     `app '${app}' has no ${kind} '${name}' in its deployment ${version}${other}; it has: ${

@@ -4,6 +4,7 @@ import './metadata.js';
 export type { ExitReason } from '../common/activation.js';
 export type { Logger } from '../common/context.js';
 export { type ErrorCode, HoldfastError, isHoldfastError } from '../common/errors.js';
+export type { FunctionOptions } from '../common/function-options.js';
 export type { AlarmCall, InstanceAlarm } from '../common/instance-alarm.js';
 export type { InstanceStorage, StorageBatch, StorageListOptions } from '../common/instance-storage.js';
 export type {
@@ -20,6 +21,7 @@ export type { MountOptions } from '../common/volume-mounts.js';
 export { App, type AppOptions } from './app.js';
 export { BoundCls } from './bound-cls.js';
 export type {
+  Batch,
   CallOptions,
   Class,
   ClassInstance,
@@ -34,6 +36,7 @@ export { Cls } from './cls.js';
 export { type CurrentContext, currentContext } from './current-context.js';
 export { alarm, enter, exit, method } from './decorators.js';
 export { FunctionCall, type FunctionCallExplanation, type FunctionCallStatus } from './function-call.js';
+export type { MapOptions, RemoteFunction } from './functions/function-types.js';
 export type { ImageProgress } from './images/deploy-images.js';
 export { Image } from './images/image.js';
 export type {

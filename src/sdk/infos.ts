@@ -48,6 +48,8 @@ export interface MethodInfo {
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly idempotent: boolean;
   readonly concurrent: boolean;
+  /** Its single calls are gathered, and it is called with arrays. */
+  readonly batch?: { readonly maxSize: number; readonly waitMs: number } | undefined;
 }
 
 /** One parameter of a method or constructor. */

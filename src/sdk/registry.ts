@@ -38,6 +38,7 @@ export interface RegisteredApp {
 
 const apps = new Map<string, RegisteredApp>();
 const byName = new Map<string, RegisteredClass>();
+const functions = new Map<string, RegisteredClass>();
 const sandboxes = new Map<string, RegisteredSandbox>();
 const byConstructor = new WeakMap<object, RegisteredClass>();
 
@@ -79,6 +80,11 @@ export function registerClass(
   byConstructor.set(ctor, registered);
 }
 
+/** A class that `app.function` has made; its name is free in its app. */
+export function registerNamed(registered: RegisteredClass): void {
+  functions.set(`${registered.appName}/${registered.name}`, registered);
+}
+
 /** Its name is free in its app. */
 export function registerSandbox(registered: RegisteredSandbox): void {
   sandboxes.set(`${registered.appName}/${registered.name}`, registered);
@@ -89,9 +95,10 @@ export function registeredClass(ctor: object): RegisteredClass | null {
   return byConstructor.get(ctor) ?? null;
 }
 
-/** By app and class name; null where this program has no such class. */
+/** A class or function by app and name; null where this program has none. */
 export function findRegistered(app: string, name: string): RegisteredClass | null {
-  return byName.get(`${app}/${name}`) ?? null;
+  const key = `${app}/${name}`;
+  return byName.get(key) ?? functions.get(key) ?? null;
 }
 
 /** An app that this program has made, with what it has. */

@@ -33,11 +33,22 @@ const capture = (resolve: (value: unknown) => void, reject: (error: unknown) => 
 
 /** Calls a method. The arguments are taken as they are now. @throws (rejects) every code of a call */
 export function startCall(callee: Callee, args: readonly unknown[]): Promise<unknown> {
+  let payload: Uint8Array;
+  try {
+    payload = encodeArgs(args);
+  } catch (e) {
+    return Promise.reject(e);
+  }
+  return startEncoded(callee, payload);
+}
+
+/** The same, of arguments that were encoded before. */
+export function startEncoded(callee: Callee, payload: Uint8Array): Promise<unknown> {
   const promise = new Promise<unknown>(capture);
   const resolve = lastResolve;
   const reject = lastReject;
   try {
-    const call = makeCall(callee, encodeArgs(args), null);
+    const call = makeCall(callee, payload, null);
     call.resolve = resolve;
     call.reject = reject;
     call.start();
@@ -55,6 +66,11 @@ export function startStream(callee: Callee, args: readonly unknown[]): AsyncIter
   } catch (e) {
     return { [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(e) }) };
   }
+  return startStreamOf(callee, payload);
+}
+
+/** The same, of arguments that were encoded before. */
+export function startStreamOf(callee: Callee, payload: Uint8Array): AsyncIterable<unknown> {
   return {
     [Symbol.asyncIterator]: () =>
       new ValueStream((stream) => {

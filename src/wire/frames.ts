@@ -1,3 +1,5 @@
+import type { BatchOptions } from '../common/batches.js';
+
 /**
  * Frames of the data path, between client and worker (inside a link's batches) and between worker and container (on the
  * container's socket). A batch is any number of frames, one after the other:
@@ -150,6 +152,8 @@ export interface LoadBody {
   /** What its worker may call: the alarm's method too. */
   readonly methods: readonly string[];
   readonly hasAlarm: boolean;
+  /** Methods whose single calls are gathered; absent: none. */
+  readonly batches?: Readonly<Record<string, BatchOptions>>;
   /** Slots for calls, of each instance. */
   readonly concurrentRequests: number;
 }

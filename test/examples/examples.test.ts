@@ -30,6 +30,14 @@ Grace reads "goodbye" from Grace
 allowed per user: 3
 user-1 may come back in at most 20 s
 `,
+  embeddings: `9 texts, 2 batches
+EMBED
+`,
+  'word-count': `60 files, in order: true
+the: 80
+tide: 60
+and: 20
+`,
   counter: `counted: 1, 2, 3
 its process was killed: OutcomeUnknown
 and counts on: 4

@@ -125,8 +125,13 @@ describe('options of a class', () => {
     expect(refusal(JSON.parse('{"__proto__": 1}'))).toContain('__proto__');
   });
 
-  test('pools are refused as not in this version', () => {
-    expect(refusal({ maxContainers: 2 })).toContain('pools of containers are not in this version');
+  test('of pools are kept where they are not the defaults, and the least is no more than the most', () => {
+    const pool = { maxContainers: 4, minContainers: 1, bufferContainers: 2 };
+    expect(resolveClassOptions('class Model', pool)).toMatchObject(pool);
+    expect(resolveClassOptions('class Model', { maxContainers: 1 })).not.toHaveProperty('maxContainers');
+    expect(refusal({ maxContainers: 2, minContainers: 3 })).toContain(
+      "'minContainers' of class 'Model' must be at most maxContainers (2), got 3",
+    );
     expect(refusal({ maxContainers: 0 })).toContain('a whole number from 1');
   });
 });

@@ -229,8 +229,6 @@ export async function apps(): Promise<void> {
   const name: string = remote.appName;
   // @ts-expect-error only classes of the module are there
   void remote.calls;
-  // @ts-expect-error not in this version
-  void app.function;
   const deployment: Deployment = await app.deploy({ instances: 'restart', entry: new URL('file:///x') });
   const untyped: RemoteApp<Record<string, unknown>> = await App.lookup('types');
   void [other, name, deployment, untyped];

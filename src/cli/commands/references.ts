@@ -23,6 +23,17 @@ export function parseClassReference(text: string): ClassReference {
   );
 }
 
+/** `APP/FUNCTION`; where there is no slash the last dot stands for it. @throws InvalidArgument */
+export function parseFunctionReference(text: string): { readonly app: string; readonly name: string } {
+  const at = text.includes('/') ? text.indexOf('/') : text.lastIndexOf('.');
+  const [app, name] = [text.slice(0, Math.max(0, at)), text.slice(at + 1)];
+  if (app !== '' && name !== '' && !name.includes('/')) return { app, name };
+  throw new HoldfastError(
+    'InvalidArgument',
+    `${JSON.stringify(text)} names no function: write APP/FUNCTION, e.g. demo/thumbnail, or APP/CLASS INSTANCE METHOD`,
+  );
+}
+
 /** An id may contain slashes itself. @throws InvalidArgument */
 export function parseScope(text: string | undefined): Scope {
   const [app = '', className = '', ...id] = (text ?? '').split('/');

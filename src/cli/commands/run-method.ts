@@ -47,7 +47,7 @@ export async function runMethod(
 }
 
 /** A compiled program cannot forget them. @throws InvalidArgument with the arguments to give */
-function checkArguments({ name, parameters }: MethodInfo, args: readonly unknown[]): void {
+export function checkArguments({ name, parameters }: MethodInfo, args: readonly unknown[]): void {
   const needed = parameters.filter(({ optional, rest }) => !optional && !rest);
   if (args.length >= needed.length) return;
   const names = needed.map((parameter) => parameter.name);

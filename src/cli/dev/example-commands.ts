@@ -1,4 +1,10 @@
-import { type AppManifest, type ClassManifest, kindOf, type ParameterManifest } from '../../common/manifest.js';
+import {
+  type AppManifest,
+  type ClassManifest,
+  declaredKindOf,
+  kindOf,
+  type ParameterManifest,
+} from '../../common/manifest.js';
 
 /** Command lines to be copied: a call of the first method of the app, a shell in its first sandbox. */
 export function exampleCommands({ app, classes }: AppManifest, program: string): string[] {
@@ -19,6 +25,8 @@ function callOf(app: string, described: ClassManifest, program: string): string 
   const [method] = Object.values(described.methods);
   if (method === undefined) return null;
   const args = placeholders(method.parameters);
+  if (declaredKindOf(described) === 'function')
+    return [`${program} call ${app}/${described.name}`, args].join(' ').trim();
   const init = placeholders(described.parameters);
   return [
     `${program} call ${app}/${described.name} one ${method.name}`,

@@ -45,6 +45,7 @@ export function hostedClass(host: HostParts, body: LoadBody, instanceClass: Inst
     exitHooks: body.exitHooks,
     concurrentRequests: body.concurrentRequests,
     hasAlarm: body.hasAlarm,
+    batches: new Map(Object.entries(body.batches ?? {})),
     quick: new Set(),
     isFinal: host.isFinal,
     clock: host.clock,

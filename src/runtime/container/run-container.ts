@@ -1,4 +1,5 @@
 import type { InstanceClass } from '../../common/activation.js';
+import { isBatchError } from '../../common/batches.js';
 import type { Clock } from '../../common/clock.js';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import type { Channel, Transport } from '../../common/ports/channel.js';
@@ -189,7 +190,7 @@ class ContainerHost {
       state: this.#state,
       clock,
       isFinal: (thrown) => isBuiltIn && isHoldfastError(thrown),
-      encodeThrown: isBuiltIn ? encodeError : encodeUserError,
+      encodeThrown: isBuiltIn ? encodeError : encodeUsersError,
       callEnded: (ref) => this.#callEnded(ref),
     };
   }
@@ -238,4 +239,9 @@ class ContainerHost {
     for (const call of this.#calls.values()) call.onDrain();
     this.#transport.onDrain();
   }
+}
+
+/** What its method answered to a batch is not what the code of a single call threw. */
+function encodeUsersError(thrown: unknown): Uint8Array {
+  return isBatchError(thrown) ? encodeError(thrown) : encodeUserError(thrown);
 }

@@ -1,6 +1,7 @@
 import { HoldfastError } from '../../common/errors.js';
 import type { AppManifest } from '../../common/manifest.js';
 import { describeClass } from '../class-manifest.js';
+import { functionsOf, nameFunctions, type RegisteredFunction } from '../functions/registered-functions.js';
 import { type DeclaredApp, registeredApps } from '../registry.js';
 import { optionalHint } from './optional-parameters.js';
 
@@ -14,9 +15,11 @@ export function describeApp(
   { appName, bundle }: { readonly appName: string; readonly bundle: string },
 ): AppManifest {
   const app = chooseApp(registeredApps(), appName);
-  if (app.classes.length + app.sandboxes.length === 0) {
-    const todo = 'decorate a class with @app.cls() or declare app.sandbox()';
-    throw new HoldfastError('InvalidArgument', `app '${app.name}' has no classes and no sandboxes; ${todo}`);
+  nameFunctions(module);
+  const functions = functionsOf(app.name);
+  if (app.classes.length + app.sandboxes.length + functions.length === 0) {
+    const todo = 'decorate a class with @app.cls(), or declare app.function() or app.sandbox()';
+    throw new HoldfastError('InvalidArgument', `app '${app.name}' has no classes, functions and sandboxes; ${todo}`);
   }
   const hint = optionalHint(bundle);
   const exportNames = exportsByValue(module);
@@ -27,8 +30,12 @@ export function describeApp(
   const sandboxes = app.sandboxes.map(({ name, sandbox, manifest }) => {
     return [name, { ...manifest, exportName: exportNames.get(sandbox) ?? '' }];
   });
+  const described = functions.map(([exported, registered]) => {
+    const exportName = exportNames.get(exported) ?? '';
+    return [namedFunction(registered, app.name), { ...registered.describe(hint), exportName }];
+  });
   const { name, tags, metadata } = app;
-  return { app: name, tags, metadata, classes: Object.fromEntries([...classes, ...sandboxes]) };
+  return { app: name, tags, metadata, classes: Object.fromEntries([...classes, ...sandboxes, ...described]) };
 }
 
 /** What the module threw while it was imported. @param folder of the bundle: the frames in it are the user's */
@@ -58,6 +65,15 @@ function chooseApp(apps: readonly DeclaredApp[], name: string): DeclaredApp {
   throw new HoldfastError(
     'InvalidArgument',
     `the module declares several apps: ${names}; name the one to deploy, with the option \`app\` or --app`,
+  );
+}
+
+/** Who deploys it reads its exports; where it was declared is only for those who do not. @throws InvalidArgument */
+function namedFunction({ knownName }: RegisteredFunction, appName: string): string {
+  if (knownName !== null) return knownName;
+  throw new HoldfastError(
+    'InvalidArgument',
+    `a function of app '${appName}' has no name: export it, or give it the option 'name'`,
   );
 }
 

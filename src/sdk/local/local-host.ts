@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { type Activation, activate, type ExitReport, type InstanceClass } from '../../common/activation.js';
+import { type BatchOptions, mostReaders } from '../../common/batches.js';
 import type { Clock, Monotonic, Random } from '../../common/clock.js';
 import type { CallContext, Logger } from '../../common/context.js';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
@@ -90,7 +91,8 @@ export class LocalHost {
       storage: this.#storage,
       ...alarmOf(() => this.#storage),
     };
-    const limits = registered.isBuiltIn ? { ...options, maxReaders: sandboxLaneWidth } : options;
+    const maxReaders = registered.isBuiltIn ? sandboxLaneWidth : mostReaders(options, Object.values(manifest.methods));
+    const limits = maxReaders === null ? options : { ...options, maxReaders };
     this.#mailbox = new Mailbox(limits, parts.clock);
   }
 
@@ -138,6 +140,8 @@ export class LocalHost {
       methods: new Set(alarm === null ? methods.keys() : [...methods.keys(), alarm]),
       enterHooks,
       exitHooks,
+      batches: batchesOf(this.manifest),
+      concurrentRequests: options.concurrentRequests,
       isFinal: (thrown: unknown) => this.isBuiltIn && isHoldfastError(thrown),
       clock: this.clock,
     };
@@ -258,4 +262,8 @@ export class LocalHost {
   #refusal(call: LocalCall): HoldfastError {
     return this.#state.phase === 'closed' ? gone(this.label) : closing(call.what);
   }
+}
+
+function batchesOf({ methods }: ClassManifest): ReadonlyMap<string, BatchOptions> {
+  return new Map(Object.values(methods).flatMap(({ name, batch }) => (batch === undefined ? [] : [[name, batch]])));
 }

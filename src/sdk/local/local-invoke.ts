@@ -1,3 +1,4 @@
+import { isBatchError } from '../../common/batches.js';
 import type { Monotonic } from '../../common/clock.js';
 import { type CallContext, callContextOrNull } from '../../common/context.js';
 import { Detached } from '../../common/detached.js';
@@ -215,6 +216,7 @@ function encoded(value: unknown): Uint8Array {
 
 function thrownError(thrown: unknown, call: LocalCall): unknown {
   if (thrown !== undefined && thrown === call.controller.signal.reason) return thrown;
+  if (isBatchError(thrown)) return decodeError(encodeError(thrown));
   if (call.isBuiltIn) return decodeError(encodeError(thrown));
   return decodeError(encodeUserError(thrown));
 }

@@ -1,0 +1,55 @@
+import type { Monotonic } from '../../common/clock.js';
+import type { Container } from '../container.js';
+import type { WorkerCall } from '../worker-call.js';
+
+/** One container of a pool, with the calls that it runs. */
+export class PoolMember {
+  readonly container: Container;
+  /** The pool's number in the container. */
+  readonly slot: number;
+  /** Since when it runs nothing. */
+  idleSince: Monotonic;
+  #running = 0;
+  #readers = 0;
+  #batched = 0;
+
+  constructor(place: { readonly container: Container; readonly slot: number }, now: Monotonic) {
+    this.container = place.container;
+    this.slot = place.slot;
+    this.idleSince = now;
+  }
+
+  /** Calls that hold a slot. */
+  get running(): number {
+    return this.#running;
+  }
+
+  /** Calls beside those. */
+  get readers(): number {
+    return this.#readers;
+  }
+
+  /** Of those, calls that are gathered into batches. */
+  get batched(): number {
+    return this.#batched;
+  }
+
+  get isIdle(): boolean {
+    return this.#running + this.#readers === 0;
+  }
+
+  began(call: WorkerCall): void {
+    this.#count(call, 1);
+  }
+
+  ended(call: WorkerCall, now: Monotonic): void {
+    this.#count(call, -1);
+    if (this.isIdle) this.idleSince = now;
+  }
+
+  #count({ concurrent, method }: WorkerCall, change: 1 | -1): void {
+    if (!concurrent) this.#running += change;
+    else this.#readers += change;
+    if (method.batch !== undefined) this.#batched += change;
+  }
+}

@@ -1,0 +1,92 @@
+import type { Clock } from '../../common/clock.js';
+import type { CallTimers } from '../call-timers.js';
+import type { Instance } from '../instance.js';
+import type { WorkerCall } from '../worker-call.js';
+import type { Pool } from './pool.js';
+import type { PoolMember } from './pool-member.js';
+
+/** The calls of a pool from their slot on: they wait for a container that has one free, in front of those that wait for a slot. */
+export class PooledCalls {
+  readonly #instance: Instance;
+  readonly #pool: Pool;
+  readonly #clock: Clock;
+  readonly #timers: CallTimers;
+  /** They have a container's slot, and somebody must know it before they begin. */
+  readonly #gated = new Set<WorkerCall>();
+
+  constructor(instance: Instance, pool: Pool, deps: { readonly clock: Clock; readonly timers: CallTimers }) {
+    this.#instance = instance;
+    this.#pool = pool;
+    this.#clock = deps.clock;
+    this.#timers = deps.timers;
+  }
+
+  /** Those that no container has yet. */
+  get waiting(): number {
+    return this.#pool.waiting + this.#gated.size;
+  }
+
+  /** It has a slot. @param frame copied where it has to wait */
+  start(call: WorkerCall, frame: Buffer): void {
+    const member = this.#pool.memberNow(call);
+    if (member === null) {
+      call.held = Buffer.from(frame);
+      this.#pool.wait(call);
+    } else {
+      this.#startAt(member, call, frame);
+    }
+    this.#pool.scale();
+  }
+
+  /** The pool has another container, or one of them a slot free: whoever has waited longest for that begins. */
+  dispatch(): void {
+    if (!this.#instance.mayRun()) return;
+    for (let next = this.#pool.next(); next !== null; next = this.#pool.next()) {
+      const { call, member } = next;
+      const frame = call.held;
+      call.held = null;
+      if (frame !== null) this.#startAt(member, call, frame);
+    }
+    this.#pool.scale();
+  }
+
+  /** Its code has stopped. */
+  ended(call: WorkerCall): void {
+    call.member?.ended(call, this.#clock.monotonic());
+  }
+
+  /** False: it does not wait here. */
+  withdraw(call: WorkerCall): boolean {
+    if (this.#gated.delete(call)) {
+      this.ended(call);
+      return true;
+    }
+    return this.#pool.withdraw(call);
+  }
+
+  takeAll(): WorkerCall[] {
+    const gated = [...this.#gated];
+    for (const call of gated) this.withdraw(call);
+    return [...gated, ...this.#pool.takeWaiting()];
+  }
+
+  #startAt(member: PoolMember, call: WorkerCall, frame: Buffer): void {
+    call.member = member;
+    member.began(call);
+    if (call.gate?.mayBegin(() => this.#letIn(call)) === false) {
+      call.held = Buffer.from(frame);
+      this.#gated.add(call);
+      return;
+    }
+    call.trace?.running();
+    member.container.start(call, frame, this.#timers.started(call));
+  }
+
+  /** Its gate has opened, unless it has left meanwhile. Where its container is gone it looks for another one. */
+  #letIn(call: WorkerCall): void {
+    const frame = call.held;
+    if (!this.withdraw(call) || frame === null || !this.#instance.mayRun()) return;
+    call.held = null;
+    this.start(call, frame);
+  }
+}

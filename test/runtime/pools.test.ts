@@ -1,0 +1,189 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { HoldfastError } from '../../src/common/errors.js';
+import type { ClassOptions } from '../../src/common/manifest.js';
+import { encodeArgs, hashArgs } from '../../src/wire/codec.js';
+import { encodeError } from '../../src/wire/errors.js';
+import { CancelReason, FrameKind } from '../../src/wire/frames.js';
+import type { ScriptedContainer } from './scripted-container.js';
+import { turns, until } from './until.js';
+import { WorkerWorld } from './worker-world.js';
+
+let world: WorkerWorld;
+afterEach(() => world[Symbol.asyncDispose]());
+
+/** What `bind` makes of no arguments. */
+const shared = `bind-${hashArgs(encodeArgs([]))}`;
+
+async function pool(options: Partial<ClassOptions>) {
+  await world.deploy('Pool', { options: { maxContainers: 3, ...options } });
+  return await world.alive('Pool', shared);
+}
+
+const running = (): ScriptedContainer[] => world.starter.running;
+
+describe('the pool of an instance that is shared by its arguments', () => {
+  it('P2: has the slots of all its containers and one queue, whichever of them are there yet', async () => {
+    world = await WorkerWorld.start();
+    const { pin, client } = await pool({ maxPendingTasks: 2, concurrentRequests: 2 });
+    const letGo = world.starter.hold();
+    const calls = Array.from({ length: 8 }, (_, n) => client.call('work', [n]));
+    const ninth = client.call('work', [8]);
+    expect(await ninth.error()).toMatchObject({ code: 'PendingLimitExceeded', details: { limit: 2, pending: 2 } });
+    await world.runs(pin, 2);
+    expect(await world.describe(pin)).toEqual({ running: 2, pending: 6 });
+    letGo();
+    await world.runs(pin, 6);
+    expect(running().length).toBe(3);
+    await Promise.all(running().map((container) => container.call(2)));
+    const ran = running().flatMap((container) => container.calls.map(({ args }) => args[0]));
+    expect(ran.toSorted()).toEqual([0, 1, 2, 3, 4, 5]);
+    for (const container of running()) for (const call of container.calls) call.result(call.args[0]);
+    for (const [n, call] of calls.slice(0, 6).entries()) expect(await call.value()).toBe(n);
+    await world.runs(pin, 2);
+  });
+
+  it('P2: gives a call to the container that runs least, and those that wait in their order', async () => {
+    world = await WorkerWorld.start();
+    const { pin, client } = await pool({ maxContainers: 2, concurrentRequests: 2 });
+    for (let n = 0; n < 5; n += 1) client.call('work', [n]);
+    await world.runs(pin, 4);
+    const [first, second] = running() as [ScriptedContainer, ScriptedContainer];
+    await Promise.all([first.call(2), second.call(2)]);
+    for (const call of [...second.calls]) call.result('done');
+    await until(() => second.calls.length === 3);
+    expect(second.calls[2]?.args).toEqual([4]);
+    client.call('work', [5]);
+    await until(() => second.calls.length === 4);
+    expect(first.calls.length).toBe(2);
+  });
+
+  it('P3: ends containers that run nothing for their time, and sleeps when none has anything to do', async () => {
+    world = await WorkerWorld.start();
+    const { pin, client } = await pool({ idleTimeoutMs: 10_000 });
+    const calls = [1, 2, 3].map((n) => client.call('work', [n]));
+    await world.runs(pin, 3);
+    expect(running().length).toBe(3);
+    const [first, ...others] = running();
+    for (const container of others) (await container.call(1)).result('done');
+    await Promise.all(calls.slice(1).map((call) => call.answered()));
+    await world.pass(25_000);
+    await until(() => running().length === 1);
+    expect(running()).toEqual([first]);
+    (await first?.call(1))?.result('done');
+    await calls[0]?.answered();
+    await world.pass(25_000);
+    await world.stateBecomes(pin, 'idle');
+    await until(() => running().length === 0);
+  });
+
+  it('P3: keeps its least, and as many beside those that run calls', async () => {
+    world = await WorkerWorld.start();
+    const { pin, client } = await pool({
+      maxContainers: 4,
+      minContainers: 2,
+      bufferContainers: 1,
+      idleTimeoutMs: 10_000,
+    });
+    const calls = [1, 2].map((n) => client.call('work', [n]));
+    await until(() => running().length === 3);
+    for (const container of running().slice(0, 2)) (await container.call(1)).result('done');
+    await Promise.all(calls.map((call) => call.answered()));
+    await world.pass(60_000);
+    await until(() => running().length === 2);
+    await world.pass(60_000);
+    expect(await world.stateOf(pin)).toBe('active');
+    expect(running().length).toBe(2);
+  });
+
+  it('P4: loses the calls of a container that dies, and starts another one for those that wait', async () => {
+    world = await WorkerWorld.start();
+    const { pin, client } = await pool({ maxContainers: 2 });
+    const calls = [1, 2, 3].map((n) => client.call('work', [n]));
+    await world.runs(pin, 2);
+    const [first, second] = running() as [ScriptedContainer, ScriptedContainer];
+    await Promise.all([first.call(1), second.call(1)]);
+    second.die({ exitCode: 7 });
+    expect(await calls[1]?.error()).toMatchObject({ code: 'OutcomeUnknown' });
+    const third = await world.starter.container(3);
+    expect((await third.call(1)).args).toEqual([3]);
+    first.die();
+    third.die();
+    expect(await calls[0]?.error()).toMatchObject({ code: 'OutcomeUnknown' });
+    expect(await calls[2]?.error()).toMatchObject({ code: 'OutcomeUnknown' });
+    expect(await world.stateOf(pin)).toBe('active');
+    const next = client.call('work', [4]);
+    (await (await world.starter.container(4)).call(1)).result('again');
+    expect(await next.value()).toBe('again');
+  });
+
+  it('P4: cancels what waits for a container, what waits for a slot and what runs', async () => {
+    world = await WorkerWorld.start();
+    const { pin, client } = await pool({ maxContainers: 2 });
+    const letGo = world.starter.hold();
+    const calls = [1, 2, 3].map((n) => client.call('work', [n]));
+    await world.waits(pin, 2);
+    client.cancel(calls[1] as never, CancelReason.caller);
+    expect(await calls[1]?.error()).toMatchObject({ code: 'Cancelled', outcome: 'not-run' });
+    letGo();
+    expect((await (await world.starter.container(2)).call(1)).args).toEqual([3]);
+    await (await world.starter.container(1)).call(1);
+    client.cancel(calls[0] as never, CancelReason.caller);
+    expect(await calls[0]?.error()).toMatchObject({ code: 'Cancelled', outcome: 'ran' });
+  });
+
+  it('P4: tells those who wait why there is no container, where there is no other', async () => {
+    world = await WorkerWorld.start();
+    const { client, container } = await pool({ maxContainers: 2 });
+    world.starter.prepare = (started) => {
+      const error = new HoldfastError('ActivationFailed', 'enter threw');
+      started.onActivate = (slot) => started.send(FrameKind.ActivationFailed, { slot, body: encodeError(error) });
+    };
+    const waiting = client.call('work', [1]);
+    const second = client.call('work', [2]);
+    await until(() => world.starter.started.length >= 2);
+    (await container.call(1)).result('one');
+    expect(await waiting.value()).toBe('one');
+    (await container.call(2)).result('two');
+    expect(await second.value()).toBe('two');
+    container.die();
+    const third = client.call('work', [3]);
+    await world.pass(2_000);
+    expect(await third.error()).toMatchObject({ code: 'ActivationFailed' });
+  });
+
+  it('P1: waits with its calls where its worker has no room for another container', async () => {
+    world = await WorkerWorld.start({ config: { maxContainers: 1 } });
+    const { client, container } = await pool({});
+    const calls = [1, 2, 3].map((n) => client.call('work', [n]));
+    await turns(20);
+    expect(world.starter.asked).toBe(1);
+    for (const [index, call] of calls.entries()) {
+      (await container.call(index + 1)).result(index);
+      expect(await call.value()).toBe(index);
+    }
+  });
+
+  it('P4: closes with all its containers, also one that is being started', async () => {
+    world = await WorkerWorld.start();
+    const { pin, client } = await pool({ exitTimeoutMs: 1_000 });
+    const calls = [1, 2, 3].map((n) => client.call('work', [n]));
+    await world.runs(pin, 3);
+    for (const container of running()) (await container.call(1)).result('done');
+    await Promise.all(calls.map((call) => call.answered()));
+    expect(await world.close(pin)).toMatchObject({ closed: true });
+    await until(() => running().length === 0);
+  });
+});
+
+describe('a class with several containers', () => {
+  it('P1: has one for each instance that has a name of its own', async () => {
+    world = await WorkerWorld.start();
+    await world.deploy('Pool', { options: { maxContainers: 3 } });
+    const { pin, client, container } = await world.alive('Pool', 'named');
+    for (let n = 0; n < 3; n += 1) client.call('work', [n]);
+    await container.call(1);
+    await world.waits(pin, 2);
+    await turns(20);
+    expect(world.starter.asked).toBe(1);
+  });
+});
