@@ -119,3 +119,16 @@ export class Reading extends Echo {
     return super.echo(value);
   }
 }
+
+/** As `Echo`, a function in one container. */
+export const echoed = app.function(async (value: string | Uint8Array) => value, overlapping);
+
+/** The same in as many containers as there is work for: a pool, on the machine's one worker. */
+export const pooled = app.function(async (value: string | Uint8Array) => value, {
+  concurrentRequests: 32,
+  maxContainers: 4,
+  maxPendingTasks: 10_000,
+});
+
+/** What `map` is measured with. */
+export const same = app.function(async (item: number) => item, overlapping);

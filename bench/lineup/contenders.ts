@@ -80,5 +80,19 @@ export const holdfastSerial: ProductSpec = {
   className: 'Serial',
 };
 
+/** A function in one container, and in several. */
+export const holdfastFunction: ProductSpec = {
+  ...holdfast,
+  name: 'holdfast-function',
+  title: 'Holdfast, a function',
+  className: 'echoed',
+};
+export const holdfastPool: ProductSpec = {
+  ...holdfast,
+  name: 'holdfast-pool',
+  title: 'Holdfast, a function in 4 containers',
+  className: 'pooled',
+};
+
 /** Where one load generator could not keep several workers busy; on small machines it would take what they need. */
 export const enoughClients = Math.max(1, Math.min(4, Math.floor(availableParallelism() / 4)));

@@ -8,6 +8,7 @@ import type { Destination } from '../load/jobs.js';
 import type { SandboxSteps } from '../load/sandbox-steps.js';
 import type { Target } from '../load/target.js';
 import { checkLimits } from './check-limits.js';
+import { connectFunction, functionNames } from './function-target.js';
 
 /** After which what disturbs has all its processes. */
 const settleMs = 300;
@@ -17,6 +18,7 @@ type EchoClass = Cls<typeof Echo>;
 
 /** A program of the user's, with the SDK. */
 export async function connectProduct(destination: ProductDestination): Promise<Target> {
+  if (functionNames.has(destination.className)) return await connectFunction(destination);
   const { endpoint, token, className, prefix } = destination;
   const client = new Client({ endpoint, token });
   const classes = new Map<string, EchoClass>();

@@ -1,11 +1,13 @@
 import { coldNames } from './cold-names.js';
 import { durableState } from './durable-state.js';
 import { firstCall } from './first-call.js';
+import { functions } from './functions.js';
 import { generator } from './generator.js';
 import { growth } from './growth.js';
 import { idleCores } from './idle-cores.js';
 import { idleSessions } from './idle-sessions.js';
 import { instances } from './instances.js';
+import { map } from './map.js';
 import { memory } from './memory.js';
 import { neighbours } from './neighbours.js';
 import { outOfStep } from './out-of-step.js';
@@ -18,6 +20,6 @@ import { warmCalls } from './warm-calls.js';
 
 /** In the order in which they run. */
 export const scenarios: readonly Scenario[] = [
-  ...[warmCalls, idleCores, outOfStep, payloads, generator, instances, growth],
+  ...[warmCalls, idleCores, outOfStep, payloads, generator, functions, map, instances, growth],
   ...[coldNames, firstCall, durableState, spawn, memory, resolve, sandboxes, neighbours, idleSessions],
 ];

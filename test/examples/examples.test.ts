@@ -31,7 +31,8 @@ allowed per user: 3
 user-1 may come back in at most 20 s
 `,
   embeddings: `9 texts, 2 batches
-EMBED
+0.92 The ship waits at anchor for its pilot
+0.76 A pilot boards the ship at the anchorage
 `,
   'word-count': `60 files, in order: true
 the: 80

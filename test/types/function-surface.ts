@@ -1,5 +1,14 @@
 /** Type tests of functions, in the compiler of this project and in TypeScript 5.9. Nothing here runs. */
-import { App, type Batch, Cls, type FunctionCall, type FunctionOptions, method, type RemoteApp, type RemoteFunction } from 'holdfast';
+import {
+  App,
+  type Batch,
+  Cls,
+  type FunctionCall,
+  type FunctionOptions,
+  method,
+  type RemoteApp,
+  type RemoteFunction,
+} from 'holdfast';
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 function check<_T extends true>(): void {

@@ -78,15 +78,21 @@ export class PooledCalls {
       this.#gated.add(call);
       return;
     }
-    call.trace?.running();
-    member.container.start(call, frame, this.#timers.started(call));
+    this.#begin(member, call, frame);
   }
 
   /** Its gate has opened, unless it has left meanwhile. Where its container is gone it looks for another one. */
   #letIn(call: WorkerCall): void {
-    const frame = call.held;
-    if (!this.withdraw(call) || frame === null || !this.#instance.mayRun()) return;
+    const { held: frame, member } = call;
+    if (frame === null || member === null || !this.#instance.mayRun() || !this.#gated.delete(call)) return;
     call.held = null;
+    if (member.container.isUsable) return this.#begin(member, call, frame);
+    this.ended(call);
     this.start(call, frame);
+  }
+
+  #begin(member: PoolMember, call: WorkerCall, frame: Buffer): void {
+    call.trace?.running();
+    member.container.start(call, frame, this.#timers.started(call));
   }
 }

@@ -6,8 +6,8 @@ import type { CallOptions } from '../class-types.js';
 import { resourceOf } from '../deployments.js';
 import type { FunctionCall } from '../function-call.js';
 import { methodPlans } from '../method-plan.js';
-import { type Callee, startEncoded, startStreamOf } from '../start-call.js';
 import { startSpawn } from '../spawn.js';
+import { type Callee, startEncoded, startStreamOf } from '../start-call.js';
 import { functionMethod } from './function-class.js';
 
 type FunctionOrigin = Omit<ClassOrigin, 'kind'>;

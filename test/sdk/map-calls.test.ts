@@ -1,0 +1,110 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { HoldfastError } from '../../src/common/errors.js';
+import { MapCalls, type MapParts } from '../../src/sdk/functions/map-calls.js';
+import { ManualClock } from '../manual-clock.js';
+
+function mapOf(parts: Pick<MapParts, 'inputs' | 'call'> & Partial<MapParts>): MapCalls {
+  return new MapCalls({ options: {}, window: 8, clock: new ManualClock(), ...parts });
+}
+
+async function all(values: AsyncIterable<unknown>): Promise<unknown[]> {
+  const taken: unknown[] = [];
+  for await (const value of values) taken.push(value);
+  return taken;
+}
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+describe('the map of a function', () => {
+  test.each([true, false])('holds no more than its window of 100 000 inputs (ordered: %s)', async (ordered) => {
+    let taken = 0;
+    let read = 0;
+    let mostAhead = 0;
+    let underWay = 0;
+    let mostUnderWay = 0;
+    function* inputs(): Generator<number> {
+      for (; taken < 100_000; taken += 1) {
+        mostAhead = Math.max(mostAhead, taken - read);
+        yield taken;
+      }
+    }
+    const call = async (input: unknown): Promise<unknown> => {
+      underWay += 1;
+      mostUnderWay = Math.max(mostUnderWay, underWay);
+      await null;
+      underWay -= 1;
+      return input;
+    };
+    const results = mapOf({ inputs: inputs(), call, options: { ordered }, window: 64 });
+    expect(taken).toBe(0);
+    for await (const result of results) {
+      if (ordered && result !== read) throw new Error(`${read} came as ${String(result)}`);
+      read += 1;
+    }
+    expect(read).toBe(100_000);
+    expect(mostAhead).toBeLessThanOrEqual(64);
+    expect(mostUnderWay).toBeLessThanOrEqual(64);
+  });
+
+  test('gives every result once, in order or not, whatever the order in which calls end', async () => {
+    const calls = fc.array(fc.integer({ min: 0, max: 5 }), { maxLength: 30 });
+    await fc.assert(
+      fc.asyncProperty(calls, fc.boolean(), fc.integer({ min: 1, max: 7 }), async (turns, ordered, window) => {
+        const call = async (index: unknown): Promise<unknown> => {
+          for (let left = turns[index as number] ?? 0; left > 0; left -= 1) await turn();
+          return index;
+        };
+        const found = await all(mapOf({ inputs: turns.keys(), call, options: { ordered }, window }));
+        const expected = [...turns.keys()];
+        expect(ordered ? found : found.toSorted((a, b) => Number(a) - Number(b))).toEqual(expected);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test('comes back where too many wait, and takes nothing for a failure that is none', async () => {
+    const clock = new ManualClock();
+    let refusals = 2;
+    const call = async (input: unknown): Promise<unknown> => {
+      if (refusals-- <= 0) return input;
+      throw new HoldfastError('PendingLimitExceeded', 'full', { details: { retryAfterMs: 100 } });
+    };
+    const results = all(mapOf({ inputs: [7], call, clock }));
+    for (let step = 0; step < 3; step += 1) {
+      await turn();
+      clock.advance(100);
+    }
+    expect(await results).toEqual([7]);
+  });
+
+  test('is over at once when its reader leaves, although its inputs do not answer', async () => {
+    let isClosed = false;
+    let stopped: AbortSignal | null = null;
+    const inputs = {
+      [Symbol.asyncIterator]: () => ({
+        count: 0,
+        next(): Promise<IteratorResult<number>> {
+          this.count += 1;
+          return this.count > 1 ? new Promise(() => undefined) : Promise.resolve({ done: false, value: 1 });
+        },
+        return(): Promise<IteratorResult<number>> {
+          isClosed = true;
+          return new Promise(() => undefined);
+        },
+      }),
+    };
+    const call = (_input: unknown, signal: AbortSignal): Promise<unknown> => {
+      stopped = signal;
+      return new Promise(() => undefined);
+    };
+    const results = mapOf({ inputs, call });
+    const first = results.next();
+    await turn();
+    expect(await results.return()).toEqual({ done: true, value: undefined });
+    expect(await first).toEqual({ done: true, value: undefined });
+    expect(isClosed).toBe(true);
+    expect((stopped as AbortSignal | null)?.aborted).toBe(true);
+    expect(await results.next()).toEqual({ done: true, value: undefined });
+  });
+});
