@@ -204,6 +204,12 @@ export class Instance {
     this.#calls?.refuse(calls);
   }
 
+  /** What its code does counts no more. */
+  kill(): void {
+    this.container?.kill();
+    this.pool?.kill();
+  }
+
   /** Its pool has another container, or none that it could get: then its callers are told why. */
   dispatch(failure: { readonly error: unknown } | null = null): void {
     if (failure === null) this.#calls?.pooled?.dispatch();

@@ -39,10 +39,12 @@ const distinct = <T>(values: readonly T[]): number => new Set(values).size;
 describe('the pool of a function', () => {
   it('starts containers for calls that wait, up to its limit, and ends those that nobody needs', async () => {
     const before = (await cluster.client.workers())[0]?.containers ?? 0;
-    const answers = await Promise.all(times(10, () => remote.pooled(400)));
-    const pids = answers.map(({ pid }) => pid);
-    expect(distinct(pids)).toBe(3);
-    expect(Math.max(...answers.map(({ most }) => most))).toBe(2);
+    // However long a container takes to come up: as long as there is more to do than there are slots, there will be one more.
+    await until(async () => {
+      const answers = await Promise.all(times(10, () => remote.pooled(100)));
+      for (const { most } of answers) expect(most).toBeLessThanOrEqual(2);
+      return distinct(answers.map(({ pid }) => pid)) === 3;
+    });
     await until(async () => ((await cluster.client.workers())[0]?.containers ?? 9) <= before);
     expect((await remote.pooled(0)).pid).not.toBe(0);
   });

@@ -142,6 +142,10 @@ export class Pool {
     return this.#members;
   }
 
+  kill(): void {
+    for (const { container } of this.#members) container.kill();
+  }
+
   /** Nothing more is started or looked at. */
   stop(): void {
     this.#isOver = true;

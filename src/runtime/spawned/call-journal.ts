@@ -182,7 +182,7 @@ export class CallJournal {
       answer = await known(ask);
     if (answer !== null && answer !== 'stale') return answer as T;
     // Its pin is another's, whatever this worker believed, or the store refuses it for good: what it does counts no more.
-    if (this.#deps.mayRun()) this.#instance.container?.kill();
+    if (this.#deps.mayRun()) this.#instance.kill();
     this.#isOver = true;
     for (const { settle } of this.#pending.values()) settle(false);
     this.#pending.clear();
