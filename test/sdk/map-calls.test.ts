@@ -32,7 +32,7 @@ describe('the map of a function', () => {
     const call = async (input: unknown): Promise<unknown> => {
       underWay += 1;
       mostUnderWay = Math.max(mostUnderWay, underWay);
-      await null;
+      await Promise.resolve();
       underWay -= 1;
       return input;
     };
