@@ -32,7 +32,7 @@ export function describeApp(
   });
   const described = functions.map(([exported, registered]) => {
     const exportName = exportNames.get(exported) ?? '';
-    return [namedFunction(registered, app.name), { ...registered.describe(hint), exportName }];
+    return [namedFunction(registered, app), { ...registered.describe(hint), exportName }];
   });
   const { name, tags, metadata } = app;
   return { app: name, tags, metadata, classes: Object.fromEntries([...classes, ...sandboxes, ...described]) };
@@ -69,12 +69,13 @@ function chooseApp(apps: readonly DeclaredApp[], name: string): DeclaredApp {
 }
 
 /** Who deploys it reads its exports; where it was declared is only for those who do not. @throws InvalidArgument */
-function namedFunction({ knownName }: RegisteredFunction, appName: string): string {
-  if (knownName !== null) return knownName;
-  throw new HoldfastError(
-    'InvalidArgument',
-    `a function of app '${appName}' has no name: export it, or give it the option 'name'`,
-  );
+function namedFunction({ knownName }: RegisteredFunction, { name, sandboxes }: DeclaredApp): string {
+  const isTaken = sandboxes.some((sandbox) => sandbox.name === knownName);
+  if (knownName !== null && !isTaken) return knownName;
+  const problem = isTaken
+    ? `is exported as '${knownName}', which is the name of a sandbox: export it under another one`
+    : 'has no name: export it';
+  throw new HoldfastError('InvalidArgument', `a function of app '${name}' ${problem}, or give it the option 'name'`);
 }
 
 /** `default` only where a class has no other name. */

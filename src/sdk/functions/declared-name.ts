@@ -17,7 +17,8 @@ export function declarationSite(caller: (...args: never) => unknown): Declaratio
 const frame = /(?:^|\s|\()((?:file:\/\/)?\/[^\n]*?):(\d+):\d+\)?\s*$/;
 /** The call may be on a line below the one that begins the declaration. */
 const linesBefore = 2;
-const declaration = /\b(?:const|let|var)\s+([\p{ID_Start}$_][\p{ID_Continue}$]*)\s*(?::[^=]*)?=\s*[^=;]*$/u;
+const declaration =
+  /\b(?:const|let|var)\s+([\p{ID_Start}$_][\p{ID_Continue}$]*)\s*(?::[^;]*?)?=[\s.$\p{ID_Continue}]*$/u;
 
 /**
  * The variable that a function was declared as: a program that imports `export const f = app.function(…)` calls it by a value that
