@@ -14,6 +14,7 @@ import { Instance, type InstanceDeps } from './instance.js';
 import type { Leaving } from './leaving.js';
 import type { ClassLoader, LoadedClass } from './loaded-class.js';
 import { withKeys } from './mounts/bucket/bucket-keys.js';
+import { ownContainerOf } from './own-container.js';
 import type { PinKeeper } from './pin-keeper.js';
 import { enterPool } from './pool/pool-entry.js';
 import { RecentCalls } from './recent-calls.js';
@@ -215,11 +216,8 @@ export class Activator {
 
   /** What a warm container has not. */
   #ownFor(instance: Instance, args: Uint8Array): OwnContainer | null {
-    const { key, klass } = instance;
-    if (klass.kind === 'sandbox') return this.#deps.sessions?.ownFor(instance, args) ?? null;
-    const { volumes = [], image, startupTimeoutMs } = klass.options;
-    if (volumes.length === 0 && image === undefined) return null;
-    return { key, volumes, ...(image === undefined ? {} : { image: { id: image, withinMs: startupTimeoutMs } }) };
+    if (instance.klass.kind === 'sandbox') return this.#deps.sessions?.ownFor(instance, args) ?? null;
+    return ownContainerOf(instance);
   }
 
   /** @throws ActivationFailed after `startupTimeoutMs`, whatever the container does */

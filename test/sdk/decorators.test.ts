@@ -221,18 +221,18 @@ describe('decoration is refused', () => {
         class Other {}
         return Other;
       }),
-    ).toContain("app 'decorators' has two classes or sandboxes named 'Taken'");
+    ).toContain("app 'decorators' has two classes, functions or sandboxes named 'Taken'");
     expect(Cls.of(Taken).name).toBe('Taken');
   });
 
   test('with wrong options, naming class and option', () => {
     expect(
       refusal(() => {
-        @app.cls({ maxContainers: 3 })
+        @app.cls({ minContainers: 3 })
         class Pooled {}
         return Pooled;
       }),
-    ).toContain("option 'maxContainers' of class 'Pooled' must be 1 (pools");
+    ).toContain("option 'minContainers' of class 'Pooled' must be at most maxContainers (1)");
   });
 
   test('by the older proposal of decorators', () => {

@@ -2,13 +2,16 @@ import type { Clock } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { Pin } from '../../common/pin.js';
 import type { TimerWheel } from '../../common/timer-wheel.js';
+import { mountSecrets } from '../../common/volume-mounts.js';
 import type { Container } from '../container.js';
 import type { Room } from '../container-place.js';
 import type { ContainerPools } from '../container-pools.js';
 import type { Instance } from '../instance.js';
 import type { Leaving } from '../leaving.js';
 import type { LoadedClass } from '../loaded-class.js';
-import type { SecretSource } from '../secret-source.js';
+import { withKeys } from '../mounts/bucket/bucket-keys.js';
+import { ownContainerOf } from '../own-container.js';
+import type { MountSecretSource, SecretSource } from '../secret-source.js';
 import { Pool, type PoolDeps, type PoolPlace } from './pool.js';
 
 export interface PoolEntryDeps {
@@ -17,6 +20,7 @@ export interface PoolEntryDeps {
   readonly pools: ContainerPools;
   readonly leaving: Leaving;
   readonly secretsOf: (pin: Pin, klass: LoadedClass) => SecretSource;
+  readonly mountSecretsOf: (pin: Pin, names: readonly string[]) => MountSecretSource;
   /** False: fenced or draining. */
   readonly mayPlace: () => boolean;
 }
@@ -49,11 +53,11 @@ class PoolEntry implements PoolDeps {
   }
 
   async enter(instance: Instance, room: Room, started: (container: Container) => void): Promise<PoolPlace> {
-    const { klass, key, id, epoch } = instance;
+    const { id, epoch } = instance;
     const { pin } = instance;
-    const { volumes = [] } = klass.options;
     const args = await this.#deps.leaving.argumentsOf(pin);
-    const { container, ready } = await room.take(volumes.length === 0 ? null : { key, volumes });
+    const secrets = this.#deps.mountSecretsOf(pin, mountSecrets(instance.klass.options.volumes ?? []));
+    const { container, ready } = await room.take(withKeys(ownContainerOf(instance), await secrets()));
     started(container);
     // No slot has that number: it was not activated.
     let slot = 0;
