@@ -6,7 +6,12 @@ import { kindOf } from '../common/manifest.js';
 import type { Store } from '../common/ports/store.js';
 import type { VolumeRecord } from '../common/ports/volume-store.js';
 import { checkSessionArguments } from '../common/session-options.js';
-import { mountsTogether, type SessionMountReference, type VolumeMountReference, volumeToMake } from '../common/volume-mounts.js';
+import {
+  mountsTogether,
+  type SessionMountReference,
+  type VolumeMountReference,
+  volumeToMake,
+} from '../common/volume-mounts.js';
 import { decodeArgs, readReference } from '../wire/codec.js';
 import type { DeployedClass } from './deployments.js';
 
