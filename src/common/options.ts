@@ -1,5 +1,5 @@
 import type { BatchOptions } from './batches.js';
-import { HoldfastError } from './errors.js';
+import { checkOptions, invalidOption } from './check-options.js';
 import type { ImageReference } from './image.js';
 import type { ClassOptions, Isolation, OnLoss, PlacementConstraints, RetryPolicy } from './manifest.js';
 import { type Check, expected } from './option-checks.js';
@@ -187,7 +187,7 @@ export function resolveClassOptions(where: string, given: ClsOptions = {}): Clas
   checkOptions(where, options, classChecks);
   if ((options.minContainers ?? 0) > (options.maxContainers ?? 1)) {
     const wanted = `at most maxContainers (${options.maxContainers ?? 1})`;
-    throw invalid({ where, option: 'minContainers', got: options.minContainers }, wanted);
+    throw invalidOption({ where, option: 'minContainers', got: options.minContainers }, wanted);
   }
   return {
     cpu: options.cpu ?? 1,
@@ -229,25 +229,6 @@ export function resolveMethodOptions(where: string, given: MethodOptions = {}): 
 /** Checks the options of an app. @throws InvalidArgument */
 export function checkAppOptions(where: string, options: object): void {
   checkOptions(where, options, appChecks);
-}
-
-/** Refuses unknown options and wrong values; an option that is undefined counts as absent. @throws InvalidArgument */
-export function checkOptions(where: string, options: object, checks: Readonly<Record<string, Check>>): void {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new HoldfastError('InvalidArgument', `the options of ${where} must be an object, got ${show(options)}`);
-  }
-  for (const [option, value] of Object.entries(options)) {
-    const check = Object.hasOwn(checks, option) ? checks[option] : undefined;
-    if (check === undefined) {
-      throw new HoldfastError(
-        'InvalidArgument',
-        `${where} has no option '${option}'; it has: ${Object.keys(checks).sort().join(', ')}`,
-        { details: { option } },
-      );
-    }
-    const wanted = value === undefined ? null : check(value);
-    if (wanted !== null) throw invalid({ where, option, got: value }, wanted);
-  }
 }
 
 /** An iterable can be read once only: it becomes a list before it is checked. */
@@ -294,19 +275,4 @@ function placementOf(options: ClsOptions): PlacementConstraints {
     if (value !== undefined) placement[name] = value;
   }
   return placement;
-}
-
-function invalid(
-  { where, option, got }: { readonly where: string; readonly option: string; readonly got: unknown },
-  wanted: string,
-): HoldfastError {
-  return new HoldfastError('InvalidArgument', `option '${option}' of ${where} must be ${wanted}, got ${show(got)}`, {
-    details: { option },
-  });
-}
-
-function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
-  return typeof value === 'function' ? 'a function' : String(value);
 }

@@ -1,7 +1,7 @@
+import { checkOptions } from './check-options.js';
 import { HoldfastError } from './errors.js';
 import { checkedImageId } from './image.js';
 import { type Check, expected } from './option-checks.js';
-import { checkOptions } from './options.js';
 import {
   checkedMountReferences,
   type SessionMountReference,

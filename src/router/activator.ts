@@ -9,7 +9,7 @@ import { noCapacity, sandboxUnavailable, volumeUnavailable } from './instance-er
 import type { LocalVolume, LocalVolumes } from './local-volumes.js';
 import { patiently } from './patience.js';
 import type { Pins } from './pins.js';
-import { choosePlacement, isolationLack, type Placement, type Rejection } from './placement.js';
+import { choosePlacement, type Demand, isolationLack, type Placement, type Rejection } from './placement.js';
 import { Refusals } from './refusals.js';
 import type { Waiting } from './request.js';
 import type { Workers } from './workers.js';
@@ -25,6 +25,11 @@ export interface Making {
   /** By `named` or `bind`, so that others can find it again; false for `new`. */
   readonly byName: boolean;
   readonly tags: readonly string[];
+}
+
+/** Where it may be. */
+interface Sought extends Pick<Demand, 'home' | 'local'> {
+  readonly code: DeployedClass;
 }
 
 /** A flight on its way to an active instance. */
@@ -241,15 +246,7 @@ export class Activator {
     if (lacks.length > 0 && lacks.every(({ why }) => why !== null)) throw sandboxUnavailable(identity, lacks);
   }
 
-  #tryAllocate(
-    account: string,
-    {
-      code,
-      home,
-      local,
-    }: { readonly code: DeployedClass; readonly home: BootId | null; readonly local: LocalVolume | null },
-    attempt: Attempt,
-  ): Allocation {
+  #tryAllocate(account: string, { code, home, local }: Sought, attempt: Attempt): Allocation {
     const { random, workers } = this.#parts;
     const { options } = code.manifest;
     const kind = kindOf(code.manifest);

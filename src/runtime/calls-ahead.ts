@@ -2,6 +2,7 @@ import type { Mailbox } from '../common/mailbox.js';
 import { CancelReason } from '../wire/frames.js';
 import type { CallTimers } from './call-timers.js';
 import type { Container } from './container.js';
+import type { Instance } from './instance.js';
 import type { WorkerCall } from './worker-call.js';
 
 /**
@@ -13,6 +14,17 @@ export interface AheadParts {
   readonly mailbox: Mailbox<WorkerCall>;
   readonly timers: CallTimers;
   readonly container: Container;
+}
+
+/** Null: nothing may be sent ahead. */
+export function aheadParts(
+  { container, phase, klass }: Instance,
+  mailbox: Mailbox<WorkerCall>,
+  timers: CallTimers,
+): AheadParts | null {
+  // Commands of a session are not quick, and what they start outlives their answers.
+  if (container === null || phase !== 'active' || klass.kind === 'sandbox') return null;
+  return { mailbox, timers, container };
 }
 
 /** What a container that dies leaves in doubt, and what it must give back when the instance moves. */
@@ -33,7 +45,8 @@ export function sendAhead(call: WorkerCall, frame: Buffer, { mailbox, timers, co
 }
 
 /** As many of those that wait here as may. */
-export function sendMoreAhead(parts: AheadParts): void {
+export function sendMoreAhead(parts: AheadParts | null): void {
+  if (parts === null) return;
   for (let call = parts.mailbox.nextToSend(); call !== undefined; call = parts.mailbox.nextToSend()) {
     if (call.held === null || !sendAhead(call, call.held, parts)) return;
     call.held = null;

@@ -8,6 +8,7 @@ import type { Place, Room } from './container-place.js';
 import { ContainerStarts } from './container-starts.js';
 import type { Gpus } from './gpus.js';
 import type { LoadedClass } from './loaded-class.js';
+import { OpenPlaces } from './open-places.js';
 import { PreparedContainers } from './prepared-containers.js';
 import type { SecretSource } from './secret-source.js';
 
@@ -51,8 +52,7 @@ export class ContainerPool {
   readonly #loads: ClassLoads;
   readonly #starts: ContainerStarts;
   readonly #used = new Map<Container, ClassContainer>();
-  /** By class label: containers with room. */
-  readonly #open = new Map<string, Set<ClassContainer>>();
+  readonly #open = new OpenPlaces<ClassContainer>();
   /** By class label: containers that are being started, each with all its places. */
   readonly #starting = new Map<string, Set<Promise<Place>>>();
   /** By class label: places that are promised and not taken yet. */
@@ -109,8 +109,7 @@ export class ContainerPool {
    * run and fit into this memory.
    */
   openPlaces(freeMemoryMb: number): Record<string, number> {
-    const places: Record<string, number> = {};
-    for (const label of this.#open.keys()) places[label] = this.#openPlaces(label);
+    const places = this.#open.counts();
     let free = Math.max(0, this.#maxContainers - this.#needed().containers);
     let freeMb = freeMemoryMb;
     for (const { klass, count } of this.#starts.preparedByClass()) {
@@ -126,7 +125,7 @@ export class ContainerPool {
 
   /** A running container of the class takes another instance. */
   hasOpenPlace({ label }: LoadedClass): boolean {
-    return this.#openPlaces(label) > 0;
+    return this.#open.count(label) > 0;
   }
 
   /** Null: there is none. @param secrets of the class, where a container has to be loaded for it */
@@ -168,7 +167,7 @@ export class ContainerPool {
     if (used !== undefined) {
       used.places++;
       if (used.places < used.klass.options.tasksPerContainer) {
-        this.#setOpen(used, true);
+        this.#open.add(used);
         return null;
       }
       this.#forget(container);
@@ -186,7 +185,7 @@ export class ContainerPool {
     const { klass } = wanted;
     for (;;) {
       this.#starts.checkOpen();
-      const [open] = this.#open.get(klass.label) ?? [];
+      const open = this.#open.one(klass.label);
       if (open !== undefined) {
         claimed();
         return this.#occupy(open);
@@ -262,25 +261,9 @@ export class ContainerPool {
 
   #occupy(used: ClassContainer): Place {
     used.places--;
-    this.#setOpen(used, used.places > 0);
+    if (used.places > 0) this.#open.add(used);
+    else this.#open.remove(used);
     return { container: used.container, ready: used.ready };
-  }
-
-  #setOpen(used: ClassContainer, isOpen: boolean): void {
-    const { label } = used.klass;
-    const open = this.#open.get(label);
-    if (isOpen) {
-      if (open === undefined) this.#open.set(label, new Set([used]));
-      else open.add(used);
-    } else if (open?.delete(used) && open.size === 0) {
-      this.#open.delete(label);
-    }
-  }
-
-  #openPlaces(label: string): number {
-    let places = 0;
-    for (const used of this.#open.get(label) ?? []) places += used.places;
-    return places;
   }
 
   /** By those that run or are being started, and by places that are promised. */
@@ -290,7 +273,7 @@ export class ContainerPool {
     for (const { klass } of this.#used.values()) gpus += gpuDemand(klass.options.placement);
     for (const [label, { places, perContainer, gpus: each }] of this.#promised) {
       const starting = this.#starting.get(label)?.size ?? 0;
-      const known = this.#openPlaces(label) + starting * perContainer;
+      const known = this.#open.count(label) + starting * perContainer;
       const more = Math.ceil(Math.max(0, places - known) / perContainer);
       containers += more;
       gpus += (starting + more) * each;
@@ -302,7 +285,7 @@ export class ContainerPool {
     const used = this.#used.get(container);
     this.#used.delete(container);
     if (used === undefined) return;
-    this.#setOpen(used, false);
+    this.#open.remove(used);
     this.fillSoon();
   }
 }

@@ -4,7 +4,7 @@ import type { ContainerExit } from '../common/ports/container.js';
 import type { TimerWheel } from '../common/timer-wheel.js';
 import { CancelReason } from '../wire/frames.js';
 import { CallTimers, type TimedCalls } from './call-timers.js';
-import { type AheadParts, recallAhead, sendAhead, sendMoreAhead } from './calls-ahead.js';
+import { aheadParts, recallAhead, sendAhead, sendMoreAhead } from './calls-ahead.js';
 import type { Instance } from './instance.js';
 import * as errors from './instance-errors.js';
 import { type LoadedClass, mailboxLimits } from './loaded-class.js';
@@ -75,7 +75,7 @@ export class InstanceCalls implements TimedCalls {
         return this.#start(call, frame);
       case 'wait': {
         this.#timers.admitted(call);
-        const parts = this.#aheadParts();
+        const parts = aheadParts(this.#instance, this.#mailbox, this.#timers);
         if (parts === null || !sendAhead(call, frame, parts)) call.held = Buffer.from(frame);
         return;
       }
@@ -272,15 +272,7 @@ export class InstanceCalls implements TimedCalls {
 
   #sendMore(): void {
     if (this.#mailbox.nextToSend() === undefined || !this.#instance.mayRun()) return;
-    const parts = this.#aheadParts();
-    if (parts !== null) sendMoreAhead(parts);
-  }
-
-  #aheadParts(): AheadParts | null {
-    const { container, phase } = this.#instance;
-    // Commands of a session are not quick, and what they start outlives their answers.
-    if (container === null || phase !== 'active' || this.klass.kind === 'sandbox') return null;
-    return { mailbox: this.#mailbox, timers: this.#timers, container };
+    sendMoreAhead(aheadParts(this.#instance, this.#mailbox, this.#timers));
   }
 
   #tellQuiet(): void {

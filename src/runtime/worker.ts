@@ -19,6 +19,7 @@ import type { ContainerEvents } from './container-events.js';
 import { containerListener } from './container-listener.js';
 import { type ContainerPools, makePools } from './container-pools.js';
 import { Control } from './control.js';
+import { describeWorker } from './describe-worker.js';
 import { Heartbeat } from './heartbeat.js';
 import { publishHint } from './hints.js';
 import type { Instance } from './instance.js';
@@ -35,8 +36,6 @@ import { secretSources } from './secret-source.js';
 import type { WorkerConfig, WorkerDeps } from './worker-options.js';
 
 const wheelTickMs = 10;
-/** It is said every second. */
-const longestLack = 512;
 
 /** One boot of a worker: from its lease to its last container. */
 export class Worker {
@@ -283,27 +282,14 @@ export class Worker {
   }
 
   #state(): WorkerHeartbeat {
-    const host = this.#deps.hostResources();
-    const { workerId, address, maxContainers, maxSandboxes, sandboxLack, offer, isolation } = this.#config;
-    return {
-      workerId,
+    return describeWorker(this.#config, {
       bootId: this.bootId,
-      address,
       state: this.refusing === null ? 'ready' : 'draining',
       instances: this.#instances.size,
-      containers: this.#pools.classes.containers,
-      maxContainers,
-      sandboxes: this.#pools.sandboxes?.containers ?? 0,
-      maxSandboxes: this.#pools.sandboxes === null ? 0 : maxSandboxes,
-      offerJson: JSON.stringify(offer),
-      cpuCores: host.cpuCores,
-      freeMemoryMb: host.freeMemoryMb,
       leaseAgeMs: this.#lease.ageMs,
-      openPlaces: this.#pools.openPlaces(host.freeMemoryMb),
-      freeGpus: this.#pools.classes.freeGpus,
-      isolation,
+      pools: this.#pools,
       sandboxIsolation: this.#sandboxes?.isolation ?? '',
-      sandboxLack: sandboxLack?.slice(0, longestLack) ?? '',
-    };
+      host: this.#deps.hostResources(),
+    });
   }
 }

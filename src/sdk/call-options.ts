@@ -1,6 +1,6 @@
+import { checkOptions } from '../common/check-options.js';
 import { HoldfastError } from '../common/errors.js';
 import { type Check, expected } from '../common/option-checks.js';
-import { checkOptions } from '../common/options.js';
 import type { CallOptions } from './class-types.js';
 
 const longestKey = 256;

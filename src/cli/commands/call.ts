@@ -54,12 +54,12 @@ async function callFunction(
   const args = parseJsonArguments(call.args, 'JSON-ARGS');
   const connection = findConnection(options, context.env);
   const limit = new TimeLimit(options.timeout, context);
-  const { json = false } = options;
+  const { json = false, spawn = false } = options;
   const [{ withClient }, { runFunction }] = await Promise.all([
     import('./client-access.js'),
     import('./run-function.js'),
   ]);
-  await withClient(connection, (client) => runFunction({ client, reference, args, json, limit }, context));
+  await withClient(connection, (client) => runFunction({ client, reference, args, json, spawn, limit }, context));
 }
 
 async function callNamed(

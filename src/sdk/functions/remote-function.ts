@@ -1,7 +1,7 @@
+import { checkOptions } from '../../common/check-options.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { ClassOptions, MethodManifest } from '../../common/manifest.js';
 import { expected } from '../../common/option-checks.js';
-import { checkOptions } from '../../common/options.js';
 import type { ClassOrigin } from '../class-source.js';
 import { systemParts } from '../default-client.js';
 import { FunctionSource } from './function-source.js';

@@ -1,6 +1,6 @@
+import { checkOptions } from '../../common/check-options.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { ImageBase } from '../../common/image-recipe.js';
-import { checkOptions } from '../../common/options.js';
 
 /** What each release has. Source: packages.debian.org. */
 const releases = [

@@ -1,6 +1,6 @@
+import { checkOptions } from '../../common/check-options.js';
 import { HoldfastError } from '../../common/errors.js';
 import { type Check, expected } from '../../common/option-checks.js';
-import { checkOptions } from '../../common/options.js';
 import type { CommandAnswer, CommandEvent, CommandSpec } from '../../common/sandbox-methods.js';
 import { envText, pathProblem } from '../../common/session-options.js';
 import { splitCommand } from '../../common/split-command.js';

@@ -1,5 +1,5 @@
+import { checkOptions } from '../../common/check-options.js';
 import { expected } from '../../common/option-checks.js';
-import { checkOptions } from '../../common/options.js';
 import type { SnapshotAnswer } from '../../common/sandbox-methods.js';
 import type { SandboxSession, SessionControls } from './sandbox-session.js';
 import type { SessionCalls } from './session-calls.js';

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
+import { checkOptions } from '../../common/check-options.js';
 import { HoldfastError } from '../../common/errors.js';
 import { expected } from '../../common/option-checks.js';
-import { checkOptions } from '../../common/options.js';
 import type { FileView, SnapshotAnswer } from '../../common/sandbox-methods.js';
 import { checkVariableName, envText, type SessionArguments } from '../../common/session-options.js';
 import { Image } from '../images/image.js';

@@ -1,6 +1,6 @@
+import { checkOptions } from '../../common/check-options.js';
 import { HoldfastError } from '../../common/errors.js';
 import { expected } from '../../common/option-checks.js';
-import { checkOptions } from '../../common/options.js';
 import { checkSessionOptions, type SessionArguments, type SessionOptions } from '../../common/session-options.js';
 import { mountsTogether } from '../../common/volume-mounts.js';
 import { encodeArgs } from '../../wire/codec.js';
