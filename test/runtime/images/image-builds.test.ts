@@ -46,7 +46,7 @@ const nothing = (sha256: string): AsyncIterable<Uint8Array> => {
   throw new Error(`nobody has ${sha256}`);
 };
 
-/** Tells what happens, and when a line has been printed. */
+/** Tells what happens, when its first step has been joined, and when a line has been printed. */
 function watch(line = '') {
   const stop = new AbortController();
   const events: BuildEvent[] = [];
@@ -54,11 +54,16 @@ function watch(line = '') {
   const seen = new Promise<void>((resolve) => {
     printed = resolve;
   });
+  let joined = (): void => undefined;
+  const waits = new Promise<void>((resolve) => {
+    joined = resolve;
+  });
   const onEvent = (event: BuildEvent): void => {
     events.push(event);
+    if (event.type === 'step' && event.step === 1) joined();
     if (event.type === 'output' && event.text.includes(line)) printed();
   };
-  return { events, seen, onEvent, signal: stop.signal, stop: () => stop.abort(new Error('stopped')) };
+  return { events, seen, waits, onEvent, signal: stop.signal, stop: () => stop.abort(new Error('stopped')) };
 }
 
 /** Scratches and cgroups of builds. */
@@ -83,6 +88,7 @@ test('a build that is stopped leaves nothing, and goes on for those who still wa
   const building = builds.build(recipe, nothing, one).catch((e: unknown) => e);
   await one.seen;
   const joined = builds.build(recipe, nothing, two).catch((e: unknown) => e);
+  await two.waits;
   one.stop();
   expect(await building).toMatchObject({ message: 'stopped' });
   expect(leftOvers()).not.toEqual([]);
