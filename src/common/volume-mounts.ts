@@ -50,8 +50,6 @@ export interface VolumeMountReference {
 
 /** A bucket of the user's, and the secrets that have its keys. */
 export interface BucketReference extends BucketLocation {
-  /** Of all keys that are seen, without slashes at its ends; may be empty. */
-  readonly prefix: string;
   readonly accessKeySecret: string;
   readonly secretKeySecret: string;
 }

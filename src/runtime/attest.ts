@@ -24,11 +24,11 @@ export async function attestAll(deps: AttestDeps): Promise<void> {
   await Promise.all(Array.from({ length: atOnce }, attestEach));
 }
 
-/** Whether its pin stands. Of one that has lost it the container is killed. @throws Unavailable */
+/** Whether its pin stands. Of one that has lost it the containers are killed. @throws Unavailable */
 export async function attestOne(pins: Pick<PinStore, 'attest'>, instance: Instance): Promise<boolean> {
   const attestation = await pins.attest(instance.key, instance.pin);
   if (attestation === 'stands') return true;
   // The last change of one that leaves may have been made, and its answer be on the way: nothing of it runs any more then.
-  if (attestation === 'superseded' || instance.phase === 'active') instance.container?.kill();
+  if (attestation === 'superseded' || instance.phase === 'active') instance.kill();
   return false;
 }

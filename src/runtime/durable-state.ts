@@ -94,6 +94,7 @@ export class DurableState {
     if (answer === 'stale') {
       // Its pin is another's, whatever this worker believed: nothing that it does counts any more.
       this.#container.kill();
+      instance.kill();
       throw new HoldfastError('InstanceLost', `another activation of ${describeIdentity(instance.identity)} has begun`);
     }
     // Somebody may have looked already, and found nothing yet.

@@ -207,7 +207,10 @@ export class Instance {
   /** What its code does counts no more. */
   kill(): void {
     this.container?.kill();
-    this.pool?.kill();
+    if (this.pool === null) return;
+    this.pool.kill();
+    // Else it would start others at its epoch.
+    if (this.#state.phase === 'active') this.#deps.onContainerDied(this, this.leave('moving'));
   }
 
   /** Its pool has another container, or none that it could get: then its callers are told why. */
@@ -263,6 +266,7 @@ export class Instance {
     if (this.pool !== null && this.#state.phase === 'active') return this.pool.died(container);
     if (this.#state.phase === 'active') this.#deps.onContainerDied(this, this.leave('moving'));
   }
+
   #wake(): InstanceCalls {
     this.#deps.recentCalls.add(this);
     return new InstanceCalls(this, this.#deps);

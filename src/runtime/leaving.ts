@@ -222,6 +222,9 @@ export class Leaving {
     const isRecreated = pin.onLoss === 'recreate';
     const set = { restarted: isRecreated, restarts: pin.restarts + (isRecreated ? 1 : 0) };
     const state = isRecreated ? 'idle' : 'lost';
+    // Nothing of it runs when the pin says that it is gone (S8).
+    if (instance.pool !== null)
+      await Promise.all((await instance.pool.close()).map(({ container }) => container.stopped()));
     await instance.recorded();
     // Over: its lease says it.
     await this.#deps.pins.change(instance.key, pin, { state, why: 'container died', set }).catch(() => undefined);

@@ -42,13 +42,13 @@ interface S3 {
 /** The bucket of `CloudBucketMount`, by keys of the user's. @throws PermissionDenied, NotFound, Unavailable */
 export async function openS3Bucket(location: BucketLocation, keys: BucketKeys, clock: Clock): Promise<Bucket> {
   const sdk = await import('@aws-sdk/client-s3');
-  const { bucketName: bucket, endpointUrl, region } = location;
+  const { bucketName: bucket, endpointUrl, region, prefix } = location;
   const shown = `${bucket} at ${endpointUrl}`;
   const regions = region === 'auto' ? [regionOf(endpointUrl) ?? region, usualRegion] : [region];
   for (const [i, one] of regions.entries()) {
     const s3: S3 = { sdk, client: clientOf(sdk, { ...location, region: one }, keys), clock, bucket, shown };
     try {
-      await list(s3, { prefix: '', inFolders: false, limit: 1, after: null });
+      await list(s3, { prefix: prefix === '' ? '' : `${prefix}/`, inFolders: false, limit: 1, after: null });
       return bucketOf(s3);
     } catch (error) {
       s3.client.destroy();

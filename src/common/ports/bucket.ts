@@ -30,6 +30,8 @@ export interface BucketLocation {
   readonly endpointUrl: string;
   readonly region: string;
   readonly forcePathStyle: boolean;
+  /** Of all keys that are seen, without slashes at its ends; may be empty. The user's rights may end with it. */
+  readonly prefix: string;
 }
 
 export interface BucketKeys {

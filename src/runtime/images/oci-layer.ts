@@ -18,7 +18,9 @@ const opaqueMark = '.wh..wh..opq';
 const opaque = { 'user.overlay.opaque': 'y' };
 /** Of names and attributes of one entry, together. */
 const mostHeaderBytes = 1_048_576;
-const mostFolders = 1_000_000;
+const mostNameChars = 268_435_456;
+/** Of its place in a table. */
+const charsPerName = 64;
 /** Of the unpacked layer: a small one can be made to be endless. */
 const mostBytes = 32 * 1_073_741_824;
 const usualFolderMode = 0o755;
@@ -57,6 +59,7 @@ class Marks {
   /** Modes of folders that have come, by name. */
   readonly #folders = new Map<string, number>();
   readonly #hidden = new Set<string>();
+  #nameChars = 0;
 
   /** Null: it stays as it is; empty: it is left out. */
   replacementOf({ name, flag }: Entry): Uint8Array | null {
@@ -72,7 +75,7 @@ class Marks {
   /** What must follow an entry that stays. */
   after({ name, flag, mode }: Entry): Uint8Array | null {
     if (flag !== flags.folder) return null;
-    if (this.#folders.size >= mostFolders) throw wrong('it has too many folders');
+    this.#remember(name);
     this.#folders.set(name, mode);
     // It takes the place of one that is gone, and shows nothing of that.
     return this.#hidden.has(name) ? this.#opaque(name) : null;
@@ -80,8 +83,15 @@ class Marks {
 
   #hide(name: string): Uint8Array {
     if (this.#folders.has(name)) return this.#opaque(name);
+    this.#remember(name);
     this.#hidden.add(name);
     return tarHeaders({ name, type: 'hidden', mode: 0 });
+  }
+
+  /** All names that are kept here, in memory. */
+  #remember(name: string): void {
+    this.#nameChars += name.length + charsPerName;
+    if (this.#nameChars > mostNameChars) throw wrong('it has too many names');
   }
 
   #opaque(name: string): Uint8Array {
@@ -102,11 +112,12 @@ async function nextEntry(reader: ByteReader): Promise<Entry | null> {
     const flag = String.fromCharCode(header[156] as number);
     if (flag === flags.sparse) throw wrong('a file in it is sparse in the old way of GNU tar');
     const size = numberAt(header, 124, 12);
+    if (size < 0) throw wrong('a size in it is none');
     if (!['x', 'g', 'L', 'K'].includes(flag)) {
       const name = plainName(given.name ?? nameOf(header));
       return { name, flag, mode: numberAt(header, 100, 8), size: given.size ?? size, headers: Buffer.concat(headers) };
     }
-    bytes += size;
+    bytes += tarBlock + size;
     if (bytes > mostHeaderBytes) break;
     const body = await reader.exactly(Math.ceil(size / tarBlock) * tarBlock);
     if (body === null) throw wrong('it ends too early');

@@ -75,7 +75,11 @@ export class HostDisks {
         `volume ${name} is on worker ${host}, not on ${workerId}: it can be used there only`,
         { details: { volume: name, host } },
       );
-    this.#swept ??= this.#sweep();
+    // Nothing is mounted before one was done, so it can be tried again.
+    this.#swept ??= this.#sweep().catch((error: unknown) => {
+      this.#swept = null;
+      throw error;
+    });
     await this.#swept;
     return await this.#attach(volume, to);
   }

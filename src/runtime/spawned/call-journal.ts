@@ -94,6 +94,11 @@ export class CallJournal {
     await Promise.all([...this.#underway, ...this.#pending.values()].map(({ stored }) => stored));
   }
 
+  /** What was not stored by then never will be. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   get isIdle(): boolean {
     return this.#pending.size + this.#underway.length === 0;
   }

@@ -3,7 +3,7 @@ import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import type { MethodManifest } from '../../common/manifest.js';
 import type { OpenCall } from '../../common/ports/call-store.js';
 import { mayRetry, pauseMs } from '../../common/retry.js';
-import { type CallProgress, mostCallBytes, type SpawnedState } from '../../common/spawned-call.js';
+import { type CallProgress, isEnded, mostCallBytes, type SpawnedState } from '../../common/spawned-call.js';
 import { decodeError, encodeError } from '../../wire/errors.js';
 import { readBody, readCredit, readPayload } from '../../wire/frame-reader.js';
 import { CancelReason, chunkWindowBytes, FrameKind, frameOffsets, inlinePayloadBytes } from '../../wire/frames.js';
@@ -33,7 +33,7 @@ type Phase =
   | { readonly phase: 'left' };
 
 /** A poisoned call must not kill one worker after the other. */
-const mostLosses = 16;
+export const mostLosses = 16;
 /** Its instance is full: it was admitted once, so it comes again. */
 const fullPauseMs = 500;
 
@@ -75,16 +75,19 @@ export class SpawnedCall implements Caller, StartGate {
 
   /** For the first time: its place in the queue is taken, or it is refused. @throws why */
   begin(): 'admitted' | 'moved' {
-    this.#mayBegin = true;
+    // What may not run twice waits for its record: a worker that is killed before would leave none, and be asked again.
+    const { isIdempotent } = this.record.head;
+    this.#mayBegin = isIdempotent;
     const call = this.#enter({ isFirst: true });
     if (this.#phase.phase === 'refused') {
       const { why } = this.#phase;
       if (why === 'moved') return why;
       throw why;
     }
-    const hasBegun = call.container !== null;
-    this.#mayBegin = hasBegun;
-    this.#advance(hasBegun ? { state: 'running', startedAtMs: this.#nowMs } : {});
+    if (isIdempotent) {
+      this.#mayBegin = call.container !== null;
+      if (this.#mayBegin) this.#advance({ state: 'running', startedAtMs: this.#nowMs });
+    }
     return 'admitted';
   }
 
@@ -112,10 +115,12 @@ export class SpawnedCall implements Caller, StartGate {
     return false;
   }
 
-  async cancel(): Promise<CancelOutcome> {
-    const { attempt, losses, state } = this.#progress;
-    if (this.#phase.phase === 'left') return 'already-finished';
-    const hasRun = state === 'running' || attempt > 1 || losses > 0;
+  /** Null: another activation has it by now, ask there. */
+  async cancel(): Promise<CancelOutcome | null> {
+    const { attempt, losses } = this.#progress;
+    if (this.#phase.phase === 'left') return isEnded(this.#progress) ? 'already-finished' : null;
+    const isInside = this.#phase.phase === 'admitted' && this.#phase.call.container !== null;
+    const hasRun = isInside || attempt > 1 || losses > 0;
     this.#isCancelled = true;
     if (this.#phase.phase === 'admitted') {
       this.#parts.instance.calls.cancel(this.#phase.call, CancelReason.caller);
@@ -124,6 +129,7 @@ export class SpawnedCall implements Caller, StartGate {
       this.#end('cancelled', new HoldfastError('Cancelled', `${this.#label} was cancelled`, { outcome }));
     }
     await this.#parts.journal.settled();
+    if (this.#parts.journal.isOver) return null;
     return hasRun ? 'aborted' : 'never-ran';
   }
 
@@ -237,7 +243,13 @@ export class SpawnedCall implements Caller, StartGate {
     if (error.code === 'PendingLimitExceeded') return this.#pause(fullPauseMs * (0.5 + random.next()));
     if (error.code === 'OutcomeUnknown') {
       const mayComeBack = isIdempotent && this.#progress.losses < mostLosses;
-      return mayComeBack ? this.#away({ losses: this.#progress.losses + 1 }) : this.#ended('lost', encoded);
+      if (!mayComeBack) return this.#ended('lost', encoded);
+      const losses = this.#progress.losses + 1;
+      // A pool goes on with its other containers, and nobody else would run it (P4).
+      if (instance.pool === null || instance.refusing !== null) return this.#away({ losses });
+      this.#advance({ losses, state: 'queued', startedAtMs: null });
+      void this.#parts.journal.progress(this.record.id, this.#progress);
+      return this.#pause(0);
     }
     // It was drained: whoever has the instance next runs it again.
     const isCutShort = error.code === 'InstanceClosed' && instance.refusing === 'moving';

@@ -5,7 +5,7 @@ import type { OpenCall } from '../../common/ports/call-store.js';
 import { type CallId, type CallProgress, instanceOfCall } from '../../common/spawned-call.js';
 import type { Instance } from '../instance.js';
 import { CallJournal, type JournalDeps } from './call-journal.js';
-import { type CancelOutcome, SpawnedCall, type SpawnedParts } from './spawned-call.js';
+import { type CancelOutcome, mostLosses, SpawnedCall, type SpawnedParts } from './spawned-call.js';
 
 export interface SpawnedDeps extends JournalDeps {
   readonly clock: Clock;
@@ -126,19 +126,15 @@ export class SpawnedCalls {
     void this.resume();
     if (await call.recorded()) return 'spawned';
     this.#open.delete(id);
-    throw new HoldfastError('OutcomeUnknown', `call ${id} may have been spawned: this activation is over`, {
-      outcome: 'unknown',
-    });
+    throw activationOver(id);
   }
 
   async #spawnUnlessKnown(ask: SpawnAsk): Promise<'spawned' | 'moved'> {
     if (!(await this.resume())) return 'moved';
-    if (this.#open.has(ask.id)) {
-      await this.#journal.settled();
-      return 'spawned';
-    }
-    const known = await this.#deps.store.calls.get(ask.id);
-    if (known !== null) return 'spawned';
+    const wasHere = this.#open.has(ask.id);
+    if (wasHere) await this.#journal.settled();
+    if ((await this.#deps.store.calls.get(ask.id)) !== null) return 'spawned';
+    if (wasHere) throw activationOver(ask.id);
     return this.#instance.refusing === 'moving' ? 'moved' : this.#spawnNew({ ...ask, isRepeated: false });
   }
 
@@ -174,8 +170,11 @@ export class SpawnedCalls {
     const call = new SpawnedCall(this.#parts, { record: { ...record, progress }, method, args: args ?? noArguments });
     this.#open.set(record.id, call);
     const what = `${identity.app}/${identity.className}/${identity.id}.${name}`;
-    if (wasRunning && !isIdempotent) {
-      const why = `${what} had begun when its worker was lost; it may have run. Methods that may run again are declared with @method({ idempotent: true })`;
+    if (wasRunning && (!isIdempotent || losses > mostLosses)) {
+      const advice = isIdempotent
+        ? `that was so ${losses} times`
+        : 'methods that may run again are declared with @method({ idempotent: true })';
+      const why = `${what} had begun when its worker was lost; it may have run: ${advice}`;
       return call.refuse(new HoldfastError('OutcomeUnknown', why, { outcome: 'unknown' }));
     }
     if (generation !== this.#instance.pin.generation) {
@@ -187,6 +186,11 @@ export class SpawnedCalls {
     }
     call.goOn();
   }
+}
+
+function activationOver(id: CallId): HoldfastError {
+  const message = `call ${id} may have been spawned: this activation is over`;
+  return new HoldfastError('OutcomeUnknown', message, { outcome: 'unknown' });
 }
 
 const noArguments = new Uint8Array(0);

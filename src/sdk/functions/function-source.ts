@@ -59,7 +59,7 @@ export class FunctionSource {
       try {
         return await startSpawn(callee, taken);
       } catch (e) {
-        if (!isHoldfastError(e, 'InstanceGone') || binds >= mostBinds) throw e;
+        if (!isHoldfastError(e, 'InstanceGone') || e.outcome !== 'not-run' || binds >= mostBinds) throw e;
       }
     }
   }

@@ -97,7 +97,7 @@ async function builderDeployment(client: ClientCore, signal: AbortSignal | undef
   } catch (e) {
     if (!isHoldfastError(e, 'NotFound')) throw e;
   }
-  const options = resolveSandboxOptions(`sandbox ${builderName}`, { diskGb: 20, idleTimeoutMs, onLoss: 'recreate' });
+  const options = resolveSandboxOptions(`sandbox ${builderName}`, { idleTimeoutMs, onLoss: 'recreate' });
   const manifest: AppManifest = {
     ...{ app: builderApp, tags: [], metadata: {} },
     classes: { [builderName]: { ...sandboxManifest(builderName, options), exportName: builderName } },

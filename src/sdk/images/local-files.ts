@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { posix, resolve } from 'node:path';
 import { HoldfastError } from '../../common/errors.js';
 import type { ImageRecipe, ImageStep } from '../../common/image-recipe.js';
@@ -41,11 +41,13 @@ async function tarFor(
   { from, to }: ImageStep & { readonly do: 'copy' },
   folder: string,
 ): Promise<{ readonly tar: LocalTar; readonly to: string }> {
-  const path = resolve(folder, from);
-  const stats = await stat(path).catch((cause: unknown) => {
-    throw new HoldfastError('InvalidArgument', `copyLocal: ${path} is not there, or cannot be read`, { cause });
+  const named = resolve(folder, from);
+  // A link that is named stands for what it leads to.
+  const path = await realpath(named).catch((cause: unknown) => {
+    throw new HoldfastError('InvalidArgument', `copyLocal: ${named} is not there, or cannot be read`, { cause });
   });
+  const stats = await stat(path);
   if (stats.isDirectory()) return { tar: await openLocalTar(path, '.'), to };
-  const target = to.endsWith('/') ? posix.join(to, posix.basename(path)) : to;
+  const target = to.endsWith('/') ? posix.join(to, posix.basename(named)) : to;
   return { tar: await openLocalTar(path, posix.basename(target)), to: posix.dirname(target) };
 }

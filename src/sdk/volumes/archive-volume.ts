@@ -34,8 +34,9 @@ export async function makeFromArchive(
       },
     });
   } catch (error) {
-    // Without its files it is of no use to anybody; what fails here, too, is left to be deleted by hand.
-    if (created) await access.delete(volume).catch(() => false);
+    // Without files it is of no use to anybody, unless somebody has put some in meanwhile; what fails here, too, is left to be deleted by hand.
+    const now = created ? await access.found(name).catch(() => null) : null;
+    if (now?.volume.id === volume.id && now.head === null) await access.delete(volume).catch(() => false);
     throw error;
   }
 }

@@ -61,7 +61,8 @@ export class BucketNodes {
       this.#nodes.delete(path);
       return null;
     }
-    if (now === undefined || now.type !== heard.type) return this.#make(path, heard);
+    // Whoever has the one before open goes on with that, or not at all (V42).
+    if (now === undefined || now.type !== heard.type || isOther(now, heard.object)) return this.#make(path, heard);
     now.object = heard.object;
     now.heardMs = heard.atMs;
     return now;
@@ -73,7 +74,7 @@ export class BucketNodes {
     if (clock.monotonic() - node.heardMs > freshMs && !node.isGone) {
       const { path } = node;
       const object = await bucket.head(this.key(path));
-      if (node.path === path) {
+      if (node.path === path && !isOther(node, object)) {
         node.object = object;
         node.heardMs = clock.monotonic();
       }
@@ -136,4 +137,9 @@ export class BucketNodes {
     if (objects.length > 0) return { type: 'directory', object: null, atMs };
     return object === null ? null : { type: 'file', object, atMs };
   }
+}
+
+/** It was replaced while somebody reads it. */
+function isOther({ openings, draft, object }: BucketNode, now: BucketObject | null): boolean {
+  return openings > 0 && draft === null && object !== null && object.etag !== now?.etag;
 }

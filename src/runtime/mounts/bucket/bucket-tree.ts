@@ -120,6 +120,8 @@ export class BucketTree implements FileTree<BucketNode> {
       // With each opening what is there then.
       file.heardMs = Number.NEGATIVE_INFINITY;
       if ((await this.nodes.objectOf(file)) === null && file.draft === null) refuse('ENOENT');
+      // Another object by now: the kernel looks the name up again.
+      if (file.draft === null && file.heardMs === Number.NEGATIVE_INFINITY) refuse('ESTALE');
     }
     file.openings += 1;
   }
@@ -154,7 +156,10 @@ export class BucketTree implements FileTree<BucketNode> {
     file.openings -= 1;
     if (file.openings > 0) return;
     await inTurn(file, async () => {
-      if (file.openings === 0) await this.#dropDraft(file);
+      if (file.openings !== 0) return;
+      // What was written through a map after the last close of a descriptor; what that close was refused stays refused.
+      if (file.draft?.isChanged === true && !file.draft.isRefused) await this.#upload(file).catch(() => undefined);
+      await this.#dropDraft(file);
     });
   }
 
@@ -242,7 +247,12 @@ export class BucketTree implements FileTree<BucketNode> {
   async #upload(file: BucketNode): Promise<void> {
     const { draft } = file;
     if (draft === null || !draft.isChanged || file.isGone) return;
-    await this.parts.bucket.put(this.nodes.key(file.path), draft);
+    try {
+      await this.parts.bucket.put(this.nodes.key(file.path), draft);
+    } catch (error) {
+      draft.isRefused = true;
+      throw error;
+    }
     draft.isChanged = false;
     this.nodes.unhear(file.path);
     file.heardMs = Number.NEGATIVE_INFINITY;

@@ -6,6 +6,8 @@ export class Draft {
   readonly path: string;
   /** Of bytes that are not in the bucket. */
   isChanged = true;
+  /** Whoever wrote them was told that they could not be uploaded. */
+  isRefused = false;
   modifiedMs: number;
   readonly #file: FileHandle;
   #size: number;
@@ -35,6 +37,7 @@ export class Draft {
   async write(bytes: Uint8Array, offset: number): Promise<void> {
     // Before the bytes: what fails midway has changed it.
     this.isChanged = true;
+    this.isRefused = false;
     for (let at = 0; at < bytes.length; ) {
       const { bytesWritten } = await this.#file.write(bytes, at, bytes.length - at, offset + at);
       at += bytesWritten;
@@ -44,6 +47,7 @@ export class Draft {
 
   async cut(size: number): Promise<void> {
     this.isChanged = true;
+    this.isRefused = false;
     await this.#file.truncate(size);
     this.#size = size;
   }
