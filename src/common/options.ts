@@ -44,14 +44,15 @@ export interface Retries {
 
 /** What a class asks of the machine that runs it, and how its calls are admitted. */
 export interface ResourceOptions extends PlacementOptions {
-  /** Default: the name of the class. */
+  /** Default: the name of the class or of the function's export; of a sandbox `default`. */
   readonly name?: string;
   /** Default 1 core. Enforced where the worker has cgroups. */
   readonly cpu?: number;
   /** Default 1024. Above it the container is killed and its calls fail with `OutOfMemory`. */
   readonly memoryMb?: number;
+  /** Default 10 where a disk is made: of sandboxes, isolated classes, changes of volumes that wait for a commit. Given: also what a worker must have free. */
   readonly diskGb?: number;
-  /** One attempt of one call, from its start, queueing excluded. Default 600 000. */
+  /** One attempt of one call, from its start, queueing excluded. Default 600 000 (class, function), 3 600 000 (sandbox). */
   readonly timeoutMs?: number;
   readonly retries?: number | Retries;
   /** Default 0. `retries` wins where both are given. Errors that the user's code threw, and idempotent calls lost with a worker. */
@@ -66,7 +67,10 @@ export interface ResourceOptions extends PlacementOptions {
   readonly minContainers?: number;
   /** Containers that a pool has beside those that run calls, up to `maxContainers`. Default 0. */
   readonly bufferContainers?: number;
-  /** Live instances that one container may hold, default 1. */
+  /**
+   * Class: live instances that one container may hold, default 1. Sandbox: commands that may run at once in a session, default 1000;
+   * `concurrentRequests` and the three options of pools have no effect there.
+   */
   readonly tasksPerContainer?: number;
   /** In the environment of its containers, from their start. */
   readonly secrets?: readonly SecretReference[];
@@ -80,11 +84,11 @@ export interface ResourceOptions extends PlacementOptions {
   readonly startupTimeoutMs?: number;
   /** Grace for `exit` hooks and running calls at a close or drain. Default 30 000. */
   readonly exitTimeoutMs?: number;
-  /** After this long without a call the instance sleeps: `exit('idle')`, its container freed, its handle good; the next call wakes it (`enter` again). Default: never. */
+  /** After this long without a call the instance sleeps: `exit('idle')`, its container freed, its handle good; the next call wakes it (`enter` again). Default: never; 60 000 of functions and pools. */
   readonly idleTimeoutMs?: number;
-  /** At least this much isolation; a worker can demand more. `process`: a process of its own; `bubblewrap`: namespaces, seccomp, no capabilities; `gvisor`: runsc. Default: the worker's. */
+  /** At least this much isolation; a worker can demand more. `process`: a process of its own; `bubblewrap`: namespaces, seccomp, no capabilities; `gvisor`: runsc. Default: the worker's; sandboxes, images and volumes always have `bubblewrap` or more. */
   readonly isolation?: Isolation;
-  /** When the worker is lost: calls fail with `InstanceLost`, or the next one starts the instance again. Default `recreate` for `named` and `bind`, `fail` for `new`. */
+  /** When the worker is lost: calls fail with `InstanceLost`, or the next one starts the instance again. Default `recreate` for `named` and `bind`, `fail` for `new` and sandboxes; functions always `recreate`. */
   readonly onLoss?: OnLoss;
 }
 

@@ -27,7 +27,7 @@ export interface SessionOptions {
   /** Default `{ outbound: 'none' }`. */
   readonly network?: NetworkPolicy;
   readonly tags?: readonly string[];
-  /** Beside those of its sandbox; at the path of one of these in its place. */
+  /** Beside those of its sandbox; at the path of one of these in its place. No buckets: deployments name those. */
   readonly volumes?: VolumesOption;
 }
 

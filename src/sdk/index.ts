@@ -75,5 +75,6 @@ export type {
 export { Secret } from './secret.js';
 export { CloudBucketMount, type CloudBucketMountOptions } from './volumes/cloud-bucket-mount.js';
 export { NetworkFileSystem } from './volumes/network-file-system.js';
+export type { StorageMount } from './volumes/storage-mount.js';
 export { Volume } from './volumes/volume.js';
 export type { MountCommitOptions, VolumeChange, VolumeCommit, VolumeCreateOptions } from './volumes/volume-infos.js';

@@ -4,6 +4,7 @@ import {
   type Bytes,
   type Client,
   type FileStat,
+  type StorageMount,
   Volume,
   type VolumeChange,
   type VolumeCommit,
@@ -13,6 +14,7 @@ import {
 export async function volumes(client: Client, bytes: Bytes, stream: AsyncIterable<Bytes>): Promise<void> {
   const options: VolumeCreateOptions = { client, sizeGb: 0.5 };
   const volume: Volume = Volume.fromName('data', { ...options, createIfMissing: true });
+  const mount: StorageMount = volume;
   const made: Volume = await Volume.create('data', options);
   const got: Volume = await Volume.get('data', { client, mintIfMissing: true });
   const all: Volume[] = await Volume.list({ baseUrl: 'host:1' });
@@ -58,6 +60,7 @@ export async function volumes(client: Client, bytes: Bytes, stream: AsyncIterabl
   // @ts-expect-error volumes are made by fromName, create and get
   new Volume('data');
   void [
+    mount,
     backend,
     set,
     placed,
