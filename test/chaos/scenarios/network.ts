@@ -4,7 +4,7 @@ import type { Scenario } from '../scenario.js';
 
 const leaseTtlMs = 6_000;
 /** The servers and routers are on the first host, each worker on one of its own; the clients are here. */
-const [here, servers] = [0, 1];
+const [here, servers] = [0, 1] as const;
 const cutForMs = 12_000;
 
 function networkScenario(name: string, what: string, harm: (hosts: Hosts, worker: number) => Promise<void>): Scenario {
@@ -24,6 +24,15 @@ function networkScenario(name: string, what: string, harm: (hosts: Hosts, worker
   };
 }
 
+/** Loses what is sent from the one to the other of each pair, for that long. */
+function cutting(ms: number, ways: (worker: number) => readonly (readonly [from: number, to: number])[]) {
+  return async (hosts: Hosts, worker: number): Promise<void> => {
+    for (const [from, to] of ways(worker)) hosts.cut(from, to);
+    await delay(ms);
+    for (const [from, to] of ways(worker)) hosts.heal(from, to);
+  };
+}
+
 export const hostIsolated = networkScenario(
   'host-isolated',
   'the host of a worker loses its network for 12 s',
@@ -37,45 +46,31 @@ export const hostIsolated = networkScenario(
 export const cutFromServers = networkScenario(
   'worker-cut-from-servers',
   'a worker and the host of Redis, NATS and the routers lose each other for 12 s; clients reach both',
-  async (hosts, worker) => {
-    hosts.cut(worker, servers);
-    hosts.cut(servers, worker);
-    await delay(cutForMs);
-    hosts.heal(worker, servers);
-    hosts.heal(servers, worker);
-  },
+  cutting(cutForMs, (worker) => [
+    [worker, servers],
+    [servers, worker],
+  ]),
 );
 
 export const cutOneWay = networkScenario(
   'cut-one-way',
   'what a worker sends to Redis, NATS and the routers is lost for 12 s, what they send arrives',
-  async (hosts, worker) => {
-    hosts.cut(worker, servers);
-    await delay(cutForMs);
-    hosts.heal(worker, servers);
-  },
+  cutting(cutForMs, (worker) => [[worker, servers]]),
 );
 
 export const cutOneWayBack = networkScenario(
   'cut-one-way-back',
   'what Redis, NATS and the routers send to a worker is lost for 12 s, what it sends arrives',
-  async (hosts, worker) => {
-    hosts.cut(servers, worker);
-    await delay(cutForMs);
-    hosts.heal(servers, worker);
-  },
+  cutting(cutForMs, (worker) => [[servers, worker]]),
 );
 
 export const cutFromClients = networkScenario(
   'cut-from-clients',
   'clients and a worker lose each other for 8 s, both reach the routers',
-  async (hosts, worker) => {
-    hosts.cut(here, worker);
-    hosts.cut(worker, here);
-    await delay(8_000);
-    hosts.heal(here, worker);
-    hosts.heal(worker, here);
-  },
+  cutting(8_000, (worker) => [
+    [here, worker],
+    [worker, here],
+  ]),
 );
 
 export const flapping = networkScenario(
