@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { App, Client, Cls, type SandboxSession } from 'holdfast';
+import { App, type ClassInstance, Client, Cls, type SandboxSession } from 'holdfast';
 import type { Echo, Gate } from '../app.js';
 import { type Disturbance, disturbanceLine } from '../load/disturbance.js';
 import { firstPayload } from '../load/first-calls.js';
@@ -10,7 +10,7 @@ import type { Target } from '../load/target.js';
 import { checkLimits } from './check-limits.js';
 import { connectFunction, functionNames } from './function-target.js';
 
-/** After which what disturbs has all its processes. */
+/** After which what disturbs has all its processes, and what was spawned has begun. */
 const settleMs = 300;
 
 type ProductDestination = Destination & { readonly kind: 'holdfast' };
@@ -32,17 +32,23 @@ export async function connectProduct(destination: ProductDestination): Promise<T
   const instances = await Promise.all(names.map((name) => cls.named(name)));
   const [first] = instances;
   if (first === undefined) throw new Error('a product without instances has nothing to call');
+  const isSpawned = className.startsWith('Spawned');
   return {
     call: async (value, turn) => {
       const { echo } = instances[turn % instances.length] ?? first;
-      if (!className.startsWith('Spawned')) return await echo(value);
+      if (!isSpawned) return await echo(value);
       // Answered when it is recorded: what it returns is nobody's.
       await echo.spawn(value);
       return value;
     },
     executed: async () => {
-      const counts = await Promise.all(instances.map((instance) => instance.executed()));
-      return counts.reduce((sum, count) => sum + count, 0);
+      let ran = await sumOfCalls(instances);
+      // What was spawned is acknowledged before it has run: until no more do.
+      for (let before = -1; isSpawned && ran !== before; ran = await sumOfCalls(instances)) {
+        before = ran;
+        await delay(settleMs);
+      }
+      return ran;
     },
     items: (count) => first.count(count),
     firstCall: async (name, id) => {
@@ -59,6 +65,11 @@ export async function connectProduct(destination: ProductDestination): Promise<T
     },
     close: () => client.close(),
   };
+}
+
+async function sumOfCalls(instances: readonly ClassInstance<typeof Echo>[]): Promise<number> {
+  const counts = await Promise.all(instances.map((instance) => instance.executed()));
+  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 async function disturb(client: Client, what: Disturbance): Promise<() => Promise<void>> {
