@@ -10,7 +10,6 @@ import { proxyVariables } from '../runtime/outbound/proxy-variables.js';
 import { sendReady } from '../runtime/process/ready-signal.js';
 import { findClass, loaded, useContainerTransport } from '../sdk/container-hooks.js';
 import * as sdk from '../sdk/index.js';
-import { busyPolled } from '../wire/busy-poll.js';
 import type { LoadBody } from '../wire/frames.js';
 import { SocketChannel } from '../wire/socket-channel.js';
 import { rehearse } from './rehearsal.js';
@@ -38,7 +37,7 @@ const socket = new Socket({ fd: 3, readable: true, writable: true });
 sendReady(socket);
 const container = runContainer({
   ...parts,
-  channel: busyPolled(new SocketChannel(socket), systemClock),
+  channel: new SocketChannel(socket),
   onTransport: useContainerTransport,
 });
 process.on('uncaughtExceptionMonitor', (thrown) => container.reportCrash(thrown));

@@ -22,7 +22,7 @@ export function secretSources(bootId: BootId, transport: () => Transport) {
   };
 }
 
-/** The secrets of an instance that is placed here, from a router: this host has no master key (ADR 8). */
+/** The secrets of an instance that is placed here, from a router: this host has no master key (ADR 12). */
 function secretSource(
   { pin, klass }: { readonly pin: Pin; readonly klass: LoadedClass },
   bootId: BootId,

@@ -10,7 +10,6 @@ import type { Watchdog } from '../../../src/common/ports/watchdog.js';
 import { runContainer } from '../../../src/runtime/container/run-container.js';
 import { clientWith } from '../../../src/sdk/client.js';
 import { findClass } from '../../../src/sdk/container-hooks.js';
-import { busyPolled } from '../../../src/wire/busy-poll.js';
 import { outside, setInside } from '../app/inside.js';
 import type { SimProcess } from '../engine/sim-process.js';
 import { Connection } from '../net/connection.js';
@@ -73,7 +72,7 @@ export class ContainerRuns implements ContainerStarter {
 function serve(process: SimProcess, channel: Channel): void {
   const { clock, random } = process;
   const container = runContainer({
-    channel: busyPolled(channel, clock),
+    channel,
     resolveClass: findClass,
     load: async () => undefined,
     clock,
