@@ -51,6 +51,7 @@ async function explain(parts: InspectParts, pin: Pin, load: InstanceLoad | undef
     leaseAgeMs: await leaseAgeMs(parts, pin.bootId),
     phasesMs: load?.phasesMs ?? {},
     transitions: [...pin.transitions],
+    pool: load?.epoch === pin.epoch ? load.pool : undefined,
   };
 }
 

@@ -63,10 +63,8 @@ export function createRouterParts(deps: RouterDeps) {
   const leases = new Leases({ store: store.leases, clock, times: leaseTimes });
   const workers = new Workers({ bus, clock, log, accounts });
   const deployments = new Deployments({ store: store.apps, clock });
-  const activator = new Activator({
-    ...{ clock, random, pins, workers, deployments },
-    localVolumes: new LocalVolumes({ volumes: store.volumes, clock }),
-  });
+  const localVolumes = new LocalVolumes({ volumes: store.volumes, clock });
+  const activator = new Activator({ clock, random, pins, workers, deployments, localVolumes });
   const sender = new PlaceSender({ bus, closed, metrics });
   const newNames = new NewNames();
   const brought = new BroughtPins({
@@ -103,6 +101,7 @@ export function createRouterParts(deps: RouterDeps) {
     flights,
     keys,
     leases,
+    localVolumes,
     newNames,
     pins,
     redeploys,

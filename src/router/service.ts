@@ -1,6 +1,7 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import { HoldfastError } from '../common/errors.js';
 import type {
+  BorrowRequest,
   CancelSpawnedRequest,
   CreateTokenRequest,
   DeleteSecretRequest,
@@ -23,6 +24,7 @@ import { deploy } from './deploy.js';
 import { imageHandlers } from './images/image-handlers.js';
 import { inspect } from './inspect.js';
 import { listSigningKeys, retireSigningKey, rotateSigningKey } from './key-rotation.js';
+import { lend } from './lend.js';
 import { deploymentView, listApps } from './list-apps.js';
 import { listInstances } from './list-instances.js';
 import { drainWorker, listWorkers } from './list-workers.js';
@@ -195,6 +197,11 @@ function secretHandlers(parts: RouterParts): UntypedServiceImplementation {
       name: 'FetchSecrets',
       role: 'worker',
       run: (ask: FetchSecretsRequest, request) => fetchSecrets(parts, ask, request),
+    }),
+    borrow: unaryHandler(parts, {
+      name: 'Borrow',
+      role: 'worker',
+      run: (ask: BorrowRequest, request) => lend(parts, ask, request),
     }),
   };
 }

@@ -13,14 +13,16 @@ import type { ContainerPools } from './container-pools.js';
 import { Instance, type InstanceDeps } from './instance.js';
 import type { Leaving } from './leaving.js';
 import type { ClassLoader, LoadedClass } from './loaded-class.js';
+import type { Borrowing } from './loans/borrowing.js';
 import { withKeys } from './mounts/bucket/bucket-keys.js';
 import { ownContainerOf } from './own-container.js';
 import type { PinKeeper } from './pin-keeper.js';
 import { enterPool } from './pool/pool-entry.js';
 import { RecentCalls } from './recent-calls.js';
 import type { Sessions } from './sandbox/sessions.js';
-import type { MountSecretSource, SecretSource } from './secret-source.js';
+import { type MountSecretSource, ownerOf, type SecretSource, type Secrets } from './secret-source.js';
 import type { SpawnedDeps } from './spawned/spawned-calls.js';
+import type { WorkerDeps } from './worker-options.js';
 
 export interface ActivatorDeps {
   readonly clock: Clock;
@@ -34,8 +36,9 @@ export interface ActivatorDeps {
   readonly leaving: Leaving;
   readonly isolation: Isolation;
   readonly spawned: SpawnedDeps;
-  readonly secretsOf: (pin: Pin, klass: LoadedClass) => SecretSource;
-  readonly mountSecretsOf: (pin: Pin, names: readonly string[]) => MountSecretSource;
+  readonly secrets: Secrets;
+  readonly borrowing: Borrowing;
+  readonly hostResources: WorkerDeps['hostResources'];
   /** Null: this host cannot isolate. */
   readonly sessions: Sessions | null;
   readonly bootId: BootId;
@@ -128,10 +131,10 @@ export class Activator {
     const { classes, instances, clock, pools } = this.#deps;
     const startedAt = clock.monotonic();
     const klass = await classes.load(pin.identity, pin.deployment);
-    const secrets = this.#deps.secretsOf(pin, klass);
+    const secrets = this.#deps.secrets.of(ownerOf(pin), klass);
     // Before the pin says that it is here: one that is missing is a refusal (I2). A container that runs has its own.
     if (!pools.of(klass).hasOpenPlace(klass)) await secrets();
-    const mountSecrets = this.#deps.mountSecretsOf(pin, secretsOfMounts(klass.options.volumes ?? []));
+    const mountSecrets = this.#deps.secrets.ofMounts(ownerOf(pin), secretsOfMounts(klass.options.volumes ?? []));
     await mountSecrets();
     const room = this.#roomFor({ pin, klass, secrets });
     const active = await this.#makeActive(key, pin).catch((e: unknown) => {
@@ -257,10 +260,10 @@ export class Activator {
 
 /** The container of its activation is the first of its pool. */
 function joinPool(instance: Instance): void {
-  const { pool, container, slot } = instance;
+  const { pool, container, slot, phasesMs } = instance;
   if (pool === null || container === null) return;
   instance.container = null;
-  pool.add({ container, slot });
+  pool.add({ container, slot, workerId: null, phasesMs });
 }
 
 /** Volumes and images are seen in a mount namespace only. */

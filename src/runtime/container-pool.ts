@@ -99,6 +99,13 @@ export class ContainerPool {
     return this.#used.size + starting;
   }
 
+  /** What its containers may use of the host's processors, with one more of this class. */
+  cpuWith({ options }: LoadedClass): number {
+    let cpu = options.cpu * (1 + this.containers - this.#used.size);
+    for (const { klass } of this.#used.values()) cpu += klass.options.cpu;
+    return cpu;
+  }
+
   /** GPUs that no container has, nor was promised. */
   get freeGpus(): number {
     return Math.max(0, this.#gpus.total - this.#needed().gpus);
@@ -263,7 +270,7 @@ export class ContainerPool {
     used.places--;
     if (used.places > 0) this.#open.add(used);
     else this.#open.remove(used);
-    return { container: used.container, ready: used.ready };
+    return { container: used.container, ready: used.ready, workerId: null };
   }
 
   /** By those that run or are being started, and by places that are promised. */

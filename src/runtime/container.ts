@@ -1,4 +1,5 @@
 import type { Clock } from '../common/clock.js';
+import type { ChannelHandlers } from '../common/ports/channel.js';
 import type { ContainerExit, ContainerProcess } from '../common/ports/container.js';
 import { decodeError } from '../wire/errors.js';
 import { creditBody, decodeBody, encodeBody } from '../wire/frame-bodies.js';
@@ -17,16 +18,15 @@ import {
 import { RefTable } from '../wire/ref-table.js';
 import { answerPart } from './call-flow.js';
 import type { ContainerEvents, LogOrigin } from './container-events.js';
+import { ContainerWaits } from './container-waits.js';
 import { exitReport } from './exit-report.js';
 import type { Instance } from './instance.js';
 import { diedStarting } from './instance-errors.js';
 import type { LoadedClass } from './loaded-class.js';
 import type { WorkerCall } from './worker-call.js';
 
-interface Waiter {
-  resolve(): void;
-  reject(error: unknown): void;
-}
+/** Of one that is lent. */
+type Borrower = Pick<ChannelHandlers, 'onMessage' | 'onDrain'>;
 
 const dyingMs = 500;
 
@@ -44,10 +44,9 @@ export class Container {
   readonly #stream: FrameStream;
   readonly #calls = new RefTable<WorkerCall>();
   readonly #instances = new Map<number, Instance>();
-  /** By slot: who waits for the end of its `enter` hooks, and of its `exit` hooks. */
-  readonly #entering = new Map<number, Waiter>();
-  readonly #exiting = new Map<number, (report: DeactivatedBody) => void>();
-  #loading: Waiter | null = null;
+  readonly #waits = new ContainerWaits();
+  /** Another worker, which speaks with it: what it says is read there. */
+  #borrower: Borrower | null = null;
   #events: ContainerEvents | null = null;
   #lastRef = 0;
   #lastSlot = 0;
@@ -60,7 +59,10 @@ export class Container {
     this.#stream = new FrameStream(process.channel);
     process.channel.open({
       onMessage: (message) => this.#receive(message),
-      onDrain: () => this.#stream.onDrain(),
+      onDrain: () => {
+        this.#stream.onDrain();
+        this.#borrower?.onDrain();
+      },
       // It is dying, and how is for its exit to tell; one that only closed its socket is ended.
       onClosed: () => {
         this.#isCutOff = true;
@@ -95,43 +97,47 @@ export class Container {
     if (this.#exit !== null) events.onDied(this.#exit);
   }
 
+  /** It has the class, whoever gave it that. */
+  loadedFor({ app, manifest }: LoadedClass): void {
+    this.#class = { app, className: manifest.name };
+  }
+
+  /** From now on another worker speaks with its process: no call and no instance of this one may be in it. */
+  lend(borrower: Borrower): ContainerProcess {
+    this.#borrower = borrower;
+    return this.#process;
+  }
+
   /** Puts limits on it and loads the bundle. @throws ActivationFailed when the bundle throws or the container dies */
   load(klass: LoadedClass, body: LoadBody): Promise<void> {
     const { memoryMb, cpu } = klass.options;
-    this.#class = { app: klass.app, className: klass.manifest.name };
-    return new Promise((resolve, reject) => {
-      if (this.#exit !== null) return reject(diedStarting(this.#exit));
-      this.#process.limit({ memoryMb, cpu });
-      this.#loading = { resolve, reject };
-      this.#control(FrameKind.Load, 0, encodeBody(body));
-    });
+    this.loadedFor(klass);
+    if (this.#exit !== null) return Promise.reject(diedStarting(this.#exit));
+    this.#process.limit({ memoryMb, cpu });
+    const loaded = this.#waits.load();
+    this.#control(FrameKind.Load, 0, encodeBody(body));
+    return loaded;
   }
 
   /** Constructs the instance and runs its `enter` hooks. @throws ActivationFailed */
   activate(instance: Instance, body: ActivateBody): { readonly slot: number; readonly ready: Promise<void> } {
     const slot = ++this.#lastSlot;
     this.#instances.set(slot, instance);
-    const ready = new Promise<void>((resolve, reject) => {
-      if (this.#exit !== null) return reject(diedStarting(this.#exit));
-      this.#entering.set(slot, { resolve, reject });
-      this.#control(FrameKind.Activate, slot, encodeBody(body));
-    });
+    if (this.#exit !== null) return { slot, ready: Promise.reject(diedStarting(this.#exit)) };
+    const ready = this.#waits.enter(slot);
+    this.#control(FrameKind.Activate, slot, encodeBody(body));
     return { slot, ready };
   }
 
   /** Runs its `exit` hooks and forgets it. Never rejects: a container that dies meanwhile skipped them. */
   deactivate(slot: number, body: DeactivateBody): Promise<DeactivatedBody> {
-    return new Promise((resolve) => {
-      const done = (answer: DeactivatedBody) => {
-        this.#exiting.delete(slot);
-        this.#instances.delete(slot);
-        resolve(answer);
-      };
-      if (this.#exit !== null || !this.#instances.has(slot)) return done({ exitHook: 'skipped' });
-      this.#entering.delete(slot);
-      this.#exiting.set(slot, done);
-      this.#control(FrameKind.Deactivate, slot, encodeBody(body));
-    });
+    if (this.#exit !== null || !this.#instances.has(slot)) {
+      this.#instances.delete(slot);
+      return Promise.resolve({ exitHook: 'skipped' });
+    }
+    const exited = this.#waits.exit(slot, () => this.#instances.delete(slot));
+    this.#control(FrameKind.Deactivate, slot, encodeBody(body));
+    return exited;
   }
 
   /** @param frame its `Call` frame; copied before this returns */
@@ -202,6 +208,7 @@ export class Container {
 
   #receive(message: Uint8Array): void {
     if (this.#exit !== null) return; // what a dead process had still said is too late for everybody
+    if (this.#borrower !== null) return this.#borrower.onMessage(message);
     try {
       // biome-ignore lint/complexity/useMaxParams: no object per frame
       readFrames(message, (kind, ref, slot, frame) => this.#onFrame(kind, ref, slot, frame));
@@ -236,15 +243,15 @@ export class Container {
         return;
       }
       case FrameKind.Loaded:
-        return this.#loaded()?.resolve();
+        return this.#waits.loaded()?.resolve();
       case FrameKind.LoadFailed:
-        return this.#loaded()?.reject(decodeError(readBody(frame)));
+        return this.#waits.loaded()?.reject(decodeError(readBody(frame)));
       case FrameKind.Activated:
-        return this.#entered(slot)?.resolve();
+        return this.#waits.entered(slot)?.resolve();
       case FrameKind.ActivationFailed:
-        return this.#entered(slot)?.reject(decodeError(readBody(frame)));
+        return this.#waits.entered(slot)?.reject(decodeError(readBody(frame)));
       case FrameKind.Deactivated:
-        return this.#exiting.get(slot)?.(exitReport(decodeBody(readBody(frame))));
+        return this.#waits.exited(slot, exitReport(decodeBody(readBody(frame))));
       case FrameKind.Log:
         return this.#events?.onLog(this.#origin(this.#instances.get(slot) ?? null), readBody(frame));
       default:
@@ -262,18 +269,6 @@ export class Container {
     if (hasStopped) call.instance.calls.ended(call, isLast);
   }
 
-  #loaded(): Waiter | null {
-    const waiter = this.#loading;
-    this.#loading = null;
-    return waiter;
-  }
-
-  #entered(slot: number): Waiter | undefined {
-    const waiter = this.#entering.get(slot);
-    this.#entering.delete(slot);
-    return waiter;
-  }
-
   /** Lines of a shared container belong to no instance in particular. */
   #origin(instance: Instance | null): LogOrigin {
     const [only] = this.#instances.size === 1 ? this.#instances.values() : [];
@@ -282,10 +277,7 @@ export class Container {
 
   #died(exit: ContainerExit): void {
     this.#exit = exit;
-    this.#loaded()?.reject(diedStarting(exit));
-    for (const waiter of this.#entering.values()) waiter.reject(diedStarting(exit));
-    for (const done of [...this.#exiting.values()]) done({ exitHook: 'skipped' });
-    this.#entering.clear();
+    this.#waits.died(diedStarting(exit));
     const calls = this.#calls.values();
     const instances = [...this.#instances.values()];
     this.#calls.clear();

@@ -23,6 +23,7 @@ import type { Alarms } from './alarms.js';
 import type { Instance } from './instance.js';
 import type { Leaving } from './leaving.js';
 import type { LogBook } from './log-book.js';
+import { describePool } from './pool/describe-pool.js';
 import type { Sessions } from './sandbox/sessions.js';
 
 /** Of one session: what user code chose must fit into a message with others. */
@@ -151,6 +152,7 @@ export class Control {
       lastCallAtMs: Math.round(clock.now() - (monotonic - instance.lastCallEndedAt)),
       phasesMs: instance.phasesMs,
       session: instance.klass.kind === 'sandbox' ? sessionOf(await sessions?.describe(instance)) : undefined,
+      pool: instance.pool === null ? undefined : describePool(instance),
     });
     return { instances: await Promise.all(described.map(describe)) };
   }

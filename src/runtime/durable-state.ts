@@ -87,10 +87,7 @@ export class DurableState {
     const alarm = request.op === 'commit' && typeof request.commit.alarm === 'number' ? request.commit.alarm : null;
     // Before it stands: else nobody might look (A1).
     if (alarm !== null) await this.#expectAlarm(instance, alarm);
-    let answer = await this.#untilKnown(() => this.#ask(owner, request));
-    // A server that took over may only have forgotten it (S10).
-    if (answer === 'stale' && (await this.#untilKnown(() => attestOne(this.#deps.store.pins, instance))))
-      answer = await this.#untilKnown(() => this.#ask(owner, request));
+    const answer = await this.#counted(instance, request, (counted) => this.#known(instance, owner, counted));
     if (answer === 'stale') {
       // Its pin is another's, whatever this worker believed: nothing that it does counts any more.
       this.#container.kill();
@@ -100,6 +97,21 @@ export class DurableState {
     // Somebody may have looked already, and found nothing yet.
     if (alarm !== null && alarm < this.#deps.clock.now() + soonMs) await this.#expectAlarm(instance, alarm);
     return answer;
+  }
+
+  /** A pool has one count for the commits of all its containers. */
+  #counted<T>(instance: Instance, request: StateRequest, ask: (counted: StateRequest) => Promise<T>): Promise<T> {
+    if (instance.pool === null || request.op !== 'commit') return ask(request);
+    const { commit } = request;
+    return instance.pool.commits.run((sequence) => ask({ op: 'commit', commit: { ...commit, sequence } }));
+  }
+
+  async #known(instance: Instance, owner: StateOwner, request: StateRequest): Promise<Uint8Array | 'stale'> {
+    const answer = await this.#untilKnown(() => this.#ask(owner, request));
+    // A server that took over may only have forgotten it (S10).
+    if (answer !== 'stale' || !(await this.#untilKnown(() => attestOne(this.#deps.store.pins, instance))))
+      return answer;
+    return await this.#untilKnown(() => this.#ask(owner, request));
   }
 
   async #expectAlarm({ identity, key }: Instance, alarm: number): Promise<void> {

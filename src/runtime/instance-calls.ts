@@ -26,7 +26,7 @@ export class InstanceCalls implements TimedCalls {
   /** Null: it has one container. */
   readonly pooled: PooledCalls | null;
   /** Hold a slot, but have not been started. */
-  #early: WorkerCall[] = [];
+  readonly #early: WorkerCall[] = [];
   /** Their code has stopped, their result has not left the container yet. */
   readonly #sending = new Set<WorkerCall>();
   /** Calls that hold a slot and are answered: nobody waits for their code any more. */
@@ -75,6 +75,7 @@ export class InstanceCalls implements TimedCalls {
         return this.#start(call, frame);
       case 'wait': {
         this.#timers.admitted(call);
+        this.pooled?.queued(call);
         const parts = aheadParts(this.#instance, this.#mailbox, this.#timers);
         if (parts === null || !sendAhead(call, frame, parts)) call.held = Buffer.from(frame);
         return;
@@ -206,9 +207,7 @@ export class InstanceCalls implements TimedCalls {
 
   #takeEarly(): readonly WorkerCall[] {
     if (this.pooled !== null) return this.pooled.takeAll();
-    const early = this.#early;
-    if (early.length > 0) this.#early = [];
-    return early;
+    return this.#early.splice(0);
   }
 
   /** Where this boot is over it stays held, and is gone with its instance (I4). */

@@ -72,11 +72,15 @@ export function containerDied(
       { outcome: 'unknown', details: { memoryMb } },
     );
   }
-  const how = exit.signal === null ? `exited with code ${exit.exitCode}` : `was killed by ${exit.signal}`;
-  return new HoldfastError('OutcomeUnknown', `the container of ${what} ${how} while the call ran`, {
+  return new HoldfastError('OutcomeUnknown', `the container of ${what} ${endOf(exit)} while the call ran`, {
     outcome: 'unknown',
     details: { exitCode: exit.exitCode, signal: exit.signal },
   });
+}
+
+function endOf({ why, signal, exitCode }: ContainerExit): string {
+  if (why !== undefined) return `was lost (${why})`;
+  return signal === null ? `exited with code ${exitCode}` : `was killed by ${signal}`;
 }
 
 /** @param wasSending its code had ended, but its result was not with the caller yet */
@@ -97,8 +101,7 @@ export function diedStarting(exit: ContainerExit): HoldfastError {
       outcome: 'ran',
     });
   }
-  const how = exit.signal === null ? `exited with code ${exit.exitCode}` : `was killed by ${exit.signal}`;
-  return new HoldfastError('ActivationFailed', `the container ${how} while it started; see its log`, {
+  return new HoldfastError('ActivationFailed', `the container ${endOf(exit)} while it started; see its log`, {
     details: { exitCode: exit.exitCode, signal: exit.signal },
   });
 }

@@ -10,7 +10,7 @@ import type { Container } from './container.js';
 import type { ContainerPools } from './container-pools.js';
 import type { Instance } from './instance.js';
 import type { PinKeeper } from './pin-keeper.js';
-import type { PoolPlace } from './pool/pool.js';
+import type { Seat } from './pool/pool-place.js';
 import type { WorkerCall } from './worker-call.js';
 
 export interface LeavingDeps {
@@ -77,7 +77,7 @@ export class Leaving {
   }
 
   /** The same of one container of a pool. */
-  async giveUpPlace({ klass }: Instance, { container, slot }: PoolPlace): Promise<void> {
+  async giveUpPlace({ klass }: Instance, { container, slot }: Seat): Promise<void> {
     const { tasksPerContainer, exitTimeoutMs } = klass.options;
     if (tasksPerContainer > 1) await this.#deactivate(container, slot, { reason: null, timeoutMs: exitTimeoutMs });
     else await container.stopped();
@@ -86,7 +86,7 @@ export class Leaving {
   }
 
   /** A container of a pool that stays: its `exit` hooks, then its place. Never rejects. */
-  async retire(instance: Instance, place: PoolPlace): Promise<void> {
+  async retire(instance: Instance, place: Seat): Promise<void> {
     await this.#leavePlace(instance, place, { reason: 'idle', timeoutMs: instance.klass.options.exitTimeoutMs });
   }
 
@@ -157,11 +157,7 @@ export class Leaving {
   }
 
   /** Its `exit` hooks, then its place. */
-  async #leavePlace(
-    { klass }: Instance,
-    { container, slot }: PoolPlace,
-    body: DeactivateBody,
-  ): Promise<DeactivatedBody> {
+  async #leavePlace({ klass }: Instance, { container, slot }: Seat, body: DeactivateBody): Promise<DeactivatedBody> {
     const exit = await this.#deactivate(container, slot, body);
     const left = this.#deps.pools.of(klass).leave(container);
     // Nothing of it runs any more, so nobody has to wait for the end of the process, but for what it wrote into volumes.
@@ -187,7 +183,7 @@ export class Leaving {
   }
 
   /** Running calls finish; after `graceMs` they are aborted, and what ignores that dies with its container. */
-  async #finishRunning(instance: Instance, places: readonly PoolPlace[], graceMs: number): Promise<void> {
+  async #finishRunning(instance: Instance, places: readonly Seat[], graceMs: number): Promise<void> {
     if (await this.#quietWithin(instance, graceMs)) return;
     instance.abortRunning(CancelReason.forceClose);
     if (await this.#quietWithin(instance, Math.min(answerWithinMs, instance.klass.options.exitTimeoutMs))) return;
@@ -239,7 +235,7 @@ export class Leaving {
 }
 
 /** Where its code runs; of a pool when nothing more comes or goes. */
-async function placesOf({ pool, container, slot }: Instance): Promise<readonly PoolPlace[]> {
+async function placesOf({ pool, container, slot }: Instance): Promise<readonly Seat[]> {
   const own = container === null ? [] : [{ container, slot }];
   return pool === null ? own : [...own, ...(await pool.close())];
 }

@@ -1,4 +1,4 @@
-import type { BootId } from '../common/ids.js';
+import type { BootId, Epoch, InstanceKey } from '../common/ids.js';
 import { instanceKey } from '../common/ids.js';
 import type { Pin } from '../common/pin.js';
 import type { Transport } from '../common/ports/channel.js';
@@ -10,49 +10,55 @@ import type { MountSecrets } from './mounts/bucket/bucket-keys.js';
 /** What the secrets of a class put into its container; asked for when a container is loaded, and once for an activation. */
 export type SecretSource = () => Promise<Variables>;
 
-const answerWithinMs = 10_000;
-const none: Variables = {};
-
-/** How a boot of a worker comes by secrets. */
-export function secretSources(bootId: BootId, transport: () => Transport) {
-  return {
-    secretsOf: (pin: Pin, klass: LoadedClass): SecretSource => secretSource({ pin, klass }, bootId, transport),
-    mountSecretsOf: (pin: Pin, names: readonly string[]): MountSecretSource =>
-      mountSecretSource({ pin, names }, bootId, transport),
-  };
-}
-
-/** The secrets of an instance that is placed here, from a router: this host has no master key (ADR 12). */
-function secretSource(
-  { pin, klass }: { readonly pin: Pin; readonly klass: LoadedClass },
-  bootId: BootId,
-  transport: () => Transport,
-): SecretSource {
-  if (klass.options.secrets.length === 0) return async () => none;
-  let asked: Promise<Variables> | null = null;
-  const request = { key: instanceKey(pin.identity), epoch: pin.epoch, bootId, mountSecrets: [] };
-  return () => {
-    asked ??= ask(transport, request).then(({ variables }) => variables);
-    return asked;
-  };
-}
-
 /** Those that its mounts are opened with, by their names; asked for once for an activation. */
 export type MountSecretSource = () => Promise<MountSecrets>;
 
-/** The same for what is mounted: only the process of mounts is told. */
-function mountSecretSource(
-  { pin, names }: { readonly pin: Pin; readonly names: readonly string[] },
-  bootId: BootId,
-  transport: () => Transport,
-): MountSecretSource {
-  if (names.length === 0) return async () => ({});
-  let asked: Promise<MountSecrets> | null = null;
-  const request = { key: instanceKey(pin.identity), epoch: pin.epoch, bootId, mountSecrets: [...names] };
+/** For whom they are asked. */
+interface SecretOwner {
+  readonly key: InstanceKey;
+  readonly epoch: Epoch;
+  /** The ticket of a loan; without: the instance is placed here. */
+  readonly loan?: string;
+}
+
+/** How a boot of a worker comes by secrets. */
+export interface Secrets {
+  of(owner: SecretOwner, klass: LoadedClass): SecretSource;
+  ofMounts(owner: SecretOwner, names: readonly string[]): MountSecretSource;
+}
+
+const answerWithinMs = 10_000;
+const none: Variables = {};
+
+/** From a router: this host has no master key (ADR 12). */
+export function secretsOf(bootId: BootId, transport: () => Transport): Secrets {
+  return {
+    of: (owner, klass) => {
+      if (klass.options.secrets.length === 0) return async () => none;
+      const request = { ...owner, bootId, mountSecrets: [] };
+      return once(async () => (await ask(transport, request)).variables);
+    },
+    // Only the process of mounts is told.
+    ofMounts: (owner, names) => {
+      if (names.length === 0) return async () => ({});
+      const request = { ...owner, bootId, mountSecrets: [...names] };
+      return once(async () => {
+        const { mounts } = await ask(transport, request);
+        return Object.fromEntries(Object.entries(mounts).map(([name, { variables }]) => [name, variables]));
+      });
+    },
+  };
+}
+
+/** An instance that its pin gives to this boot. */
+export function ownerOf({ identity, epoch }: Pin): SecretOwner {
+  return { key: instanceKey(identity), epoch };
+}
+
+function once<T>(fetch: () => Promise<T>): () => Promise<T> {
+  let asked: Promise<T> | null = null;
   return () => {
-    asked ??= ask(transport, request).then(({ mounts }) =>
-      Object.fromEntries(Object.entries(mounts).map(([name, { variables }]) => [name, variables])),
-    );
+    asked ??= fetch();
     return asked;
   };
 }

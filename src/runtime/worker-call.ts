@@ -43,6 +43,8 @@ export class WorkerCall implements MailboxCall<WorkerCall> {
   /** Of the caller; null: none. */
   readonly deadlineAt: Monotonic | null;
   startedAt: Monotonic = 0;
+  /** Of a pool: since when it waited for a slot; 0: it did not. */
+  queuedAt: Monotonic = 0;
   list: LinkedList<WorkerCall> | null = null;
   previous: WorkerCall | null = null;
   next: WorkerCall | null = null;

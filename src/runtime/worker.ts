@@ -6,9 +6,9 @@ import type { Channel } from '../common/ports/channel.js';
 import type { SigningKey } from '../common/ports/store.js';
 import type { Watchdog } from '../common/ports/watchdog.js';
 import { TimerWheel } from '../common/timer-wheel.js';
-import { PinEvent, type WorkerHeartbeat } from '../wire/gen/holdfast/v1/bus.js';
+import type { WorkerHeartbeat } from '../wire/gen/holdfast/v1/bus.js';
 import { LinkHost } from '../wire/link-host.js';
-import { pinEventSubject, workerControlSubject } from '../wire/subjects.js';
+import { workerControlSubject } from '../wire/subjects.js';
 import { Activator } from './activator.js';
 import { Alarms } from './alarms.js';
 import { attestAll } from './attest.js';
@@ -21,18 +21,19 @@ import { type ContainerPools, makePools } from './container-pools.js';
 import { Control } from './control.js';
 import { describeWorker } from './describe-worker.js';
 import { Heartbeat } from './heartbeat.js';
-import { publishHint } from './hints.js';
+import { announcePin } from './hints.js';
 import type { Instance } from './instance.js';
 import { type LeaseEnd, LeaseKeeper } from './lease-keeper.js';
 import { Leaving } from './leaving.js';
 import { ClassLoader } from './loaded-class.js';
+import { Loans } from './loans/loans.js';
 import { LogBook } from './log-book.js';
 import type { WorkerGauges } from './metrics.js';
 import { PinKeeper } from './pin-keeper.js';
 import { ByteTickets } from './sandbox/byte-tickets.js';
 import { Sandboxes } from './sandbox/sandboxes.js';
 import { Sessions } from './sandbox/sessions.js';
-import { secretSources } from './secret-source.js';
+import { secretsOf } from './secret-source.js';
 import type { WorkerConfig, WorkerDeps } from './worker-options.js';
 
 const wheelTickMs = 10;
@@ -55,6 +56,7 @@ export class Worker {
   readonly #sandboxes: Sandboxes | null;
   readonly #sessions: Sessions | null;
   readonly #activator: Activator;
+  readonly #loans: Loans;
   readonly #leaving: Leaving;
   readonly #logs: LogBook;
   readonly #heartbeat: Heartbeat;
@@ -99,7 +101,7 @@ export class Worker {
       readonly keys: readonly SigningKey[];
     },
   ) {
-    const { config, deps, lease, watchdog, keys } = parts;
+    const { config, deps, lease, watchdog } = parts;
     const { clock, random, store, bus, objects } = deps;
     const { account, workerId } = config;
     this.bootId = bootId;
@@ -107,7 +109,7 @@ export class Worker {
     this.#deps = deps;
     this.#lease = lease;
     this.#watchdog = watchdog;
-    this.#capabilities = new Capabilities({ account, keys, store: store.keys, clock });
+    this.#capabilities = new Capabilities({ account, keys: parts.keys, store: store.keys, clock });
     this.#wheel = new TimerWheel(clock, wheelTickMs);
     this.#logs = new LogBook({ bus, clock, account, workerId });
     this.#links = new LinkHost({
@@ -115,41 +117,44 @@ export class Worker {
       clock,
       onSession: (link) => new ClientSession(this.#sessionHost(), link),
       beforeFlush: () => lease.mayRun(),
+      onOther: (channel, first) => this.#loans.lending.accept(channel, first),
     });
     this.tickets = new ByteTickets({ random, mayRun: () => lease.mayRun() });
     const platform = deps.sandboxPlatform(bootId, watchdog);
     this.#sandboxes = platform && new Sandboxes({ platform, clock, random, wheel: this.#wheel, tickets: this.tickets });
+    const eventsOf = (container: Container) => this.#eventsOf(container);
     this.#pools = makePools({
       config,
       clock,
       bundles: deps.bundles,
       starter: deps.starterOf(bootId, watchdog),
       sandboxes: this.#sandboxes,
-      eventsOf: (container) => this.#eventsOf(container),
+      eventsOf,
     });
-    const pins = new PinKeeper({
-      store,
-      clock,
-      random,
-      over: lease.over,
-      changed: (key, pin) => this.#announce(key, pin),
-    });
+    const changed = (key: InstanceKey, pin: Pin) => this.#announce(key, pin);
+    const pins = new PinKeeper({ store, clock, random, over: lease.over, changed });
     const instances = this.#instances;
     this.#leaving = new Leaving({ clock, pools: this.#pools, pins, objects, instances });
     const shared = { bootId, clock, wheel: this.#wheel, pins, instances, leaving: this.#leaving };
     const own = { store, clock, random, mayRun: this.#mayRun };
     const sandboxes = this.#sandboxes;
     this.#sessions = sandboxes && new Sessions({ ...shared, store: store.pins, sandboxes });
+    const transport = () => deps.transport(this.#capabilities.keys);
+    const placing = {
+      ...{ bootId, clock, isolation: config.isolation, pools: this.#pools, classes: new ClassLoader(store) },
+      secrets: secretsOf(bootId, transport),
+      mayRun: this.#mayRun,
+      mayPlace: () => this.refusing === null,
+    };
+    const keys = () => this.#capabilities.keys;
+    this.#loans = new Loans({ ...placing, transport, keys, eventsOf, deadline: () => lease.deadline });
     this.#activator = new Activator({
       ...shared,
-      mayRun: this.#mayRun,
-      classes: new ClassLoader(store),
-      pools: this.#pools,
+      ...placing,
       sessions: this.#sessions,
-      isolation: config.isolation,
       spawned: { ...own, announce: ({ key, epoch }) => this.#announce(key, { epoch, state: 'active' }) },
-      ...secretSources(bootId, () => deps.transport(this.#capabilities.keys)),
-      mayPlace: () => this.refusing === null,
+      borrowing: this.#loans.borrowing,
+      hostResources: deps.hostResources,
     });
     this.#control = this.#listen();
     this.#heartbeat = new Heartbeat(config, { bus, clock, state: () => this.#state() });
@@ -213,7 +218,7 @@ export class Worker {
     this.#heartbeat.beat();
     const [left] = await Promise.all([this.#leaving.releaseAll('drain'), this.#activator.decided()]);
     // Those that were already on their way here; none have come since.
-    const leftLater = await this.#leaving.releaseAll('drain');
+    const [leftLater] = await Promise.all([this.#leaving.releaseAll('drain'), this.#loans.lending.recall()]);
     this.#heartbeat.beat();
     return left + leftLater;
   }
@@ -234,6 +239,7 @@ export class Worker {
     this.#control.unsubscribe();
     this.#links.close();
     this.#wheel.clear();
+    this.#loans.close();
     await Promise.all([this.#heartbeat.stop(), this.#lease.ended(), this.#pools.close()]);
     await this.#sandboxes?.close();
     await this.#watchdog.stop().catch(() => undefined); // dead already: the lease ends by itself
@@ -274,11 +280,7 @@ export class Worker {
   }
 
   #announce(key: InstanceKey, pin: Pick<Pin, 'epoch' | 'state'>): void {
-    publishHint(
-      this.#deps.bus,
-      () => pinEventSubject(this.#config.account, key),
-      () => PinEvent.encode({ key, epoch: pin.epoch, state: pin.state }).finish(),
-    );
+    announcePin(this.#deps.bus, this.#config.account, { key, epoch: pin.epoch, state: pin.state });
   }
 
   #state(): WorkerHeartbeat {

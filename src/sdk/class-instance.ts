@@ -1,12 +1,11 @@
 import { inspect } from 'node:util';
-import { HoldfastError } from '../common/errors.js';
 import type { ClassManifest } from '../common/manifest.js';
 import type { Class, ClassInstance, InstanceControls, RemoteMethod } from './class-types.js';
 import type { ClientCore } from './client-core.js';
 import type { Cls } from './cls.js';
 import type { ClassInstanceHandle, CloseOptions, CloseResult, Explanation, InstanceInfo } from './infos.js';
-import { explanation, instanceInfo } from './instance-infos.js';
-import { closeInstance, inspectInstance } from './instance-requests.js';
+import { instanceInfo } from './instance-infos.js';
+import { closeInstance, explainInstance, inspectInstance } from './instance-requests.js';
 import { construct, refusingStub, type Shaped } from './instance-shape.js';
 import type { InstanceTarget } from './instance-target.js';
 import { methodPlans } from './method-plan.js';
@@ -79,13 +78,11 @@ class RemoteInstance implements InstanceControls<Class>, Shaped {
   }
 
   async inspect(): Promise<InstanceInfo> {
-    return instanceInfo((await inspectInstance(this.#init)).instance);
+    return instanceInfo(await inspectInstance(this.#init));
   }
 
   async explain(): Promise<Explanation> {
-    const { instance, explain } = await inspectInstance(this.#init, true);
-    if (explain === undefined) throw new HoldfastError('Internal', `the router did not explain ${this.label}`);
-    return explanation(instanceInfo(instance), explain);
+    return await explainInstance(this.#init);
   }
 
   async close(options: CloseOptions = {}): Promise<CloseResult> {

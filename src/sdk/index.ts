@@ -52,6 +52,7 @@ export type {
   InstanceInfo,
   MethodInfo,
   ParameterInfo,
+  PoolInfo,
   WorkerInfo,
 } from './infos.js';
 export type { TransferOptions } from './sandbox/files.js';

@@ -107,6 +107,31 @@ export interface Explanation {
     readonly to: string;
     readonly why: string;
   }[];
+  /** Of an instance with several containers (`maxContainers`), where its worker answered. */
+  readonly pool?: PoolInfo;
+}
+
+/** The containers of a pool, and who waits for them. */
+export interface PoolInfo {
+  readonly containers: readonly {
+    /** Null: not known yet, or no more. */
+    readonly workerId: string | null;
+    readonly state: 'starting' | 'ready' | 'leaving';
+    readonly running: number;
+    /** `container`: until it had its class; `enter`: its constructor and hooks. */
+    readonly phasesMs: Readonly<Record<string, number>>;
+  }[];
+  readonly maxContainers: number;
+  /** Calls that can run at once, with all containers. */
+  readonly slots: number;
+  readonly waitingForContainer: number;
+  readonly waitingForSlot: number;
+  /** Null: none waits, or nothing is in its way. */
+  readonly whyWaiting: string | null;
+  /** Calls that began in this activation. */
+  readonly begun: number;
+  /** What those had waited for in all: for a `slot`, then for a `container`. */
+  readonly waitedMs: Readonly<Record<string, number>>;
 }
 
 /** One worker as the routers see it. */

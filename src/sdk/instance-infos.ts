@@ -1,5 +1,5 @@
-import type { CloseReply, ExplainView, InstanceView } from '../wire/gen/holdfast/v1/router.js';
-import type { CloseResult, Explanation, InstanceInfo } from './infos.js';
+import type { CloseReply, ExplainView, InstanceView, PoolView } from '../wire/gen/holdfast/v1/router.js';
+import type { CloseResult, Explanation, InstanceInfo, PoolInfo } from './infos.js';
 
 export function instanceInfo(view: InstanceView): InstanceInfo {
   const { app, name, id, generation, epoch, running, pending, deployment, restarts } = view;
@@ -21,13 +21,28 @@ export function instanceInfo(view: InstanceView): InstanceInfo {
 }
 
 export function explanation(info: InstanceInfo, view: ExplainView): Explanation {
-  const { chosen, score, rejected, leaseAgeMs, phasesMs } = view;
+  const { chosen, score, rejected, leaseAgeMs, phasesMs, pool } = view;
   return {
     info,
     placement: { chosen, score, rejected: rejected.map(({ workerId, why }) => ({ workerId, why })) },
     leaseAgeMs,
     phasesMs: { ...phasesMs },
     transitions: view.transitions.map(({ atMs, from, to, why }) => ({ at: new Date(atMs), from, to, why })),
+    ...(pool === undefined ? {} : { pool: poolInfo(pool) }),
+  };
+}
+
+function poolInfo({ containers, whyWaiting, ...same }: PoolView): PoolInfo {
+  return {
+    ...same,
+    containers: containers.map(({ workerId, state, running, phasesMs }) => ({
+      workerId: workerId === '' ? null : workerId,
+      state: state as PoolInfo['containers'][number]['state'],
+      running,
+      phasesMs: { ...phasesMs },
+    })),
+    whyWaiting: whyWaiting === '' ? null : whyWaiting,
+    waitedMs: { ...same.waitedMs },
   };
 }
 

@@ -2,9 +2,11 @@ import { HoldfastError } from '../common/errors.js';
 import { type ExplainView, InspectReply, InspectRequest, type InstanceView } from '../wire/gen/holdfast/v1/router.js';
 import { checkCloseOptions } from './call-options.js';
 import type { ClientCore } from './client-core.js';
-import type { CloseOptions, CloseResult } from './infos.js';
-import { closeResult } from './instance-infos.js';
+import type { CloseOptions, CloseResult, Explanation } from './infos.js';
+import { closeResult, explanation, instanceInfo } from './instance-infos.js';
 import type { InstanceTarget } from './instance-target.js';
+
+type Question = Pick<InspectRequest, 'instance' | 'generation'>;
 
 /** An instance on a worker, as its client holds it. */
 export interface HeldInstance {
@@ -13,15 +15,35 @@ export interface HeldInstance {
 }
 
 /** As the router and its worker see it now. @throws InstanceGone */
-export async function inspectInstance(
-  { client, target }: HeldInstance,
-  explain = false,
+export async function inspectInstance({ client, target }: HeldInstance): Promise<InstanceView> {
+  return (await inspect(client, { ...questionAbout(target), explain: false })).instance;
+}
+
+/** Why it is where it is. @throws InstanceGone */
+export async function explainInstance({ client, target }: HeldInstance): Promise<Explanation> {
+  return await explainNamed(client, questionAbout(target));
+}
+
+/** The same by its name. @param question.generation 0: whatever is there @throws NotFound, InstanceGone */
+export async function explainNamed(client: ClientCore, question: Question): Promise<Explanation> {
+  const { instance, explain } = await inspect(client, { ...question, explain: true });
+  if (explain === undefined)
+    throw new HoldfastError('Internal', `the router did not explain ${question.instance?.className}`);
+  return explanation(instanceInfo(instance), explain);
+}
+
+function questionAbout({ placement }: InstanceTarget): Question {
+  const { app, name, id, generation } = placement.handle;
+  return { instance: { app, className: name, id }, generation };
+}
+
+async function inspect(
+  client: ClientCore,
+  request: InspectRequest,
 ): Promise<{ readonly instance: InstanceView; readonly explain: ExplainView | undefined }> {
-  const { app, name, id, generation } = target.placement.handle;
-  const request = { instance: { app, className: name, id }, explain, generation };
   const reply = await client.ask('Inspect', { request, of: InspectRequest, reply: InspectReply });
-  if (reply.instance === undefined) throw new HoldfastError('Internal', `the router did not describe ${target.label}`);
-  return { instance: reply.instance, explain: reply.explain };
+  if (reply.instance !== undefined) return { instance: reply.instance, explain: reply.explain };
+  throw new HoldfastError('Internal', `the router did not describe ${request.instance?.className}`);
 }
 
 /** Idempotent; afterwards the target answers every call with `InstanceGone`. */

@@ -140,6 +140,7 @@ function waitsFor(state: string, attempt: number, instance: FunctionCallExplanat
     return `its instance, which is ${instance?.info.state ?? 'gone'}`;
   }
   const { running, pending } = instance.info;
-  const queue = `a slot: ${running} calls run, ${pending} wait`;
+  const why = instance.pool?.whyWaiting ?? null;
+  const queue = `a slot: ${running} calls run, ${pending} wait${why === null ? '' : ` (${why})`}`;
   return attempt === 1 ? queue : `${queue}; or the pause before attempt ${attempt}`;
 }

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
-import type { Channel } from '../common/ports/channel.js';
+import type { Channel, ChannelHandlers } from '../common/ports/channel.js';
 import type { FrameWriter } from './frame-writer.js';
 import type { FrameKind } from './frames.js';
 import { LinkEnd } from './link-end.js';
@@ -25,6 +25,8 @@ export interface LinkHostOptions {
   readonly beforeFlush?: () => boolean;
   /** Default 10 000. */
   readonly maxSessions?: number;
+  /** Takes a channel that does not begin as a client's; null: it is one. What it throws closes the channel. */
+  readonly onOther?: (channel: Channel, first: Uint8Array) => ChannelHandlers | null;
 }
 
 const helloWithinMs = 5_000;
@@ -52,22 +54,27 @@ export class LinkHost {
   /** @param principal whose channel it is: only the same one can resume what it began, and clients of others are others */
   accept(channel: Channel, principal = ''): void {
     let session: ServerLink | null = null;
+    let other: ChannelHandlers | null = null;
     const late = new HoldfastError('DeadlineExceeded', `no hello within ${helloWithinMs} ms`);
     const timer = this.#options.clock.after(helloWithinMs, () => channel.close(late));
     channel.open({
       onMessage: (message) => {
         if (session !== null) return session.receive(channel, message);
+        if (other !== null) return other.onMessage(message);
         timer.cancel();
         try {
+          other = this.#options.onOther?.(channel, message) ?? null;
+          if (other !== null) return;
           session = this.#greet(channel, { hello: decodeHello(message), principal });
         } catch (error) {
           channel.close(error as Error);
         }
       },
-      onDrain: () => session?.drained(channel),
-      onClosed: () => {
+      onDrain: () => (other === null ? session?.drained(channel) : other.onDrain()),
+      onClosed: (error) => {
         timer.cancel();
         session?.detached(channel);
+        other?.onClosed(error);
       },
     });
   }

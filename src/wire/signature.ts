@@ -2,7 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { SigningKey } from '../common/ports/store.js';
 
 /** What a signature is good for; one never passes for another. */
-export type Purpose = 'capability' | 'handle' | 'worker-token';
+export type Purpose = 'capability' | 'handle' | 'loan' | 'worker-token';
 
 /** `<key id>.<mac>` over the parts: HMAC-SHA256, base64url. */
 export function sign(key: SigningKey, purpose: Purpose, parts: readonly (string | number)[]): string {

@@ -3,6 +3,7 @@ import { HoldfastError } from '../../src/common/errors.js';
 import { instanceKey } from '../../src/common/ids.js';
 import { pinChange } from '../../src/common/pin.js';
 import type { StateStore } from '../../src/common/ports/state-store.js';
+import { encodeArgs, hashArgs } from '../../src/wire/codec.js';
 import { decodeError } from '../../src/wire/errors.js';
 import { decodeBody, encodeBody } from '../../src/wire/frame-bodies.js';
 import { FrameKind } from '../../src/wire/frames.js';
@@ -137,6 +138,25 @@ describe('durable state at the worker', () => {
     container.send(FrameKind.State, { ref: 1, slot: 9, body: encodeStateRequest(put(1)) });
     await expect(answer(container, 1)).rejects.toMatchObject({ code: 'InstanceClosed' });
     expect(container.hasExited).toBe(false);
+  });
+
+  it('P4: stores what every container of a pool writes, although each counts from 1', async () => {
+    world = await WorkerWorld.start();
+    await world.deploy('Pool', { options: { maxContainers: 2 } });
+    const { pin, client } = await world.alive('Pool', `bind-${hashArgs(encodeArgs([]))}`);
+    for (const input of [1, 2]) client.call('work', [input]);
+    await world.runs(pin, 2);
+    const [first, second] = world.starter.running as [ScriptedContainer, ScriptedContainer];
+    await Promise.all([first.call(1), second.call(1)]);
+    for (const [container, key] of [
+      [first, 'a'],
+      [second, 'b'],
+    ] as const)
+      ask(container, 1, put(1, key));
+    for (const container of [first, second]) await answer(container, 1);
+    ask(second, 2, { op: 'get', key: 'a' });
+    ask(first, 2, { op: 'get', key: 'b' });
+    for (const container of [first, second]) expect((await answer(container, 2))['value']).toEqual(value);
   });
 
   it('C9, D5: a close waits for nothing of it, and leaves nothing of it', async () => {

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { HoldfastError } from '../../src/common/errors.js';
@@ -45,6 +47,31 @@ describe('the map of a function', () => {
     expect(read).toBe(100_000);
     expect(mostAhead).toBeLessThanOrEqual(64);
     expect(mostUnderWay).toBeLessThanOrEqual(64);
+  });
+
+  test.each([true, false])('keeps nothing of what was read of 100 000 inputs (ordered: %s)', async (ordered) => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const kept: WeakRef<object>[] = [];
+    function* inputs(): Generator<object> {
+      for (let number = 0; number < 100_000; number += 1) {
+        const input = { number };
+        if (number % 100 === 0) kept.push(new WeakRef(input));
+        yield input;
+      }
+    }
+    const results = mapOf({ inputs: inputs(), call: async (input) => ({ input }), options: { ordered }, window: 64 });
+    let read = 0;
+    for await (const _ of results) {
+      read += 1;
+      if (read % 25_000 > 0) continue;
+      // What a turn has looked at stays until its end.
+      await turn();
+      collect();
+      expect(kept.length).toBeGreaterThan(read / 100 - 1);
+      expect(kept.filter((input) => input.deref() !== undefined).length).toBeLessThan(8);
+    }
+    expect(read).toBe(100_000);
   });
 
   test('gives every result once, in order or not, whatever the order in which calls end', async () => {

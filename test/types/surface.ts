@@ -37,6 +37,7 @@ import {
   type OfferFilters,
   type ParameterInfo,
   type PlacementOptions,
+  type PoolInfo,
   type RemoteApp,
   type RemoteGenerator,
   type RemoteMethod,
@@ -211,6 +212,8 @@ export async function calls(instance: ClassInstance<typeof Model>): Promise<void
 
   const description: InstanceInfo = await instance.inspect();
   const why: Explanation = await instance.explain();
+  const pool: PoolInfo | undefined = why.pool;
+  check<Equal<NonNullable<typeof pool>['containers'][number]['state'], 'starting' | 'ready' | 'leaving'>>();
   const closed: CloseResult = await instance.close({ force: true, timeoutMs: 5 });
   const hidden: RemoteMethod<unknown[], number> = instance.method('inspect');
   const local: LocalClassInstance<typeof Model> = instance;

@@ -13,12 +13,13 @@ export function instanceDocument(view: InstanceView): Record<string, unknown> {
 
 /** Why an instance is where it is, as `--json` prints it. */
 export function explanationDocument(explain: ExplainView): Record<string, unknown> {
-  const { chosen, score, rejected, leaseAgeMs, phasesMs, transitions } = explain;
+  const { chosen, score, rejected, leaseAgeMs, phasesMs, transitions, pool } = explain;
   return {
     placement: { chosen, score, rejected },
     leaseAgeMs,
     phasesMs,
     transitions: transitions.map(({ atMs, ...same }) => ({ at: new Date(atMs), ...same })),
+    ...(pool === undefined ? {} : { pool }),
   };
 }
 
@@ -35,9 +36,13 @@ export function logDocument({ atMs, fieldsJson, ...same }: LogLine): Record<stri
 /** What came over the wire as the JSON of an object; empty where it is none. */
 export function parseObject(text: string): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(text || '{}');
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+    return objectOf(JSON.parse(text || '{}'));
   } catch {
     return {}; // Another version's: shown without it.
   }
+}
+
+/** Empty where it is none. */
+export function objectOf(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }

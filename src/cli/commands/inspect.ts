@@ -1,46 +1,67 @@
 import type { Command } from 'commander';
-import type { ExplainView, InspectReply, InstanceView } from '../../wire/gen/holdfast/v1/router.js';
+import { HoldfastError } from '../../common/errors.js';
+import type { ExplainView, InspectReply, InstanceView, PoolView } from '../../wire/gen/holdfast/v1/router.js';
 import { preciseDuration, shortDuration } from '../output/durations.js';
 import { instanceStateText } from '../output/instance-state.js';
 import { toJson } from '../output/json-value.js';
 import type { CommandContext } from './command-context.js';
 import { findConnection } from './connection.js';
-import { explanationDocument, instanceDocument } from './documents.js';
+import { explanationDocument, instanceDocument, objectOf, parseObject } from './documents.js';
 import { type ConnectionOptions, type JsonOption, withConnection } from './options.js';
 import { parseClassReference } from './references.js';
+import type { RouterAccess } from './router-access.js';
 
 interface InspectOptions extends ConnectionOptions, JsonOption {
   readonly explain?: boolean;
 }
 
-/** `holdfast inspect APP/CLASS INSTANCE` */
+/** `holdfast inspect APP/CLASS INSTANCE`, `holdfast inspect APP/FUNCTION` */
 export function registerInspect(program: Command, context: CommandContext): void {
   const command = program
     .command('inspect')
-    .description('show one instance')
+    .description('show one instance, or a function as it is deployed')
     .argument('<app/class>')
-    .argument('<instance>', 'its id')
+    .argument('[instance]', 'its id; of a function: the one that runs its calls')
     .option('--explain', 'why it is where it is: placement, lease, history');
-  withConnection(command).action(async (reference: string, id: string, options: InspectOptions) =>
+  withConnection(command).action(async (reference: string, id: string | undefined, options: InspectOptions) =>
     inspectInstance({ reference, id }, options, context),
   );
 }
 
 async function inspectInstance(
-  target: { readonly reference: string; readonly id: string },
+  target: { readonly reference: string; readonly id: string | undefined },
   options: InspectOptions,
   context: CommandContext,
 ): Promise<void> {
   const { app, className } = parseClassReference(target.reference);
   const connection = findConnection(options, context.env);
   const { present, routerMethods, withRouter } = await import('./router-access.js');
-  const question = { instance: { app, className, id: target.id }, explain: options.explain === true, generation: 0 };
-  const reply = await withRouter(connection, context, (router) => router.ask(routerMethods.inspect, question));
+  const reply = await withRouter(connection, context, async (router) => {
+    const id = target.id ?? (await functionInstance(router, { app, className }));
+    const instance = { app, className, id };
+    return await router.ask(routerMethods.inspect, { instance, explain: options.explain === true, generation: 0 });
+  });
   const instance = present(reply.instance, 'an instance');
   const { terminal } = context;
   if (options.json) return terminal.print(toJson(documentOf(instance, reply)));
   for (const line of instanceLines(instance, context)) terminal.print(line);
   if (reply.explain) for (const line of explanationLines(reply.explain, context)) terminal.print(line);
+}
+
+/** @throws InvalidArgument where it is no function */
+async function functionInstance(
+  router: RouterAccess,
+  { app, className }: { readonly app: string; readonly className: string },
+): Promise<string> {
+  const { routerMethods } = await import('./router-access.js');
+  const { functionInstanceId } = await import('../../sdk/functions/function-instance.js');
+  const { version, manifestJson } = await router.ask(routerMethods.lookup, { app, version: 0 });
+  const classes = objectOf(parseObject(manifestJson)['classes']);
+  if (objectOf(classes[className])['kind'] === 'function') return functionInstanceId(version);
+  throw new HoldfastError(
+    'InvalidArgument',
+    `${app}/${className} is no function of deployment ${version}: give the id of an instance, \`holdfast ps ${app}/${className}\` lists them`,
+  );
 }
 
 function documentOf(instance: InstanceView, { explain }: InspectReply): Record<string, unknown> {
@@ -74,12 +95,31 @@ function explanationLines(explain: ExplainView, { terminal }: CommandContext): s
     ...explain.rejected.map(({ workerId, why }): [string, string] => ['not on', `${workerId}: ${why}`]),
     ['lease age', preciseDuration(explain.leaseAgeMs)],
     ...(phases.length > 0 ? [['phases', phases.join(', ')] as [string, string]] : []),
+    ...(explain.pool === undefined ? [] : poolFields(explain.pool)),
     ...explain.transitions.map(({ atMs, from, to, why }): [string, string] => [
       new Date(atMs).toISOString().slice(11, 23),
       `${from} → ${to}: ${why}`,
     ]),
   ];
   return fields.map((field) => fieldLine(field, terminal));
+}
+
+function poolFields(pool: PoolView): [string, string][] {
+  const { containers, maxContainers, slots, waitingForSlot, waitingForContainer, whyWaiting, begun, waitedMs } = pool;
+  const each = containers.map(({ workerId, state, running, phasesMs }): [string, string] => {
+    const phases = Object.entries(phasesMs).map(([name, ms]) => `${name} ${preciseDuration(ms)}`);
+    return ['container', [`${workerId || '-'}, ${state}, runs ${running}`, ...phases].join(', ')];
+  });
+  const waited = Object.entries(waitedMs).map(
+    ([name, ms]) => `${preciseDuration(ms / Math.max(1, begun))} for a ${name}`,
+  );
+  return [
+    ['pool', `${containers.length} of ${maxContainers} containers, ${slots} slots`],
+    ...each,
+    ['waiting', `${waitingForSlot} for a slot, ${waitingForContainer} for a container`],
+    ...(whyWaiting === '' ? [] : [['because', whyWaiting] as [string, string]]),
+    ['waited', `${begun} calls, each ${waited.join(' and ')}`],
+  ];
 }
 
 function fieldLine([name, text]: readonly [string, string], terminal: CommandContext['terminal']): string {

@@ -15,6 +15,7 @@ export interface RouterMethod<Request, Reply> {
 /** What the commands ask of a router. */
 export const routerMethods = {
   inspect: { name: 'Inspect', request: proto.InspectRequest, reply: proto.InspectReply },
+  lookup: { name: 'Lookup', request: proto.LookupRequest, reply: proto.Deployment },
   listInstances: { name: 'ListInstances', request: proto.ListInstancesRequest, reply: proto.ListInstancesReply },
   listSpawned: { name: 'ListSpawned', request: proto.ListSpawnedRequest, reply: proto.ListSpawnedReply },
   listWorkers: { name: 'ListWorkers', request: proto.ListWorkersRequest, reply: proto.ListWorkersReply },

@@ -56,4 +56,6 @@ export interface ContainerExit {
   readonly exitCode: number | null;
   readonly signal: string | null;
   readonly outOfMemory: boolean;
+  /** Where nobody knows its end: what is known instead. */
+  readonly why?: string;
 }

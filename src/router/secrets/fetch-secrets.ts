@@ -1,19 +1,31 @@
+import type { Clock } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
 import { describeIdentity, type InstanceKey } from '../../common/ids.js';
+import type { Pin } from '../../common/pin.js';
 import { mountSecrets } from '../../common/volume-mounts.js';
 import type { FetchSecretsReply, FetchSecretsRequest } from '../../wire/gen/holdfast/v1/router.js';
+import { verifyLoanTicket } from '../../wire/loan-ticket.js';
 import type { Deployments } from '../deployments.js';
 import type { Pins } from '../pins.js';
 import type { Request } from '../request.js';
+import type { SigningKeys } from '../signing-keys.js';
 import type { Secrets } from './secrets.js';
 
+interface FetchParts {
+  readonly clock: Clock;
+  readonly pins: Pins;
+  readonly deployments: Deployments;
+  readonly keys: SigningKeys;
+  readonly secrets: Secrets;
+}
+
 /**
- * What the class of an instance names, for the worker to which its pin gives it: no worker learns secrets of what runs
- * elsewhere. @throws NotFound naming what is missing, PermissionDenied
+ * What the class of an instance names, for the worker to which its pin gives it, and for those that lend that one containers: no
+ * worker learns secrets of what runs elsewhere. @throws NotFound naming what is missing, PermissionDenied
  */
 export async function fetchSecrets(
-  parts: { readonly pins: Pins; readonly deployments: Deployments; readonly secrets: Secrets },
-  { key, epoch, bootId, mountSecrets: asked }: FetchSecretsRequest,
+  parts: FetchParts,
+  { key, epoch, bootId, mountSecrets: asked, loan }: FetchSecretsRequest,
   request: Request,
 ): Promise<FetchSecretsReply> {
   const pin = await parts.pins.read(key as InstanceKey, request);
@@ -21,8 +33,8 @@ export async function fetchSecrets(
     pin !== null &&
     pin.identity.account === request.account &&
     (pin.state === 'placing' || pin.state === 'active') &&
-    pin.bootId === bootId &&
-    pin.epoch === epoch;
+    pin.epoch === epoch &&
+    (pin.bootId === bootId || (loan !== undefined && (await isLent(parts, { pin, key, bootId, loan }))));
   if (!isHere) {
     throw new HoldfastError(
       'PermissionDenied',
@@ -44,4 +56,23 @@ export async function fetchSecrets(
     );
   const mounts = await parts.secrets.each(who, asked, request);
   return { variables: {}, mounts: Object.fromEntries(mounts.map(([name, variables]) => [name, { variables }])) };
+}
+
+/** @throws PermissionDenied for a ticket that is none */
+async function isLent(
+  { clock, keys }: FetchParts,
+  {
+    pin,
+    key,
+    bootId,
+    loan,
+  }: { readonly pin: Pin; readonly loan: string } & Pick<FetchSecretsRequest, 'key' | 'bootId'>,
+): Promise<boolean> {
+  const ticket = await keys.verify(pin.identity.account, (known) => verifyLoanTicket(known, loan, clock.now()));
+  return (
+    ticket.lender === bootId &&
+    ticket.borrower === pin.bootId &&
+    ticket.instanceKey === key &&
+    ticket.epoch === pin.epoch
+  );
 }

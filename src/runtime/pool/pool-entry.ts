@@ -1,6 +1,5 @@
 import type { Clock } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
-import type { Pin } from '../../common/pin.js';
 import type { TimerWheel } from '../../common/timer-wheel.js';
 import { mountSecrets } from '../../common/volume-mounts.js';
 import type { Container } from '../container.js';
@@ -9,18 +8,22 @@ import type { ContainerPools } from '../container-pools.js';
 import type { Instance } from '../instance.js';
 import type { Leaving } from '../leaving.js';
 import type { LoadedClass } from '../loaded-class.js';
+import type { Borrowing } from '../loans/borrowing.js';
 import { withKeys } from '../mounts/bucket/bucket-keys.js';
 import { ownContainerOf } from '../own-container.js';
-import type { MountSecretSource, SecretSource } from '../secret-source.js';
-import { Pool, type PoolDeps, type PoolPlace } from './pool.js';
+import { ownerOf, type Secrets } from '../secret-source.js';
+import type { WorkerDeps } from '../worker-options.js';
+import { Pool, type PoolDeps } from './pool.js';
+import type { PoolPlace, Seat } from './pool-place.js';
 
 export interface PoolEntryDeps {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly pools: ContainerPools;
   readonly leaving: Leaving;
-  readonly secretsOf: (pin: Pin, klass: LoadedClass) => SecretSource;
-  readonly mountSecretsOf: (pin: Pin, names: readonly string[]) => MountSecretSource;
+  readonly secrets: Secrets;
+  readonly borrowing: Borrowing;
+  readonly hostResources: WorkerDeps['hostResources'];
   /** False: fenced or draining. */
   readonly mayPlace: () => boolean;
 }
@@ -47,34 +50,46 @@ class PoolEntry implements PoolDeps {
     this.#deps = deps;
   }
 
-  reserve({ klass, pin }: Instance): Room | null {
-    const { pools, secretsOf, mayPlace } = this.#deps;
-    return mayPlace() ? pools.of(klass).reserve(klass, secretsOf(pin, klass)) : null;
+  reserve(instance: Instance): Room | null {
+    const { pools, secrets, mayPlace, borrowing } = this.#deps;
+    if (!mayPlace()) return null;
+    const { klass, pin } = instance;
+    const here = () => pools.of(klass).reserve(klass, secrets.of(ownerOf(pin), klass));
+    return (this.#isSpacious(klass) ? here() : null) ?? borrowing.room(instance, here);
   }
 
   async enter(instance: Instance, room: Room, started: (container: Container) => void): Promise<PoolPlace> {
-    const { id, epoch } = instance;
-    const { pin } = instance;
-    const args = await this.#deps.leaving.argumentsOf(pin);
-    const secrets = this.#deps.mountSecretsOf(pin, mountSecrets(instance.klass.options.volumes ?? []));
-    const { container, ready } = await room.take(withKeys(ownContainerOf(instance), await secrets()));
+    const { id, epoch, pin } = instance;
+    const { clock, secrets, leaving } = this.#deps;
+    const startedAt = clock.monotonic();
+    const args = await leaving.argumentsOf(pin);
+    const ofMounts = secrets.ofMounts(ownerOf(pin), mountSecrets(instance.klass.options.volumes ?? []));
+    const { container, ready, workerId } = await room.take(withKeys(ownContainerOf(instance), await ofMounts()));
     started(container);
     // No slot has that number: it was not activated.
     let slot = 0;
     try {
       await ready;
+      const loadedAt = clock.monotonic();
       const activation = container.activate(instance, { id, epoch, restarted: pin.restarted, args });
       slot = activation.slot;
       await this.#bounded(activation.ready, instance);
-      return { container, slot };
+      const phasesMs = { container: loadedAt - startedAt, enter: clock.monotonic() - loadedAt };
+      return { container, slot, workerId, phasesMs };
     } catch (e) {
-      await this.#deps.leaving.giveUpPlace(instance, { container, slot });
+      await leaving.giveUpPlace(instance, { container, slot });
       throw e;
     }
   }
 
-  retire(instance: Instance, place: PoolPlace): Promise<void> {
+  retire(instance: Instance, place: Seat): Promise<void> {
     return this.#deps.leaving.retire(instance, place);
+  }
+
+  /** What its containers may use fits onto this host; else others are asked first, where these are limits and no reservations (ADR 5). */
+  #isSpacious(klass: LoadedClass): boolean {
+    const { cpuCores, freeMemoryMb } = this.#deps.hostResources();
+    return this.#deps.pools.of(klass).cpuWith(klass) <= cpuCores && klass.options.memoryMb <= freeMemoryMb;
   }
 
   /** @throws ActivationFailed after `startupTimeoutMs`, whatever the container does */

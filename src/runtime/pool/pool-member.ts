@@ -1,21 +1,31 @@
 import type { Monotonic } from '../../common/clock.js';
+import type { WorkerId } from '../../common/ids.js';
 import type { Container } from '../container.js';
 import type { WorkerCall } from '../worker-call.js';
+import type { PoolPlace } from './pool-place.js';
 
 /** One container of a pool, with the calls that it runs. */
 export class PoolMember {
   readonly container: Container;
   /** The pool's number in the container. */
   readonly slot: number;
+  /** Who lends it; null: it is here. */
+  readonly workerId: WorkerId | null;
+  /** Until it had its class, and its hooks. */
+  readonly phasesMs: Readonly<Record<string, number>>;
+  /** It is wanted back: it gets no more calls. */
+  isRecalled = false;
   /** Since when it runs nothing. */
   idleSince: Monotonic;
   #running = 0;
   #readers = 0;
   #batched = 0;
 
-  constructor(place: { readonly container: Container; readonly slot: number }, now: Monotonic) {
-    this.container = place.container;
-    this.slot = place.slot;
+  constructor({ container, slot, workerId, phasesMs }: PoolPlace, now: Monotonic) {
+    this.container = container;
+    this.slot = slot;
+    this.workerId = workerId;
+    this.phasesMs = phasesMs;
     this.idleSince = now;
   }
 

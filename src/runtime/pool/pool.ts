@@ -1,38 +1,36 @@
 import { largestBatch } from '../../common/batches.js';
 import type { Clock, Monotonic } from '../../common/clock.js';
+import { isHoldfastError } from '../../common/errors.js';
 import type { ClassOptions } from '../../common/manifest.js';
 import type { TimerWheel, WheelEntry } from '../../common/timer-wheel.js';
 import type { Container } from '../container.js';
 import type { Room } from '../container-place.js';
 import type { Instance } from '../instance.js';
 import type { WorkerCall } from '../worker-call.js';
+import { PoolCommits } from './pool-commits.js';
 import { PoolMember } from './pool-member.js';
+import type { PoolPlace, PoolState, Seat } from './pool-place.js';
 import { WaitingCalls } from './waiting-calls.js';
-
-/** A container in which a pool is activated. */
-export interface PoolPlace {
-  readonly container: Container;
-  readonly slot: number;
-}
 
 export interface PoolDeps {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   /** Null: this worker has no room for another container, or takes none. */
   reserve(instance: Instance): Room | null;
-  /** Another container, its `enter` hooks run. @param started told of it as soon as there is one @throws ActivationFailed */
+  /** Another container, its `enter` hooks run. @param started told of it as soon as there is one @throws NoCapacity where there is none after all, ActivationFailed */
   enter(instance: Instance, room: Room, started: (container: Container) => void): Promise<PoolPlace>;
   /** `exit` hooks, then its place is free. Never rejects. */
-  retire(instance: Instance, place: PoolPlace): Promise<void>;
+  retire(instance: Instance, place: Seat): Promise<void>;
 }
 
+const noRoomHere = 'this worker takes no more containers';
 /** A pool that nobody calls keeps its containers for that long, where its class does not say. */
 const defaultIdleMs = 60_000;
 /** After a container that could not be had. */
 const restMs = 1_000;
 
 /**
- * The containers of one pooled instance, on its worker: how many there are, and which runs the next call. Admission, queue and
+ * The containers of one pooled instance, on its worker and lent by others: how many there are, and which runs the next call. Admission, queue and
  * limits are those of the instance (C1); here its calls have their slots already, one for each that all containers together can
  * give.
  *
@@ -41,6 +39,7 @@ const restMs = 1_000;
  * I3. No member outlives the activation of its instance: `close` waits for those that are being started and for those that leave.
  */
 export class Pool {
+  readonly commits = new PoolCommits();
   readonly #instance: Instance;
   readonly #deps: PoolDeps;
   readonly #options: ClassOptions;
@@ -53,9 +52,11 @@ export class Pool {
   /** The same of readers: they take no slot, and wait for the first container only. */
   readonly #waitingReaders = new WaitingCalls();
   /** Being started; null before there is a container. */
-  readonly #starting = new Map<Promise<void>, Container | null>();
+  readonly #starting = new Map<Promise<void>, { readonly room: Room; container: Container | null }>();
   readonly #retiring = new Set<Promise<void>>();
   #restUntil: Monotonic = 0;
+  /** Why there was no other container when one was wanted last; empty: there was one. */
+  #lack = '';
   #look: WheelEntry | null = null;
   #rest: WheelEntry | null = null;
   #isOver = false;
@@ -132,12 +133,38 @@ export class Pool {
     if (index >= 0) this.#members.splice(index, 1);
   }
 
+  /** Its lender wants it back: the calls that it has may end, others go elsewhere. */
+  recall(container: Container): void {
+    const member = this.#members.find((each) => each.container === container);
+    if (member === undefined) return container.kill(); // it is being started, or leaves
+    member.isRecalled = true;
+    this.returnIfIdle(member);
+  }
+
+  /** One that is wanted back leaves with its last call. */
+  returnIfIdle(member: PoolMember): void {
+    const index = this.#members.indexOf(member);
+    if (this.#isOver || !member.isRecalled || !member.isIdle || index < 0) return;
+    this.#members.splice(index, 1);
+    this.#retire(member);
+  }
+
+  describe(): PoolState {
+    return {
+      members: this.#members,
+      starting: this.#starting.size,
+      leaving: this.#retiring.size,
+      max: this.#max,
+      lack: this.#lack,
+    };
+  }
+
   /** No more members: those that are, once those that come or go have settled. */
-  async close(): Promise<readonly PoolPlace[]> {
+  async close(): Promise<readonly Seat[]> {
     this.stop();
     // Nobody waits for their `enter` any more. One with others in it is not ours to end.
     const isOwn = this.#options.tasksPerContainer === 1;
-    for (const container of this.#starting.values()) if (isOwn) container?.kill();
+    for (const { container } of this.#starting.values()) if (isOwn) container?.kill();
     await Promise.all([...this.#starting.keys(), ...this.#retiring]);
     return this.#members;
   }
@@ -149,6 +176,7 @@ export class Pool {
   /** Nothing more is started or looked at. */
   stop(): void {
     this.#isOver = true;
+    for (const { room, container } of this.#starting.values()) if (container === null) room.cancel?.();
     for (const entry of [this.#look, this.#rest]) if (entry !== null) this.#deps.wheel.remove(entry);
     this.#look = null;
     this.#rest = null;
@@ -158,7 +186,7 @@ export class Pool {
   #memberFor(call: WorkerCall): PoolMember | null {
     let best: PoolMember | null = null;
     for (const member of this.#members) {
-      if (!member.container.isUsable) continue;
+      if (!member.container.isUsable || member.isRecalled) continue;
       const isFull = !call.concurrent && member.running >= this.#options.concurrentRequests;
       if (!isFull && (best === null || loadOf(member, call) < loadOf(best, call))) best = member;
     }
@@ -190,34 +218,41 @@ export class Pool {
 
   #start(): void {
     const room = this.#deps.reserve(this.#instance);
-    if (room === null) return this.#takeRest();
-    const starting = this.#bringUp(room, (container) => this.#starting.set(starting, container)).finally(() => {
+    if (room === null) return this.#takeRest(noRoomHere);
+    const started: { readonly room: Room; container: Container | null } = { room, container: null };
+    const starting = this.#bringUp(room, started).finally(() => {
       this.#starting.delete(starting);
       this.#instance.dispatch();
     });
-    this.#starting.set(starting, null);
+    this.#starting.set(starting, started);
   }
 
   /** Never rejects. */
-  async #bringUp(room: Room, started: (container: Container) => void): Promise<void> {
+  async #bringUp(room: Room, started: { container: Container | null }): Promise<void> {
     const instance = this.#instance;
     try {
       // A turn later: it is on the books by then.
       await Promise.resolve();
-      const place = await this.#deps.enter(instance, room, started);
+      const place = await this.#deps.enter(instance, room, (container) => {
+        started.container = container;
+      });
       if (this.#isOver) return await this.#deps.retire(instance, place);
       if (place.container.isUsable) this.add(place);
+      this.#lack = '';
     } catch (error) {
       room.release();
-      this.#takeRest();
+      this.#takeRest(error instanceof Error ? error.message : String(error));
+      // They wait as they would for a worker with room.
+      if (isHoldfastError(error, 'NoCapacity')) return;
       // Those who wait would wait for the next failure (C3); where others run, they wait for those.
       if (!this.#isOver && this.#members.length === 0 && this.#starting.size === 1) instance.dispatch({ error });
     }
   }
 
   /** Calls may wait meanwhile: they are looked at again. */
-  #takeRest(): void {
+  #takeRest(lack: string): void {
     const { clock, wheel } = this.#deps;
+    this.#lack = lack;
     this.#restUntil = clock.monotonic() + restMs;
     if (this.#isOver) return;
     this.#rest ??= wheel.add(restMs, () => {

@@ -11,6 +11,10 @@ export class PooledCalls {
   readonly #pool: Pool;
   readonly #clock: Clock;
   readonly #timers: CallTimers;
+  /** Calls that began, and what they had waited for in all: for a slot, then for a container. */
+  #begun = 0;
+  #slotMs = 0;
+  #containerMs = 0;
   /** They have a container's slot, and somebody must know it before they begin. */
   readonly #gated = new Set<WorkerCall>();
 
@@ -24,6 +28,15 @@ export class PooledCalls {
   /** Those that no container has yet. */
   get waiting(): number {
     return this.#pool.waiting + this.#gated.size;
+  }
+
+  get waited(): { readonly begun: number; readonly waitedMs: Readonly<Record<string, number>> } {
+    return { begun: this.#begun, waitedMs: { slot: this.#slotMs, container: this.#containerMs } };
+  }
+
+  /** It has no slot yet. */
+  queued(call: WorkerCall): void {
+    call.queuedAt = this.#clock.monotonic();
   }
 
   /** It has a slot. @param frame copied where it has to wait */
@@ -52,7 +65,10 @@ export class PooledCalls {
 
   /** Its code has stopped. */
   ended(call: WorkerCall): void {
-    call.member?.ended(call, this.#clock.monotonic());
+    const { member } = call;
+    if (member === null) return;
+    member.ended(call, this.#clock.monotonic());
+    if (member.isRecalled) this.#pool.returnIfIdle(member);
   }
 
   /** False: it does not wait here. */
@@ -93,6 +109,11 @@ export class PooledCalls {
 
   #begin(member: PoolMember, call: WorkerCall, frame: Buffer): void {
     call.trace?.running();
-    member.container.start(call, frame, this.#timers.started(call));
+    const { queuedAt, startedAt } = call;
+    const leftMs = this.#timers.started(call);
+    this.#begun += 1;
+    if (queuedAt !== 0) this.#slotMs += startedAt - queuedAt;
+    this.#containerMs += call.startedAt - startedAt;
+    member.container.start(call, frame, leftMs);
   }
 }

@@ -5,10 +5,13 @@ import { type ClassOrigin, ClassSource } from '../class-source.js';
 import type { CallOptions } from '../class-types.js';
 import { resourceOf } from '../deployments.js';
 import type { FunctionCall } from '../function-call.js';
+import type { Explanation } from '../infos.js';
+import { explainNamed } from '../instance-requests.js';
 import { methodPlans } from '../method-plan.js';
 import { startSpawn } from '../spawn.js';
 import { type Callee, startEncoded, startStreamOf } from '../start-call.js';
 import { functionMethod } from './function-class.js';
+import { functionInstanceId } from './function-instance.js';
 
 type FunctionOrigin = Omit<ClassOrigin, 'kind'>;
 
@@ -77,6 +80,14 @@ export class FunctionSource {
       return startStreamOf({ ...callee, options }, payload)[Symbol.asyncIterator]();
     };
     return { [Symbol.asyncIterator]: () => new LateIterator(begin) };
+  }
+
+  /** @throws NotFound where nobody has called it as it is deployed */
+  async explain(): Promise<Explanation> {
+    const { appName, name } = this.origin;
+    const { version } = this.origin.deployment ?? (await this.#source.refresh()).deployment;
+    const instance = { app: appName, className: name, id: functionInstanceId(version) };
+    return await explainNamed(this.#source.client, { instance, generation: 0 });
   }
 
   async #callUnbound(

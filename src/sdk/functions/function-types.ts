@@ -1,4 +1,5 @@
 import type { FunctionCall } from '../function-call.js';
+import type { Explanation } from '../infos.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: any function of the user's
 export type AnyFunction = (...args: any[]) => unknown;
@@ -38,4 +39,6 @@ export interface RemoteFunction<F extends AnyFunction> {
     inputs: Iterable<Parameters<F>> | AsyncIterable<Parameters<F>>,
     options?: MapOptions,
   ): AsyncIterable<Awaited<ReturnType<F>>>;
+  /** Its containers, where they are, and why calls wait; starts nothing. @throws NotFound where nobody has called it as it is deployed */
+  explain(): Promise<Explanation>;
 }

@@ -77,6 +77,7 @@ function make<F extends AnyFunction>(made: Made): RemoteFunction<F> {
       if (made.shape().generator) throw isOther(made, 'a generator', 'remoteGen');
       return await made.source().spawn(args);
     },
+    explain: async () => await made.source().explain(),
     map: (inputs: Iterable<unknown>, options: MapOptions = {}) =>
       mapped(made, inputs, { options, argumentsOf: (input) => [input] }),
     starmap: (inputs: Iterable<unknown>, options: MapOptions = {}) =>

@@ -163,7 +163,7 @@ export class Sandbox {
       get handle(): SandboxHandle {
         return target.placement.handle as SandboxHandle;
       },
-      inspect: async () => sessionInfo((await inspectInstance(held)).instance),
+      inspect: async () => sessionInfo(await inspectInstance(held)),
       close: (options: CloseOptions) => closeInstance(held, options),
       open: async (args: SessionArguments) => this.#session(await this.#place('', [args]), true),
     };

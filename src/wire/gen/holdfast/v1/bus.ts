@@ -6,7 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { CloseReply, DrainWorkerReply, LogLine, LogsRequest, SessionView } from "./router.js";
+import { CloseReply, DrainWorkerReply, LogLine, LogsRequest, PoolView, SessionView } from "./router.js";
 
 export const protobufPackage = "holdfast.v1";
 
@@ -160,7 +160,11 @@ export interface InstanceLoad {
   lastCallAtMs: number;
   phasesMs: { [key: string]: number };
   /** Of a session of a sandbox. */
-  session?: SessionView | undefined;
+  session?:
+    | SessionView
+    | undefined;
+  /** Of an instance with several containers. */
+  pool?: PoolView | undefined;
 }
 
 export interface InstanceLoad_PhasesMsEntry {
@@ -1854,7 +1858,16 @@ export const DescribeReply: MessageFns<DescribeReply> = {
 };
 
 function createBaseInstanceLoad(): InstanceLoad {
-  return { key: "", epoch: 0, running: 0, pending: 0, lastCallAtMs: 0, phasesMs: {}, session: undefined };
+  return {
+    key: "",
+    epoch: 0,
+    running: 0,
+    pending: 0,
+    lastCallAtMs: 0,
+    phasesMs: {},
+    session: undefined,
+    pool: undefined,
+  };
 }
 
 export const InstanceLoad: MessageFns<InstanceLoad> = {
@@ -1879,6 +1892,9 @@ export const InstanceLoad: MessageFns<InstanceLoad> = {
     });
     if (message.session !== undefined) {
       SessionView.encode(message.session, writer.uint32(58).fork()).join();
+    }
+    if (message.pool !== undefined) {
+      PoolView.encode(message.pool, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -1955,6 +1971,14 @@ export const InstanceLoad: MessageFns<InstanceLoad> = {
             message.session = SessionView.decode(reader, reader.uint32());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.pool = PoolView.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1989,6 +2013,7 @@ export const InstanceLoad: MessageFns<InstanceLoad> = {
     message.session = (object.session !== undefined && object.session !== null)
       ? SessionView.fromPartial(object.session)
       : undefined;
+    message.pool = (object.pool !== undefined && object.pool !== null) ? PoolView.fromPartial(object.pool) : undefined;
     return message;
   },
 };

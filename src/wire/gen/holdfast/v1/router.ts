@@ -264,9 +264,45 @@ export interface ExplainView {
   leaseAgeMs: number;
   phasesMs: { [key: string]: number };
   transitions: Transition[];
+  /** Of an instance with several containers, where its worker answered. */
+  pool?: PoolView | undefined;
 }
 
 export interface ExplainView_PhasesMsEntry {
+  key: string;
+  value: number;
+}
+
+export interface PoolView {
+  containers: PoolContainer[];
+  maxContainers: number;
+  /** Of all of them together. */
+  slots: number;
+  /** Calls that have a slot and no container yet, and those that wait for a slot. */
+  waitingForContainer: number;
+  waitingForSlot: number;
+  /** Why they wait; empty where none does. */
+  whyWaiting: string;
+  /** Calls that began, and how long they had waited for a slot and for a container, in all. */
+  begun: number;
+  waitedMs: { [key: string]: number };
+}
+
+export interface PoolView_WaitedMsEntry {
+  key: string;
+  value: number;
+}
+
+export interface PoolContainer {
+  workerId: string;
+  /** starting, ready or leaving. */
+  state: string;
+  running: number;
+  /** container: until it had its class; enter: its hooks. */
+  phasesMs: { [key: string]: number };
+}
+
+export interface PoolContainer_PhasesMsEntry {
   key: string;
   value: number;
 }
@@ -478,6 +514,8 @@ export interface FetchSecretsRequest {
   bootId: string;
   /** Where there are some, these are asked for in place of the variables: those of the instance's mounts, which no program inside sees. */
   mountSecrets: string[];
+  /** Of a boot that lends a container to the one that has the instance: the ticket that it was asked with. */
+  loan?: string | undefined;
 }
 
 export interface FetchSecretsReply {
@@ -494,6 +532,28 @@ export interface FetchSecretsReply_VariablesEntry {
 export interface FetchSecretsReply_MountsEntry {
   key: string;
   value: SecretVariables | undefined;
+}
+
+/** For the worker that has the instance, at that epoch. */
+export interface BorrowRequest {
+  key: string;
+  epoch: number;
+  bootId: string;
+  /** Boots that were asked already. */
+  refused: Refusal[];
+}
+
+export interface Refusal {
+  bootId: string;
+  why: string;
+}
+
+/** Who lends a container, and a ticket for it. */
+export interface BorrowReply {
+  workerId: string;
+  bootId: string;
+  address: string;
+  ticket: string;
 }
 
 export interface SecretVariables {
@@ -3507,7 +3567,7 @@ export const ListSpawnedReply: MessageFns<ListSpawnedReply> = {
 };
 
 function createBaseExplainView(): ExplainView {
-  return { chosen: "", score: 0, rejected: [], leaseAgeMs: 0, phasesMs: {}, transitions: [] };
+  return { chosen: "", score: 0, rejected: [], leaseAgeMs: 0, phasesMs: {}, transitions: [], pool: undefined };
 }
 
 export const ExplainView: MessageFns<ExplainView> = {
@@ -3529,6 +3589,9 @@ export const ExplainView: MessageFns<ExplainView> = {
     });
     for (const v of message.transitions) {
       Transition.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.pool !== undefined) {
+      PoolView.encode(message.pool, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -3597,6 +3660,14 @@ export const ExplainView: MessageFns<ExplainView> = {
             message.transitions.push(Transition.decode(reader, reader.uint32()));
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.pool = PoolView.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3628,6 +3699,7 @@ export const ExplainView: MessageFns<ExplainView> = {
       {},
     );
     message.transitions = object.transitions?.map((e) => Transition.fromPartial(e)) || [];
+    message.pool = (object.pool !== undefined && object.pool !== null) ? PoolView.fromPartial(object.pool) : undefined;
     return message;
   },
 };
@@ -3693,6 +3765,401 @@ export const ExplainView_PhasesMsEntry: MessageFns<ExplainView_PhasesMsEntry> = 
   },
   fromPartial<I extends Exact<DeepPartial<ExplainView_PhasesMsEntry>, I>>(object: I): ExplainView_PhasesMsEntry {
     const message = createBaseExplainView_PhasesMsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBasePoolView(): PoolView {
+  return {
+    containers: [],
+    maxContainers: 0,
+    slots: 0,
+    waitingForContainer: 0,
+    waitingForSlot: 0,
+    whyWaiting: "",
+    begun: 0,
+    waitedMs: {},
+  };
+}
+
+export const PoolView: MessageFns<PoolView> = {
+  encode(message: PoolView, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.containers) {
+      PoolContainer.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.maxContainers !== 0) {
+      writer.uint32(16).int32(message.maxContainers);
+    }
+    if (message.slots !== 0) {
+      writer.uint32(24).int32(message.slots);
+    }
+    if (message.waitingForContainer !== 0) {
+      writer.uint32(32).int32(message.waitingForContainer);
+    }
+    if (message.waitingForSlot !== 0) {
+      writer.uint32(40).int32(message.waitingForSlot);
+    }
+    if (message.whyWaiting !== "") {
+      writer.uint32(50).string(message.whyWaiting);
+    }
+    if (message.begun !== 0) {
+      writer.uint32(56).int64(message.begun);
+    }
+    globalThis.Object.entries(message.waitedMs).forEach(([key, value]: [string, number]) => {
+      PoolView_WaitedMsEntry.encode({ key: key as any, value }, writer.uint32(66).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PoolView {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePoolView();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.containers.push(PoolContainer.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.maxContainers = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.slots = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.waitingForContainer = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.waitingForSlot = reader.int32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.whyWaiting = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.begun = longToNumber(reader.int64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            const entry8 = PoolView_WaitedMsEntry.decode(reader, reader.uint32());
+            if (entry8.value !== undefined) {
+              message.waitedMs[entry8.key] = entry8.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PoolView>, I>>(base?: I): PoolView {
+    return PoolView.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PoolView>, I>>(object: I): PoolView {
+    const message = createBasePoolView();
+    message.containers = object.containers?.map((e) => PoolContainer.fromPartial(e)) || [];
+    message.maxContainers = object.maxContainers ?? 0;
+    message.slots = object.slots ?? 0;
+    message.waitingForContainer = object.waitingForContainer ?? 0;
+    message.waitingForSlot = object.waitingForSlot ?? 0;
+    message.whyWaiting = object.whyWaiting ?? "";
+    message.begun = object.begun ?? 0;
+    message.waitedMs = (globalThis.Object.entries(object.waitedMs ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBasePoolView_WaitedMsEntry(): PoolView_WaitedMsEntry {
+  return { key: "", value: 0 };
+}
+
+export const PoolView_WaitedMsEntry: MessageFns<PoolView_WaitedMsEntry> = {
+  encode(message: PoolView_WaitedMsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(17).double(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PoolView_WaitedMsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePoolView_WaitedMsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.value = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PoolView_WaitedMsEntry>, I>>(base?: I): PoolView_WaitedMsEntry {
+    return PoolView_WaitedMsEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PoolView_WaitedMsEntry>, I>>(object: I): PoolView_WaitedMsEntry {
+    const message = createBasePoolView_WaitedMsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBasePoolContainer(): PoolContainer {
+  return { workerId: "", state: "", running: 0, phasesMs: {} };
+}
+
+export const PoolContainer: MessageFns<PoolContainer> = {
+  encode(message: PoolContainer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.workerId !== "") {
+      writer.uint32(10).string(message.workerId);
+    }
+    if (message.state !== "") {
+      writer.uint32(18).string(message.state);
+    }
+    if (message.running !== 0) {
+      writer.uint32(24).int32(message.running);
+    }
+    globalThis.Object.entries(message.phasesMs).forEach(([key, value]: [string, number]) => {
+      PoolContainer_PhasesMsEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PoolContainer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePoolContainer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.workerId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.running = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            const entry4 = PoolContainer_PhasesMsEntry.decode(reader, reader.uint32());
+            if (entry4.value !== undefined) {
+              message.phasesMs[entry4.key] = entry4.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PoolContainer>, I>>(base?: I): PoolContainer {
+    return PoolContainer.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PoolContainer>, I>>(object: I): PoolContainer {
+    const message = createBasePoolContainer();
+    message.workerId = object.workerId ?? "";
+    message.state = object.state ?? "";
+    message.running = object.running ?? 0;
+    message.phasesMs = (globalThis.Object.entries(object.phasesMs ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBasePoolContainer_PhasesMsEntry(): PoolContainer_PhasesMsEntry {
+  return { key: "", value: 0 };
+}
+
+export const PoolContainer_PhasesMsEntry: MessageFns<PoolContainer_PhasesMsEntry> = {
+  encode(message: PoolContainer_PhasesMsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(17).double(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PoolContainer_PhasesMsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePoolContainer_PhasesMsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.value = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PoolContainer_PhasesMsEntry>, I>>(base?: I): PoolContainer_PhasesMsEntry {
+    return PoolContainer_PhasesMsEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PoolContainer_PhasesMsEntry>, I>>(object: I): PoolContainer_PhasesMsEntry {
+    const message = createBasePoolContainer_PhasesMsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? 0;
     return message;
@@ -6239,7 +6706,7 @@ export const RotateSecretKeyReply: MessageFns<RotateSecretKeyReply> = {
 };
 
 function createBaseFetchSecretsRequest(): FetchSecretsRequest {
-  return { key: "", epoch: 0, bootId: "", mountSecrets: [] };
+  return { key: "", epoch: 0, bootId: "", mountSecrets: [], loan: undefined };
 }
 
 export const FetchSecretsRequest: MessageFns<FetchSecretsRequest> = {
@@ -6255,6 +6722,9 @@ export const FetchSecretsRequest: MessageFns<FetchSecretsRequest> = {
     }
     for (const v of message.mountSecrets) {
       writer.uint32(34).string(v!);
+    }
+    if (message.loan !== undefined) {
+      writer.uint32(42).string(message.loan);
     }
     return writer;
   },
@@ -6304,6 +6774,14 @@ export const FetchSecretsRequest: MessageFns<FetchSecretsRequest> = {
             message.mountSecrets.push(reader.string());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.loan = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6325,6 +6803,7 @@ export const FetchSecretsRequest: MessageFns<FetchSecretsRequest> = {
     message.epoch = object.epoch ?? 0;
     message.bootId = object.bootId ?? "";
     message.mountSecrets = object.mountSecrets?.map((e) => e) || [];
+    message.loan = object.loan ?? undefined;
     return message;
   },
 };
@@ -6556,6 +7035,255 @@ export const FetchSecretsReply_MountsEntry: MessageFns<FetchSecretsReply_MountsE
     message.value = (object.value !== undefined && object.value !== null)
       ? SecretVariables.fromPartial(object.value)
       : undefined;
+    return message;
+  },
+};
+
+function createBaseBorrowRequest(): BorrowRequest {
+  return { key: "", epoch: 0, bootId: "", refused: [] };
+}
+
+export const BorrowRequest: MessageFns<BorrowRequest> = {
+  encode(message: BorrowRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(16).int64(message.epoch);
+    }
+    if (message.bootId !== "") {
+      writer.uint32(26).string(message.bootId);
+    }
+    for (const v of message.refused) {
+      Refusal.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BorrowRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBorrowRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.bootId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.refused.push(Refusal.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<BorrowRequest>, I>>(base?: I): BorrowRequest {
+    return BorrowRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BorrowRequest>, I>>(object: I): BorrowRequest {
+    const message = createBaseBorrowRequest();
+    message.key = object.key ?? "";
+    message.epoch = object.epoch ?? 0;
+    message.bootId = object.bootId ?? "";
+    message.refused = object.refused?.map((e) => Refusal.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRefusal(): Refusal {
+  return { bootId: "", why: "" };
+}
+
+export const Refusal: MessageFns<Refusal> = {
+  encode(message: Refusal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.bootId !== "") {
+      writer.uint32(10).string(message.bootId);
+    }
+    if (message.why !== "") {
+      writer.uint32(18).string(message.why);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Refusal {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRefusal();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.bootId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.why = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Refusal>, I>>(base?: I): Refusal {
+    return Refusal.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Refusal>, I>>(object: I): Refusal {
+    const message = createBaseRefusal();
+    message.bootId = object.bootId ?? "";
+    message.why = object.why ?? "";
+    return message;
+  },
+};
+
+function createBaseBorrowReply(): BorrowReply {
+  return { workerId: "", bootId: "", address: "", ticket: "" };
+}
+
+export const BorrowReply: MessageFns<BorrowReply> = {
+  encode(message: BorrowReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.workerId !== "") {
+      writer.uint32(10).string(message.workerId);
+    }
+    if (message.bootId !== "") {
+      writer.uint32(18).string(message.bootId);
+    }
+    if (message.address !== "") {
+      writer.uint32(26).string(message.address);
+    }
+    if (message.ticket !== "") {
+      writer.uint32(34).string(message.ticket);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BorrowReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBorrowReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.workerId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.bootId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.ticket = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<BorrowReply>, I>>(base?: I): BorrowReply {
+    return BorrowReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BorrowReply>, I>>(object: I): BorrowReply {
+    const message = createBaseBorrowReply();
+    message.workerId = object.workerId ?? "";
+    message.bootId = object.bootId ?? "";
+    message.address = object.address ?? "";
+    message.ticket = object.ticket ?? "";
     return message;
   },
 };
@@ -10850,6 +11578,16 @@ export const RouterService = {
     responseSerialize: (value: FetchSecretsReply): Buffer => Buffer.from(FetchSecretsReply.encode(value).finish()),
     responseDeserialize: (value: Buffer): FetchSecretsReply => FetchSecretsReply.decode(value),
   },
+  /** Needs the token of a worker, which has this pool and no room for another container of it. NoCapacity: nobody has. */
+  borrow: {
+    path: "/holdfast.v1.Router/Borrow" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: BorrowRequest): Buffer => Buffer.from(BorrowRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): BorrowRequest => BorrowRequest.decode(value),
+    responseSerialize: (value: BorrowReply): Buffer => Buffer.from(BorrowReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): BorrowReply => BorrowReply.decode(value),
+  },
   /** Volumes: names, heads and histories. */
   createVolume: {
     path: "/holdfast.v1.Router/CreateVolume" as const,
@@ -11095,6 +11833,8 @@ export interface RouterServer extends UntypedServiceImplementation {
   rotateSecretKey: handleUnaryCall<RotateSecretKeyRequest, RotateSecretKeyReply>;
   /** Needs the token of a worker, to which this instance is placed. */
   fetchSecrets: handleUnaryCall<FetchSecretsRequest, FetchSecretsReply>;
+  /** Needs the token of a worker, which has this pool and no room for another container of it. NoCapacity: nobody has. */
+  borrow: handleUnaryCall<BorrowRequest, BorrowReply>;
   /** Volumes: names, heads and histories. */
   createVolume: handleUnaryCall<CreateVolumeRequest, CreateVolumeReply>;
   findVolume: handleUnaryCall<FindVolumeRequest, FindVolumeReply>;

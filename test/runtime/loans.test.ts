@@ -1,0 +1,228 @@
+import { describe, expect, it } from 'vitest';
+import type { BootId, InstanceKey, WorkerId } from '../../src/common/ids.js';
+import type { ContainerExit } from '../../src/common/ports/container.js';
+import { Container } from '../../src/runtime/container.js';
+import { BorrowedProcess } from '../../src/runtime/loans/borrowed-process.js';
+import { Lending, type LendingDeps } from '../../src/runtime/loans/lending.js';
+import { Loan } from '../../src/runtime/loans/loan.js';
+import { createChannelPair } from '../../src/wire/channel-pair.js';
+import { LinkHost } from '../../src/wire/link-host.js';
+import {
+  LoanMessage,
+  loanMessage,
+  readBorrow,
+  readGone,
+  readRenew,
+  readSettled,
+} from '../../src/wire/loan-messages.js';
+import { type LoanTicket, mintLoanTicket, verifyLoanTicket } from '../../src/wire/loan-ticket.js';
+import { ManualClock } from '../manual-clock.js';
+import { ScriptedContainer } from './scripted-container.js';
+import { turns, until } from './until.js';
+
+const workerId = 'w2' as WorkerId;
+const asked = { workerId, ticket: 'a ticket', withinMs: 30_000 };
+const leaseMs = 11_000;
+
+/** A container that one worker lends another, each with an end of a channel. */
+function connected(remainingMs: () => number | null = () => leaseMs) {
+  const clock = new ManualClock();
+  const scripted = new ScriptedContainer('c1', 128);
+  const pair = createChannelPair();
+  const given: Loan[] = [];
+  const host = new LinkHost({
+    bootId: 'lender',
+    clock,
+    onSession: () => {
+      throw new Error('no client comes here');
+    },
+    onOther: (channel, first) => {
+      expect(readBorrow(first)).toBe('a ticket');
+      const loan = new Loan(channel, clock, async () => new Container(scripted, clock));
+      given.push(loan);
+      return loan;
+    },
+  });
+  host.accept(pair.right);
+  return { clock, scripted, pair, given, opened: BorrowedProcess.open(pair.left, asked, { clock, remainingMs }) };
+}
+
+async function lent(remainingMs?: () => number | null) {
+  const { opened, ...parts } = connected(remainingMs);
+  const process = await opened;
+  const heard: Buffer[] = [];
+  process.channel.open({
+    onMessage: (message) => heard.push(Buffer.from(message)),
+    onDrain: () => undefined,
+    onClosed: () => undefined,
+  });
+  let exit: ContainerExit | null = null;
+  void process.exited.then((how) => {
+    exit = how;
+  });
+  return { ...parts, process, heard, exit: () => exit };
+}
+
+/** Each second the lender asks, and is answered. */
+async function seconds(clock: ManualClock, count: number): Promise<void> {
+  for (let second = 0; second < count; second += 1) {
+    clock.advance(1_000);
+    await turns(10);
+  }
+}
+
+describe('a container that another worker lends', () => {
+  it('is a process like others: what it and its borrower say passes unread, and its end is told', async () => {
+    const { process, scripted, heard, exit } = await lent();
+    expect(process.id).toBe('c1');
+    scripted.stream.writer.frame(1 as never, 2, 3, Uint8Array.of(9));
+    scripted.stream.flushNow();
+    await until(() => heard.length === 1);
+    expect(heard[0]?.at(-1)).toBe(9);
+    scripted.die({ exitCode: 7 });
+    await until(() => exit() !== null);
+    expect(exit()).toEqual({ exitCode: 7, signal: null, outOfMemory: false });
+    expect(await process.settled).toBeNull();
+  });
+
+  it('is killed when its borrower says so', async () => {
+    const { process, scripted, exit } = await lent();
+    process.kill();
+    await until(() => exit() !== null);
+    expect(scripted.kills).toBe(1);
+  });
+
+  it('S7: is killed at the end of the lease of a borrower that answers no more, not before', async () => {
+    let mayRun = true;
+    const { clock, scripted, given } = await lent(() => (mayRun ? leaseMs : null));
+    await seconds(clock, 30);
+    expect(scripted.kills).toBe(0);
+    mayRun = false;
+    await seconds(clock, 9);
+    expect(scripted.kills).toBe(0);
+    await seconds(clock, 3);
+    expect(scripted.kills).toBe(1);
+    await given[0]?.ended;
+  });
+
+  it('S7: counts what is left of that lease from before it asked', async () => {
+    const clock = new ManualClock();
+    const scripted = new ScriptedContainer('c1', 128);
+    const pair = createChannelPair();
+    let isLent = false;
+    const asks: Uint8Array[] = [];
+    pair.left.open({
+      onMessage: (message) => {
+        if (message[0] === LoanMessage.ask) asks.push(message);
+        else isLent ||= message[0] === LoanMessage.lent;
+      },
+      onDrain: () => undefined,
+      onClosed: () => undefined,
+    });
+    const loan = new Loan(pair.right, clock, async () => new Container(scripted, clock));
+    pair.right.open(loan);
+    await until(() => asks.length === 1);
+    await turns(10);
+    expect(isLent).toBe(false);
+    // The answer is five seconds on its way: others were asked for meanwhile.
+    await seconds(clock, 5);
+    const askedAt = clock.monotonic() - 5_000;
+    pair.left.send(loanMessage(LoanMessage.renew, { askedAt, remainingMs: 8_000 }));
+    await until(() => isLent);
+    await seconds(clock, 2);
+    expect(scripted.kills).toBe(0);
+    await seconds(clock, 1);
+    expect(scripted.kills).toBe(1);
+  });
+
+  it('is not lent to a borrower that never says that it may run', async () => {
+    const { clock, scripted, opened } = connected(() => null);
+    const refusal = opened.catch((error: unknown) => error);
+    await seconds(clock, 11);
+    expect(await refusal).toMatchObject({ code: 'Unavailable' });
+    await until(() => scripted.kills === 1);
+  });
+
+  it('P7: ends with the connection, on both sides', async () => {
+    const { pair, process, scripted, exit } = await lent();
+    pair.cut();
+    await until(() => exit() !== null && scripted.kills === 1);
+    expect(exit()).toMatchObject({ exitCode: null, why: expect.stringContaining('w2') });
+    expect(await process.settled).toBeNull();
+    expect(process.channel.send(Uint8Array.of(1))).toBe(true);
+  });
+
+  it('P7: is lost to its borrower when its lender falls silent, or does not carry out a kill', async () => {
+    for (const isKilled of [false, true]) {
+      const clock = new ManualClock();
+      const pair = createChannelPair();
+      pair.right.open({ onMessage: () => undefined, onDrain: () => undefined, onClosed: () => undefined });
+      const opened = BorrowedProcess.open(pair.left, asked, { clock, remainingMs: () => leaseMs });
+      pair.right.send(loanMessage(LoanMessage.lent, { containerId: 'c1', hasVolumes: true }));
+      const process = await opened;
+      if (isKilled) process.kill();
+      await seconds(clock, isKilled ? 5 : 10);
+      expect(await process.exited).toMatchObject({ why: expect.stringContaining('w2') });
+      expect(await process.settled).toContain('may not be committed');
+    }
+  });
+
+  it('is wanted back where its lender drains', async () => {
+    const { given, process } = await lent();
+    let isRecalled = false;
+    process.onRecall(() => {
+      isRecalled = true;
+    });
+    given[0]?.recall();
+    await until(() => isRecalled);
+  });
+
+  it('ends with the first message that is none of a loan, whoever sends it', async () => {
+    const toLender = await lent();
+    toLender.pair.left.send(loanMessage(LoanMessage.lent, { containerId: 'mine', hasVolumes: false }));
+    await until(() => toLender.scripted.kills === 1);
+    const toBorrower = await lent();
+    toBorrower.pair.right.send(Uint8Array.of(LoanMessage.ask, 1, 2, 3));
+    await until(() => toBorrower.exit() !== null);
+    const malformed = await lent();
+    malformed.pair.left.send(loanMessage(LoanMessage.renew, { askedAt: 'now', remainingMs: -1 }));
+    await until(() => malformed.scripted.kills === 1);
+    for (const read of [readBorrow, readRenew]) expect(() => read(loanMessage(0, {}))).toThrow('the loan is broken');
+    expect(readGone(loanMessage(0, { exitCode: 'x' }))).toEqual({ exitCode: null, signal: null, outOfMemory: false });
+    expect(readSettled(loanMessage(0, {}))).toBeNull();
+  });
+});
+
+describe('the ticket of a loan', () => {
+  const key = { id: 'k1', secret: new Uint8Array(32).fill(1), createdAtMs: 0 };
+  const ticket: LoanTicket = {
+    identity: { account: 'default', app: 'demo', className: 'Pool', id: 'p' },
+    instanceKey: 'a-key' as InstanceKey,
+    epoch: 7,
+    deployment: 2,
+    borrower: 'b1' as BootId,
+    lender: 'b2' as BootId,
+    expiresAtMs: 5_000,
+  };
+
+  it('is a router’s word, until it expires', () => {
+    const text = mintLoanTicket(key, ticket);
+    expect(verifyLoanTicket([key], text, 4_999)).toEqual(ticket);
+    const refused = expect.objectContaining({ code: 'PermissionDenied' });
+    expect(() => verifyLoanTicket([key], text, 5_000)).toThrow(refused);
+    expect(() => verifyLoanTicket([{ ...key, secret: new Uint8Array(32) }], text, 0)).toThrow(refused);
+    for (const forged of ['', 'x', text.slice(1), `${text}.x`, text.replace('.k1.', '.k2.'), 'a'.repeat(5_000)])
+      expect(() => verifyLoanTicket([key], forged, 0)).toThrow(refused);
+  });
+
+  it('is for one boot, and nothing that begins otherwise is a borrower', () => {
+    const clock = new ManualClock();
+    const { left } = createChannelPair();
+    const at = (bootId: string) =>
+      new Lending({ bootId: bootId as BootId, clock, keys: () => [key] } as unknown as LendingDeps);
+    const first = loanMessage(LoanMessage.borrow, { ticket: mintLoanTicket(key, ticket) });
+    expect(() => at('b3').accept(left, first)).toThrow('boot b2 is over');
+    expect(at('b2').accept(left, Uint8Array.of(1, 2))).toBeNull();
+    expect(() => at('b2').accept(left, loanMessage(LoanMessage.borrow, { ticket: 'none' }))).toThrow('ticket');
+  });
+});
