@@ -59,6 +59,23 @@ describe('a spawned call of a local instance', () => {
     expect(seen.filter((line) => line.startsWith('run'))).toEqual(['run k']);
   });
 
+  test('R1: one key is one call for those who ask at the same time, and one that was refused can be asked for again', async () => {
+    await using instance = await Cls.of(Worker).local();
+    gate('k').open();
+    const keyed = instance.hold.with({ idempotencyKey: 'k' });
+    const both = await Promise.all([keyed.spawn('k'), keyed.spawn('k')]);
+    expect(both[1]?.id).toBe(both[0]?.id);
+    expect(await Promise.all(both.map((call) => call.get()))).toEqual(['p:k', 'p:k']);
+    expect(seen.filter((line) => line.startsWith('run'))).toEqual(['run k']);
+    const others = await Promise.all(['1', '2', '3', '4'].map((name) => instance.hold.spawn(name)));
+    const late = instance.hold.with({ idempotencyKey: 'late' });
+    const refused = await Promise.all([late.spawn('late'), late.spawn('late')].map(code));
+    expect(refused).toEqual(Array(2).fill('PendingLimitExceeded not-run'));
+    for (const name of ['1', '2', '3', '4', 'late']) gate(name).open();
+    await Promise.all(others.map((call) => call.get()));
+    expect(await (await late.spawn('late')).get()).toBe('p:late');
+  });
+
   test('R5: what is too large, or cannot travel, is refused', async () => {
     await using instance = await Cls.of(Worker).local();
     expect(await code(instance.hold.spawn('x'.repeat(1_100_000)))).toBe('PayloadTooLarge not-run');

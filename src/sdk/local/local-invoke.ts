@@ -59,8 +59,12 @@ async function runKeyed(callee: LocalCallee, attempts: Attempts, key: string): P
 export async function spawnLocally(callee: LocalCallee, args: readonly unknown[]): Promise<FunctionCall> {
   const { host, plan, keepAlive } = callee;
   const { idempotencyKey, signal, timeoutMs } = callee.options ?? {};
-  const known = idempotencyKey === undefined ? null : localSpawned(`${host.id}:${plan.name}:${idempotencyKey}`);
-  if (known !== null) return new FunctionCall(known);
+  const id = idempotencyKey === undefined ? host.nextCallId() : `${host.id}:${plan.name}:${idempotencyKey}`;
+  const known = localSpawned(id);
+  if (known !== null) {
+    await known.admitted;
+    return new FunctionCall(known);
+  }
   const payload = Uint8Array.from(encodeArgs(args));
   if (payload.length > mostCallBytes) throw tooLarge(payload.length);
   if (signal?.aborted) throw cancelled(`${host.label}.${plan.name}`, false);
@@ -73,9 +77,11 @@ export async function spawnLocally(callee: LocalCallee, args: readonly unknown[]
   const answer = keepAlive.during(runAttempts(own, { outer: null, deadline: null, payload, progress }));
   const result = answer.then(decodeValue);
   result.catch(() => undefined); // for who gets it
-  await unlessStopped(Promise.race([admitted, result]), { ...(timeoutMs === undefined ? {} : { timeoutMs }) }, 'spawn');
-  const id = idempotencyKey === undefined ? host.nextCallId() : `${host.id}:${plan.name}:${idempotencyKey}`;
-  return new FunctionCall(new LocalSpawned(id, { method: plan.name, answer: result, progress, controller }));
+  const outcome = Promise.race([admitted, result.then(() => undefined)]);
+  // Before anybody else has a turn: with the same key it is the same call (R1).
+  const spawned = new LocalSpawned(id, { method: plan.name, answer: result, progress, controller, admitted: outcome });
+  await unlessStopped(outcome, { ...(timeoutMs === undefined ? {} : { timeoutMs }) }, 'spawn');
+  return new FunctionCall(spawned);
 }
 
 /** The values of a generator method; each iteration is a call of its own. */

@@ -10,7 +10,7 @@ const kept = 10_000;
 const calls = new LRUCache<string, LocalSpawned>({ max: kept, ttl: keptCallMs });
 
 /** A spawned call of an instance in this process; null: it is none, or was forgotten. */
-export function localSpawned(id: string): SpawnedAccess | null {
+export function localSpawned(id: string): LocalSpawned | null {
   return calls.get(id) ?? null;
 }
 
@@ -23,6 +23,8 @@ export interface LocalProgress {
 
 export class LocalSpawned implements SpawnedAccess {
   readonly id: string;
+  /** Resolves when it has its place in the queue. @throws (rejects) why it has none */
+  readonly admitted: Promise<void>;
   readonly #method: string;
   readonly #answer: Promise<unknown>;
   readonly #progress: LocalProgress;
@@ -36,14 +38,20 @@ export class LocalSpawned implements SpawnedAccess {
       readonly answer: Promise<unknown>;
       readonly progress: LocalProgress;
       readonly controller: AbortController;
+      readonly admitted: Promise<void>;
     },
   ) {
     this.id = id;
+    this.admitted = of.admitted;
     this.#method = of.method;
     this.#answer = of.answer;
     this.#progress = of.progress;
     this.#controller = of.controller;
     calls.set(id, this);
+    // One that was refused is none, and whoever asks with its key again asks anew.
+    this.admitted.catch(() => {
+      if (calls.get(id) === this) calls.delete(id);
+    });
     this.#answer.then(
       () => {
         this.#ended = 'succeeded';
