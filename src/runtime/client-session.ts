@@ -5,7 +5,7 @@ import type { TimerWheel } from '../common/timer-wheel.js';
 import { encodeError } from '../wire/errors.js';
 import { readBind, readMeta } from '../wire/frame-bodies.js';
 import { type IncomingCall, readBody, readCall, readCancel, readCredit } from '../wire/frame-reader.js';
-import { type BindBody, type CallMeta, CancelReason, FrameKind, inlinePayloadBytes } from '../wire/frames.js';
+import { type BindBody, CancelReason, FrameKind, inlinePayloadBytes } from '../wire/frames.js';
 import type { ServerLink } from '../wire/link-host.js';
 import { decodePin } from '../wire/pin-record.js';
 import { RefTable } from '../wire/ref-table.js';
@@ -17,6 +17,7 @@ import { problemOf, unknownMethodOf } from './call-problems.js';
 import { CallTrace } from './call-trace.js';
 import { Instance } from './instance.js';
 import type { KeyedFollower } from './keyed-follower.js';
+import type { ArgumentRoom } from './spawned/argument-room.js';
 import { type SpawnArrival, SpawnRequest } from './spawned/spawn-request.js';
 import { type Caller, WorkerCall } from './worker-call.js';
 
@@ -49,10 +50,7 @@ interface KeyedArrival extends Pick<WorkerCall, 'instance' | 'method' | 'chain'>
 }
 
 /** A call that outlives its caller. */
-interface Spawning extends Pick<WorkerCall, 'instance' | 'method'> {
-  readonly head: IncomingCall;
-  readonly spawn: NonNullable<CallMeta['spawn']>;
-}
+type Spawning = Pick<SpawnArrival, 'instance' | 'method' | 'head' | 'spawn'>;
 
 /** A client's slots are its own choice of numbers; this bounds what it can make us remember. */
 const maxSlots = 4_194_304;
@@ -72,11 +70,13 @@ export class ClientSession implements Caller {
   readonly #link: ServerLink;
   readonly #bindings = new Map<number, Binding>();
   readonly #calls = new RefTable<WorkerCall | KeyedFollower | HeldCall | SpawnRequest>();
+  readonly #argumentRoom: ArgumentRoom;
   #refusedSlots = 0;
 
-  constructor(host: SessionHost, link: ServerLink) {
+  constructor(host: SessionHost, link: ServerLink, argumentRoom: ArgumentRoom) {
     this.#host = host;
     this.#link = link;
+    this.#argumentRoom = argumentRoom;
   }
 
   // biome-ignore lint/complexity/useMaxParams: no object per frame
@@ -188,7 +188,8 @@ export class ClientSession implements Caller {
     const meta = head.meta === null ? null : readMeta(head.meta);
     const deadlineAt = head.remainingMs === 0 ? null : this.#host.clock.monotonic() + head.remainingMs;
     const chain = meta?.chain ?? null;
-    if (meta?.spawn !== undefined) return this.#spawn(ref, { instance, method, head, spawn: meta.spawn });
+    const spawn = meta?.spawn as SpawnArrival['spawn'] | undefined;
+    if (spawn !== undefined) return this.#spawn(ref, { instance, method, head, spawn });
     if (meta?.idempotencyKey !== undefined && !method.generator) {
       return this.#followKey(ref, { instance, method, chain, head, frame, key: meta.idempotencyKey });
     }
@@ -219,16 +220,9 @@ export class ClientSession implements Caller {
   }
 
   /** The call is the instance's; who asked for it hears only that it is. */
-  #spawn(ref: number, { instance, method, head, spawn }: Spawning): void {
+  #spawn(ref: number, spawning: Spawning): void {
     try {
-      const request = new SpawnRequest({
-        caller: this,
-        ref,
-        instance,
-        method,
-        head,
-        spawn: spawn as SpawnArrival['spawn'],
-      });
+      const request = new SpawnRequest({ ...spawning, caller: this, ref, room: this.#argumentRoom });
       this.#calls.set(ref, request);
       request.start(this.#host.wheel);
       this.#host.countCall('admitted');

@@ -7,7 +7,7 @@ import type { Store } from '../../src/common/ports/store.js';
 import { type CallId, callId } from '../../src/common/spawned-call.js';
 import { decodeValue, encodeArgs } from '../../src/wire/codec.js';
 import { decodeError } from '../../src/wire/errors.js';
-import { FrameKind } from '../../src/wire/frames.js';
+import { CancelReason, FrameKind } from '../../src/wire/frames.js';
 import type { Answers, ScriptedClient } from './scripted-client.js';
 import { turns, until } from './until.js';
 import { WorkerWorld } from './worker-world.js';
@@ -275,6 +275,56 @@ describe('spawned calls at the worker', () => {
     await spawned({ client, pin, id, isRepeated: true });
     await turns(20);
     expect(container.calls).toHaveLength(1);
+  });
+
+  it('R1: who takes back what somebody else has spawned with the same key takes back nothing of theirs', async () => {
+    const looks: (() => void)[] = [];
+    let isHolding = false;
+    const { pin, client, container } = await alive({}, (store) => ({
+      ...store,
+      calls: {
+        ...store.calls,
+        get: async (id) => {
+          if (isHolding) await new Promise<void>((resolve) => looks.push(resolve));
+          return await store.calls.get(id);
+        },
+      },
+    }));
+    const id = await spawned({ client, pin, isRepeated: true });
+    const run = await container.call(1);
+    isHolding = true;
+    const { answers } = spawn({ client, pin, id, isRepeated: true });
+    await until(() => looks.length === 1);
+    client.cancel(answers, CancelReason.deadline);
+    expect(await answers.error()).toMatchObject({ code: 'DeadlineExceeded', outcome: 'unknown' });
+    isHolding = false;
+    looks.shift()?.();
+    await turns(20);
+    expect(run.cancelled).toBeNull();
+    run.result('theirs');
+    expect(await result(id)).toBe('theirs');
+  });
+
+  it('C1: arguments of calls that are not admitted yet are bounded, and what is refused or taken back holds none', async () => {
+    const { pin, client, container } = await alive();
+    const payload = Buffer.from(encodeArgs(['x'.repeat(1_000_000)]));
+    const ask = () => client.call('work', [], { payload, meta: { spawn: { id: idFor(pin), isRepeated: false } } });
+    const asked = Array.from({ length: Math.floor(67_108_864 / payload.length) }, ask);
+    await until(() => asked.every(({ credit }) => credit > 0));
+    const refused = await ask().error();
+    expect(refused).toMatchObject({ code: 'PendingLimitExceeded', outcome: 'not-run' });
+    expect(refused.details).toMatchObject({ limit: 67_108_864, bytes: payload.length, retryAfterMs: 100 });
+    await spawned({ client, pin }, 'small');
+    (await container.call(1)).result(1);
+    const [first] = asked as [Answers];
+    client.cancel(first);
+    await first.answered();
+    const next = ask();
+    await until(() => next.credit > 0);
+    for (let at = 65_536; at < payload.length; at += 65_536) client.chunk(next, payload.subarray(at, at + 65_536));
+    await next.value();
+    const another = ask();
+    await until(() => another.credit > 0);
   });
 
   it('R1: arguments that come in parts, large results, and what is too large', async () => {

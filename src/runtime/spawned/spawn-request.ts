@@ -9,6 +9,7 @@ import { FrameWriter } from '../../wire/frame-writer.js';
 import { FrameKind } from '../../wire/frames.js';
 import type { Instance } from '../instance.js';
 import type { Caller } from '../worker-call.js';
+import type { ArgumentRoom } from './argument-room.js';
 
 /** What a client asks, and how it wants to be known. */
 export interface SpawnArrival {
@@ -17,12 +18,14 @@ export interface SpawnArrival {
   readonly instance: Instance;
   readonly method: MethodManifest;
   readonly head: IncomingCall;
+  /** Of its client. */
+  readonly room: ArgumentRoom;
   readonly spawn: { readonly id: CallId; readonly isRepeated: boolean };
 }
 
 /**
  * A client's wish to have a call spawned, until it is answered: when the call is admitted and recorded, with nothing. From then on
- * the call is nobody's; before that, who takes the wish back takes back the call.
+ * the call is nobody's; before that, who takes the wish back takes back the call, unless others may have asked for the same one.
  */
 export class SpawnRequest {
   readonly #arrival: SpawnArrival;
@@ -30,9 +33,10 @@ export class SpawnRequest {
   #received: number;
   #isAsked = false;
   #isDone = false;
+  #heldBytes: number;
   #deadline: { readonly wheel: TimerWheel; readonly entry: WheelEntry } | null = null;
 
-  /** @throws InvalidArgument, PayloadTooLarge */
+  /** @throws InvalidArgument, PayloadTooLarge, PendingLimitExceeded */
   constructor(arrival: SpawnArrival) {
     const { head, method, instance } = arrival;
     if (method.generator || instance.klass.kind === 'sandbox') {
@@ -47,6 +51,8 @@ export class SpawnRequest {
       throw new HoldfastError('PayloadTooLarge', message, { details });
     }
     this.#arrival = arrival;
+    arrival.room.take(head.payloadLength);
+    this.#heldBytes = head.payloadLength;
     this.#args = Buffer.allocUnsafeSlow(head.payloadLength);
     this.#received = head.payload.copy(this.#args);
   }
@@ -84,8 +90,8 @@ export class SpawnRequest {
   cancel(byDeadline: boolean): void {
     if (this.#isDone) return;
     const { instance, spawn, method } = this.#arrival;
-    // One that nobody knows by its id would run for nobody.
-    if (this.#isAsked) void instance.spawned.cancel(spawn.id).catch(() => undefined); // over: it was never recorded, or is
+    // One that nobody knows by its id would run for nobody; of one that was asked for before somebody else may wait (R1).
+    if (this.#isAsked && !spawn.isRepeated) void instance.spawned.cancel(spawn.id).catch(() => undefined); // over: it was never recorded, or is
     const [code, outcome] = [
       byDeadline ? ('DeadlineExceeded' as const) : ('Cancelled' as const),
       this.#isAsked ? ('unknown' as const) : ('not-run' as const),
@@ -101,14 +107,19 @@ export class SpawnRequest {
   #ask(): void {
     this.#isAsked = true;
     const { instance, spawn, method, caller, ref } = this.#arrival;
-    instance.spawned.spawn({ ...spawn, method, args: this.#args }).then(
+    const admitted = (): void => this.#release();
+    instance.spawned.spawn({ ...spawn, method, args: this.#args, admitted }).then(
       (how) => {
+        this.#release();
         if (!this.#end()) return;
         if (how === 'moved') caller.moved(ref);
         else caller.forward(nothing(), ref);
         caller.done(ref);
       },
-      (error: unknown) => this.#fail(error),
+      (error: unknown) => {
+        this.#release();
+        this.#fail(error);
+      },
     );
   }
 
@@ -124,7 +135,14 @@ export class SpawnRequest {
     if (this.#isDone) return false;
     this.#isDone = true;
     this.#deadline?.wheel.remove(this.#deadline.entry);
+    // What was asked for has them until it is admitted, whoever still waits for that.
+    if (!this.#isAsked) this.#release();
     return true;
+  }
+
+  #release(): void {
+    this.#arrival.room.give(this.#heldBytes);
+    this.#heldBytes = 0;
   }
 }
 

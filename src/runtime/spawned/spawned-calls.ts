@@ -19,6 +19,8 @@ export interface SpawnAsk {
   readonly isRepeated: boolean;
   readonly method: MethodManifest;
   readonly args: Uint8Array;
+  /** It has its place in the queue: called where it gets one. */
+  readonly admitted: () => void;
 }
 
 /** Fetched at once, of those that were left by an activation. */
@@ -111,7 +113,7 @@ export class SpawnedCalls {
     if (isAnyLeft) void store.alarms.expect(identity.account, key, clock.now()).catch(() => undefined);
   }
 
-  async #spawnNew({ id, method, args }: SpawnAsk): Promise<'spawned' | 'moved'> {
+  async #spawnNew({ id, method, args, admitted }: SpawnAsk): Promise<'spawned' | 'moved'> {
     if (instanceOfCall(id) !== this.#instance.key) {
       throw new HoldfastError('InvalidArgument', `the id of a call, ${JSON.stringify(id)}, names another instance`);
     }
@@ -122,6 +124,7 @@ export class SpawnedCalls {
     this.#lastOrder += 1;
     const call = new SpawnedCall(this.#parts, { record: { ...record, order: this.#lastOrder }, method, args });
     if (call.begin() === 'moved') return 'moved';
+    admitted();
     this.#open.set(id, call);
     void this.resume();
     if (await call.recorded()) return 'spawned';
