@@ -1,7 +1,7 @@
-import type { Clock, Random } from '../common/clock.js';
+import type { Clock, Monotonic, Random } from '../common/clock.js';
 import type { Logger } from '../common/context.js';
 import { isHoldfastError } from '../common/errors.js';
-import { instanceKey } from '../common/ids.js';
+import { type BootId, instanceKey } from '../common/ids.js';
 import { isAtWorker, type Pin } from '../common/pin.js';
 import type { AlarmClaim } from '../common/ports/alarm-store.js';
 import type { Bus } from '../common/ports/bus.js';
@@ -35,7 +35,7 @@ const mostUnderway = 256;
 const mayCommitMs = 600_000;
 /** The same of an activation that has had spawned calls. */
 const mayRecordMs = 60_000;
-/** How often somebody looks whether the worker of open calls is still there. */
+/** How often somebody looks whether the worker of open calls is still there; where one is lost all of that is due at once. */
 const watchMs = 10_000;
 const resumeAgainMs = 250;
 
@@ -51,13 +51,15 @@ export async function keepAlarms(parts: AlarmParts, closed: AbortSignal): Promis
 async function keepAlarmsOf(parts: AlarmParts, account: string, closed: AbortSignal): Promise<void> {
   const { clock, random, log } = parts;
   const underway = new Set<Promise<void>>();
+  const losses = new Losses(parts, account);
   while (!closed.aborted) {
     // Routers that were started together need not look together.
     await clock.sleep(everyMs * (0.5 + random.next() / 2), closed).catch(() => undefined); // closed: the condition sees it
     const limit = mostUnderway - underway.size;
+    const aheadMs = losses.aheadMs();
     if (closed.aborted || limit < 1) continue;
     try {
-      const { claims, nowMs } = await parts.store.alarms.claim(account, { limit, forMs: claimMs });
+      const { claims, nowMs } = await parts.store.alarms.claim(account, { limit, forMs: claimMs, aheadMs });
       for (const claim of claims) {
         const look = lookAt(parts, { account, claim, nowMs }).finally(() => underway.delete(look));
         underway.add(look);
@@ -66,6 +68,36 @@ async function keepAlarmsOf(parts: AlarmParts, account: string, closed: AbortSig
       // A store that is away is asked again in the next round.
       if (!isHoldfastError(error)) log.error('alarms.notClaimed', { account, error: String(error) });
     }
+  }
+}
+
+/**
+ * What looks of open calls are to find, found at once: after the loss of a worker those that are watched are looked at before their
+ * time, each once. It costs what the next looks would have, and no list of who has which calls.
+ */
+class Losses {
+  readonly #parts: Pick<AlarmParts, 'workers' | 'clock'>;
+  readonly #account: string;
+  readonly #alive = new Set<BootId>();
+  /** Whoever was being watched when a worker was lost is due by then. */
+  #until: Monotonic = Number.NEGATIVE_INFINITY;
+
+  constructor(parts: Pick<AlarmParts, 'workers' | 'clock'>, account: string) {
+    this.#parts = parts;
+    this.#account = account;
+  }
+
+  /** How much is to be looked at before its time now. */
+  aheadMs(): number {
+    const { workers, clock } = this.#parts;
+    const now = clock.monotonic();
+    for (const bootId of workers.boots(this.#account)) if (workers.isFresh(bootId)) this.#alive.add(bootId);
+    for (const bootId of this.#alive) {
+      if (workers.isFresh(bootId)) continue;
+      this.#alive.delete(bootId);
+      this.#until = now + watchMs;
+    }
+    return Math.max(0, Math.ceil(this.#until - now));
   }
 }
 

@@ -188,6 +188,7 @@ export class Settler {
   }
 
   async #lost(pin: Pin, attempt: Attempt): Promise<Step> {
+    if (pin.bootId !== null) this.#parts.workers.sawEnd(pin.bootId);
     this.#parts.log.warn('instance.lost', {
       epoch: pin.epoch,
       worker: pin.workerId,

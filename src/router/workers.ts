@@ -52,9 +52,21 @@ export class Workers {
     for (const account of accounts) bus.publish(heartbeatRequestSubject(account), new Uint8Array());
   }
 
-  /** Heard within the last 3 s: assumed to live, until someone who could not reach it says otherwise. */
+  /** Heard within the last 3 s, and its worker has not started again: assumed to live, until someone who could not reach it says otherwise. */
   isFresh(bootId: BootId): boolean {
-    return this.silentMs(bootId) <= freshForMs;
+    const boot = this.#boots.get(bootId);
+    return boot !== undefined && this.#isLatest(boot) && this.#clock.monotonic() - boot.seenAt <= freshForMs;
+  }
+
+  /** Its lease is over: nobody has to wait for its silence. */
+  sawEnd(bootId: BootId): void {
+    const boot = this.#boots.get(bootId);
+    if (boot !== undefined) boot.seenAt = Number.NEGATIVE_INFINITY;
+  }
+
+  /** All boots of the account that have been heard. */
+  *boots(account: string): Iterable<BootId> {
+    for (const boot of this.#boots.values()) if (boot.account === account) yield boot.bootId;
   }
 
   /** Since its last heartbeat; Infinity where it is not known. */

@@ -7,7 +7,7 @@ import { OpenRequest } from '../../src/router/request.js';
 import { cancelSpawned, careFor, getSpawned, listSpawned } from '../../src/router/spawned.js';
 import { encodeValue } from '../../src/wire/codec.js';
 import { decodeError } from '../../src/wire/errors.js';
-import type { BusWorker } from './bus-worker.js';
+import { BusWorker } from './bus-worker.js';
 import { account, type ControlClient, Harness } from './harness.js';
 
 let made: Harness | null = null;
@@ -98,6 +98,45 @@ describe('what routers do about open calls', () => {
     const [placed] = worker.held;
     expect(placed?.epoch).toBeGreaterThan(call.epoch);
     expect(worker.resumed).toEqual([`${call.key} ${placed?.epoch}`]);
+  });
+
+  it('R4: the loss of a worker has what is watched looked at before its time', async () => {
+    const worker = await start();
+    const { alarms } = cluster.store;
+    // As if nothing ever were due.
+    let rounds = 0;
+    const claim: typeof alarms.claim = async (...[of, asked]) => {
+      rounds += 1;
+      return (asked.aheadMs ?? 0) > 0 ? await alarms.claim(of, asked) : { nowMs: Date.now(), claims: [] };
+    };
+    cluster.addRouter({ store: { ...cluster.store, alarms: { ...alarms, claim } } });
+    const [, watching] = cluster.routers;
+    if (watching === undefined) throw new Error('there is no second router');
+    const call = await recorded('a');
+    await alarms.expect(account, call.key, Date.now() + 9_000);
+    await vi.waitUntil(() => watching.workers.isFresh(worker.bootId), { timeout: 60_000 });
+    looking = [keepAlarms(watching, watching.closed)];
+    const other = await cluster.addWorker();
+    await vi.waitUntil(() => rounds > 0 && watching.workers.isFresh(other.bootId), { timeout: 60_000 });
+    await worker.die();
+    await worker.releaseLease();
+    await vi.waitUntil(() => other.resumed.length > 0, { timeout: 60_000 });
+    expect(other.resumed).toEqual([`${call.key} ${other.held[0]?.epoch}`]);
+  });
+
+  it('R4: a worker that is heard as another boot, or whose lease was seen to be over, is lost', async () => {
+    const worker = await start();
+    const { workers } = router();
+    const again = await BusWorker.start({
+      ...{ account, workerId: worker.workerId, bus: cluster.connect(), store: cluster.store, leaseTtlMs: 60_000 },
+    });
+    worker.stopBeating();
+    await vi.waitUntil(() => workers.isFresh(again.bootId), { timeout: 60_000 });
+    expect(workers.isFresh(worker.bootId)).toBe(false);
+    again.stopBeating();
+    workers.sawEnd(again.bootId);
+    expect(workers.isFresh(again.bootId)).toBe(false);
+    await again.die();
   });
 
   it('R4: those of an instance that was closed fail, and those that had begun are lost', async () => {

@@ -18,17 +18,17 @@ export function createLmdbAlarms(database: Transactions): AlarmStore {
         // Earlier in any case: who has claimed it, and found nothing before this, must see that it is expected again.
         move(db, { account, key }, now !== null && now <= atMs ? now - 1 : atMs);
       }),
-    claim: async (account, { limit, forMs }) => {
+    claim: async (account, { limit, forMs, aheadMs = 0 }) => {
       // Nearly always nobody is, and a transaction that writes would go to the disk.
       const isAnyDue = await database.read(
         'looking for alarms',
-        (db) => due(db, { account, nowMs: clock.now() }, 1).length > 0,
+        (db) => due(db, { account, untilMs: clock.now() + aheadMs }, 1).length > 0,
       );
       if (!isAnyDue) return { nowMs: clock.now(), claims: [] };
       return database.write('claiming alarms', (db) => {
         const nowMs = clock.now();
         const untilMs = nowMs + forMs;
-        const keys = due(db, { account, nowMs }, limit);
+        const keys = due(db, { account, untilMs: nowMs + aheadMs }, limit);
         for (const key of keys) move(db, { account, key }, untilMs);
         return { nowMs, claims: keys.map((key) => ({ key, untilMs })) };
       });
@@ -54,10 +54,10 @@ export function createLmdbAlarms(database: Transactions): AlarmStore {
 
 function due(
   db: LmdbTable,
-  { account, nowMs }: { readonly account: string; readonly nowMs: number },
+  { account, untilMs }: { readonly account: string; readonly untilMs: number },
   limit: number,
 ): InstanceKey[] {
-  const range = { start: ['alarm-due', account], end: ['alarm-due', account, nowMs, '\uffff'], limit };
+  const range = { start: ['alarm-due', account], end: ['alarm-due', account, untilMs, '\uffff'], limit };
   return [...db.getKeys(range)].map((found) => String(found[3]) as InstanceKey);
 }
 

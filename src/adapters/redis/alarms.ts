@@ -11,9 +11,9 @@ const shards = 8;
 export function createAlarms(redis: RedisConnection): AlarmStore {
   const claimFrom = async (
     key: string,
-    { limit, forMs }: { readonly limit: number; readonly forMs: number },
+    { limit, forMs, aheadMs }: { readonly limit: number; readonly forMs: number; readonly aheadMs: number },
   ): Promise<{ readonly nowMs: number; readonly claims: readonly AlarmClaim[] }> => {
-    const answer = await redis.script('alarmClaim', 'claiming alarms', { keys: [key], args: [limit, forMs] });
+    const answer = await redis.script('alarmClaim', 'claiming alarms', { keys: [key], args: [limit, forMs, aheadMs] });
     const [nowMs, untilMs, ...due] = answer as readonly string[];
     return {
       nowMs: Number(nowMs),
@@ -25,8 +25,8 @@ export function createAlarms(redis: RedisConnection): AlarmStore {
       const call = { keys: [indexOf(account, key)], args: [key, atMs] };
       await redis.script('alarmExpect', `expecting the alarm of instance ${key}`, call);
     },
-    claim: async (account, { limit, forMs }) => {
-      const each = { limit: Math.max(1, Math.floor(limit / shards)), forMs };
+    claim: async (account, { limit, forMs, aheadMs = 0 }) => {
+      const each = { limit: Math.max(1, Math.floor(limit / shards)), forMs, aheadMs };
       const found = await Promise.all(
         Array.from({ length: shards }, (_, shard) => claimFrom(redisKeys.alarms(account, shard), each)),
       );

@@ -27,10 +27,10 @@ export interface AlarmClaim {
 export interface AlarmStore {
   /** Somebody looks then, or before. Whoever is looking now cannot take that back. @throws Unavailable */
   expect(account: string, key: InstanceKey, atMs: number): Promise<void>;
-  /** Those whose time has come; nobody else gets them before it is over. @throws Unavailable */
+  /** Those whose time has come, or comes within `aheadMs`; nobody else gets them before it is over. @throws Unavailable */
   claim(
     account: string,
-    claim: { readonly limit: number; readonly forMs: number },
+    claim: { readonly limit: number; readonly forMs: number; readonly aheadMs?: number },
   ): Promise<{ readonly nowMs: number; readonly claims: readonly AlarmClaim[] }>;
   /** Look again then; null: no more. Nothing happens where it was expected again meanwhile. @throws Unavailable */
   lookAgain(account: string, claim: AlarmClaim, atMs: number | null): Promise<void>;

@@ -97,6 +97,17 @@ export function alarmTests(context: () => StoreUnderTest): void {
     await other.close();
   });
 
+  test('who is expected soon is claimed before its time where that is asked for, and nobody whose time is later', async () => {
+    const { alarms } = context().store;
+    const of = account();
+    const [soon, later] = [(await active()).owner.key, (await active()).owner.key];
+    await alarms.expect(of, soon, Date.now() + 3_600_000);
+    await alarms.expect(of, later, Date.now() + 36_000_000);
+    expect(await claim(of)).toEqual([]);
+    const { claims, nowMs } = await alarms.claim(of, { limit: 80, forMs: 60_000, aheadMs: 7_200_000 });
+    expect(claims).toEqual([{ key: soon, untilMs: nowMs + 60_000 }]);
+  });
+
   test('a claim that nobody ends is over at its time', async () => {
     const { alarms } = context().store;
     const of = account();
