@@ -182,9 +182,11 @@ export class ContainerPool {
     return await container.killed();
   }
 
-  /** Kills every container and waits until they are gone, also those that are just being started. */
-  async close(): Promise<void> {
-    await Promise.all([this.#starts.close(), ...[...this.#used.keys()].map((container) => container.killed())]);
+  /** Kills every container and waits until they are gone, also those that are just being started; those that ran instances. */
+  async close(): Promise<readonly Container[]> {
+    const used = [...this.#used.keys()];
+    await Promise.all([this.#starts.close(), ...used.map((container) => container.stopped())]);
+    return used;
   }
 
   /** @param claimed called in the moment in which the place is taken */

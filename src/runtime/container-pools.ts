@@ -11,6 +11,9 @@ import type { Sandboxes } from './sandbox/sandboxes.js';
 import type { Bundles, WorkerConfig } from './worker-options.js';
 
 const warmMemoryMb = 1_024;
+/** What a worker that ends waits for. */
+const commitWithinMs = 60_000;
+const namedAtMost = 10;
 
 /** Where containers come from: processes for classes, sandboxes for sessions. */
 export class ContainerPools {
@@ -35,9 +38,26 @@ export class ContainerPools {
     return { ...this.classes.openPlaces(freeMemoryMb), ...this.sandboxes?.openPlaces(freeMemoryMb) };
   }
 
-  /** Kills every container and waits until they are gone. */
-  async close(): Promise<void> {
-    await Promise.all([this.classes.close(), this.sandboxes?.close()]);
+  /**
+   * Kills every container and waits until they are gone, then for the commits of what they wrote into volumes: those can take half an
+   * hour, and whoever ends a worker does not wait for so long. @throws VolumeUnavailable naming what is not committed yet
+   */
+  async close(clock: Clock): Promise<void> {
+    const ended = await Promise.all([this.classes.close(), this.sandboxes?.close() ?? []]);
+    const unsettled = new Set(ended.flat());
+    // Of each that could not be the log tells.
+    const settling = [...unsettled].map((container) => container.killed().then(() => unsettled.delete(container)));
+    const enough = new AbortController();
+    const late = clock.sleep(commitWithinMs, enough.signal).catch(() => undefined); // aborted: they were settled first
+    await Promise.race([Promise.all(settling), late]);
+    enough.abort();
+    if (unsettled.size === 0) return;
+    const names = [...unsettled].map(({ id }) => id);
+    throw new HoldfastError(
+      'VolumeUnavailable',
+      `the worker ends, and what ${names.length === 1 ? 'container' : 'containers'} ${names.slice(0, namedAtMost).join(', ')} wrote into volumes was not committed within ${commitWithinMs} ms: its uploads are given up, the commits before it stand`,
+      { outcome: 'unknown', details: { containers: names.length, withinMs: commitWithinMs } },
+    );
   }
 }
 

@@ -34,6 +34,7 @@ import { ByteTickets } from './sandbox/byte-tickets.js';
 import { Sandboxes } from './sandbox/sandboxes.js';
 import { Sessions } from './sandbox/sessions.js';
 import { secretsOf } from './secret-source.js';
+import { ArgumentRoom } from './spawned/argument-room.js';
 import type { WorkerConfig, WorkerDeps } from './worker-options.js';
 
 const wheelTickMs = 10;
@@ -112,10 +113,11 @@ export class Worker {
     this.#capabilities = new Capabilities({ account, keys: parts.keys, store: store.keys, clock });
     this.#wheel = new TimerWheel(clock, wheelTickMs);
     this.#logs = new LogBook({ bus, clock, account, workerId });
+    const room = ArgumentRoom.ofWorker();
     this.#links = new LinkHost({
       bootId,
       clock,
-      onSession: (link) => new ClientSession(this.#sessionHost(), link),
+      onSession: (link) => new ClientSession(this.#sessionHost(), link, room.ofClient()),
       beforeFlush: () => lease.mayRun(),
       onOther: (channel, first) => this.#loans.lending.accept(channel, first),
     });
@@ -160,9 +162,10 @@ export class Worker {
     this.#heartbeat = new Heartbeat(config, { bus, clock, state: () => this.#state() });
     this.#pools.classes.fill();
     void this.#capabilities.keepFresh(lease.over);
-    lease.over.addEventListener('abort', () => void this.#end('expired'), { once: true });
+    const expired = (): void => void this.#end('expired').catch(() => undefined); // told to whoever stops it
+    lease.over.addEventListener('abort', expired, { once: true });
     // A watchdog that took too long to start: nobody is told any more.
-    if (!lease.mayRun()) void this.#end('expired');
+    if (!lease.mayRun()) expired();
   }
 
   /** Aborted, with a `LeaseEnd` as its reason, when this boot is over. */
@@ -203,7 +206,7 @@ export class Worker {
     return this.#draining;
   }
 
-  /** A clean end: drained, containers gone, lease released. */
+  /** A clean end: drained, containers gone, lease released. @throws VolumeUnavailable where a commit takes too long */
   async stop(): Promise<void> {
     await this.drain();
     await this.#end('stopped');
@@ -240,9 +243,11 @@ export class Worker {
     this.#links.close();
     this.#wheel.clear();
     this.#loans.close();
-    await Promise.all([this.#heartbeat.stop(), this.#lease.ended(), this.#pools.close()]);
+    const closed = this.#pools.close(this.#deps.clock);
+    await Promise.allSettled([this.#heartbeat.stop(), this.#lease.ended(), closed]);
     await this.#sandboxes?.close();
     await this.#watchdog.stop().catch(() => undefined); // dead already: the lease ends by itself
+    await closed;
   }
 
   #sessionHost(): SessionHost {

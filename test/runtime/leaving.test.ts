@@ -26,6 +26,25 @@ function drained(): Promise<number> {
   return world.worker.drain();
 }
 
+describe('the end of a worker', () => {
+  it('waits for commits of what containers wrote no longer than a minute, and says whose they were', async () => {
+    world = await WorkerWorld.start();
+    await world.deploy('Basket');
+    const commit = { settled: new Promise<null>(() => undefined), hasVolumes: true };
+    world.starter.prepare = (container) => Object.assign(container, commit);
+    const { container } = await world.alive('Basket', 'a');
+    const stopped = world.worker.abandon().catch((error: unknown) => error);
+    await until(() => container.hasExited);
+    await turns(20);
+    expect(world.watchdog.stops).toBe(0);
+    world.clock.advance(60_000);
+    expect(await stopped).toMatchObject({ code: 'VolumeUnavailable', outcome: 'unknown', details: { containers: 1 } });
+    expect(((await stopped) as Error).message).toContain(container.id);
+    // What others wait for is done all the same.
+    expect(world.watchdog.stops).toBe(1);
+  });
+});
+
 describe('close', () => {
   it('C9: lets running calls finish, refuses waiting and new ones, runs exit, and closes the pin last', async () => {
     world = await WorkerWorld.start();

@@ -403,7 +403,7 @@ export class WorkerWorld implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const client of this.#clients) client.close();
-    await this.#worker?.abandon();
+    await this.#worker?.abandon().catch(() => undefined); // told to whoever ended it before
     await this.store.close();
     // A bundle may just be on its way into the folder.
     await rm(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 10 });

@@ -101,8 +101,11 @@ export async function startWorkerPart(services: Services, config: WorkerPartConf
         });
   const end = async (how: (worker: Worker) => Promise<void>): Promise<void> => {
     ending.abort();
-    if (worker !== null) await how(worker);
-    await Promise.all([server.close(), routers.close(), health?.close()]);
+    try {
+      if (worker !== null) await how(worker);
+    } finally {
+      await Promise.all([server.close(), routers.close(), health?.close()]);
+    }
   };
   worker = await boot();
   const keepBooting = async (): Promise<void> => {
