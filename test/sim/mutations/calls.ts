@@ -8,8 +8,13 @@ export const calls: readonly Mutation[] = [
     changes: [
       {
         file: 'src/runtime/client-session.ts',
-        from: 'return binding.instance?.pin.epoch === binding.epoch ? binding.instance : undefined;',
-        to: 'return binding.instance;',
+        from: 'return here?.epoch === binding.epoch ? here : binding;',
+        to: 'return here ?? binding;',
+      },
+      {
+        file: 'src/runtime/client-session.ts',
+        from: '    if (binding instanceof Instance) return binding;\n',
+        to: '    if (binding instanceof Instance) return this.#host.find(binding.key) ?? binding;\n',
       },
     ],
   },
@@ -90,8 +95,8 @@ export const calls: readonly Mutation[] = [
     changes: [
       {
         file: 'src/common/mailbox.ts',
-        from: 'const next = this.#ahead?.values().next().value ?? this.#waiting?.values().next().value;',
-        to: 'const next = this.#ahead?.values().next().value ?? [...(this.#waiting ?? [])].at(-1);',
+        from: 'const next = this.#ahead.first ?? this.#waiting.first;',
+        to: 'const next = this.#ahead.first ?? this.#waiting.items().at(-1) ?? null;',
       },
     ],
   },
@@ -123,8 +128,8 @@ export const calls: readonly Mutation[] = [
     changes: [
       {
         file: 'src/runtime/instance-calls.ts',
-        from: "if (phase === 'activating' || container === null || !container.isUsable) {",
-        to: "if (container === null || !container.isUsable || phase === 'gone') {",
+        from: "const isReady = phase !== 'activating' && container?.isUsable === true;",
+        to: "const isReady = phase !== 'gone' && container?.isUsable === true;",
       },
     ],
   },
@@ -134,7 +139,7 @@ export const calls: readonly Mutation[] = [
     changes: [
       {
         file: 'src/runtime/leaving.ts',
-        from: '    await this.#finishRunning(instance, container, force ? 0 : Math.min(timeoutMs, exitTimeoutMs));\n',
+        from: '    await this.#finishRunning(instance, places, force ? 0 : Math.min(timeoutMs, exitTimeoutMs));\n',
         to: '    void force;\n    void timeoutMs;\n',
       },
     ],
@@ -145,8 +150,8 @@ export const calls: readonly Mutation[] = [
     changes: [
       {
         file: 'src/runtime/leaving.ts',
-        from: '    const exit = await this.#end(instance, how);\n    if (left.applied) {',
-        to: "    const ending = this.#end(instance, how);\n    const exit: DeactivatedBody = { exitHook: 'ran' };\n    void ending;\n    if (left.applied) {",
+        from: '    const exit = await this.#end(instance, how);\n',
+        to: "    void this.#end(instance, how);\n    const exit: DeactivatedBody = { exitHook: 'ran' };\n",
       },
     ],
   },
@@ -167,8 +172,8 @@ export const calls: readonly Mutation[] = [
     changes: [
       {
         file: 'src/common/mailbox.ts',
-        from: 'return (this.#waiting?.size ?? 0) + this.ahead;',
-        to: 'return this.#waiting?.size ?? 0;',
+        from: 'return this.#waiting.size + this.#ahead.size;',
+        to: 'return this.#waiting.size;',
       },
     ],
   },
@@ -178,8 +183,8 @@ export const calls: readonly Mutation[] = [
     changes: [
       {
         file: 'src/runtime/container/hosted-instance.ts',
-        from: 'if (call.isQueued && this.#holders >= this.facts.concurrentRequests) this.#queued.push(call);',
-        to: 'if (call.isQueued && this.#holders > this.facts.concurrentRequests) this.#queued.push(call);',
+        from: 'if (call.isQueued && this.#holders >= this.klass.concurrentRequests) this.#wait(call);',
+        to: 'if (call.isQueued && this.#holders > this.klass.concurrentRequests) this.#wait(call);',
       },
     ],
   },
