@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Clock } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
 import { describeIdentity } from '../common/ids.js';
@@ -44,6 +45,8 @@ export class DurableState {
   constructor(container: Container, deps: DurableStateDeps) {
     this.#container = container;
     this.#deps = deps;
+    // Each request that waits for the store listens to it.
+    setMaxListeners(mostAtOnce, this.#over.signal);
   }
 
   /** @throws InvalidArgument for what breaks the protocol, which ends the container */
@@ -83,7 +86,6 @@ export class DurableState {
   /** @throws what was refused for good */
   async #answer(instance: Instance | null, request: StateRequest): Promise<Uint8Array> {
     if (instance === null) throw new HoldfastError('InstanceClosed', 'the instance has left this container');
-    const owner = { key: instance.key, epoch: instance.epoch };
     const alarm = request.op === 'commit' && typeof request.commit.alarm === 'number' ? request.commit.alarm : null;
     // Before it stands: else nobody might look (A1).
     if (alarm !== null) await this.#expectAlarm(instance, alarm);

@@ -4,6 +4,7 @@ import type { ClassOptions } from '../../src/common/manifest.js';
 import { encodeArgs, hashArgs } from '../../src/wire/codec.js';
 import { encodeError } from '../../src/wire/errors.js';
 import { CancelReason, FrameKind } from '../../src/wire/frames.js';
+import { encodeStateRequest } from '../../src/wire/state-bodies.js';
 import type { ScriptedContainer } from './scripted-container.js';
 import { turns, until } from './until.js';
 import { WorkerWorld } from './worker-world.js';
@@ -114,6 +115,21 @@ describe('the pool of an instance that is shared by its arguments', () => {
     const next = client.call('work', [4]);
     (await (await world.starter.container(4)).call(1)).result('again');
     expect(await next.value()).toBe('again');
+  });
+
+  it('P4, D4: stores what each of its containers writes, whatever number that has in it', async () => {
+    world = await WorkerWorld.start();
+    const { pin, client } = await pool({ maxContainers: 2 });
+    for (const n of [0, 1]) client.call('work', [n]);
+    await until(() => running().length === 2 && running().every(({ calls }) => calls.length === 1));
+    for (const container of running()) {
+      const commit = { sequence: 1, changes: [{ key: container.id, value: Buffer.of(0, 7) }] };
+      const [slot = 0] = container.slots.keys();
+      container.send(FrameKind.State, { ref: 1, slot, body: encodeStateRequest({ op: 'commit', commit }) });
+    }
+    await until(() => running().every(({ frames }) => frames.some(({ kind }) => kind === FrameKind.StateReply)));
+    const owner = { key: pin.key, epoch: pin.epoch };
+    for (const { id } of running()) expect(await world.store.state.get(owner, id)).toEqual({ value: Buffer.of(0, 7) });
   });
 
   it('P4: cancels what waits for a container, what waits for a slot and what runs', async () => {
