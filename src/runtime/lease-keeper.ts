@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Clock, Monotonic } from '../common/clock.js';
 import type { LeaseRecord, LeaseTimes } from '../common/lease.js';
 import type { Store } from '../common/ports/store.js';
@@ -31,6 +32,8 @@ export class LeaseKeeper {
     this.#store = deps.store;
     this.#clock = deps.clock;
     this.#times = deps.times;
+    // Each change of a pin that waits for the store listens to it: as many as there are instances.
+    setMaxListeners(0, this.#over.signal);
   }
 
   /** Aborted with a `LeaseEnd` as reason when this boot is over. */

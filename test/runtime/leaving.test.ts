@@ -45,6 +45,39 @@ describe('the end of a worker', () => {
   });
 });
 
+describe('a store that is away', () => {
+  it('lets as many pins wait for it as there are instances, of which Node warns nobody', async () => {
+    const warnings: string[] = [];
+    const onWarning = ({ name }: Error): void => void warnings.push(name);
+    process.on('warning', onWarning);
+    let [isAway, asked] = [false, 0];
+    world = await WorkerWorld.start({
+      storeOf: (store) => ({
+        ...store,
+        pins: {
+          ...store.pins,
+          change: async (key, change) => {
+            if (isAway) asked += 1;
+            if (isAway) throw new HoldfastError('Unavailable', 'the store is away');
+            return store.pins.change(key, change);
+          },
+        },
+      }),
+    });
+    await world.deploy('Basket', { options: { tasksPerContainer: 16 } });
+    for (let n = 0; n < 12; n += 1) await world.alive('Basket', `i${n}`);
+    isAway = true;
+    const leaving = drained();
+    await until(() => asked === 12);
+    await turns(3);
+    isAway = false;
+    world.clock.advance(1_000);
+    expect(await leaving).toBe(12);
+    process.off('warning', onWarning);
+    expect(warnings).toEqual([]);
+  });
+});
+
 describe('close', () => {
   it('C9: lets running calls finish, refuses waiting and new ones, runs exit, and closes the pin last', async () => {
     world = await WorkerWorld.start();
