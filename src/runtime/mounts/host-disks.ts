@@ -46,6 +46,8 @@ interface Disk {
 export class HostDisks {
   readonly #parts: HostDisksParts;
   readonly #disks = new Map<string, Disk>();
+  /** Being unmounted, by volume: whoever attaches it again mounts it after that. */
+  readonly #leaving = new Map<string, Promise<void>>();
   #swept: Promise<void> | null = null;
 
   constructor(parts: HostDisksParts) {
@@ -121,7 +123,8 @@ export class HostDisks {
     const known = this.#disks.get(volume.id);
     if (known !== undefined) return known;
     const path = join(this.#parts.folder, 'mounts', `disk-${volume.id}`);
-    const disk: Disk = { path, users: 0, mounted: this.#mount(volume, path) };
+    const left = this.#leaving.get(volume.id) ?? Promise.resolve();
+    const disk: Disk = { path, users: 0, mounted: left.then(() => this.#mount(volume, path)) };
     this.#disks.set(volume.id, disk);
     return disk;
   }
@@ -156,8 +159,14 @@ export class HostDisks {
     disk.users -= 1;
     if (disk.users > 0) return;
     this.#disks.delete(id);
-    await disk.mounted.catch(() => undefined); // told to whoever attached it
-    await this.#unmount(disk.path);
+    const leaving = disk.mounted
+      .catch(() => undefined) // told to whoever attached it
+      .then(() => this.#unmount(disk.path));
+    const left = leaving.catch(() => undefined); // told to the last user; what is still mounted the next one is told by its mount
+    this.#leaving.set(id, left);
+    await leaving.finally(() => {
+      if (this.#leaving.get(id) === left) this.#leaving.delete(id);
+    });
   }
 
   /** What a boot that was killed has left mounted, and disks of volumes that were deleted. */

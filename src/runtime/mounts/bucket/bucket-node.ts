@@ -22,11 +22,17 @@ export interface BucketNode extends TreeNode {
 
 /** One after the other with what else changes this node. */
 export async function inTurn<T>(node: BucketNode, work: () => Promise<T>): Promise<T> {
-  const mine = node.turn.then(work);
-  node.turn = mine.then(
+  return await inTurns([node], work);
+}
+
+/** In the turn of each of them. They are asked for in one step, so that two who want the same ones never wait for each other. */
+export async function inTurns<T>(nodes: readonly BucketNode[], work: () => Promise<T>): Promise<T> {
+  const mine = Promise.all(nodes.map(({ turn }) => turn)).then(work);
+  const turn = mine.then(
     () => undefined,
     () => undefined, // told to whoever asked for it
   );
+  for (const node of nodes) node.turn = turn;
   return await mine;
 }
 

@@ -26,6 +26,7 @@ export class BucketNodes {
   readonly #parts: BucketNodesParts;
   readonly #nodes = new Map<string, BucketNode>();
   readonly #heard = new Map<string, Heard>();
+  readonly #moves = new Set<{ readonly path: string; readonly over: Promise<void> }>();
 
   constructor(parts: BucketNodesParts) {
     this.#parts = parts;
@@ -42,6 +43,26 @@ export class BucketNodes {
 
   get all(): Iterable<BucketNode> {
     return this.#nodes.values();
+  }
+
+  below(path: string): BucketNode[] {
+    return [...this.#nodes.values()].filter((node) => node.path.startsWith(`${path}/`));
+  }
+
+  /** What comes to be known below the folder meanwhile has its first turn after that, where it is then. */
+  async whileMoving(path: string, work: () => Promise<void>): Promise<void> {
+    let end = (): void => undefined;
+    const over = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const move = { path, over };
+    this.#moves.add(move);
+    try {
+      await work();
+    } finally {
+      this.#moves.delete(move);
+      end();
+    }
   }
 
   known(path: string): BucketNode | null {
@@ -112,9 +133,10 @@ export class BucketNodes {
   }
 
   #make(path: string, { type, object, atMs }: Heard): BucketNode {
+    const moves = [...this.#moves].filter((move) => path.startsWith(`${move.path}/`));
     const node: BucketNode = {
       ...{ type, path, object, heardMs: atMs, draft: null, openings: 0, isGone: false },
-      turn: Promise.resolve(),
+      turn: Promise.all(moves.map(({ over }) => over)).then(() => undefined),
     };
     this.#nodes.set(path, node);
     return node;

@@ -1,7 +1,7 @@
 import { type BucketObject, maxCopyBytes } from '../../../common/ports/bucket.js';
 import { inParallel } from '../../../common/volumes/in-parallel.js';
 import { refuse } from '../refused.js';
-import { type BucketNode, inTurn, parentOf } from './bucket-node.js';
+import { type BucketNode, inTurns, parentOf } from './bucket-node.js';
 import type { BucketTree } from './bucket-tree.js';
 
 interface NewPlace {
@@ -18,7 +18,7 @@ const copiesAtOnce = 16;
 /** A bucket cannot rename: a copy, then the old one goes. What breaks off between has both. */
 export async function renameFile(tree: BucketTree, node: BucketNode, { path, target }: NewPlace): Promise<void> {
   const { parts, nodes } = tree;
-  await inTurn(node, async () => {
+  await inTurns(target === null ? [node] : [node, target], async () => {
     await tree.uploadNow(node);
     const object = (await nodes.objectOf(node)) ?? refuse('ENOENT');
     if (object.size > maxCopyBytes) refuse('EXDEV');
@@ -30,12 +30,19 @@ export async function renameFile(tree: BucketTree, node: BucketNode, { path, tar
   });
 }
 
-/** All copies are made before the first old object goes. */
-export async function renameDirectory(tree: BucketTree, node: BucketNode, { path, target }: NewPlace): Promise<void> {
+/** All copies are made before the first old object goes. Whoever closes a file in it meanwhile uploads it to its new place. */
+export async function renameDirectory(tree: BucketTree, node: BucketNode, to: NewPlace): Promise<void> {
+  const { nodes } = tree;
+  await nodes.whileMoving(node.path, async () => {
+    const known = [...nodes.below(node.path), node, ...(to.target === null ? [] : [to.target])];
+    await inTurns(known, () => moveDirectory(tree, node, to));
+  });
+}
+
+async function moveDirectory(tree: BucketTree, node: BucketNode, { path, target }: NewPlace): Promise<void> {
   const { parts, nodes } = tree;
   const from = nodes.folderKey(node.path);
-  const below = [...nodes.all].filter((one) => one.path.startsWith(`${node.path}/`));
-  for (const one of below) await inTurn(one, () => tree.uploadNow(one));
+  for (const one of nodes.below(node.path)) await tree.uploadNow(one);
   const objects: BucketObject[] = [];
   for (let after: string | null = null; ; ) {
     const page = await parts.bucket.list({ prefix: from, inFolders: false, limit: pageKeys, after });
@@ -51,7 +58,7 @@ export async function renameDirectory(tree: BucketTree, node: BucketNode, { path
   await tree.folders.keep(parentOf(node.path));
   await inParallel(objects, copiesAtOnce, ({ key }) => parts.bucket.delete(key));
   if (target !== null) tree.gone(target);
-  for (const one of below) moved(tree, one, `${path}${one.path.slice(node.path.length)}`);
+  for (const one of nodes.below(node.path)) moved(tree, one, `${path}${one.path.slice(node.path.length)}`);
   moved(tree, node, path);
 }
 
