@@ -14,6 +14,12 @@ export interface ResolvedOci {
   readonly blobs: readonly LocalTar[];
 }
 
+/** For messages. */
+interface From {
+  readonly reference: string;
+  readonly place: string;
+}
+
 const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
 const mostLayers = 127;
 const mostConfigBytes = 4_194_304;
@@ -40,14 +46,15 @@ export async function resolveOci(
   if (!Array.isArray(layers) || layers.length === 0 || layers.length > mostLayers)
     throw wrong(reference, `it has no list of 1 to ${mostLayers} layers`);
   const configDigest = (manifest['config'] as OciDescriptor | undefined)?.digest ?? '';
-  const config = parseJson(await whole(source, configDigest), `the configuration of ${reference}`);
+  const from: From = { reference, place: source.place };
+  const config = parseJson(await whole(source, configDigest, from), `the configuration of ${reference}`);
   const blobs = layers.map(({ mediaType, digest }) => ({
     sha256: hexOf(digest, reference),
     packing: packingOf(mediaType, reference),
   }));
   return {
     base: { from: 'layers', name: reference, layers: blobs, ...settingsOf(config) },
-    blobs: blobs.map(({ sha256 }) => ({ sha256, read: () => verified(source.blob(`sha256:${sha256}`), sha256) })),
+    blobs: blobs.map(({ sha256 }) => ({ sha256, read: () => verified(source.blob(`sha256:${sha256}`), sha256, from) })),
   };
 }
 
@@ -65,17 +72,21 @@ async function platformManifest(source: OciSource, reference: string): Promise<R
 async function checkedManifest(source: OciSource, name: string, reference: string) {
   const bytes = await source.manifest(name);
   const [, hex] = /^sha256:([0-9a-f]{64})$/.exec(name) ?? [];
-  if (hex !== undefined && hashOf(bytes) !== hex) throw changed(hex);
+  if (hex !== undefined && hashOf(bytes) !== hex)
+    throw changed(hex, { hash: hashOf(bytes), bytes: bytes.length }, { reference, place: source.place });
   return parseJson(bytes, `the manifest of ${reference}`);
 }
 
-async function whole(source: OciSource, digest: string): Promise<Uint8Array> {
+async function whole(source: OciSource, digest: string, from: From): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
   let bytes = 0;
-  for await (const piece of verified(source.blob(digest), hexOf(digest, 'its configuration'))) {
+  for await (const piece of verified(source.blob(digest), hexOf(digest, from.reference), from)) {
     bytes += piece.length;
     if (bytes > mostConfigBytes)
-      throw new HoldfastError('PayloadTooLarge', `a configuration has more than ${mostConfigBytes} bytes`);
+      throw new HoldfastError(
+        'PayloadTooLarge',
+        `the configuration of ${from.reference} has more than ${mostConfigBytes} bytes`,
+      );
     pieces.push(piece);
   }
   return Buffer.concat(pieces);
@@ -85,13 +96,17 @@ async function whole(source: OciSource, digest: string): Promise<Uint8Array> {
 async function* verified(
   bytes: AsyncIterable<Uint8Array>,
   sha256: string,
+  from: From,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const hash = createHash('sha256');
+  let length = 0;
   for await (const piece of bytes) {
     hash.update(piece);
+    length += piece.length;
     yield piece;
   }
-  if (hash.digest('hex') !== sha256) throw changed(sha256);
+  const got = hash.digest('hex');
+  if (got !== sha256) throw changed(sha256, { hash: got, bytes: length }, from);
 }
 
 function settingsOf({ config }: Readonly<Record<string, unknown>>): Pick<ResolvedOci['base'], 'env' | 'workdir'> {
@@ -118,8 +133,13 @@ function hashOf(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-function changed(sha256: string): HoldfastError {
-  return new HoldfastError('Unavailable', `what came for sha256:${sha256} has another hash: it was changed on its way`);
+function changed(
+  sha256: string,
+  got: { readonly hash: string; readonly bytes: number },
+  { reference, place }: From,
+): HoldfastError {
+  const message = `image ${reference}: ${place} gave ${got.bytes} bytes with sha256:${got.hash}, expected sha256:${sha256}: they were changed or cut off; deploy again, or push the image anew`;
+  return new HoldfastError('Unavailable', message, { details: { image: reference, expected: `sha256:${sha256}` } });
 }
 
 function wrong(reference: string, why: string): HoldfastError {

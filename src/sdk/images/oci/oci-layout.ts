@@ -25,9 +25,10 @@ export async function layoutSource(
     );
   }
   return {
+    place: `the layout in ${root}`,
     top: only.digest,
     manifest: (name) => read(blobPath(root, name)),
-    blob: (digest) => createReadStream(blobPath(root, digest)),
+    blob: (digest) => stream(blobPath(root, digest)),
   };
 }
 
@@ -40,6 +41,20 @@ function blobPath(root: string, digest: string): string {
 
 async function read(path: string): Promise<Uint8Array> {
   return await readFile(path).catch((cause: unknown) => {
-    throw new HoldfastError('InvalidArgument', `${path} of a layout of OCI cannot be read`, { cause });
+    throw unreadable(path, cause);
   });
+}
+
+async function* stream(path: string): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* createReadStream(path);
+  } catch (cause) {
+    throw unreadable(path, cause);
+  }
+}
+
+function unreadable(path: string, cause: unknown): HoldfastError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  const message = `${path} of a layout of OCI cannot be read (${why}); write the layout anew`;
+  return new HoldfastError('InvalidArgument', message, { cause });
 }

@@ -1,6 +1,7 @@
 import { HoldfastError } from '../../../common/errors.js';
 import type { OciReference } from './oci-reference.js';
 import type { OciSource } from './oci-source.js';
+import { type RegistryAsk, registryFailed, registryRefused } from './registry-errors.js';
 
 const manifestTypes = [
   'application/vnd.oci.image.index.v1+json',
@@ -16,77 +17,121 @@ export function registrySource(
   { origin, repository, version }: OciReference & { readonly in: 'registry' },
   signal: AbortSignal | undefined,
 ): OciSource {
+  const registry = new URL(origin).host;
+  const image = `${registry}/${repository}${version.startsWith('sha256:') ? '@' : ':'}${version}`;
   let authorization: string | null = null;
-  const base = `${origin}/v2/${repository}`;
 
   async function get(path: string): Promise<Response> {
-    const first = await ask(path);
+    const of: RegistryAsk = { image, registry, what: path };
+    const first = await ask(path, of);
     const challenge = first.headers.get('www-authenticate');
-    if (first.status !== 401 || challenge === null) return succeeded(first, path);
+    if (first.status !== 401 || challenge === null) return succeeded(first, of);
     await first.body?.cancel();
-    authorization = `Bearer ${await tokenFor(challenge, repository, signal)}`;
-    return succeeded(await ask(path), path);
+    authorization = `Bearer ${await tokenFor(challenge, repository, { of, signal })}`;
+    return succeeded(await ask(path, of), of);
   }
 
-  async function ask(path: string): Promise<Response> {
+  async function ask(path: string, of: RegistryAsk): Promise<Response> {
     const headers = { accept: manifestTypes, ...(authorization === null ? {} : { authorization }) };
-    return await fetchFrom(`${base}${path}`, { headers, ...(signal === undefined ? {} : { signal }) });
+    return await fetchFrom(`${origin}/v2/${repository}${path}`, { headers, of, signal });
   }
 
   return {
+    place: `registry ${registry}`,
     top: version,
-    manifest: async (name) => await wholeBody(await get(`/manifests/${name}`), mostManifestBytes),
+    manifest: async (name) => {
+      const path = `/manifests/${name}`;
+      return await wholeBody(await get(path), mostManifestBytes, { image, registry, what: path });
+    },
     blob: async function* (digest) {
-      const { body } = await get(`/blobs/${digest}`);
-      if (body !== null) yield* body;
+      const path = `/blobs/${digest}`;
+      yield* bodyOf(await get(path), { image, registry, what: path });
     },
   };
 }
 
 /** Whoever may read it without a name gets a token too. */
-async function tokenFor(challenge: string, repository: string, signal: AbortSignal | undefined): Promise<string> {
+async function tokenFor(
+  challenge: string,
+  repository: string,
+  { of, signal }: { readonly of: RegistryAsk; readonly signal: AbortSignal | undefined },
+): Promise<string> {
   const field = (name: string): string | null => new RegExp(`${name}="([^"]*)"`, 'i').exec(challenge)?.[1] ?? null;
   const realm = field('realm');
   if (!/^bearer /i.test(challenge) || realm === null || !URL.canParse(realm)) {
-    throw new HoldfastError(
-      'PermissionDenied',
-      `the registry asks for ${challenge.split(' ')[0]}, which is not supported`,
-    );
+    throw registryRefused(of, `it asks for ${challenge.split(' ')[0]}, expected a challenge for a bearer's token`);
   }
   const url = new URL(realm);
   const service = field('service');
   if (service !== null) url.searchParams.set('service', service);
   url.searchParams.set('scope', field('scope') ?? `repository:${repository}:pull`);
-  const answer = succeeded(await fetchFrom(url.href, signal === undefined ? {} : { signal }), ' (a token)');
-  const { token, access_token } = JSON.parse(Buffer.from(await wholeBody(answer, mostTokenBytes)).toString('utf8'));
-  return String(token ?? access_token);
+  const asked: RegistryAsk = { ...of, what: `a token of ${url.host}` };
+  const answer = succeeded(await fetchFrom(url.href, { of: asked, signal }), asked);
+  const token = tokenIn(Buffer.from(await wholeBody(answer, mostTokenBytes, asked)).toString('utf8'));
+  if (token === null) throw registryRefused(asked, 'it sent none, expected JSON with `token` or `access_token`');
+  return token;
+}
+
+function tokenIn(text: string): string | null {
+  try {
+    const { token, access_token } = JSON.parse(text) as Readonly<Record<string, unknown>>;
+    const found = token ?? access_token;
+    return typeof found === 'string' && found !== '' ? found : null;
+  } catch {
+    return null; // no JSON: told by whoever wants it
+  }
 }
 
 /** Node gives up a server that is silent for five minutes. */
-async function fetchFrom(url: string, init: RequestInit): Promise<Response> {
+async function fetchFrom(
+  url: string,
+  { headers = {}, of, signal }: { headers?: Record<string, string>; of: RegistryAsk; signal: AbortSignal | undefined },
+): Promise<Response> {
   try {
-    return await fetch(url, init);
+    return await fetch(url, { headers, ...(signal === undefined ? {} : { signal }) });
   } catch (cause) {
-    throw new HoldfastError('Unavailable', `the registry at ${new URL(url).host} cannot be reached: ${cause}`, {
-      cause,
-    });
+    throw registryFailed(of, 'it cannot be reached', { cause, signal });
   }
 }
 
-function succeeded(response: Response, path: string): Response {
+function succeeded(response: Response, of: RegistryAsk): Response {
   if (response.ok) return response;
   const { status } = response;
-  const code = status === 404 ? 'NotFound' : status === 401 || status === 403 ? 'PermissionDenied' : 'Unavailable';
-  throw new HoldfastError(code, `the registry at ${new URL(response.url).host} answers ${status} for ${path}`);
+  void response.body?.cancel().catch(() => undefined); // nobody reads it
+  if (status === 401 || status === 403) {
+    throw registryRefused(of, `it answers ${status}, expected that the image can be read without a login`, status);
+  }
+  if (status === 404) {
+    const { image, registry, what } = of;
+    const message = `image ${image}: registry ${registry} answers 404 for ${what}, expected a manifest; look whether the name and the tag or digest are right`;
+    throw new HoldfastError('NotFound', message, { details: { image, registry, status } });
+  }
+  throw registryFailed(of, `it answers ${status}, expected 200`, { status });
 }
 
-async function wholeBody(response: Response, most: number): Promise<Uint8Array> {
+async function wholeBody(response: Response, most: number, of: RegistryAsk): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
   let bytes = 0;
-  for await (const piece of response.body ?? []) {
+  for await (const piece of bodyOf(response, of)) {
     bytes += piece.length;
-    if (bytes > most) throw new HoldfastError('PayloadTooLarge', `the registry sends more than ${most} bytes`);
+    if (bytes > most) {
+      const message = `image ${of.image}: registry ${of.registry} sends more than ${most} bytes for ${of.what}, expected a manifest`;
+      throw new HoldfastError('PayloadTooLarge', message, { details: { image: of.image, registry: of.registry } });
+    }
     pieces.push(piece);
   }
   return Buffer.concat(pieces);
+}
+
+async function* bodyOf({ body, headers }: Response, of: RegistryAsk): AsyncGenerator<Uint8Array, void, undefined> {
+  const expected = headers.get('content-length');
+  let bytes = 0;
+  try {
+    for await (const piece of body ?? []) {
+      bytes += piece.length;
+      yield piece;
+    }
+  } catch (cause) {
+    throw registryFailed(of, `its answer broke off after ${bytes} of ${expected ?? 'unknown'} bytes`, { cause });
+  }
 }

@@ -2,6 +2,8 @@ import { HoldfastError } from '../../../common/errors.js';
 
 /** Where the parts of an image come from. */
 export interface OciSource {
+  /** For messages. */
+  readonly place: string;
   /** What the image is: a tag, or a digest. */
   readonly top: string;
   /** A manifest or an index, as it is stored. @param name a tag, or a digest */
