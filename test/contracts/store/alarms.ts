@@ -104,8 +104,8 @@ export function alarmTests(context: () => StoreUnderTest): void {
     await alarms.expect(of, soon, Date.now() + 3_600_000);
     await alarms.expect(of, later, Date.now() + 36_000_000);
     expect(await claim(of)).toEqual([]);
-    const { claims, nowMs } = await alarms.claim(of, { limit: 80, forMs: 60_000, aheadMs: 7_200_000 });
-    expect(claims).toEqual([{ key: soon, untilMs: nowMs + 60_000 }]);
+    const { claims } = await alarms.claim(of, { limit: 80, forMs: 60_000, aheadMs: 7_200_000 });
+    expect(claims.map(({ key }) => key)).toEqual([soon]);
   });
 
   test('a claim that nobody ends is over at its time', async () => {
