@@ -2,7 +2,7 @@ import { HoldfastError, isHoldfastError } from '../../src/common/errors.js';
 import type { ClassInstance } from '../../src/sdk/class-types.js';
 import { type Client, clientWith, coreOf } from '../../src/sdk/client.js';
 import { Cls } from '../../src/sdk/cls.js';
-import { app, type Receipt, type Work } from './app/ledger-app.js';
+import { app, poolClasses, type Receipt, type Work } from './app/ledger-app.js';
 import type { SimProcess } from './engine/sim-process.js';
 import type { Operation } from './history/records.js';
 import type { ClusterContext } from './parts/cluster-context.js';
@@ -75,7 +75,7 @@ export class ClientRun {
   async named(ref: InstanceRef): Promise<Instance | null> {
     const found = this.#control('named', ref, async () => {
       const cls = await Cls.fromName(app.name, ref.className, { client: this.#client });
-      return (await cls.named(ref.id)) as Instance;
+      return (await (poolClasses.has(ref.className) ? cls.bind() : cls.named(ref.id))) as Instance;
     });
     const instance = await found.catch(() => null);
     if (instance !== null) this.#handles.set(nameOf(ref), instance.handleJson);

@@ -1,5 +1,5 @@
 import { type CodeTrouble, setOutside } from './app/inside.js';
-import { keptAs, limitsOf } from './app/ledger-app.js';
+import { keptAs, limitsOf, poolClasses, poolId } from './app/ledger-app.js';
 import { ClientRun, type Handles, nameOf } from './client-run.js';
 import { Cluster, type Site } from './cluster.js';
 import { SeededRandom } from './engine/seeded-random.js';
@@ -54,8 +54,14 @@ const exact: readonly InstanceRef[] = [
   { className: 'Wide', id: 'exact' },
   { className: 'Quick', id: 'exact' },
 ];
+/** In worlds that have pools. */
+const exactPool: InstanceRef = { className: 'Calm', id: poolId };
 /** Longer than calls of all clients take to arrive. */
 const exactWorkMs = 4_000;
+
+function exactIn(refs: readonly InstanceRef[]): readonly InstanceRef[] {
+  return refs.some(({ className }) => poolClasses.has(className)) ? [...exact, exactPool] : exact;
+}
 
 interface ClientSite extends Site<ClientRun> {
   /** The steps that are left, by lane. */
@@ -175,7 +181,7 @@ class World {
       refs.set(nameOf(step.instance), step.instance);
     await Promise.all([...refs.values()].map((ref) => this.#mustAnswer(run, ref)));
     if (this.#lastRounds === this.#clients.size && run === [...this.#clients.values()][0]?.run)
-      for (const ref of exact) await this.#mustBeExact(run, ref);
+      for (const ref of exactIn([...refs.values()])) await this.#mustBeExact(run, ref);
     for (const ref of refs.values()) await this.#mustRing(run, ref);
     this.#lastRounds -= 1;
     this.#lookForEnd();

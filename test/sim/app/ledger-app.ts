@@ -1,4 +1,5 @@
 import { type AlarmCall, App, alarm, Cls, currentContext, enter, exit, method } from '../../../src/sdk/index.js';
+import { encodeArgs, hashArgs } from '../../../src/wire/codec.js';
 import type { Activation, Run } from '../history/records.js';
 import { clientInside, outside } from './inside.js';
 
@@ -39,7 +40,6 @@ function sleep(ms: number, signal?: AbortSignal): Promise<void> {
 abstract class Recorder {
   abstract readonly limits: Limits;
   readonly #activation: Activation;
-  readonly #keysSeen = new Map<string, string>();
 
   constructor() {
     const { className, instanceId, epoch } = currentContext();
@@ -136,10 +136,9 @@ abstract class Recorder {
   /** With an idempotency key. */
   @method()
   async once(work: Work, key: string): Promise<Receipt> {
-    const before = this.#keysSeen.get(key);
-    if (before !== undefined)
+    const before = outside().history.keyRan(this.#activation, key, work.operation);
+    if (before !== null)
       outside().history.break('keys', `${work.operation} runs with the key of ${before} in one activation`);
-    this.#keysSeen.set(key, work.operation);
     return await this.#run(work);
   }
 
@@ -231,7 +230,20 @@ abstract class Recorder {
     const limit = isReader ? 2 * (concurrentRequests + maxPendingTasks) : concurrentRequests;
     const running = isReader ? activation.running.size : this.#writers(activation);
     if (running > limit) history.break('limits', `${running} calls run at once in ${instance}, the limit is ${limit}`);
+    if (!isReader && poolClasses.has(this.constructor.name)) this.#checkPool(concurrentRequests * poolContainers);
     return run;
+  }
+
+  /** P2: of all its containers together. */
+  #checkPool(limit: number): void {
+    const { history } = outside();
+    const { instance, epoch } = this.#activation;
+    const members = history.activations.filter(
+      (each) => each.instance === instance && each.epoch === epoch && each.endedAt === null,
+    );
+    const running = members.reduce((sum, member) => sum + this.#writers(member), 0);
+    if (running > limit)
+      history.break('limits', `${running} calls run at once in the pool ${instance}, the limit is ${limit}`);
   }
 
   #writers(activation: Activation): number {
@@ -281,11 +293,35 @@ class Fragile extends Recorder {
   readonly limits = serial;
 }
 
-/** By the name of the class. */
+/** Of each of its containers. */
+const pooled: Limits = { concurrentRequests: 2, maxPendingTasks: 10 };
+const poolContainers = 3;
+
+/** Several containers, which come with its calls and go after them. */
+@app.cls({ ...pooled, ...times, maxContainers: poolContainers, idleTimeoutMs: 3_000 })
+class Crowd extends Recorder {
+  readonly limits = pooled;
+}
+
+/** The same, for whoever must find it unused. */
+@app.cls({ ...pooled, ...times, maxContainers: poolContainers, bufferContainers: 1 })
+class Calm extends Recorder {
+  readonly limits = pooled;
+}
+
+/** Classes of which `bind` is a pool (P1). */
+export const poolClasses: ReadonlySet<string> = new Set([Crowd.name, Calm.name]);
+/** What `bind` without arguments calls its instance. */
+export const poolId = `bind-${hashArgs(encodeArgs([]))}`;
+const ofPool: Limits = { ...pooled, concurrentRequests: pooled.concurrentRequests * poolContainers };
+
+/** By the name of the class; of pools, of all containers together. */
 export const limitsOf: Readonly<Record<string, Limits>> = {
   [Serial.name]: serial,
   [Quick.name]: quick,
   [Wide.name]: wide,
   [Sleepy.name]: serial,
   [Fragile.name]: serial,
+  [Crowd.name]: ofPool,
+  [Calm.name]: ofPool,
 };

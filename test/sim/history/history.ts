@@ -28,6 +28,8 @@ export class History {
   readonly #timeline: Timeline;
   readonly #isLeaseHeld: (bootId: BootId) => boolean;
   readonly #ledger = new Map<string, Run[]>();
+  /** By instance, epoch and key. */
+  readonly #keys = new Map<string, string>();
 
   constructor(timeline: Timeline, isLeaseHeld: (bootId: BootId) => boolean) {
     this.#timeline = timeline;
@@ -149,6 +151,14 @@ export class History {
     activation.running.add(run);
     this.#timeline.note(activation.process, 'runs', `${operation} in ${activation.instance} at ${activation.epoch}`);
     return run;
+  }
+
+  /** Which operation has run with the key in that activation before, in whichever of its containers; null: none. */
+  keyRan({ instance, epoch }: Activation, key: string, operation: string): string | null {
+    const name = `${instance}@${epoch}:${key}`;
+    const before = this.#keys.get(name) ?? null;
+    this.#keys.set(name, operation);
+    return before;
   }
 
   armed(run: Run, atMs: number): void {

@@ -1,3 +1,4 @@
+import { poolClasses } from '../app/ledger-app.js';
 import type { History } from './history.js';
 import type { Activation, Operation } from './records.js';
 
@@ -30,13 +31,30 @@ function checkActivations(history: History): void {
     known.push(activation);
     byInstance.set(activation.instance, known);
   }
-  for (const activations of byInstance.values()) {
+  for (const [instance, activations] of byInstance) {
+    if (isPool(instance)) {
+      checkPool(history, activations);
+      continue;
+    }
     let newest: Activation | null = null;
     for (const activation of activations) {
       if (newest !== null) checkPair(history, newest, activation);
       newest = activation;
     }
   }
+}
+
+/** P1: an activation of a pool is in several containers, and none of them outlives it. */
+function checkPool(history: History, containers: readonly Activation[]): void {
+  for (const [index, after] of containers.entries()) {
+    for (const before of containers.slice(0, index)) {
+      if (before.epoch !== after.epoch) checkPair(history, before, after);
+    }
+  }
+}
+
+function isPool(instance: string): boolean {
+  return poolClasses.has(instance.slice(0, instance.indexOf('/')));
 }
 
 function checkPair(history: History, before: Activation, after: Activation): void {
@@ -66,13 +84,14 @@ function checkFencedWrites(history: History): void {
 /** Others may have run before with the key; a generator begins when it is first asked. */
 const unordered: ReadonlySet<string> = new Set(['once', 'count']);
 
-/** C2: of calls that run at most once, each caller's begin in its order. Others may run again, later. */
+/** C2: of calls that run at most once, each caller's begin in its order; of a pool, in each container. Others may run again, later. */
 function checkOrder(history: History, instance: string): void {
   const last = new Map<string, Operation>();
-  for (const { operation: id } of history.ledger(instance)) {
+  for (const { operation: id, activation } of history.ledger(instance)) {
     const operation = history.operations.get(id);
     if (operation === undefined || operation.isIdempotent || unordered.has(operation.method)) continue;
-    const lane = `${operation.caller}:${operation.generation}`;
+    const container = isPool(instance) ? `:${activation.number}` : '';
+    const lane = `${operation.caller}:${operation.generation}${container}`;
     const before = last.get(lane);
     if (
       before !== undefined &&

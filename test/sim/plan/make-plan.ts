@@ -1,11 +1,16 @@
+import { poolId } from '../app/ledger-app.js';
 import { SeededRandom } from '../engine/seeded-random.js';
 import { makeFailovers, makeFaults } from './make-faults.js';
 import type { CallPlan, CallStep, ClientPlan, InstanceRef, Plan, Step } from './plan.js';
 
 const classes = { Serial: 4, Wide: 3, Quick: 3, Sleepy: 2, Fragile: 2 } as const;
 const methods = { append: 8, put: 5, keep: 5, arm: 2, tick: 2, once: 2, look: 2, count: 1, relay: 1 } as const;
+/** Of a pool. */
+const poolMethods = { append: 8, put: 8, keep: 3, tick: 4, once: 2, look: 2, count: 1, arm: 0, relay: 0 } as const;
 /** Of an instance whose calls are sent ahead as long as they are quick (ADR 9). */
 const quickMethods = { ...methods, append: 2, put: 1, keep: 2, arm: 1, tick: 24, once: 1 } as const;
+/** Of worlds that have a pool beside their instances. */
+const poolShare = 0.3;
 /** While faults happen; then everything is healed and must answer. */
 const faultsForMs = { from: 20_000, to: 55_000 };
 const stepsPerLane = { from: 6, to: 18 };
@@ -25,12 +30,15 @@ export function makePlan(seed: string): Plan {
   const clients = Array.from({ length: random.integer(1, 3) }, (_, number) =>
     makeClient(random.fork(`client ${number}`), instances, healAtMs),
   );
+  const pools = random.fork('pools');
+  const hasPool = pools.chance(poolShare);
   const hosts = { routers, workers: workers.length, clients: clients.length };
   return {
     seed,
     routers,
     workers,
-    clients,
+    // By no chance of theirs: all else of a plan stays as it was.
+    clients: hasPool ? clients.map(({ lanes }) => ({ lanes: [...lanes, makePoolLane(pools, healAtMs)] })) : clients,
     healAtMs,
     faults: [
       ...makeFaults(random.fork('faults'), hosts, healAtMs),
@@ -88,6 +96,19 @@ function makeLane(random: SeededRandom, instances: readonly InstanceRef[], healA
   });
 }
 
+/** Bursts that a pool grows for, and pauses in which it gets smaller. */
+function makePoolLane(random: SeededRandom, healAtMs: number): Step[] {
+  const instance = { className: 'Crowd', id: poolId };
+  const count = random.integer(stepsPerLane.from, stepsPerLane.to);
+  return Array.from({ length: count }, () => {
+    const pauseMs = Math.round(((random.next() * 2 * healAtMs) / count) * (random.chance(0.3) ? 0.05 : 1));
+    if (random.chance(0.04)) return { kind: 'close', pauseMs, instance, force: random.chance(0.3) };
+    const call = makeCall(random, instance, [instance]);
+    const times = random.weighted({ 1: 3, 5: 3, 12: 2, 20: 1 });
+    return { kind: 'call', pauseMs, instance, call, times: Number(times), stall: null };
+  });
+}
+
 function quickMs(random: SeededRandom): number {
   return random.chance(0.6) ? 0 : random.skewed(0.05, 2.5);
 }
@@ -110,8 +131,13 @@ function makeBurst(
   return { times, stall: random.chance(0.4) ? stall : null };
 }
 
+function methodsOf({ className }: InstanceRef): Readonly<Record<CallPlan['method'], number>> {
+  if (className === 'Crowd') return poolMethods;
+  return className === 'Quick' ? quickMethods : methods;
+}
+
 function makeCall(random: SeededRandom, to: InstanceRef, instances: readonly InstanceRef[]): CallPlan {
-  const method = random.weighted(to.className === 'Quick' ? quickMethods : methods);
+  const method = random.weighted(methodsOf(to));
   const isTick = method === 'tick';
   const items = random.integer(1, 12);
   const timeoutMs = Math.round(random.skewed(300, 30_000));
