@@ -4,7 +4,7 @@ import type { StateStore } from '../../src/common/ports/state-store.js';
 import type { PinStore, Store } from '../../src/common/ports/store.js';
 import { registeredApps } from '../../src/sdk/registry.js';
 import { createToken } from '../../src/wire/token.js';
-import { app } from './app/ledger-app.js';
+import { app } from './app/recorder.js';
 import { Register } from './app/register.js';
 import type { SeededRandom } from './engine/seeded-random.js';
 import type { SimProcess } from './engine/sim-process.js';

@@ -1,5 +1,6 @@
 import { type CodeTrouble, setOutside } from './app/inside.js';
-import { keptAs, limitsOf, poolClasses, poolId } from './app/ledger-app.js';
+import { limitsOf, poolClasses, poolId } from './app/ledger-app.js';
+import { keptAs } from './app/recorder.js';
 import { ClientRun, type Handles, nameOf } from './client-run.js';
 import { Cluster, type Site } from './cluster.js';
 import { SeededRandom } from './engine/seeded-random.js';
