@@ -86,6 +86,7 @@ export class DurableState {
   /** @throws what was refused for good */
   async #answer(instance: Instance | null, request: StateRequest): Promise<Uint8Array> {
     if (instance === null) throw new HoldfastError('InstanceClosed', 'the instance has left this container');
+    const owner = { key: instance.key, epoch: instance.epoch };
     const alarm = request.op === 'commit' && typeof request.commit.alarm === 'number' ? request.commit.alarm : null;
     // Before it stands: else nobody might look (A1).
     if (alarm !== null) await this.#expectAlarm(instance, alarm);

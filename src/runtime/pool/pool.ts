@@ -46,7 +46,6 @@ export class Pool {
   readonly #max: number;
   /** 0: no method of it gathers calls. */
   readonly #batchSize: number;
-  readonly commits = new CommitTurns();
   readonly #members: PoolMember[] = [];
   /** Calls with a slot, which no container has yet. */
   readonly #waiting = new WaitingCalls();

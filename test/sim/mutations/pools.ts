@@ -41,8 +41,8 @@ export const pools: readonly Mutation[] = [
     changes: [
       {
         file: 'src/runtime/durable-state.ts',
-        from: "request.op === 'commit' && instance.pool !== null",
-        to: "request.op === 'commit' && instance.pool !== null && instance.epoch < 0",
+        from: "if (instance.pool === null || request.op !== 'commit') return ask(request);",
+        to: 'if (instance.epoch > 0) return ask(request);',
       },
     ],
   },
