@@ -5,6 +5,7 @@ import { type Outcome, runScenario } from './run-scenario.js';
 import type { Scenario } from './scenario.js';
 import * as limits from './scenarios/limits.js';
 import * as network from './scenarios/network.js';
+import { poolScenarios } from './scenarios/pools.js';
 import * as processFaults from './scenarios/process-faults.js';
 import * as stores from './scenarios/stores.js';
 
@@ -12,6 +13,7 @@ const usage = `npm run chaos -- [options]
   --only NAME    the scenarios whose name has this in it
   --short        those that CI runs
   --list         their names, and nothing else
+  --calls N      of the scenario of spawned calls, default 20000
   --report docs  writes the table of docs/reliability.md; rows of those that are not run stay
   --help`;
 
@@ -20,12 +22,13 @@ const { values } = parseArgs({
     only: { type: 'string' },
     short: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
+    calls: { type: 'string', default: '20000' },
     report: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
-const all: readonly Scenario[] = [processFaults, stores, network, limits].flatMap((group) =>
-  Object.values<Scenario>(group),
+const all: readonly Scenario[] = [processFaults, stores, network, limits, poolScenarios(Number(values.calls))].flatMap(
+  (group) => Object.values<Scenario>(group),
 );
 const chosen = all.filter(
   ({ name, isShort }) =>

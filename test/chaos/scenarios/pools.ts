@@ -1,0 +1,89 @@
+import type { ClassInstance, Client } from 'holdfast';
+import type { Scenario } from '../scenario.js';
+import type { ChaosApp, World } from '../world.js';
+
+type Crowd = ClassInstance<ChaosApp['Crowd']>;
+
+/** Spawned and not fetched yet, at once. */
+const lanes = 256;
+const faults = 4;
+
+interface Progress {
+  next: number;
+  fetched: number;
+  readonly ids: Set<string>;
+  readonly pids: Set<number>;
+}
+
+/** @param calls how many are spawned */
+export function poolScenarios(calls: number): Readonly<Record<string, Scenario>> {
+  if (!Number.isInteger(calls) || calls < lanes) throw new Error(`--calls must be a whole number of at least ${lanes}`);
+  const spawnedThroughPool: Scenario = {
+    name: 'pool-spawned-calls',
+    what: `${calls} spawned calls through a pool at three workers, whose workers are killed, its own and those that lend`,
+    setup: { leaseTtlMs: 6_000, workers: 3, instances: 6 },
+    run: (world) => spawnAll(world, calls),
+  };
+  return { spawnedThroughPool };
+}
+
+async function spawnAll(world: World, calls: number): Promise<string> {
+  const client = world.newClient();
+  const crowd = await (await world.remote(client)).Crowd.bind();
+  const progress: Progress = { next: 0, fetched: 0, ids: new Set(), pids: new Set() };
+  const done = Promise.all(Array.from({ length: lanes }, () => lane(crowd, calls, progress)));
+  // Whoever waits for faults first learns of it, too.
+  done.catch(() => undefined);
+  const places = new Set<string>();
+  for (let fault = 1; fault <= faults; fault += 1) {
+    await Promise.race([done, reached(progress, (calls * fault) / (faults + 1))]);
+    const where = await placesOf(crowd);
+    for (const workerId of where) places.add(workerId);
+    const at = fault % 2 === 1 ? where.length - 1 : 0;
+    const victim = world.workers[Number(where[at]?.slice(1)) - 1];
+    if (victim === undefined) throw new Error(`the pool is nowhere: ${where.join(', ')}`);
+    await world.fault(() => victim.kill());
+    await victim.restart();
+  }
+  await done;
+  const { count, sum } = await crowd.taken();
+  if (count !== calls || sum !== (calls * (calls - 1)) / 2)
+    throw new Error(`${calls} numbers were spawned, ${count} were taken, their sum is ${sum}`);
+  if (progress.ids.size !== Math.min(calls, rememberedIds))
+    throw new Error(`${calls} calls have ${progress.ids.size} ids`);
+  await leave(world, client, crowd);
+  return `${calls} calls in ${progress.pids.size} containers at ${places.size} workers`;
+}
+
+/** Of a million the first are enough to tell whether ids are given twice. */
+const rememberedIds = 200_000;
+
+/** One after another: spawned, and fetched by its id. */
+async function lane(crowd: Crowd, calls: number, progress: Progress): Promise<void> {
+  while (progress.next < calls) {
+    const number = progress.next++;
+    const call = await crowd.take.spawn(number);
+    if (progress.ids.size < rememberedIds) progress.ids.add(call.id);
+    const answer = await call.get();
+    if (answer.number !== number) throw new Error(`call ${number} was answered with ${answer.number}`);
+    progress.pids.add(answer.pid);
+    progress.fetched += 1;
+  }
+}
+
+async function reached(progress: Progress, count: number): Promise<void> {
+  while (progress.fetched < count) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+/** Where its containers are, its own worker first. */
+async function placesOf(crowd: Crowd): Promise<string[]> {
+  const { info, pool } = await crowd.explain();
+  const others = pool?.containers.flatMap(({ workerId }) => (workerId === null ? [] : [workerId])) ?? [];
+  return [...(info.workerId === null ? [] : [info.workerId]), ...others.filter((id) => id !== info.workerId)];
+}
+
+async function leave(world: World, client: Client, crowd: Crowd): Promise<void> {
+  await crowd.close();
+  world.clients.splice(world.clients.indexOf(client), 1);
+  await client.close();
+}
