@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { connectBareSandbox } from './floors/bare-sandbox.js';
 import { connectGrpcStream } from './floors/grpc-stream.js';
 import { connectGrpcUnary } from './floors/grpc-unary.js';
+import { connectPlainDisk } from './floors/plain-disk.js';
 import { connectTcpContainer } from './floors/tcp-container.js';
 import { connectTcpEcho } from './floors/tcp-echo.js';
 import { checkTarget } from './load/check.js';
@@ -13,6 +14,7 @@ import type { Destination, JobRequest } from './load/jobs.js';
 import { runResolves } from './load/resolves.js';
 import { runSandboxSteps } from './load/sandbox-steps.js';
 import type { Target } from './load/target.js';
+import { runVolumeStep } from './load/volume-steps.js';
 import { followParent, tellParent } from './processes/parent.js';
 
 /** A load generator: does the jobs that its parent sends, one after the other. */
@@ -54,6 +56,13 @@ async function doJob(job: JobRequest): Promise<unknown> {
       return null;
     case 'sandbox':
       return runSandboxSteps(able(target?.sandbox), job.plan);
+    case 'volume':
+      return runVolumeStep(able(target?.volumes), job.plan);
+    case 'fetched':
+      return able(target?.volumes).fetchedBytes();
+    case 'closeVolumes':
+      await target?.close();
+      return null;
     default:
       return job satisfies never;
   }
@@ -71,6 +80,12 @@ async function open(destination: Destination): Promise<Target> {
       return connectGrpcStream(destination.ports);
     case 'bare-sandbox':
       return connectBareSandbox();
+    case 'plain-disk':
+      return connectPlainDisk(destination.folder);
+    case 'mounts': {
+      const { connectMounts } = await import('./product/volume-mounts.js');
+      return connectMounts(destination.folder);
+    }
     case 'holdfast': {
       // The floors' processes do without the SDK.
       const { connectProduct } = await import('./product/target.js');

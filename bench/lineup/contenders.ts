@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import type { FloorName } from '../load/jobs.js';
+import type { BareDestination, FloorName } from '../load/jobs.js';
 import type { ContenderPlan } from '../processes/contender.js';
 
 /** Raw servers, as many as there are containers to compare them with. */
@@ -9,9 +9,10 @@ export interface FloorSpec extends ContenderPlan {
   readonly servers: number;
 }
 
-/** Bubblewrap, `nsenter` and the plain disk, by themselves. */
+/** What its load generator has by itself: no servers, no cluster. */
 export interface BareSpec extends ContenderPlan {
   readonly kind: 'bare';
+  readonly destination: BareDestination;
 }
 
 /** A cluster of processes. Contenders of one lineup that name the same one share it. */
@@ -52,8 +53,17 @@ export function tcpContainers(servers: number): FloorSpec {
 /** The floor of sandboxes. */
 export const bareSandbox: BareSpec = {
   ...{ kind: 'bare', name: 'bare', title: 'bubblewrap, nsenter, plain disk', floor: 'bare' },
-  ...{ payload: 'bytes', inFlight: 1, clients: 1 },
+  ...{ payload: 'bytes', inFlight: 1, clients: 1, destination: { kind: 'bare-sandbox' } },
 };
+
+/** Mounts of volumes, and their floor. @param folder for all that they leave */
+export function volumeContenders(folder: string): readonly [plain: BareSpec, mounts: BareSpec] {
+  const alone = { kind: 'bare', floor: 'plain', payload: 'bytes', inFlight: 1, clients: 1 } as const;
+  return [
+    { ...alone, name: 'plain', title: 'plain disk', destination: { kind: 'plain-disk', folder } },
+    { ...alone, name: 'holdfast', title: 'Holdfast', destination: { kind: 'mounts', folder } },
+  ];
+}
 
 export function clusterOf(workers: number, name = `${workers} workers`): ClusterShape {
   return { name, workers: Array.from({ length: workers }, () => ({})) };

@@ -51,7 +51,7 @@ export class Lineup implements AsyncDisposable {
     if (spec.kind === 'bare') {
       const bare = new Contender(spec, () => new Map(), signal);
       own(bare);
-      await bare.open({ kind: 'bare-sandbox' });
+      await bare.open(spec.destination);
       return bare;
     }
     const cluster = this.#clusters.get(spec.cluster.name) ?? (await BenchCluster.start(spec.cluster, signal));

@@ -7,11 +7,19 @@ import type { ItemsPlan } from './items.js';
 import type { LoadSample } from './latencies.js';
 import type { ResolvesPlan } from './resolves.js';
 import type { SandboxPlan } from './sandbox-steps.js';
+import type { VolumePlan } from './volume-steps.js';
 
 export type FloorName = 'tcp-echo' | 'tcp-container' | 'grpc-unary' | 'grpc-stream';
 
+/** What a load generator has by itself. */
+export type BareDestination =
+  | { readonly kind: 'bare-sandbox' }
+  /** @param folder for what they leave */
+  | { readonly kind: 'plain-disk' | 'mounts'; readonly folder: string };
+
 /** What a load generator can talk to. */
 export type Destination =
+  | BareDestination
   | { readonly kind: FloorName; readonly ports: readonly number[] }
   | {
       readonly kind: 'holdfast';
@@ -22,7 +30,6 @@ export type Destination =
       readonly instances: number;
       readonly prefix: string;
     }
-  | { readonly kind: 'bare-sandbox' }
   | { readonly kind: 'peer'; readonly module: string; readonly address: string };
 
 /** What a load generator does, one thing at a time, and what it answers. */
@@ -42,6 +49,10 @@ export interface Jobs {
   endSessions: { readonly plan: IdleSessionsPlan; readonly result: null };
   /** Null: no more. */
   disturb: { readonly plan: { readonly what: Disturbance | null }; readonly result: null };
+  volume: { readonly plan: VolumePlan; readonly result: LoadSample };
+  /** Bytes that were taken from where the volumes are stored, since the beginning. */
+  fetched: { readonly plan: null; readonly result: number };
+  closeVolumes: { readonly plan: null; readonly result: null };
   resolves: { readonly plan: ResolvesPlan; readonly result: LoadSample };
 }
 

@@ -1,6 +1,7 @@
 import type { Disturbance } from './disturbance.js';
 import type { Value } from './payload.js';
 import type { SandboxSteps } from './sandbox-steps.js';
+import type { VolumePlaces } from './volume-steps.js';
 
 /** Something that answers calls with what they carry, as a load generator sees it. What it cannot do is absent. */
 export interface Target {
@@ -15,6 +16,7 @@ export interface Target {
   /** Asks where a named instance is, without calling it. */
   resolve?(className: string, name: string): Promise<void>;
   readonly sandbox?: SandboxSteps;
+  readonly volumes?: VolumePlaces;
   /** A sandbox beside it begins to disturb; resolves with what ends that. */
   disturb?(what: Disturbance): Promise<() => Promise<void>>;
   /** Sends more calls than may wait, and checks that exactly the rest is refused. */

@@ -20,7 +20,7 @@ export interface ContenderPlan {
 }
 
 /** The load generators' jobs that measure. */
-type Load = 'load' | 'items' | 'firstCalls' | 'resolves' | 'sandbox' | 'sessions' | 'sampleSessions';
+type Load = 'load' | 'items' | 'firstCalls' | 'resolves' | 'sandbox' | 'sessions' | 'sampleSessions' | 'volume';
 /** Besides what the job itself takes. */
 const patienceMs = 60_000;
 const patienceMsPerName = 20;
@@ -109,6 +109,18 @@ export class Contender implements AsyncDisposable {
     for (const client of this.#clients) await this.#job(client, 'endSessions', plan);
   }
 
+  /** Bytes that it took from where its volumes are stored, since the beginning. */
+  async fetchedBytes(): Promise<number> {
+    let bytes = 0;
+    for (const client of this.#clients) bytes += await this.#job(client, 'fetched', null);
+    return bytes;
+  }
+
+  /** Nothing is mounted any more. */
+  async closeVolumes(): Promise<void> {
+    for (const client of this.#clients) await this.#job(client, 'closeVolumes', null);
+  }
+
   /** A sandbox beside it does that until it is told otherwise; null: nothing any more. */
   async disturb(what: Disturbance | null): Promise<void> {
     const [client] = this.#clients;
@@ -143,6 +155,7 @@ export class Contender implements AsyncDisposable {
 
 function durationMs(plan: Jobs[keyof Jobs]['plan']): number {
   if (plan === null) return 0;
+  if ('withinMs' in plan) return plan.withinMs;
   if ('seconds' in plan) return plan.seconds * 1_000;
   if ('sessions' in plan) return plan.sessions * patienceMsPerSession;
   if ('names' in plan) return plan.names * (plan.pauseMs + patienceMsPerName);

@@ -1,6 +1,6 @@
 import { formatNumber, formatUs } from './format.js';
 import { cpuOf, findRow, floorOf, type RowChoice } from './ratio.js';
-import { type CallRow, type MemoryRow, megabytesPerSecond } from './row.js';
+import { type ByteRow, type CallRow, type MemoryRow, megabytesPerSecond } from './row.js';
 
 /** What the runtime must reach. */
 export interface Criterion extends Bounds {
@@ -23,6 +23,7 @@ export interface Bounds {
 export interface Found {
   readonly calls: readonly CallRow[];
   readonly memory: readonly MemoryRow[];
+  readonly bytes: readonly ByteRow[];
   /** Null: no figures of peers were given. */
   readonly peers: readonly CallRow[] | null;
 }
@@ -124,29 +125,52 @@ export const criteria: readonly Criterion[] = [
     const measured = `${formatNumber(row.bytesEach / 1_000)} kB each`;
     return { value: row.count, measured, against: `exec in one ${p50.show(asked)}` };
   }),
-  criterion('upload of a file', atLeast(400, 800, ' MB/s'), sandboxRate('upload')),
-  criterion('download of a file', atLeast(400, 800, ' MB/s'), sandboxRate('download')),
+  criterion('upload of a file', atLeast(400, 800, ' MB/s'), stepRate('sandboxes', 'upload', 'bare')),
+  criterion('download of a file', atLeast(400, 800, ' MB/s'), stepRate('sandboxes', 'download', 'bare')),
+  criterion('mount of 1 000 000 files, p50', atMost(100, null, ' ms'), stepTime('volumes', 'mount-many', 'bind mount')),
+  criterion('the same to that of 10 files', atMost(1.2, 1.05), ({ calls }) => {
+    const few = findRow(calls, { scenario: 'volumes', target: `${product} mount-few` });
+    const many = findRow(calls, { scenario: 'volumes', target: `${product} mount-many` });
+    return few === undefined || many === undefined ? notMeasured : compared(many, few, { figure: p50 });
+  }),
+  criterion('volume read, cached', atLeast(800, 1_200, ' MB/s'), stepRate('volumes', 'read-cached', 'disk')),
+  criterion('commit of one chunk in 10 GiB, p50', atMost(300, null, ' ms'), stepTime('volumes', 'commit', 'disk')),
+  // The rest are lists of chunks.
+  criterion('fetched for 20 sandboxes, to what is read', atMost(1.01, null), ({ bytes }) => {
+    const row = bytes.find((each) => each.scenario === 'volumes');
+    if (row === undefined) return notMeasured;
+    const [measured, against] = [row.bytes.median, row.ofBytes].map((each) => `${formatNumber(each / 1e6)} MB`);
+    return { value: row.bytes.median / row.ofBytes, measured: measured ?? '', against: against ?? '' };
+  }),
 ];
 
+type Shown = readonly [value: number, shown: string];
+
 function sandboxTime(step: string): Criterion['find'] {
-  return ({ calls }) => besideBare(calls, step, (row) => [p50.of(row) / 1_000, p50.show(row)]);
+  return stepTime('sandboxes', step, 'bare');
 }
 
-function sandboxRate(step: string): Criterion['find'] {
-  return ({ calls }) =>
-    besideBare(calls, step, (row) => [megabytesPerSecond(row), `${formatNumber(megabytesPerSecond(row))} MB/s`]);
+/** @param other what its floor is called */
+function stepTime(scenario: string, step: string, other: string): Criterion['find'] {
+  return besideStep({ scenario, step, other }, (row) => [p50.of(row) / 1_000, p50.show(row)]);
 }
 
-function besideBare(
-  calls: readonly CallRow[],
-  step: string,
-  of: (row: CallRow) => readonly [value: number, shown: string],
-): Finding | string {
-  const row = findRow(calls, { scenario: 'sandboxes', target: `${product} ${step}` });
-  const floor = row === undefined ? undefined : floorOf(row, calls);
-  if (row === undefined || floor === undefined) return notMeasured;
-  const [value, measured] = of(row);
-  return { value, measured, against: `bare, ${of(floor)[1]}` };
+function stepRate(scenario: string, step: string, other: string): Criterion['find'] {
+  const of = (row: CallRow): Shown => [megabytesPerSecond(row), `${formatNumber(megabytesPerSecond(row))} MB/s`];
+  return besideStep({ scenario, step, other }, of);
+}
+
+function besideStep(
+  { scenario, step, other }: { readonly scenario: string; readonly step: string; readonly other: string },
+  of: (row: CallRow) => Shown,
+): Criterion['find'] {
+  return ({ calls }) => {
+    const row = findRow(calls, { scenario, target: `${product} ${step}` });
+    const floor = row === undefined ? undefined : floorOf(row, calls);
+    if (row === undefined || floor === undefined) return notMeasured;
+    const [value, measured] = of(row);
+    return { value, measured, against: `${other}, ${of(floor)[1]}` };
+  };
 }
 
 function criterion(figure: string, bounds: Bounds, find: Criterion['find']): Criterion {

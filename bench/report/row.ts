@@ -53,7 +53,18 @@ export interface MemoryRow {
   readonly bytesEachByRole: Readonly<Partial<Record<Role, number>>>;
 }
 
-export type Row = CallRow | MemoryRow;
+/** How many bytes were moved for something, beside how many there are. */
+export interface ByteRow {
+  readonly kind: 'bytes';
+  readonly scenario: string;
+  readonly target: string;
+  readonly title: string;
+  readonly repetitions: number;
+  readonly bytes: Spread;
+  readonly ofBytes: number;
+}
+
+export type Row = CallRow | MemoryRow | ByteRow;
 
 /** Rows of one load, one for each contender. */
 export function callRows(

@@ -19,6 +19,7 @@ export function judge(rows: readonly Row[], peers: readonly CallRow[] | null): V
   const found: Found = {
     calls: rows.filter((row) => row.kind === 'calls'),
     memory: rows.filter((row) => row.kind === 'memory'),
+    bytes: rows.filter((row) => row.kind === 'bytes'),
     peers,
   };
   return criteria.map(({ find, ...criterion }) => {

@@ -16,10 +16,12 @@ import { resolve } from './resolve.js';
 import { sandboxes } from './sandboxes.js';
 import type { Scenario } from './scenario.js';
 import { spawn } from './spawn.js';
+import { volumes } from './volumes.js';
 import { warmCalls } from './warm-calls.js';
 
 /** In the order in which they run. */
 export const scenarios: readonly Scenario[] = [
   ...[warmCalls, idleCores, outOfStep, payloads, generator, functions, map, instances, growth],
   ...[coldNames, firstCall, durableState, spawn, memory, resolve, sandboxes, neighbours, idleSessions],
+  volumes,
 ];

@@ -165,6 +165,15 @@ describe('a verdict', () => {
     expect(verdictOf([ours], 'cold names/s, packed, 8 callers', peers)).toMatchObject(missed);
   });
 
+  it('holds the bytes that were moved against those that there are', () => {
+    const row = { kind: 'bytes', scenario: 'volumes', target: 'fetched', title: 'fetched', repetitions: 2 } as const;
+    const verdict = verdictOf(
+      [{ ...row, bytes: spreadOf([1_050e6]), ofBytes: 1_000e6 }],
+      'fetched for 20 sandboxes, to what is read',
+    );
+    expect(verdict).toMatchObject({ value: 1.05, measured: '1 050 MB', against: '1 000 MB', result: 'missed' });
+  });
+
   it('holds what has no ratio against its own unit', () => {
     expect(verdictOf([memoryRow(900)], 'memory, idle packed instance')).toMatchObject({ value: 0.9, result: 'aim' });
     const first = callRow('holdfast', { scenario: 'first-call', p50: 4_400 });
