@@ -58,6 +58,8 @@ export interface PlacementNote {
   readonly chosen: string;
   readonly score: number;
   readonly rejected: readonly { readonly workerId: string; readonly why: string }[];
+  /** What it needs that the chosen one has already; absent: nothing. */
+  readonly kept?: readonly string[];
 }
 
 /** What a change expects to find. `none`: no record at all. */

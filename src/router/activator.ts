@@ -4,6 +4,7 @@ import { type BootId, type Identity, type InstanceKey, instanceKey } from '../co
 import { kindOf, type OnLoss, type ResourceKind } from '../common/manifest.js';
 import { type Pin, type PinChange, type PinChangeResult, type PinFields, pinChange } from '../common/pin.js';
 import type { DeployedClass, Deployments } from './deployments.js';
+import { filesNeeded } from './files-needed.js';
 import type { Flight } from './flights.js';
 import { noCapacity, sandboxUnavailable, volumeUnavailable } from './instance-errors.js';
 import type { LocalVolume, LocalVolumes } from './local-volumes.js';
@@ -28,9 +29,7 @@ export interface Making {
 }
 
 /** Where it may be. */
-interface Sought extends Pick<Demand, 'home' | 'local'> {
-  readonly code: DeployedClass;
-}
+type Sought = Pick<Demand, 'home' | 'local'> & Pick<Where, 'args'> & { readonly code: DeployedClass };
 
 /** A flight on its way to an active instance. */
 export class Attempt implements Flight {
@@ -104,7 +103,8 @@ export class Activator {
     // Whose volume is on one host is placed in the other way, which also tells what is wrong with it.
     if (code === null || (await this.#parts.localVolumes.neededBy(making, code).catch(() => 'unknown')) !== null)
       return null;
-    const allocated = this.#tryAllocate(making.identity.account, { code, home: null, local: null }, attempt);
+    const sought = { code, home: null, local: null, args: making.args };
+    const allocated = this.#tryAllocate(making.identity.account, sought, attempt);
     return allocated.placement ? this.#write(making, null, { attempt, allocated }) : null;
   }
 
@@ -194,7 +194,7 @@ export class Activator {
     const { clock, workers, deployments, localVolumes } = this.#parts;
     const code = await patiently(clock, attempt, () => deployments.forActivation(identity, where.pinned));
     const local = await patiently(clock, attempt, () => localVolumes.neededBy({ identity, args: where.args }, code));
-    const allocation = this.#tryAllocate(identity.account, { code, home: where.home, local }, attempt);
+    const allocation = this.#tryAllocate(identity.account, { ...where, code, local }, attempt);
     if (allocation.placement !== null) {
       attempt.waiting.instead = null;
       return (await this.#isBound(local, allocation)) ? allocation : null;
@@ -246,11 +246,12 @@ export class Activator {
     if (lacks.length > 0 && lacks.every(({ why }) => why !== null)) throw sandboxUnavailable(identity, lacks);
   }
 
-  #tryAllocate(account: string, { code, home, local }: Sought, attempt: Attempt): Allocation {
+  #tryAllocate(account: string, { code, home, local, args }: Sought, attempt: Attempt): Allocation {
     const { random, workers } = this.#parts;
     const { options } = code.manifest;
     const kind = kindOf(code.manifest);
-    const demand = { kind, options, label: code.label, home, local, refused: attempt.refusals.standing(workers) };
+    const known = { files: filesNeeded(code.manifest, args), refused: attempt.refusals.standing(workers) };
+    const demand = { kind, options, label: code.label, home, local, ...known };
     const placement = choosePlacement(demand, workers.candidates(account), random);
     if (placement.chosen === null) return { placement: null, rejected: placement.rejected };
     const { chosen, usesRoom } = placement;

@@ -43,11 +43,12 @@ export async function inspect(parts: InspectParts, ask: InspectRequest, request:
 }
 
 async function explain(parts: InspectParts, pin: Pin, load: InstanceLoad | undefined): Promise<ExplainView> {
-  const { chosen = '', score = 0, rejected = [] } = pin.placement ?? {};
+  const { chosen = '', score = 0, rejected = [], kept = [] } = pin.placement ?? {};
   return {
     chosen,
     score,
     rejected: [...rejected],
+    kept: [...kept],
     leaseAgeMs: await leaseAgeMs(parts, pin.bootId),
     phasesMs: load?.phasesMs ?? {},
     transitions: [...pin.transitions],

@@ -5,15 +5,9 @@ import type { Identity, WorkerId } from '../common/ids.js';
 import { kindOf } from '../common/manifest.js';
 import type { Store } from '../common/ports/store.js';
 import type { VolumeRecord } from '../common/ports/volume-store.js';
-import { checkSessionArguments } from '../common/session-options.js';
-import {
-  mountsTogether,
-  type SessionMountReference,
-  type VolumeMountReference,
-  volumeToMake,
-} from '../common/volume-mounts.js';
-import { decodeArgs, readReference } from '../wire/codec.js';
+import { mountsTogether, type VolumeMountReference, volumeToMake } from '../common/volume-mounts.js';
 import type { DeployedClass } from './deployments.js';
+import { sessionArguments } from './session-arguments.js';
 
 /** A volume that is in a folder of one host. */
 export interface LocalVolume {
@@ -38,7 +32,7 @@ export class LocalVolumes {
     { manifest }: DeployedClass,
   ): Promise<LocalVolume | null> {
     const { account } = identity;
-    const ofSession = kindOf(manifest) === 'sandbox' ? sessionMounts(args) : [];
+    const ofSession = kindOf(manifest) === 'sandbox' ? (sessionArguments(args).volumes ?? []) : [];
     const mounts = mountsTogether(manifest.options.volumes, ofSession);
     const found = new Map<string, VolumeRecord>();
     for (const mount of mounts) {
@@ -83,10 +77,4 @@ export class LocalVolumes {
       );
     return volume.backend === 'vast_local' ? volume : null;
   }
-}
-
-/** Those that a session was given beside those of its sandbox. @throws InvalidArgument */
-function sessionMounts(args: Uint8Array): readonly SessionMountReference[] {
-  if (readReference(args) !== null) return [];
-  return checkSessionArguments('a session', decodeArgs(args)[0]).volumes ?? [];
 }

@@ -28,6 +28,8 @@ export interface Candidate {
   /** Instances that its running containers can still take, by container label. */
   readonly rooms: ReadonlyMap<string, number>;
   readonly offer: Offer;
+  /** Of images and volumes (common/recent-files) that it has used lately. */
+  readonly recentFiles: ReadonlySet<string>;
 }
 
 /** What an instance needs of a worker. */
@@ -40,6 +42,8 @@ export interface Demand {
   readonly home: BootId | null;
   /** That is in a folder of one host; null: it needs none. */
   readonly local: LocalVolume | null;
+  /** Images and volumes that it starts with (common/recent-files). */
+  readonly files: readonly string[];
   /** Boots that refused it in this attempt, and why. */
   readonly refused: ReadonlyMap<BootId, string>;
 }
@@ -53,6 +57,7 @@ export interface Placement {
 
 /** The note stays in the pin: of a large fleet only some. */
 const notedRejections = 16;
+const notedFiles = 4;
 
 export type Rejection = PlacementNote['rejected'][number];
 
@@ -77,10 +82,14 @@ export function choosePlacement(
   }
   if (best === null) return { chosen: null, rejected };
   const { candidate, score } = best;
+  const kept = keptFiles(demand, candidate);
   return {
     chosen: candidate,
     usesRoom: hasRoom(demand, candidate),
-    note: { chosen: candidate.workerId, score, rejected: rejected.slice(0, notedRejections) },
+    note: {
+      ...{ chosen: candidate.workerId, score, rejected: rejected.slice(0, notedRejections) },
+      ...(kept.length === 0 ? {} : { kept: kept.slice(0, notedFiles) }),
+    },
   };
 }
 
@@ -159,11 +168,22 @@ function hasRoom(demand: Demand, candidate: Candidate): boolean {
   return (candidate.rooms.get(demand.label) ?? 0) > 0;
 }
 
-/** 2 for room in a container that runs (nothing to start), and up to 1 more for the share of the worker that is free. */
+/** What a worker may be fuller by than another one, as a share of all its places, that has none of the files. */
+const filesWeight = 0.5;
+
+/**
+ * 2 for room in a container that runs (nothing to start), up to 1 more for the share of the worker that is free, and up to
+ * `filesWeight` for the share of the files that it has.
+ */
 function scoreOf(demand: Demand, candidate: Candidate): number {
   const { used, most } = places(demand.kind, candidate);
   const load = most > 0 ? used / most : 1;
-  return (hasRoom(demand, candidate) ? 2 : 0) + (1 - Math.min(1, Math.max(0, load)));
+  const kept = demand.files.length === 0 ? 0 : keptFiles(demand, candidate).length / demand.files.length;
+  return (hasRoom(demand, candidate) ? 2 : 0) + (1 - Math.min(1, Math.max(0, load))) + filesWeight * kept;
+}
+
+function keptFiles({ files }: Demand, { recentFiles }: Candidate): readonly string[] {
+  return files.filter((name) => recentFiles.has(name));
 }
 
 function round(value: number): number {

@@ -23,6 +23,7 @@ export interface KnownWorker {
   readonly bootId: BootId;
   heartbeat: WorkerHeartbeat;
   offer: Offer;
+  recentFiles: ReadonlySet<string>;
   seenAt: Monotonic;
   readonly load: WorkerLoad;
 }
@@ -133,6 +134,7 @@ export class Workers {
     const boot = this.#boots.get(heartbeat.bootId as BootId) ?? this.#welcome(account, heartbeat, offer);
     boot.heartbeat = heartbeat;
     boot.offer = offer;
+    boot.recentFiles = new Set(heartbeat.recentFiles);
     boot.seenAt = now;
     boot.load.report(heartbeat, now);
     this.#latest.set(nameOf(boot), boot.bootId);
@@ -147,7 +149,10 @@ export class Workers {
     this.#forgetSilent();
     const bootId = heartbeat.bootId as BootId;
     const workerId = heartbeat.workerId as WorkerId;
-    const boot: KnownWorker = { account, workerId, bootId, heartbeat, offer, seenAt: 0, load: new WorkerLoad() };
+    const boot: KnownWorker = {
+      ...{ account, workerId, bootId, heartbeat, offer },
+      ...{ recentFiles: new Set<string>(), seenAt: 0, load: new WorkerLoad() },
+    };
     this.#boots.set(bootId, boot);
     return boot;
   }
@@ -189,6 +194,7 @@ function candidateOf(boot: KnownWorker, isFresh: boolean): Candidate {
     freeGpus: load.freeGpus,
     rooms: load.rooms,
     offer: boot.offer,
+    recentFiles: boot.recentFiles,
   };
 }
 

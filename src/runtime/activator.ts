@@ -19,6 +19,7 @@ import { ownContainerOf } from './own-container.js';
 import type { PinKeeper } from './pin-keeper.js';
 import { enterPool } from './pool/pool-entry.js';
 import { RecentCalls } from './recent-calls.js';
+import type { RecentFiles } from './recent-files.js';
 import type { Sessions } from './sandbox/sessions.js';
 import { type MountSecretSource, ownerOf, type SecretSource, type Secrets } from './secret-source.js';
 import type { SpawnedDeps } from './spawned/spawned-calls.js';
@@ -42,6 +43,7 @@ export interface ActivatorDeps {
   /** Null: this host cannot isolate. */
   readonly sessions: Sessions | null;
   readonly bootId: BootId;
+  readonly recentFiles: RecentFiles;
   /** False: fenced or draining. */
   readonly mayPlace: () => boolean;
 }
@@ -197,6 +199,7 @@ export class Activator {
     const { container, ready } = await room.take(own);
     instance.container = container;
     await ready;
+    if (own !== null) this.#deps.recentFiles.used(own);
     const loadedAt = clock.monotonic();
     instance.passed('container', loadedAt - startedAt);
     if (instance.klass.kind === 'sandbox') this.#deps.sessions?.entering(instance, { containerId: container.id, args });

@@ -1,6 +1,7 @@
 import type { BootId } from '../common/ids.js';
 import type { WorkerHeartbeat } from '../wire/gen/holdfast/v1/bus.js';
 import type { ContainerPools } from './container-pools.js';
+import type { RecentFiles } from './recent-files.js';
 import type { WorkerConfig, WorkerDeps } from './worker-options.js';
 
 /** It is said every second. */
@@ -13,10 +14,11 @@ export function describeWorker(
     readonly bootId: BootId;
     readonly pools: ContainerPools;
     readonly host: ReturnType<WorkerDeps['hostResources']>;
+    readonly recentFiles: RecentFiles;
   },
 ): WorkerHeartbeat {
   const { workerId, address, maxContainers, maxSandboxes, sandboxLack, offer, isolation } = config;
-  const { pools, host, ...same } = now;
+  const { pools, host, recentFiles, ...same } = now;
   return {
     ...same,
     workerId,
@@ -30,6 +32,7 @@ export function describeWorker(
     freeMemoryMb: host.freeMemoryMb,
     openPlaces: pools.openPlaces(host.freeMemoryMb),
     freeGpus: pools.classes.freeGpus,
+    recentFiles: recentFiles.list(),
     isolation,
     sandboxLack: sandboxLack?.slice(0, longestLack) ?? '',
   };

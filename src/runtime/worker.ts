@@ -30,6 +30,7 @@ import { Loans } from './loans/loans.js';
 import { LogBook } from './log-book.js';
 import type { WorkerGauges } from './metrics.js';
 import { PinKeeper } from './pin-keeper.js';
+import { RecentFiles } from './recent-files.js';
 import { ByteTickets } from './sandbox/byte-tickets.js';
 import { Sandboxes } from './sandbox/sandboxes.js';
 import { Sessions } from './sandbox/sessions.js';
@@ -48,6 +49,7 @@ export class Worker {
   readonly #mayRun = (): boolean => this.#lease.mayRun();
   readonly #watchdog: Watchdog;
   readonly #wheel: TimerWheel;
+  readonly #recentFiles = new RecentFiles();
   readonly #instances = new Map<InstanceKey, Instance>();
   readonly #links: LinkHost;
   /** Of clients' streams of bytes. */
@@ -157,6 +159,7 @@ export class Worker {
       spawned: { ...own, announce: ({ key, epoch }) => this.#announce(key, { epoch, state: 'active' }) },
       borrowing: this.#loans.borrowing,
       hostResources: deps.hostResources,
+      recentFiles: this.#recentFiles,
     });
     this.#control = this.#listen();
     this.#heartbeat = new Heartbeat(config, { bus, clock, state: () => this.#state() });
@@ -297,6 +300,7 @@ export class Worker {
       pools: this.#pools,
       sandboxIsolation: this.#sandboxes?.isolation ?? '',
       host: this.#deps.hostResources(),
+      recentFiles: this.#recentFiles,
     });
   }
 }

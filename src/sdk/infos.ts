@@ -98,6 +98,8 @@ export interface Explanation {
     readonly chosen: string;
     readonly score: number;
     readonly rejected: readonly { readonly workerId: string; readonly why: string }[];
+    /** Images and volumes that it needs and the chosen worker had used lately, which is why it was preferred. */
+    readonly kept: readonly string[];
   };
   readonly leaseAgeMs: number;
   readonly phasesMs: Readonly<Record<string, number>>;

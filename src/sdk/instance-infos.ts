@@ -21,10 +21,10 @@ export function instanceInfo(view: InstanceView): InstanceInfo {
 }
 
 export function explanation(info: InstanceInfo, view: ExplainView): Explanation {
-  const { chosen, score, rejected, leaseAgeMs, phasesMs, pool } = view;
+  const { chosen, score, rejected, kept, leaseAgeMs, phasesMs, pool } = view;
   return {
     info,
-    placement: { chosen, score, rejected: rejected.map(({ workerId, why }) => ({ workerId, why })) },
+    placement: { chosen, score, rejected: rejected.map(({ workerId, why }) => ({ workerId, why })), kept: [...kept] },
     leaseAgeMs,
     phasesMs: { ...phasesMs },
     transitions: view.transitions.map(({ atMs, from, to, why }) => ({ at: new Date(atMs), from, to, why })),

@@ -31,8 +31,8 @@ interface PinBody {
   readonly x?: 1;
   /** 1: isBrought */
   readonly y?: 1;
-  /** chosen (0: the worker that has it), score, rejected */
-  readonly n?: readonly [string | 0, number, readonly (readonly [string, string])[]];
+  /** chosen (0: the worker that has it), score, rejected, kept (absent where it is nothing) */
+  readonly n?: readonly [string | 0, number, readonly (readonly [string, string])[], (readonly string[])?];
   /** transitions: ms after createdAtMs, letters of from and to, why */
   readonly s?: readonly (readonly [number, string, string])[];
 }
@@ -170,14 +170,20 @@ function decodeArguments(g: PinBody['g']): Uint8Array {
 }
 
 function encodePlacement(
-  { chosen, score, rejected }: PlacementNote,
+  { chosen, score, rejected, kept }: PlacementNote,
   workerId: WorkerId | null,
 ): NonNullable<PinBody['n']> {
-  return [chosen === workerId ? 0 : chosen, score, rejected.map(({ workerId: id, why }) => [id, why] as const)];
+  const others = rejected.map(({ workerId: id, why }) => [id, why] as const);
+  const who = chosen === workerId ? 0 : chosen;
+  return kept === undefined ? [who, score, others] : [who, score, others, kept];
 }
 
-function decodePlacement([chosen, score, rejected]: NonNullable<PinBody['n']>, workerId: string | null): PlacementNote {
+function decodePlacement(
+  [chosen, score, rejected, kept]: NonNullable<PinBody['n']>,
+  workerId: string | null,
+): PlacementNote {
   return {
+    ...(kept === undefined ? {} : { kept }),
     chosen: chosen === 0 ? (workerId ?? '') : chosen,
     score,
     rejected: rejected.map(([id, why]) => ({ workerId: id, why })),

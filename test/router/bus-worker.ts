@@ -119,6 +119,7 @@ export class BusWorker {
       cpuCores: 1_000_000,
       freeMemoryMb: 1_000_000_000,
       freeGpus: 0,
+      recentFiles: [],
       leaseAgeMs: 0,
       openPlaces: {},
       isolation: 'process',

@@ -28,12 +28,14 @@ function candidate(workerId: string, changes: Partial<Candidate> = {}): Candidat
     freeGpus: 0,
     rooms: new Map(),
     offer: {},
+    recentFiles: new Set(),
     ...changes,
   };
 }
 
 function demand(options: Partial<ClassOptions> = {}, refused: Demand['refused'] = new Map()): Demand {
-  return { kind: 'class', options: classManifest('Counter', options).options, label, home: null, local: null, refused };
+  const { options: all } = classManifest('Counter', options);
+  return { kind: 'class', options: all, label, home: null, local: null, files: [], refused };
 }
 
 function seeded(seed: number): Random {
@@ -149,6 +151,23 @@ describe('the worker that is chosen', () => {
     const half = candidate('half', { containers: 5 });
     const large = candidate('large', { containers: 20, maxContainers: 100 });
     expect(choose(demand(), [half, large]).chosen?.workerId).toBe('large');
+  });
+
+  it('is one that has the files, until it is fuller by half of its places than one without', () => {
+    const wanted = { ...demand(), files: ['image 0123456789ab', 'volume set'] };
+    const recentFiles = new Set(['volume set', 'image 0123456789ab', 'volume other']);
+    const has = (containers: number) => candidate('has', { containers, recentFiles });
+    const decision = choose(wanted, [candidate('empty'), has(4)]);
+    expect(decision).toMatchObject({ chosen: { workerId: 'has' }, note: { kept: wanted.files } });
+    expect(choose(wanted, [candidate('empty'), has(6)])).toMatchObject({
+      chosen: { workerId: 'empty' },
+      note: { chosen: 'empty', score: 1, rejected: [] },
+    });
+    // Of what it has only what is wanted counts, and more is better.
+    const half = candidate('half', { recentFiles: new Set(['volume set', 'volume another']) });
+    expect(choose(wanted, [half, has(2)]).chosen?.workerId).toBe('has');
+    expect(choose(wanted, [half, has(3)]).chosen?.workerId).toBe('half');
+    expect(choose({ ...wanted, files: [] }, [candidate('empty'), has(1)]).chosen?.workerId).toBe('empty');
   });
 
   it('always satisfies the demand, and none is better, whatever the fleet', () => {

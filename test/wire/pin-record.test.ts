@@ -111,7 +111,8 @@ describe('a pin record', () => {
     expect(JSON.parse(body)).toMatchObject({ g: 0, n: [0, 0.75, []] });
     expect(body).not.toContain(pin.argsHash);
     expect(decodePin(encodePin(pin))).toEqual(pin);
-    const elsewhere = { ...pin, argsHash: 'other', placement: { chosen: 'another', score: 0, rejected: [] } };
+    const placement = { chosen: 'another', score: 0, rejected: [], kept: ['volume set'] };
+    const elsewhere = { ...pin, argsHash: 'other', placement };
     expect(decodePin(encodePin(elsewhere))).toEqual(elsewhere);
   });
 

@@ -13,9 +13,9 @@ export function instanceDocument(view: InstanceView): Record<string, unknown> {
 
 /** Why an instance is where it is, as `--json` prints it. */
 export function explanationDocument(explain: ExplainView): Record<string, unknown> {
-  const { chosen, score, rejected, leaseAgeMs, phasesMs, transitions, pool } = explain;
+  const { chosen, score, rejected, kept, leaseAgeMs, phasesMs, transitions, pool } = explain;
   return {
-    placement: { chosen, score, rejected },
+    placement: { chosen, score, rejected, kept },
     leaseAgeMs,
     phasesMs,
     transitions: transitions.map(({ atMs, ...same }) => ({ at: new Date(atMs), ...same })),

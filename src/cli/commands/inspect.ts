@@ -92,6 +92,7 @@ function explanationLines(explain: ExplainView, { terminal }: CommandContext): s
   const phases = Object.entries(explain.phasesMs).map(([name, ms]) => `${name} ${preciseDuration(ms)}`);
   const fields: [string, string][] = [
     ['placed on', `${explain.chosen || '-'}, score ${explain.score.toFixed(2)}`],
+    ...(explain.kept.length > 0 ? [['preferred', `it had ${explain.kept.join(', ')}`] as [string, string]] : []),
     ...explain.rejected.map(({ workerId, why }): [string, string] => ['not on', `${workerId}: ${why}`]),
     ['lease age', preciseDuration(explain.leaseAgeMs)],
     ...(phases.length > 0 ? [['phases', phases.join(', ')] as [string, string]] : []),

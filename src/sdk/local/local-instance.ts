@@ -127,7 +127,7 @@ class LocalInstance implements InstanceControls<Class>, Shaped {
 
   async explain(): Promise<Explanation> {
     const info = await this.inspect();
-    const placement = { chosen: 'this process', score: 0, rejected: [] };
+    const placement = { chosen: 'this process', score: 0, rejected: [], kept: [] };
     return { info, placement, leaseAgeMs: 0, phasesMs: {}, transitions: [] };
   }
 

@@ -61,6 +61,20 @@ describe.runIf(canIsolate)('volumes of one host', () => {
     expect((await Volume.get('in-norway', choice())).backend).toBe('vast_local');
   });
 
+  it('of the object store draw instances to where they were used, which is told', async () => {
+    const first = await app.Drawn.new();
+    expect(await first.there()).toBe(true);
+    const { chosen } = (await first.explain()).placement;
+    // Known to the router with the next heartbeat.
+    for (let kept: readonly string[] = []; kept.length === 0; ) {
+      await using next = await app.Drawn.new();
+      const { placement } = await next.explain();
+      kept = placement.kept;
+      if (kept.length > 0) expect(placement).toMatchObject({ chosen, kept: ['volume drawn'] });
+    }
+    await first.close();
+  });
+
   it('are not to be had while their host is gone, which the error names', async () => {
     const host = cluster.workers.find(({ id }) => id === 'b');
     await host?.kill('SIGTERM');

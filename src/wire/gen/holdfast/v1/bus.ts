@@ -209,6 +209,8 @@ export interface WorkerHeartbeat {
   sandboxLack: string;
   /** Of its offer's `gpuCount`, those that no container has. */
   freeGpus: number;
+  /** Images and volumes that its containers were started with lately. */
+  recentFiles: string[];
 }
 
 export interface WorkerHeartbeat_OpenPlacesEntry {
@@ -2217,6 +2219,7 @@ function createBaseWorkerHeartbeat(): WorkerHeartbeat {
     sandboxIsolation: "",
     sandboxLack: "",
     freeGpus: 0,
+    recentFiles: [],
   };
 }
 
@@ -2275,6 +2278,9 @@ export const WorkerHeartbeat: MessageFns<WorkerHeartbeat> = {
     }
     if (message.freeGpus !== 0) {
       writer.uint32(144).int32(message.freeGpus);
+    }
+    for (const v of message.recentFiles) {
+      writer.uint32(154).string(v!);
     }
     return writer;
   },
@@ -2439,6 +2445,14 @@ export const WorkerHeartbeat: MessageFns<WorkerHeartbeat> = {
             message.freeGpus = reader.int32();
             continue;
           }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.recentFiles.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2482,6 +2496,7 @@ export const WorkerHeartbeat: MessageFns<WorkerHeartbeat> = {
     message.sandboxIsolation = object.sandboxIsolation ?? "";
     message.sandboxLack = object.sandboxLack ?? "";
     message.freeGpus = object.freeGpus ?? 0;
+    message.recentFiles = object.recentFiles?.map((e) => e) || [];
     return message;
   },
 };

@@ -265,7 +265,11 @@ export interface ExplainView {
   phasesMs: { [key: string]: number };
   transitions: Transition[];
   /** Of an instance with several containers, where its worker answered. */
-  pool?: PoolView | undefined;
+  pool?:
+    | PoolView
+    | undefined;
+  /** Images and volumes that it needs and the chosen one had already. */
+  kept: string[];
 }
 
 export interface ExplainView_PhasesMsEntry {
@@ -3567,7 +3571,16 @@ export const ListSpawnedReply: MessageFns<ListSpawnedReply> = {
 };
 
 function createBaseExplainView(): ExplainView {
-  return { chosen: "", score: 0, rejected: [], leaseAgeMs: 0, phasesMs: {}, transitions: [], pool: undefined };
+  return {
+    chosen: "",
+    score: 0,
+    rejected: [],
+    leaseAgeMs: 0,
+    phasesMs: {},
+    transitions: [],
+    pool: undefined,
+    kept: [],
+  };
 }
 
 export const ExplainView: MessageFns<ExplainView> = {
@@ -3592,6 +3605,9 @@ export const ExplainView: MessageFns<ExplainView> = {
     }
     if (message.pool !== undefined) {
       PoolView.encode(message.pool, writer.uint32(58).fork()).join();
+    }
+    for (const v of message.kept) {
+      writer.uint32(66).string(v!);
     }
     return writer;
   },
@@ -3668,6 +3684,14 @@ export const ExplainView: MessageFns<ExplainView> = {
             message.pool = PoolView.decode(reader, reader.uint32());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.kept.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3700,6 +3724,7 @@ export const ExplainView: MessageFns<ExplainView> = {
     );
     message.transitions = object.transitions?.map((e) => Transition.fromPartial(e)) || [];
     message.pool = (object.pool !== undefined && object.pool !== null) ? PoolView.fromPartial(object.pool) : undefined;
+    message.kept = object.kept?.map((e) => e) || [];
     return message;
   },
 };
