@@ -56,6 +56,11 @@ export function scrubbedEnvironment(): Record<string, string> {
   );
 }
 
+/** Where docker and its kin keep the logins of registries. */
+export function dockerFolder(): string {
+  return process.env['DOCKER_CONFIG'] || join(homedir(), '.docker');
+}
+
 /** Exported for its test: the environment is an argument. */
 export function settings(given: GivenSettings, env: NodeJS.ProcessEnv): Settings {
   const dev = given.token === undefined && env['HOLDFAST_TOKEN'] === undefined ? readDevFile(env) : null;

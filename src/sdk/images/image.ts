@@ -47,7 +47,8 @@ export class Image implements ImageReference {
 
   /**
    * An image by its OCI reference (`node:20-slim`, `registry:5000/team/image@sha256:…`), or of a layout in a folder
-   * of the machine that deploys (`oci:path:tag`). Each deploy looks up what a tag is by then.
+   * of the machine that deploys (`oci:path:tag`). Each deploy looks up what a tag is by then. A registry that wants a login
+   * gets what `docker login` has left on that machine.
    */
   static fromOci(reference: string): Image {
     return onBase(checkedBase({ from: 'oci', reference }));

@@ -86,7 +86,7 @@ export class Volume implements Mountable {
   static async fromArchive(name: string, tar: ArchiveSource, options: VolumeCreateOptions = {}): Promise<Volume> {
     const volume = new Volume(name, options, false);
     volume.#isCopied = true;
-    // Read by those who make one only: no container does.
+    // Read by those who make one only, which hardly any container does.
     const { makeFromArchive } = await import('./archive-volume.js');
     await makeFromArchive(volume.#access, { name, source: tar }, volume.#declared);
     return volume;

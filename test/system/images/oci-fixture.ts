@@ -80,6 +80,8 @@ export interface OciRegistry extends AsyncDisposable {
   readonly host: string;
   /** Paths that were asked for with a token. */
   readonly asked: string[];
+  /** What whoever asks for a token, or for anything where there are none, must send; null: nothing. To be changed. */
+  login: { readonly name: string; readonly password: string; readonly by: 'token' | 'basic' } | null;
   /** What it has; to be changed. */
   readonly blobs: Map<string, Buffer>;
 }
@@ -89,14 +91,21 @@ export async function startOciRegistry(image: OciFixture): Promise<OciRegistry> 
   const asked: string[] = [];
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     const url = new URL(request.url ?? '/', `http://${host}`);
+    const { login } = registry;
+    const basic = login === null ? null : `Basic ${Buffer.from(`${login.name}:${login.password}`).toString('base64')}`;
+    if (login?.by === 'basic' && request.headers.authorization !== basic) {
+      response.writeHead(401, { 'www-authenticate': 'Basic realm="test"' }).end();
+      return;
+    }
     if (url.pathname === '/token') {
+      if (basic !== null && request.headers.authorization !== basic) return void response.writeHead(401).end();
       const scope = url.searchParams.get('scope');
       response.end(JSON.stringify(scope === 'repository:team/thing:pull' ? { token: 'given' } : {}));
       return;
     }
     const cdn = /^\/cdn\/(.*)$/.exec(url.pathname)?.[1];
     if (cdn !== undefined) return void response.end(blobs.get(cdn));
-    if (request.headers.authorization !== 'Bearer given') {
+    if (login?.by !== 'basic' && request.headers.authorization !== 'Bearer given') {
       const challenge = `Bearer realm="http://${host}/token",service="test",scope="repository:team/thing:pull"`;
       response.writeHead(401, { 'www-authenticate': challenge }).end();
       return;
@@ -112,12 +121,13 @@ export async function startOciRegistry(image: OciFixture): Promise<OciRegistry> 
   const server = createServer(answer).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return {
-    ...{ host, asked, blobs },
+  const registry: OciRegistry = {
+    ...{ host, asked, blobs, login: null },
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();
       server.close();
       await once(server, 'close');
     },
   };
+  return registry;
 }

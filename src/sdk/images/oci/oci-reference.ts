@@ -35,8 +35,13 @@ export function parseOciReference(text: string): OciReference {
     );
   }
   // Everybody's tools speak plain HTTP with this machine only.
-  const scheme = /^(localhost|127\.\d+\.\d+\.\d+)(:\d+)?$/.test(host) ? 'http' : 'https';
+  const scheme = isLoopback(host) ? 'http' : 'https';
   return { in: 'registry', origin: `${scheme}://${host}`, repository, version };
+}
+
+/** @param host with or without a port */
+export function isLoopback(host: string): boolean {
+  return /^(localhost|127\.\d+\.\d+\.\d+)(:\d+)?$/.test(host);
 }
 
 function splitAt(text: string, separator: string): readonly [string, string | null] {

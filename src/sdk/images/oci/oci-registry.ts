@@ -1,7 +1,8 @@
 import { HoldfastError } from '../../../common/errors.js';
-import type { OciReference } from './oci-reference.js';
+import { isLoopback, type OciReference } from './oci-reference.js';
 import type { OciSource } from './oci-source.js';
 import { type RegistryAsk, registryFailed, registryRefused } from './registry-errors.js';
+import { type RegistryLogin, registryLogin } from './registry-login.js';
 
 const manifestTypes = [
   'application/vnd.oci.image.index.v1+json',
@@ -27,7 +28,7 @@ export function registrySource(
     const challenge = first.headers.get('www-authenticate');
     if (first.status !== 401 || challenge === null) return succeeded(first, of);
     await first.body?.cancel();
-    authorization = `Bearer ${await tokenFor(challenge, repository, { of, signal })}`;
+    authorization = await answerTo(challenge, repository, { of, signal });
     return succeeded(await ask(path, of), of);
   }
 
@@ -50,11 +51,23 @@ export function registrySource(
   };
 }
 
-/** Whoever may read it without a name gets a token too. */
+interface TokenAsk {
+  readonly of: RegistryAsk;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** By the login of this machine, where it has one; whoever may read it without a name gets a token too. */
+async function answerTo(challenge: string, repository: string, { of, signal }: TokenAsk): Promise<string> {
+  const login = await registryLogin(of.registry);
+  if (!/^basic\b/i.test(challenge)) return `Bearer ${await tokenFor(challenge, repository, { of, signal, login })}`;
+  if (login !== null) return `Basic ${login.basic}`;
+  throw registryRefused(of, `it wants a login: \`docker login ${of.registry}\` on this machine gives it one`);
+}
+
 async function tokenFor(
   challenge: string,
   repository: string,
-  { of, signal }: { readonly of: RegistryAsk; readonly signal: AbortSignal | undefined },
+  { of, signal, login }: TokenAsk & { readonly login: RegistryLogin | null },
 ): Promise<string> {
   const field = (name: string): string | null => new RegExp(`${name}="([^"]*)"`, 'i').exec(challenge)?.[1] ?? null;
   const realm = field('realm');
@@ -62,11 +75,16 @@ async function tokenFor(
     throw registryRefused(of, `it asks for ${challenge.split(' ')[0]}, expected a challenge for a bearer's token`);
   }
   const url = new URL(realm);
+  // Whoever is asked for a token reads the password: in the open on this machine only, as with the registry itself.
+  if (login !== null && url.protocol !== 'https:' && !isLoopback(url.hostname)) {
+    throw registryRefused(of, `it wants its login sent to ${url.host} without TLS, which is not done`);
+  }
   const service = field('service');
   if (service !== null) url.searchParams.set('service', service);
   url.searchParams.set('scope', field('scope') ?? `repository:${repository}:pull`);
+  const headers = login === null ? {} : { authorization: `Basic ${login.basic}` };
   const asked: RegistryAsk = { ...of, what: `a token of ${url.host}` };
-  const answer = succeeded(await fetchFrom(url.href, { of: asked, signal }), asked);
+  const answer = succeeded(await fetchFrom(url.href, { headers, of: asked, signal }), asked);
   const token = tokenIn(Buffer.from(await wholeBody(answer, mostTokenBytes, asked)).toString('utf8'));
   if (token === null) throw registryRefused(asked, 'it sent none, expected JSON with `token` or `access_token`');
   return token;
@@ -99,7 +117,7 @@ function succeeded(response: Response, of: RegistryAsk): Response {
   const { status } = response;
   void response.body?.cancel().catch(() => undefined); // nobody reads it
   if (status === 401 || status === 403) {
-    throw registryRefused(of, `it answers ${status}, expected that the image can be read without a login`, status);
+    throw registryRefused(of, `it answers ${status}, expected that this machine may read the image`, status);
   }
   if (status === 404) {
     const { image, registry, what } = of;
