@@ -12,8 +12,12 @@ const names = readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
   existsSync(join(folder, entry.name, 'main.ts')) ? entry.name : [],
 );
 
+/** Their classes or functions have volumes, which they see behind walls only. */
+const withVolumes = ['volumes', 'workspace'];
+
 async function runExample(name: string): Promise<void> {
-  await using cluster = process.env['HOLDFAST_ENDPOINT'] ? null : await startCluster({ mode: 'embedded' });
+  const isolation = withVolumes.includes(name) ? 'bubblewrap' : 'process';
+  await using cluster = process.env['HOLDFAST_ENDPOINT'] ? null : await startCluster({ mode: 'embedded', isolation });
   // What the client of every process reads that names no other cluster, here and in the example's own processes.
   if (cluster) Object.assign(process.env, { HOLDFAST_ENDPOINT: cluster.endpoint, HOLDFAST_TOKEN: cluster.token });
 

@@ -9,7 +9,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { build as bundle } from 'esbuild';
 import { buildGuest } from './build-guest.mjs';
 import { buildLauncher } from './build-launcher.mjs';
@@ -37,8 +37,19 @@ function isSame(a, b) {
   return existsSync(b) && readFileSync(a).equals(readFileSync(b));
 }
 
-/** Packages that a container loads when it needs them, if ever, and the part of the SDK that never runs there. */
-const loadedLater = ['@grpc/grpc-js', '@opentelemetry/*', 'acorn', './deploy-module.js', './archive-volume.js'];
+/** Packages that a container loads when it needs them, if ever. */
+const loadedLater = ['@grpc/grpc-js', '@opentelemetry/*', 'acorn'];
+
+/** Parts of the SDK that hardly ever run there stay files of their own, which the bundle finds from where it is. */
+const filesOfTheirOwn = {
+  name: 'files-of-their-own',
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\/(deploy-module|archive-volume)\.js$/ }, ({ path, resolveDir }) => ({
+      path: relative(join(staging, dirname(container)), join(resolveDir, path)),
+      external: true,
+    }));
+  },
+};
 
 async function bundleContainer() {
   const file = join(staging, container);
@@ -52,6 +63,7 @@ async function bundleContainer() {
     format: 'esm',
     target: 'node20',
     external: loadedLater,
+    plugins: [filesOfTheirOwn],
     // Without its native part, which takes longer to find and load than all the rest.
     alias: { msgpackr: join(root, 'node_modules/msgpackr/index.js') },
     // With source maps on, Node would read the bundle's at every start.

@@ -7,15 +7,13 @@ const app = await App.lookup<typeof import('./app.js')>('volume-demo');
 const created = await Secret.create('OPENAI_API_KEY', 'an example');
 await Secret.set('HF_TOKEN', 'another example');
 console.log(`secrets: ${(await Secret.list()).map(({ name }) => name).join(', ')}`);
-const whoami = await app.Whoami.new();
-console.log(await whoami.tell());
-await whoami.close();
+console.log(await app.whoami());
 await created.delete();
 
-// One session writes, the next one reads, wherever it runs.
-const writer = await app.portable.create();
-await writer.writeText('/cache/marker.txt', 'hello\n');
-await writer.close();
+// A function writes, a session reads when that is committed, wherever it runs.
+const models = await Volume.get('model-cache', { mintIfMissing: true });
+console.log(`the function wrote: ${await app.writeMarker()}`);
+while ((await models.listdir()).length === 0) await new Promise((resolve) => setTimeout(resolve, 200));
 const reader = await app.portable.create();
 console.log(`portable: ${(await reader.readText('/cache/marker.txt')).trim()}`);
 await reader.close();
@@ -39,4 +37,14 @@ let name: string;
   await job.close();
   for await (const data of scratch.readFile('a.txt')) console.log(`scratch: ${Buffer.from(data).toString().trim()}`);
 }
+// For whoever comes back: a volume by a name that is made up at run time.
+const sessionId = 'example-session-id-123abc';
+const kept = Volume.fromName(`vol-${sessionId}`, { createIfMissing: true, mountPath: '/cache' });
+for (const text of ['foo', 'bar']) {
+  const session = await app.shell.create({ volumes: [kept] });
+  await session.exec(`echo ${text} >> /cache/a.txt`, { shell: true, check: true });
+  await session.close();
+}
+for await (const data of kept.readFile('a.txt'))
+  console.log(`kept: ${Buffer.from(data).toString().split('\n').join(' ')}`);
 console.log(`scratch is left: ${(await Volume.list()).some((volume) => volume.name === name)}`);

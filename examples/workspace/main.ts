@@ -9,12 +9,16 @@ await using two = await app.box.create();
 const say = async (session: SandboxSession, command: string): Promise<string> =>
   (await session.exec(command, { shell: true, check: true })).stdout.trim();
 
-// Inside there are no network and no credentials; in a class it is `(await Volume.fromMount(path)).commit()`.
+// Inside there are no network and no credentials.
 await one.writeText('/mnt/shared/notebook.ipynb', '{}');
 const commitId = await say(one, 'holdfast volume commit /mnt/shared -m "first notebook"');
 console.log(`two sees before its reload: ${await say(two, 'ls /mnt/shared | wc -l')} files`);
 console.log(`two stands on that commit: ${(await say(two, 'holdfast volume reload /mnt/shared')) === commitId}`);
 console.log(`two sees then: ${await say(two, 'ls /mnt/shared')}`);
+// A class does it by `Volume.fromMount`.
+const writer = await app.Writer.new();
+console.log(`a class committed, and sees: ${(await writer.write('outline.md', '#')).join(', ')}`);
+await writer.close();
 
 // Different paths merge, whoever commits first.
 await one.writeText('/mnt/shared/one.txt', '1');

@@ -63,10 +63,12 @@ after the close, the handle answers: InstanceGone
 const isolatedOutputs: Readonly<Record<string, string>> = {
   volumes: `secrets: HF_TOKEN, OPENAI_API_KEY
 secret mounted
+the function wrote: hello
 portable: hello
 local: warm
 on the same host: true
 scratch: foo
+kept: foo bar 
 scratch is left: false
 `,
   'data-set': `sandbox 0: 1000 rows, wrote 0
@@ -78,9 +80,11 @@ the volume has: rows.csv
   workspace: `two sees before its reload: 0 files
 two stands on that commit: true
 two sees then: notebook.ipynb
-the volume has: notebook.ipynb, one.txt, two.txt
+a class committed, and sees: notebook.ipynb, outline.md
+the volume has: notebook.ipynb, one.txt, outline.md, two.txt
 modified: notebook.ipynb
 added: one.txt
+added: outline.md
 added: two.txt
 restored: {}
 `,

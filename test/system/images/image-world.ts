@@ -14,10 +14,11 @@ export class ImageWorld {
   #folder = '';
   #modules = 0;
 
-  constructor() {
+  /** @param options of the cluster; default: one worker, embedded */
+  constructor(options: Parameters<typeof startCluster>[0] = { mode: 'embedded' }) {
     beforeAll(async () => {
       this.#folder = await mkdtemp(join(tmpdir(), 'holdfast-image-apps-'));
-      this.#cluster = await startCluster({ mode: 'embedded', isolation: 'bubblewrap' });
+      this.#cluster = await startCluster({ ...options, isolation: 'bubblewrap' });
     }, 120_000);
     afterAll(async () => {
       await this.#cluster?.close();
@@ -51,14 +52,21 @@ export class ImageWorld {
     return JSON.parse(stdout);
   }
 
-  /** Deploys a module whose text comes after its imports. */
-  async deploy(source: string, signal?: AbortSignal): Promise<Built> {
+  /** Deploys a module whose text comes after its imports. @param onEvent told of the build as it goes */
+  async deploy(
+    source: string,
+    signal?: AbortSignal,
+    onEvent: (event: ImageProgress) => void = () => undefined,
+  ): Promise<Built> {
     this.#modules += 1;
     const name = `app${this.#modules}`;
     const text = `import { App, enter, Image, method } from 'holdfast';\nexport const app = new App('${name}');\n${source}\n`;
     await this.write({ [`${name}.ts`]: text });
     const progress: ImageProgress[] = [];
-    const onImage = (event: ImageProgress): void => void progress.push(event);
+    const onImage = (event: ImageProgress): void => {
+      progress.push(event);
+      onEvent(event);
+    };
     const { client } = this.cluster;
     const options = { client, onImage, ...(signal === undefined ? {} : { signal }) };
     const deployment = await new App(name).deploy({ entry: this.path(`${name}.ts`), ...options });
