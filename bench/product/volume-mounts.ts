@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -41,6 +41,7 @@ export async function connectMounts(folder: string): Promise<Target> {
     objects: join(folder, 'objects'),
     fetched: join(folder, 'fetched'),
   };
+  await writeFile(stores.fetched, '0');
   const host = new MountHost({
     ...{ entry: join(root, 'bench/product/mounts-main.ts'), bootId: 'bench', folder: join(folder, 'mounts') },
     ...{ launcher, cacheBytes, clock: systemClock, stores },
