@@ -1,32 +1,42 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { statSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Client, Cls, Secret } from 'holdfast';
+import { App, Client, Cls, type SandboxSession, Secret } from 'holdfast';
 import { Redis } from 'ioredis';
 import { connect } from 'nats';
 import { expect, it } from 'vitest';
 import { Home } from '../cli/holdfast.js';
+import { canIsolate } from '../isolated-test.js';
 import { startNats, startRedis } from '../servers.js';
 import { startCollector } from './collector.js';
 
-const module = fileURLToPath(new URL('../fixtures/secret-app.ts', import.meta.url));
+const [module, boxes] = ['secret-app', 'secret-box-app'].map((name) =>
+  fileURLToPath(new URL(`../fixtures/${name}.ts`, import.meta.url)),
+) as [string, string];
 const [token, password] = ['hf-needle-4711-token', 'hf-needle-4712-password'];
 const hash = (text: string) => createHash('sha256').update(text).digest('hex');
 
 /** In any way in which bytes are written down. */
+const needles = [
+  'hf-needle',
+  Buffer.from(token).toString('base64').slice(0, 20),
+  Buffer.from('hf-needle').toString('hex'),
+];
+
 function traces(of: Buffer | string): string[] {
   const text = Buffer.isBuffer(of) ? of.toString('latin1') : of;
-  return [
-    'hf-needle',
-    Buffer.from(token).toString('base64').slice(0, 20),
-    Buffer.from('hf-needle').toString('hex'),
-  ].filter((needle) => text.includes(needle));
+  return needles.filter((needle) => text.includes(needle));
 }
+
+/** The disks of sandboxes are larger: what is in them is their programs' own. */
+const mostFileBytes = 100_000_000;
 
 async function filesBelow(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  return files.filter((file) => statSync(file).size < mostFileBytes);
 }
 
 async function records(url: string): Promise<string[]> {
@@ -44,6 +54,26 @@ async function records(url: string): Promise<string[]> {
   } finally {
     redis.disconnect();
   }
+}
+
+/** What a session that has the token tells of itself, and its fork; the build of its image has left what it saw. */
+async function tellOfBox(client: Client): Promise<string[]> {
+  const { box } = await App.lookup<typeof import('../fixtures/secret-box-app.js')>('secret-boxes', { client });
+  await using session = await box.create();
+  const [fork] = await session.fork();
+  const told: string[] = [];
+  for (const each of [session, fork as SandboxSession]) {
+    const { stdout } = await each.exec('printenv API_TOKEN | tr -d "\\n" | sha256sum; cat /srv/build-env', {
+      shell: true,
+    });
+    expect(stdout).toContain(hash(token));
+    expect(stdout).toContain('STAGE=built');
+    expect(stdout).not.toContain('API_TOKEN');
+    told.push(stdout, JSON.stringify(await each.inspect()), each.handleJson);
+  }
+  told.push(JSON.stringify(await box.inspect()));
+  await fork?.close();
+  return told;
 }
 
 it('a secret reaches the containers that name it, and is in no record, message, log, trace, file or answer', async () => {
@@ -98,6 +128,14 @@ it('a secret reaches the containers that name it, and is in no record, message, 
     stderr: expect.stringMatching(/"NotFound".*secret 'NEVER_MADE'/),
   });
 
+  const client = new Client({ endpoint: address, token: made.stdout.trim() });
+  const app = await App.lookup<typeof import('../fixtures/secret-app.js')>('secret-test', { client });
+  expect(await app.digest()).toBe(hash(token));
+  if (canIsolate) {
+    expect(await run(['deploy', boxes])).toMatchObject({ exitCode: 0 });
+    said.push(...(await tellOfBox(client)));
+  }
+
   // A rotation in which the old key stays until it is done; instances that run, and new ones, see nothing of it.
   const old = await readFile(keyFile, 'utf8');
   const fresh = randomBytes(32).toString('base64');
@@ -115,16 +153,15 @@ it('a secret reaches the containers that name it, and is in no record, message, 
     stderr: expect.stringContaining('API_TOKEN'),
   });
 
-  for (const args of [
+  const asked: readonly (readonly string[])[] = [
     ['inspect', 'secret-test/Reader', 'one', '--explain', '--json'],
     ['handle', 'secret-test/Reader', 'one'],
     ['ps', '--json'],
     ['apps', '--json'],
     ['logs', 'secret-test'],
     ['secret', 'ls', '--json'],
-  ])
-    expect(await run(args), args.join(' ')).toMatchObject({ exitCode: 0 });
-  const client = new Client({ endpoint: address, token: made.stdout.trim() });
+  ];
+  for (const args of asked) expect(await run(args), args.join(' ')).toMatchObject({ exitCode: 0 });
   const reader = await Cls.fromName('secret-test', 'Reader', { client });
   const info = await reader.inspect();
   expect(info.options['secrets']).toEqual([{ name: 'API_TOKEN' }, { name: 'database', requiredKeys: ['DB_PASSWORD'] }]);
