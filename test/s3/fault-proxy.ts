@@ -32,7 +32,7 @@ const pieceBytes = 16_384;
 export class S3FaultProxy implements AsyncDisposable {
   /** `METHOD path?query` of what came. */
   readonly seen: string[] = [];
-  fault: (request: ProxiedRequest) => S3Fault | null = () => null;
+  fault: (request: ProxiedRequest) => S3Fault | null | Promise<S3Fault | null> = () => null;
   readonly #target: URL;
   readonly #server = createServer((request, response) => {
     // A connection of the server that breaks is one that breaks for the client.
@@ -65,7 +65,7 @@ export class S3FaultProxy implements AsyncDisposable {
     const method = request.method ?? '';
     const body = await wholeOf(request);
     this.seen.push(`${method} ${url.pathname}${url.search}`);
-    const fault = this.fault({ method, path: url.pathname, query: url.searchParams });
+    const fault = await this.fault({ method, path: url.pathname, query: url.searchParams });
     if (fault === 'stall') return;
     if (fault === 'drop') return void request.socket.destroy();
     if (fault === 'error-500') return fail(response, 500, 'InternalError');

@@ -30,21 +30,33 @@ const attributes = { mode: 0o755, mtimeSeconds: 0, mtimeNanos: 0 };
 /** Bytes of a file by path; null: it is removed. */
 export type Files = Readonly<Record<string, Buffer | null>>;
 
-/** An embedded store and a folder of objects, with volumes in them. */
+/** Where volumes are. */
+export interface VolumeStores {
+  readonly store: Store;
+  readonly objects: ObjectStore;
+}
+
+/** A store and objects, with volumes in them. */
 export class VolumeWorld implements AsyncDisposable {
   readonly store: Store;
   readonly objects: ObjectStore;
   readonly folder: string;
   clock: Clock = systemClock;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, { store, objects }: VolumeStores) {
     this.folder = folder;
-    this.store = createLmdbStore({ path: join(folder, 'store'), clock: systemClock });
-    this.objects = createDiskObjectStore({ folder: join(folder, 'objects') });
+    this.store = store;
+    this.objects = objects;
   }
 
-  static async start(): Promise<VolumeWorld> {
-    return new VolumeWorld(await mkdtemp(join(tmpdir(), 'holdfast-volumes-')));
+  /** @param on instead of an embedded store and a folder; the store is closed here */
+  static async start(on?: VolumeStores): Promise<VolumeWorld> {
+    const folder = await mkdtemp(join(tmpdir(), 'holdfast-volumes-'));
+    const own = (): VolumeStores => ({
+      store: createLmdbStore({ path: join(folder, 'store'), clock: systemClock }),
+      objects: createDiskObjectStore({ folder: join(folder, 'objects') }),
+    });
+    return new VolumeWorld(folder, on ?? own());
   }
 
   async volume(name = `v-${randomUUID()}`, fields: Partial<VolumeRecord> = {}): Promise<VolumeRecord> {
