@@ -75,7 +75,8 @@ export class FileRequests {
     const bytes = body.subarray(transferHeaderBytes, transferHeaderBytes + size);
     this.#trees.checkRoom(file, offset, size);
     const written = (): Buffer => {
-      file.tree.wrote(file);
+      // The kernel has shown programs another time for what it writes back, and tells that one, too.
+      file.tree.wrote(file, !isWriteBack(body));
       return writtenReply(size);
     };
     if (file.content.tryWrite(offset, bytes)) return written();

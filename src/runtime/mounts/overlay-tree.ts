@@ -200,10 +200,10 @@ export class OverlayTree implements NameCount {
     this.wrote(file);
   }
 
-  /** Its bytes were changed: what the volume holds, too. */
-  wrote(file: FileNode): void {
+  /** Its bytes were changed: what the volume holds, too. @param isNow false: whoever brings them has another time for it */
+  wrote(file: FileNode, isNow = true): void {
     this.count(file);
-    file.attributes = { ...file.attributes, ...timeOf(this.parts.clock.now()) };
+    if (isNow) file.attributes = { ...file.attributes, ...timeOf(this.parts.clock.now()) };
     this.touched(file);
   }
 
