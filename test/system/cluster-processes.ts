@@ -31,9 +31,16 @@ export interface ClusterProcesses extends AsyncDisposable {
   deploy(module: URL): Promise<void>;
 }
 
-export async function startClusterProcesses(
-  options: { readonly leaseTtlMs?: number; readonly env?: Readonly<Record<string, string>> } = {},
-): Promise<ClusterProcesses> {
+export interface ClusterProcessesOptions {
+  readonly leaseTtlMs?: number;
+  /** Default `process`. */
+  readonly isolation?: 'process' | 'bubblewrap';
+  /** Default: a folder. */
+  readonly objectStore?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export async function startClusterProcesses(options: ClusterProcessesOptions = {}): Promise<ClusterProcesses> {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-outage-'));
   const redis = await startRedis({ arguments: ['--appendonly', 'yes'] });
   const nats = await startNats();
@@ -43,7 +50,7 @@ export async function startClusterProcesses(
     ...options.env,
     HOLDFAST_NATS_URL: nats.url,
     HOLDFAST_REDIS_URL: redis.url,
-    HOLDFAST_OBJECT_STORE: join(folder, 'objects'),
+    HOLDFAST_OBJECT_STORE: options.objectStore ?? join(folder, 'objects'),
     XDG_STATE_HOME: folder,
     XDG_DATA_HOME: folder,
   };
@@ -55,7 +62,7 @@ export async function startClusterProcesses(
   const lease = options.leaseTtlMs === undefined ? [] : ['--lease-ttl', String(options.leaseTtlMs)];
   const startRouter = (listen: string) => start('router', '--listen', listen, ...lease);
   const startWorker = (id: string) =>
-    start('worker', '--isolation', 'process', '--listen', '127.0.0.1:0', '--id', id, ...lease);
+    start('worker', '--isolation', options.isolation ?? 'process', '--listen', '127.0.0.1:0', '--id', id, ...lease);
   const router = await startRouter('127.0.0.1:0');
   const worker = await startWorker('first');
   const made = await promisify(execFile)(
