@@ -37,7 +37,7 @@ export interface Pin {
   readonly createdAtMs: number;
   /** Activations after a loss. */
   readonly restarts: number;
-  /** Set by a re-placement after a loss, for `currentContext().restarted`. */
+  /** Set by a re-placement after a loss, for `currentContext().restarted`; of a session: it has no files, nor has it run since. */
   readonly restarted: boolean;
   /** Clients were told of it before its worker was: its generation stands, though it may never have run. */
   readonly isBrought: boolean;

@@ -1,7 +1,7 @@
 import type { Clock, Monotonic, Random } from '../common/clock.js';
 import type { HoldfastError } from '../common/errors.js';
 import { type BootId, type Identity, type InstanceKey, instanceKey } from '../common/ids.js';
-import { kindOf, type OnLoss, type ResourceKind } from '../common/manifest.js';
+import { kindOf, type OnLoss } from '../common/manifest.js';
 import { type Pin, type PinChange, type PinChangeResult, type PinFields, pinChange } from '../common/pin.js';
 import type { DeployedClass, Deployments } from './deployments.js';
 import { filesNeeded } from './files-needed.js';
@@ -138,7 +138,7 @@ export class Activator {
           createdAtMs: atMs,
           restarts: 0,
           restarted: false,
-          isBrought: canBeBrought(kind, args, allocated),
+          isBrought: canBeBrought(args, allocated),
         },
         transitions: [{ atMs, from: closed === null ? 'none' : 'closed', to: 'placing', why: 'made' }],
         ttlMs: null,
@@ -268,9 +268,9 @@ export function isUnknown({ generation, epoch, isBrought }: Pin): boolean {
 /** What travels to the client and with its first call to the worker. */
 const broughtArgsBytes = 4_096;
 
-/** Where a container of the class runs there is little left for which its worker could refuse it. */
-function canBeBrought(kind: ResourceKind, args: Uint8Array, { placement }: Allocated): boolean {
-  return kind === 'class' && placement.usesRoom && args.length <= broughtArgsBytes;
+/** Where a container of the class, or a sandbox of its kind, waits there is little left for which its worker could refuse it. */
+function canBeBrought(args: Uint8Array, { placement }: Allocated): boolean {
+  return placement.usesRoom && args.length <= broughtArgsBytes;
 }
 
 /** Where the pin went to someone else, the room that was taken for it is free again. */

@@ -121,7 +121,7 @@ export class Settler {
     if (pin.kind === 'class') return { next: await activator.activate(pin, { why: 'activated' }, attempt) };
     const boot = await this.#look(pin, attempt);
     if (boot.phase === 'over') return this.#lost(pin, attempt);
-    // Its files were lost, and nothing has run since.
+    // It has no files: they were lost, or it has never run.
     if (pin.restarted) return { next: await activator.activate(pin, { why: 'activated' }, attempt) };
     return { next: await activator.wake(pin, attempt) };
   }
@@ -143,7 +143,8 @@ export class Settler {
         // P1. It never ran, so whatever onLoss says, nothing was lost.
         if (boot.phase === 'over') {
           this.#avoid(pin.bootId, 'it is gone', on.attempt);
-          return { next: await activator.activate(pin, { why: 'worker lost while placing' }, on.attempt) };
+          const to = { why: 'worker lost while placing', set: withoutFiles(pin) };
+          return { next: await activator.activate(pin, to, on.attempt) };
         }
         return this.#lookAgain(pin, boot, on);
       }
@@ -160,7 +161,8 @@ export class Settler {
     this.#avoid(pin.bootId, error.message, attempt);
     workers.changes.open();
     const isFree = isUnknown(pin);
-    const result = await this.#change(pin, isFree ? 'closed' : 'idle', { why: `refused: ${error.code}`, attempt });
+    const set = hasFiles(pin) ? {} : withoutFiles(pin);
+    const result = await this.#change(pin, isFree ? 'closed' : 'idle', { why: `refused: ${error.code}`, attempt, set });
     // P3. A refusal of what has moved on meanwhile, perhaps to active on another request, is no news.
     if (result.applied && !isAboutTheWorker(error)) throw error;
     return result.pin;
@@ -251,7 +253,12 @@ export class Settler {
 
 /** A session that slept is being woken where they are. */
 function hasFiles(pin: Pin): boolean {
-  return pin.kind === 'sandbox' && pin.generation !== pin.epoch;
+  return pin.kind === 'sandbox' && pin.generation !== pin.epoch && !pin.restarted;
+}
+
+/** A session that its client was told of and that has not run yet may start anywhere, however often it was refused. */
+function withoutFiles({ kind, isBrought, restarted }: Pin): Partial<PinFields> {
+  return { restarted: restarted || (kind === 'sandbox' && isBrought) };
 }
 
 /** The next activation is one after a loss, until its worker says otherwise. */

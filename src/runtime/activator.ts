@@ -220,7 +220,7 @@ export class Activator {
     return this.#bounded(this.#deps.leaving.argumentsOf(pin), instance, 'fetching the arguments');
   }
 
-  /** What a warm container has not. */
+  /** What others of its class have not. */
   #ownFor(instance: Instance, args: Uint8Array): OwnContainer | null {
     if (instance.klass.kind === 'sandbox') return this.#deps.sessions?.ownFor(instance, args) ?? null;
     return ownContainerOf(instance);

@@ -13,7 +13,7 @@ export interface Place {
 
 /** A place that is promised: nobody else can have it. Taken once, or given back. */
 export interface Room {
-  /** @param own what a warm container has not @throws Unavailable, SandboxUnavailable */
+  /** @param own what others of the class have not @throws Unavailable, SandboxUnavailable */
   take(own: OwnContainer | null): Promise<Place>;
   release(): void;
   /** Whoever takes it waits no more: `take` rejects soon. Without: it ends soon by itself. */

@@ -9,6 +9,7 @@ import { ContainerStarts } from './container-starts.js';
 import type { Gpus } from './gpus.js';
 import type { LoadedClass } from './loaded-class.js';
 import { OpenPlaces } from './open-places.js';
+import { filesOfClass } from './own-container.js';
 import { PreparedContainers } from './prepared-containers.js';
 import type { SecretSource } from './secret-source.js';
 
@@ -20,8 +21,6 @@ export interface PoolLimits {
   /** What those are made for, and whether they can be given more. */
   readonly warmMemoryMb: number;
   readonly canGrow: boolean;
-  /** Whether warm ones load the classes that are asked for; else loading is no work. */
-  readonly prepares: boolean;
 }
 
 /** A container with the bundle of one class, and its places. */
@@ -36,7 +35,7 @@ interface ClassContainer {
 interface Wanted {
   readonly klass: LoadedClass;
   readonly secrets: SecretSource;
-  /** Null: a warm one will do. */
+  /** Null: one like others of the class. */
   readonly own: OwnContainer | null;
 }
 
@@ -80,7 +79,7 @@ export class ContainerPool {
       warmSize: limits.warm,
       warmMemoryMb: limits.warmMemoryMb,
       canGrow: limits.canGrow,
-      prepared: limits.prepares ? new PreparedContainers(clock, prepare) : null,
+      prepared: new PreparedContainers(clock, prepare),
       eventsOf: (container) => {
         const events = eventsOf(container);
         const onDied = (exit: ContainerExit): void => {
@@ -202,7 +201,7 @@ export class ContainerPool {
       const prepared = wanted.own === null ? this.#starts.takePrepared(klass) : null;
       if (prepared !== null) {
         claimed();
-        return this.#occupy(this.#use(prepared, klass, Promise.resolve()));
+        return this.#occupy(this.#use(prepared, wanted, Promise.resolve()));
       }
       const [starting] = this.#starting.get(klass.label) ?? [];
       // A burst of names of a packed class waits for one container.
@@ -212,8 +211,7 @@ export class ContainerPool {
   }
 
   async #takeNew(wanted: Wanted, claimed: () => void): Promise<Place> {
-    if (wanted.own !== null) return this.#startFor(wanted, claimed);
-    const warm = this.#starts.takeWarm(wanted.klass.options.memoryMb);
+    const warm = wanted.own === null ? this.#starts.takeWarm(wanted.klass) : null;
     if (warm === null) return this.#startFor(wanted, claimed);
     claimed();
     return this.#occupy(this.#assign(warm, wanted));
@@ -229,7 +227,7 @@ export class ContainerPool {
       ofLabel.delete(starting);
       if (ofLabel.size === 0 && this.#starting.get(label) === ofLabel) this.#starting.delete(label);
     };
-    const starting = this.#starts.start(options.memoryMb, own ?? undefined).then(
+    const starting = this.#starts.start(options.memoryMb, own ?? filesOfClass(klass)).then(
       (container) => {
         isOver();
         claimed();
@@ -245,7 +243,7 @@ export class ContainerPool {
   }
 
   #assign(container: Container, wanted: Wanted): ClassContainer {
-    const used = this.#use(container, wanted.klass, this.#loads.load(container, wanted.klass, wanted.secrets));
+    const used = this.#use(container, wanted, this.#loads.load(container, wanted.klass, wanted.secrets));
     // Reported by every activation that waits for it; nobody else may come to it.
     used.ready.catch(() => {
       this.#forget(container);
@@ -255,13 +253,13 @@ export class ContainerPool {
   }
 
   /** @param ready when it has the class */
-  #use(container: Container, klass: LoadedClass, ready: Promise<void>): ClassContainer {
+  #use(container: Container, { klass, own }: Wanted, ready: Promise<void>): ClassContainer {
     const used: ClassContainer = { container, klass, places: klass.options.tasksPerContainer, ready };
     this.#used.set(container, used);
     void ready.then(
       () => {
         // One that is prepared for a class would keep its GPUs from those that are asked for.
-        if (gpuDemand(klass.options.placement) === 0) this.#starts.asked(klass);
+        if (own === null && gpuDemand(klass.options.placement) === 0) this.#starts.asked(klass);
       },
       () => undefined, // told to those who wait for it
     );

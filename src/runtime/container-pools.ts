@@ -83,7 +83,6 @@ export function makePools(parts: {
       warm: config.warmContainers,
       warmMemoryMb,
       canGrow: false,
-      prepares: true,
     },
   });
   if (sandboxes === null) return new ContainerPools(classes, null);
@@ -98,7 +97,6 @@ export function makePools(parts: {
       warm: config.warmSandboxes,
       warmMemoryMb,
       canGrow: true,
-      prepares: false,
     },
   });
   return new ContainerPools(classes, sessions);

@@ -1,10 +1,11 @@
 import type { Clock, Timer } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
-import type { ContainerStarter, OwnContainer } from '../common/ports/container.js';
+import type { ContainerFiles, ContainerStarter, OwnContainer } from '../common/ports/container.js';
 import { Container } from './container.js';
 import type { ContainerEvents } from './container-events.js';
 import type { LoadedClass } from './loaded-class.js';
-import type { PreparedContainers } from './prepared-containers.js';
+import { filesOfClass } from './own-container.js';
+import { canBePrepared, type PreparedContainers } from './prepared-containers.js';
 import { RecentDemand } from './recent-demand.js';
 
 /** However many are asked for: an idle one costs some 15 MB. */
@@ -17,7 +18,8 @@ const reviewEveryMs = 5_000;
 
 /**
  * Starts containers that have no class yet, and keeps some of them warm: as many as were asked for within a few seconds,
- * within bounds. All but one of them are prepared for the classes that were asked for.
+ * within bounds. All but one of them are prepared for the classes that were asked for, or were started for them where those need
+ * files of their own.
  *
  * I1. After `close` none is handed out and none is left, also none that was just being started.
  * I2. Those with a class and those without, together, are no more than were asked for or `mostWarm`, nor fewer than `warmSize`.
@@ -28,7 +30,7 @@ export class ContainerStarts {
   readonly #warmSize: number;
   readonly #warmMemoryMb: number;
   readonly #canGrow: boolean;
-  readonly #prepared: PreparedContainers | null;
+  readonly #prepared: PreparedContainers;
   readonly #eventsOf: (container: Container) => ContainerEvents;
   readonly #warm: Container[] = [];
   readonly #underway = new Set<Promise<Container>>();
@@ -46,8 +48,7 @@ export class ContainerStarts {
     readonly warmMemoryMb: number;
     /** Who asks for more than warm ones are made for has its own started. */
     readonly canGrow: boolean;
-    /** Null: none are. */
-    readonly prepared: PreparedContainers | null;
+    readonly prepared: PreparedContainers;
     readonly eventsOf: (container: Container) => ContainerEvents;
   }) {
     this.#starter = deps.starter;
@@ -69,24 +70,16 @@ export class ContainerStarts {
   /** Fills up in the background, one after the other; a start that fails is tried again at the next `fillSoon`. */
   fill(): void {
     const wanted = this.#wanted();
-    this.#prepared?.trim(Math.max(0, wanted - fewestWithoutClass));
+    this.#prepared.trim(Math.max(0, wanted - fewestWithoutClass));
     for (const surplus of this.#warm.splice(this.#wantedWithoutClass(wanted))) surplus.kill();
     if (this.#isClosed) return;
-    if (this.#warm.length + this.#preparedCount > this.#warmSize || this.#preparedCount > 0) this.#reviewLater();
+    const { count } = this.#prepared;
+    if (this.#warm.length + count > this.#warmSize || count > 0) this.#reviewLater();
     this.#prepare();
-    if (this.#isFilling || this.#warm.length >= this.#wantedWithoutClass(wanted)) return;
-    this.#isFilling = true;
-    this.start(this.#warmMemoryMb).then(
-      (container) => {
-        this.#isFilling = false;
-        this.#warm.push(container);
-        this.fill();
-      },
-      () => {
-        // The one who needs a container meets the same error and tells it.
-        this.#isFilling = false;
-      },
-    );
+    if (this.#isFilling) return;
+    const own = this.#nextOwn(wanted);
+    if (own !== null) this.#startFor(own.klass, own.files);
+    else if (this.#warm.length < this.#wantedWithoutClass(wanted)) this.#startWarm();
   }
 
   /** A moment later, so that nobody waits for it. */
@@ -100,25 +93,27 @@ export class ContainerStarts {
 
   /** The class has a container of its own: it may need more. */
   asked(klass: LoadedClass): void {
-    if (klass.options.memoryMb <= this.#warmMemoryMb || this.#canGrow) this.#prepared?.asked(klass);
+    if (this.#isUsual(klass)) this.#prepared.asked(klass);
   }
 
   /** By class: how many have loaded it and wait for an instance. */
   preparedByClass(): Iterable<{ readonly klass: LoadedClass; readonly count: number }> {
-    return this.#prepared?.ready() ?? [];
+    return this.#prepared.ready();
   }
 
   /** One that has loaded the class, or null. */
   takePrepared(klass: LoadedClass): Container | null {
-    const container = this.#prepared?.take(klass) ?? null;
+    const container = this.#prepared.take(klass);
     if (container !== null) this.#demand.add();
     return container;
   }
 
-  /** A warm one, or null. The news of a death can be late: one that hung up is none. */
-  takeWarm(memoryMb: number): Container | null {
-    if (memoryMb > this.#warmMemoryMb && !this.#canGrow) return null;
+  /** A warm one, or null, also where warm ones are not what its containers start as. The news of a death can be late: one that hung up is none. */
+  takeWarm(klass: Pick<LoadedClass, 'kind' | 'options'>): Container | null {
+    const needsOwn = filesOfClass(klass) !== null;
+    if (!this.#isUsual(klass) || (needsOwn && !canBePrepared(klass))) return null;
     this.#demand.add();
+    if (needsOwn) return null;
     let warm = this.#warm.shift();
     while (warm !== undefined && !warm.isUsable) {
       warm.kill();
@@ -128,7 +123,7 @@ export class ContainerStarts {
   }
 
   /** @throws Unavailable */
-  start(memoryMb: number, own?: OwnContainer): Promise<Container> {
+  start(memoryMb: number, own: ContainerFiles | OwnContainer | null): Promise<Container> {
     const starting = this.#start(memoryMb, own).finally(() => this.#underway.delete(starting));
     this.#underway.add(starting);
     return starting;
@@ -140,30 +135,76 @@ export class ContainerStarts {
     this.#refill?.cancel();
     this.#review?.cancel();
     const warm = this.#warm.map((container) => container.killed());
-    await Promise.allSettled([...warm, ...this.#underway, this.#prepared?.close()]);
-  }
-
-  get #preparedCount(): number {
-    return this.#prepared?.count ?? 0;
+    await Promise.allSettled([...warm, ...this.#underway, this.#prepared.close()]);
   }
 
   /** Nothing to start, and nobody to prepare one for. */
   get #isFull(): boolean {
-    if (this.#warm.length < this.#wantedWithoutClass(this.#wanted())) return false;
-    return this.#warm.length <= fewestWithoutClass || (this.#prepared?.mostWanted() ?? null) === null;
+    const wanted = this.#wanted();
+    if (this.#warm.length < this.#wantedWithoutClass(wanted) || this.#nextOwn(wanted) !== null) return false;
+    return this.#warm.length <= fewestWithoutClass || this.#nextWarm() === null;
   }
 
   #wantedWithoutClass(wanted: number): number {
-    return Math.max(Math.min(wanted, fewestWithoutClass), wanted - this.#preparedCount);
+    return Math.max(Math.min(wanted, fewestWithoutClass), wanted - this.#prepared.count);
+  }
+
+  #isUsual({ options }: Pick<LoadedClass, 'options'>): boolean {
+    return options.memoryMb <= this.#warmMemoryMb || this.#canGrow;
+  }
+
+  /** Who is to be given a warm one. */
+  #nextWarm(): LoadedClass | null {
+    const most = this.#prepared.mostWanted();
+    return most?.files === null ? most.klass : null;
+  }
+
+  /** Who is to have one started that it can use alone, in place of a warm one. */
+  #nextOwn(wanted: number): { readonly klass: LoadedClass; readonly files: ContainerFiles } | null {
+    const most = this.#prepared.mostWanted();
+    if (most === null || most.files === null || this.#prepared.count >= wanted - fewestWithoutClass) return null;
+    return { klass: most.klass, files: most.files };
   }
 
   #prepare(): void {
     while (this.#warm.length > fewestWithoutClass) {
-      const klass = this.#prepared?.mostWanted() ?? null;
+      const klass = this.#nextWarm();
       const container = klass === null ? undefined : this.#warm.pop();
       if (klass === null || container === undefined) return;
-      this.#prepared?.prepare(klass, container);
+      this.#prepared.prepare(klass, container);
     }
+  }
+
+  #startWarm(): void {
+    this.#isFilling = true;
+    this.start(this.#warmMemoryMb, null).then(
+      (container) => {
+        this.#isFilling = false;
+        this.#warm.push(container);
+        this.fill();
+      },
+      () => {
+        // The one who needs a container meets the same error and tells it.
+        this.#isFilling = false;
+      },
+    );
+  }
+
+  #startFor(klass: LoadedClass, files: ContainerFiles): void {
+    this.#isFilling = true;
+    this.start(klass.options.memoryMb, files).then(
+      (container) => {
+        this.#isFilling = false;
+        this.#prepared.prepare(klass, container);
+        this.fill();
+      },
+      () => {
+        // As above; others may still be wanted.
+        this.#isFilling = false;
+        this.#prepared.giveUp(klass);
+        this.fill();
+      },
+    );
   }
 
   #wanted(): number {
@@ -180,16 +221,16 @@ export class ContainerStarts {
     });
   }
 
-  async #start(memoryMb: number, own: OwnContainer | undefined): Promise<Container> {
+  async #start(memoryMb: number, own: ContainerFiles | OwnContainer | null): Promise<Container> {
     this.checkOpen();
-    const container = new Container(await this.#starter.start(memoryMb, own), this.#clock);
+    const container = new Container(await this.#starter.start(memoryMb, own ?? undefined), this.#clock);
     const events = this.#eventsOf(container);
     container.listen({
       ...events,
       onDied: (exit) => {
         const index = this.#warm.indexOf(container);
         if (index >= 0) this.#warm.splice(index, 1);
-        this.#prepared?.forget(container);
+        this.#prepared.forget(container);
         events.onDied(exit);
       },
     });

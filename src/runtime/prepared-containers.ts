@@ -1,22 +1,26 @@
 import type { Clock } from '../common/clock.js';
+import type { ContainerFiles } from '../common/ports/container.js';
 import type { Container } from './container.js';
 import type { LoadedClass } from './loaded-class.js';
+import { filesOfClass } from './own-container.js';
 import { RecentDemand } from './recent-demand.js';
 
 /** A class that containers were asked for lately, and those that have it loaded and no instance. */
 interface Prepared {
   readonly klass: LoadedClass;
+  /** What they start with; null: warm ones will do. */
+  readonly files: ContainerFiles | null;
   readonly demand: RecentDemand;
   readonly ready: Container[];
 }
 
 /**
- * Warm containers that have loaded the bundle of a class which new containers were asked for lately: the next instance of it
- * waits neither for Node nor for its module (ADR 18).
+ * Containers that have loaded a class which new containers were asked for lately: the next instance of it waits neither for Node
+ * nor for its module, nor for a sandbox of its image (ADR 18, ADR 41).
  *
  * I1. One that has loaded a bundle serves that class at that deployment, or nobody.
  * I2. None is prepared for a class with secrets, which its container gets as they are when the instance comes, nor for one with
- *     volumes or an image: those are seen only by a container that was started with them.
+ *     volumes: mounts are of one instance.
  */
 export class PreparedContainers {
   readonly #clock: Clock;
@@ -48,9 +52,10 @@ export class PreparedContainers {
 
   /** A container was needed for the class, and could load it. */
   asked(klass: LoadedClass): void {
-    const { secrets, image, volumes = [] } = klass.options;
-    if (secrets.length + volumes.length > 0 || image !== undefined) return;
-    const known = this.#classes.get(klass.label) ?? { klass, demand: new RecentDemand(this.#clock), ready: [] };
+    if (!canBePrepared(klass)) return;
+    const known = this.#classes.get(klass.label) ?? {
+      ...{ klass, files: filesOfClass(klass), demand: new RecentDemand(this.#clock), ready: [] },
+    };
     this.#classes.set(klass.label, known);
     known.demand.add();
   }
@@ -65,8 +70,8 @@ export class PreparedContainers {
     return null;
   }
 
-  /** The class that lacks them most; null: there are as many as were asked for lately, of each. */
-  mostWanted(): LoadedClass | null {
+  /** The class that lacks them most, and what they start with; null: there are as many as were asked for lately, of each. */
+  mostWanted(): { readonly klass: LoadedClass; readonly files: ContainerFiles | null } | null {
     let most: Prepared | null = null;
     let mostLacking = 0;
     for (const prepared of this.#classes.values()) {
@@ -75,10 +80,10 @@ export class PreparedContainers {
       most = prepared;
       mostLacking = lacking;
     }
-    return most?.klass ?? null;
+    return most;
   }
 
-  /** Loads the class into a warm container, in the background. */
+  /** Loads the class into a container that has none, in the background. */
   prepare({ label }: LoadedClass, container: Container): void {
     const prepared = this.#classes.get(label);
     if (prepared === undefined) return container.kill();
@@ -103,6 +108,12 @@ export class PreparedContainers {
       if (wanted === 0) this.#drop(prepared);
     }
     for (let surplus = this.count - most; surplus > 0; surplus -= 1) this.#killOne();
+  }
+
+  /** None can be started for it: not tried again before it is asked for. */
+  giveUp({ label }: LoadedClass): void {
+    const prepared = this.#classes.get(label);
+    if (prepared !== undefined) this.#drop(prepared);
   }
 
   /** It is dead, by itself where it is still here: what dies or cannot be loaded is not tried again before the class is asked for. */
@@ -142,4 +153,9 @@ export class PreparedContainers {
     const [most] = [...this.#classes.values()].sort((a, b) => b.ready.length - a.ready.length);
     most?.ready.pop()?.kill();
   }
+}
+
+/** @see PreparedContainers I2 */
+export function canBePrepared({ options: { secrets, volumes = [] } }: Pick<LoadedClass, 'options'>): boolean {
+  return secrets.length + volumes.length === 0;
 }

@@ -164,6 +164,70 @@ describe('a session', () => {
   });
 });
 
+describe('a session whose sandbox waits for it', () => {
+  const warm = { ...walls, openPlaces: { 'shop/Counter@1': 100 } };
+  const full = (): HoldfastError => new HoldfastError('NoCapacity', 'full after all', { retryable: true });
+
+  async function startWarm(): Promise<BusWorker> {
+    cluster = await Harness.start({ workers: 0, classes: [sandboxManifest()] });
+    client = cluster.client();
+    return await addWorker(warm);
+  }
+
+  function isBrought({ pin }: PinView): boolean {
+    return pin.length > 0;
+  }
+
+  it('S5: is told to its client before its worker has heard of it', async () => {
+    const first = await startWarm();
+    const made = await client.create('a', []);
+    expect([isBrought(made), made.address]).toEqual([true, first.address]);
+    expect(await client.resolve(made)).toMatchObject({ epoch: made.epoch });
+    expect(await pinOf('a')).toMatchObject({ state: 'active', restarts: 0 });
+  });
+
+  it('starts elsewhere, as what it is, where that worker refuses it and the next one dies with it', async () => {
+    const first = await startWarm();
+    first.refuse = full;
+    const made = await client.create('a', []);
+    const second = await addWorker();
+    second.beforePlace = () => new Promise(() => undefined);
+    const moving = client.resolve(made, { failedEpoch: made.epoch, remainingMs: 20_000 });
+    await second.placeReached;
+    const third = await addWorker();
+    await second.die();
+    await second.releaseLease();
+    expect(await moving).toMatchObject({ address: third.address });
+    expect(await pinOf('a')).toMatchObject({ generation: made.epoch, state: 'active', restarts: 0 });
+  });
+
+  it('starts elsewhere where that worker dies before it has heard of it, and the next one refuses it', async () => {
+    const first = await startWarm();
+    const made = await client.create('a', []);
+    expect(isBrought(made)).toBe(true);
+    await first.die();
+    const second = await addWorker();
+    second.refuse = full;
+    await first.releaseLease();
+    const moving = client.resolve(made, { failedEpoch: made.epoch, remainingMs: 20_000 });
+    await second.placeReached;
+    const third = await addWorker();
+    expect(await moving).toMatchObject({ address: third.address });
+    expect(await pinOf('a')).toMatchObject({ generation: made.epoch, restarts: 0 });
+  });
+
+  it('S3: is bound to its files from its first sleep on', async () => {
+    const first = await startWarm();
+    const made = await client.create('a', []);
+    await client.resolve(made);
+    await first.release(made.key, made.epoch);
+    await addWorker();
+    await first.die();
+    await first.releaseLease();
+    expect(await refusal(client.resolve(made))).toMatchObject({ code: 'InstanceLost' });
+  });
+});
+
 describe('a cluster that cannot isolate', () => {
   it('says so at once, and what would help', async () => {
     cluster = await Harness.start({ workers: 0, classes: [sandboxManifest()] });

@@ -14,6 +14,7 @@ let world: WorkerWorld;
 afterEach(() => world[Symbol.asyncDispose]());
 
 const mostWarm = 8;
+const image = 'a'.repeat(64);
 
 async function start(config: Partial<WorkerConfig> = {}): Promise<void> {
   const unary = async (): Promise<Uint8Array> =>
@@ -26,6 +27,10 @@ async function start(config: Partial<WorkerConfig> = {}): Promise<void> {
     transport: () => ({ unary, openRouter: none, openWorker: none, close: async () => undefined }),
   });
   await until(() => world.starter.running.length === 1);
+}
+
+function startIsolated(): Promise<void> {
+  return start({ isolation: 'bubblewrap', maxContainers: 20 });
 }
 
 /** Those that have loaded a class and have no instance. */
@@ -170,5 +175,57 @@ describe('prepared containers', () => {
     (await container.call(1)).result('fine');
     expect(await answer.value()).toBe('fine');
     expect(healthy).toContain(container);
+  });
+
+  it('of an image are started with it, in place of warm ones, and the next instance has one of them', async () => {
+    await startIsolated();
+    await world.deploy('Imaged', { options: { image } });
+    const first = await world.alive('Imaged', 'a');
+    expect(first.container.own).toMatchObject({ image: { id: image } });
+    await world.alive('Imaged', 'b');
+    await eventually(() => prepared().length === 1 && withoutClass().length === 1);
+    const [ready] = prepared();
+    expect([ready?.loaded?.className, ready?.own]).toEqual(['Imaged', first.container.own]);
+    expect((await world.alive('Imaged', 'c')).container).toBe(ready);
+    expect((await world.alive('Plain', 'p')).container.own).toBeNull();
+  });
+
+  it('of an image take turns with those of other classes, are at most eight with them, and go when nobody asks', async () => {
+    await startIsolated();
+    await world.deploy('Imaged', { options: { image } });
+    for (let n = 0; n < 12; n += 1) await world.alive(n % 2 === 0 ? 'Imaged' : 'Plain', `i${n}`);
+    await eventually(() => prepared().length === mostWarm - 1 && withoutClass().length === 1);
+    await settle();
+    expect([prepared().length, withoutClass().length]).toEqual([mostWarm - 1, 1]);
+    expect(new Set(classes())).toEqual(new Set(['Imaged', 'Plain']));
+    expect(prepared().every(({ own, loaded }) => (own !== null) === (loaded?.className === 'Imaged'))).toBe(true);
+    await world.pass(20_000);
+    await eventually(() => prepared().length === 0 && withoutClass().length === 1);
+  });
+
+  it('of an image that cannot be started are given up, and the others are there', async () => {
+    await startIsolated();
+    await world.deploy('Imaged', { options: { image } });
+    for (const id of ['a', 'b']) await world.alive('Imaged', id);
+    await eventually(() => prepared().length === 1);
+    world.starter.beforeStart = async (_, own) => {
+      if (own !== null) throw new HoldfastError('ActivationFailed', 'the image did not come');
+    };
+    await world.alive('Imaged', 'c');
+    for (const id of ['a', 'b']) await world.alive('Plain', id);
+    await eventually(() => classes().includes('Plain'));
+    await settle();
+    expect(classes()).not.toContain('Imaged');
+  });
+
+  it.each([
+    ['with secrets', { image, secrets: [{ name: 'TOKEN' }] }],
+    ['that needs more memory than others', { image, memoryMb: 4_096 }],
+  ])('are none for an image of a class %s', async (_, options) => {
+    await startIsolated();
+    await world.deploy('Imaged', { options });
+    for (const id of ['a', 'b', 'c']) await world.alive('Imaged', id);
+    await settle();
+    expect([prepared(), withoutClass().length]).toEqual([[], 1]);
   });
 });

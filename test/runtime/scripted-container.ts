@@ -1,5 +1,11 @@
 import type { Channel } from '../../src/common/ports/channel.js';
-import type { ContainerExit, ContainerProcess, ContainerStarter } from '../../src/common/ports/container.js';
+import type {
+  ContainerExit,
+  ContainerFiles,
+  ContainerProcess,
+  ContainerStarter,
+  OwnContainer,
+} from '../../src/common/ports/container.js';
 import { cancelError } from '../../src/runtime/container/cancel-error.js';
 import { createChannelPair } from '../../src/wire/channel-pair.js';
 import { decodeArgs, encodeValue } from '../../src/wire/codec.js';
@@ -89,6 +95,8 @@ export class ScriptedContainer implements ContainerProcess {
   readonly id: string;
   readonly pid = null;
   readonly memoryMb: number;
+  /** What it was started with that others have not. */
+  readonly own: ContainerFiles | OwnContainer | null;
   readonly channel: Channel;
   readonly stream: FrameStream;
   readonly exited: Promise<ContainerExit>;
@@ -119,10 +127,11 @@ export class ScriptedContainer implements ContainerProcess {
   #exit: (exit: ContainerExit) => void = () => undefined;
   #output: ((line: { readonly stream: 'stdout' | 'stderr'; readonly text: string }) => void)[] = [];
 
-  constructor(id: string, memoryMb: number) {
+  constructor(id: string, memoryMb: number, own: ContainerFiles | OwnContainer | null = null) {
     const pair = createChannelPair();
     this.id = id;
     this.memoryMb = memoryMb;
+    this.own = own;
     this.channel = pair.left;
     this.stream = new FrameStream(pair.right);
     this.#cut = () => pair.cut();
@@ -264,7 +273,7 @@ export class ScriptedContainer implements ContainerProcess {
 export class ScriptedStarter implements ContainerStarter {
   readonly started: ScriptedContainer[] = [];
   /** Awaited before a container is handed over; may throw. */
-  beforeStart: (nth: number) => Promise<void> = async () => undefined;
+  beforeStart: (nth: number, own: ContainerFiles | null) => Promise<void> = async () => undefined;
   prepare: (container: ScriptedContainer) => void = () => undefined;
   #asked = 0;
 
@@ -287,11 +296,11 @@ export class ScriptedStarter implements ContainerStarter {
     return this.started.filter((container) => !container.hasExited);
   }
 
-  async start(memoryMb: number): Promise<ContainerProcess> {
+  async start(memoryMb: number, own?: ContainerFiles | OwnContainer): Promise<ContainerProcess> {
     this.#asked += 1;
     const nth = this.#asked;
-    await this.beforeStart(nth);
-    const container = new ScriptedContainer(`c${nth}`, memoryMb);
+    await this.beforeStart(nth, own ?? null);
+    const container = new ScriptedContainer(`c${nth}`, memoryMb, own ?? null);
     this.prepare(container);
     this.started.push(container);
     return container;

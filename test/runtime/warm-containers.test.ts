@@ -1,10 +1,17 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { resolveClassOptions } from '../../src/common/options.js';
 import { ContainerStarts } from '../../src/runtime/container-starts.js';
+import type { LoadedClass } from '../../src/runtime/loaded-class.js';
+import { PreparedContainers } from '../../src/runtime/prepared-containers.js';
 import { ManualClock } from '../manual-clock.js';
 import { ScriptedStarter } from './scripted-container.js';
 import { turns, until } from './until.js';
 
 const nothing = () => undefined;
+function needing(memoryMb: number): Pick<LoadedClass, 'kind' | 'options'> {
+  return { kind: 'class', options: resolveClassOptions('a test', { memoryMb }) };
+}
+
 const events = { onLog: nothing, onRequest: nothing, onDied: nothing };
 
 describe('warm containers', () => {
@@ -15,7 +22,8 @@ describe('warm containers', () => {
     clock = new ManualClock();
     starter = new ScriptedStarter();
     starts = new ContainerStarts({
-      ...{ starter, clock, warmSize: 1, warmMemoryMb: 1_024, canGrow: false, prepared: null },
+      ...{ starter, clock, warmSize: 1, warmMemoryMb: 1_024, canGrow: false },
+      prepared: new PreparedContainers(clock, async () => undefined),
       eventsOf: () => events,
     });
     starts.fill();
@@ -25,7 +33,7 @@ describe('warm containers', () => {
   afterEach(() => starts.close());
 
   it('are replaced a moment after one was taken, so that the one who took it has the host to itself', async () => {
-    expect(starts.takeWarm(512)).not.toBeNull();
+    expect(starts.takeWarm(needing(512))).not.toBeNull();
     expect(starter.asked).toBe(1);
     starts.fillSoon();
     starts.fillSoon();
@@ -38,7 +46,7 @@ describe('warm containers', () => {
   });
 
   it('are started one after the other', async () => {
-    for (let taken = 0; taken < 5; taken += 1) starts.takeWarm(512);
+    for (let taken = 0; taken < 5; taken += 1) starts.takeWarm(needing(512));
     const letGo = starter.hold();
     starts.fillSoon();
     clock.advance(100);
@@ -49,7 +57,7 @@ describe('warm containers', () => {
   });
 
   it('are as many as were asked for within a few seconds, up to eight, and fewer again when nobody asks', async () => {
-    for (let taken = 0; taken < 20; taken += 1) starts.takeWarm(512)?.kill();
+    for (let taken = 0; taken < 20; taken += 1) starts.takeWarm(needing(512))?.kill();
     starts.fillSoon();
     clock.advance(20);
     await until(() => starter.running.length === 8);
@@ -61,9 +69,9 @@ describe('warm containers', () => {
   });
 
   it('are not handed out for a class that needs a larger heap, nor when their process has hung up', async () => {
-    expect(starts.takeWarm(4_096)).toBeNull();
+    expect(starts.takeWarm(needing(4_096))).toBeNull();
     starter.started[0]?.hangUp();
     await turns(3);
-    expect(starts.takeWarm(512)).toBeNull();
+    expect(starts.takeWarm(needing(512))).toBeNull();
   });
 });

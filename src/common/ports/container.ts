@@ -8,9 +8,9 @@ export interface ContainerStarter {
   /**
    * A process that has loaded the runtime and waits for its bundle; guarded by the watchdog before it is handed over.
    * @param memoryMb that it is made for: its heap stays below. What it may really use is for `limit`.
-   * @param own what the one instance that it is for cannot have from a warm one
+   * @param own what those that it is for cannot have from a warm one
    */
-  start(memoryMb: number, own?: OwnContainer): Promise<ContainerProcess>;
+  start(memoryMb: number, own?: ContainerFiles | OwnContainer): Promise<ContainerProcess>;
 }
 
 /** What a container sees at a path, with what it is opened by; a bucket cannot be opened without. */
@@ -18,14 +18,18 @@ export type ContainerMount =
   | Exclude<MountReference, BucketMountReference>
   | (BucketMountReference & { readonly keys?: BucketKeys });
 
-/** A container for one instance that needs more than a warm one has. */
-export interface OwnContainer {
-  /** Whose files it gets, where it has left some. */
-  readonly key: InstanceKey;
+/** What a container starts with beyond what a warm one has: of a class, the same for all its instances. */
+export interface ContainerFiles {
   /** Of a sandbox's disk. */
   readonly diskGb?: number;
   /** What that starts with, and the time to have it here. */
   readonly image?: { readonly id: string; readonly withinMs: number };
+}
+
+/** A container for one instance that needs more than others of its class have. */
+export interface OwnContainer extends ContainerFiles {
+  /** Whose files it gets, where it has left some. */
+  readonly key: InstanceKey;
   /** What it sees at paths, of the account. */
   readonly volumes?: readonly ContainerMount[];
 }

@@ -1,11 +1,12 @@
 import { chmod, mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import type { Clock, Random } from '../../common/clock.js';
-import type { ContainerProcess, ContainerStarter, OwnContainer } from '../../common/ports/container.js';
+import type { ContainerFiles, ContainerProcess, ContainerStarter, OwnContainer } from '../../common/ports/container.js';
 import type { IsolatedBind, IsolatedProcess, IsolationBackend, Scratch } from '../../common/ports/sandbox.js';
 import { SocketChannel } from '../../wire/socket-channel.js';
 import type { Images } from '../images/images.js';
 import { type ContainerMounts, type MountVolumes, settledAfter } from '../mounts/container-mounts.js';
+import { defaultDiskGb } from '../own-container.js';
 import { containerProcess, maxContainerPids, readyInTime } from '../process/container-process.js';
 import { nodeArguments } from '../process/node-arguments.js';
 import { receiveReady } from '../process/ready-signal.js';
@@ -35,7 +36,6 @@ export interface IsolatedStarterOptions {
 
 /** Node needs about that to come up; the class's own limit follows when it is known. */
 const startMemoryMb = 512;
-const defaultDiskGb = 10;
 /** The host's own Node, which is what the package was made for; of the image it takes the C library. */
 export const nodeInImages = '/run/holdfast/node';
 const idBytes = 10;
@@ -47,7 +47,7 @@ export function createIsolatedStarter(options: IsolatedStarterOptions): Containe
     start: async (memoryMb, own) => {
       bundleFolder ??= openForAll(options.bundleFolder);
       await bundleFolder;
-      return await start(options, memoryMb, own ?? null);
+      return await start(options, memoryMb, own ?? {});
     },
   };
 }
@@ -56,10 +56,11 @@ export function createIsolatedStarter(options: IsolatedStarterOptions): Containe
 async function start(
   options: IsolatedStarterOptions,
   memoryMb: number,
-  own: OwnContainer | null,
+  own: ContainerFiles | OwnContainer,
 ): Promise<ContainerProcess> {
   const { images, random } = options;
-  const { volumes = [], image = null, diskGb = defaultDiskGb } = own ?? {};
+  const { image = null, diskGb = defaultDiskGb } = own;
+  const { volumes = [] } = 'key' in own ? own : {};
   const id = `c${Buffer.from(random.bytes(idBytes)).toString('hex')}`;
   const scratch = await images.createScratch(id, { diskGb, image });
   const outbound = await options.openOutbound(id);

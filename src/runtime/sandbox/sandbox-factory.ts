@@ -48,8 +48,6 @@ export interface SandboxStart {
 const idBytes = 10;
 /** Of this process: namespaces and mounts are made one after the other by the kernel, and hundreds that wait there slow each other. */
 const starts = new Turns(Math.max(4, 2 * availableParallelism()));
-/** Warm sandboxes have it. */
-export const defaultDiskGb = 10;
 
 /** Starts sandboxes that have no session yet: walls, files, and the agent inside. */
 export class SandboxFactory {

@@ -1,18 +1,19 @@
 import type { Clock, Random } from '../../common/clock.js';
 import type { Generation, InstanceKey } from '../../common/ids.js';
 import type { Channel } from '../../common/ports/channel.js';
-import type { ContainerProcess, ContainerStarter, OwnContainer } from '../../common/ports/container.js';
+import type { ContainerFiles, ContainerProcess, ContainerStarter, OwnContainer } from '../../common/ports/container.js';
 import type { IsolationBackend, Scratch } from '../../common/ports/sandbox.js';
 import type { SessionView } from '../../common/sandbox-methods.js';
 import type { TimerWheel } from '../../common/timer-wheel.js';
 import { createChannelPair } from '../../wire/channel-pair.js';
 import type { LoadBody } from '../../wire/frames.js';
 import { runContainer } from '../container/run-container.js';
+import { defaultDiskGb } from '../own-container.js';
 import type { ByteTickets } from './byte-tickets.js';
 import { OutputBudget } from './output-budget.js';
 import { OutputPace } from './output-pace.js';
 import type { SandboxContainer } from './sandbox-container.js';
-import { defaultDiskGb, SandboxFactory, type SandboxPlatform } from './sandbox-factory.js';
+import { SandboxFactory, type SandboxPlatform } from './sandbox-factory.js';
 import { sessionClass } from './session-class.js';
 import type { SessionMemory } from './session-parts.js';
 
@@ -72,17 +73,15 @@ export class Sandboxes implements ContainerStarter {
     return this.#factory.platform.backend.kind;
   }
 
-  /** What a session needs that a warm sandbox has not: its files, where it sleeps here, an image, or a disk of another size. */
-  ownFor(wanted: OwnContainer): OwnContainer | null {
-    const { key, diskGb = defaultDiskGb, image, volumes = [] } = wanted;
-    const isUsual = diskGb === defaultDiskGb && image === undefined && volumes.length === 0;
-    return isUsual && !this.#asleep.has(key) ? null : wanted;
+  /** A session that sleeps here has its files here. */
+  isAsleep(key: InstanceKey): boolean {
+    return this.#asleep.has(key);
   }
 
   /** @throws SandboxUnavailable, Unavailable */
-  async start(memoryMb: number, own?: OwnContainer): Promise<ContainerProcess> {
-    const asleep = own === undefined ? undefined : this.#asleep.get(own.key);
-    if (own === undefined || asleep === undefined) return await this.#start({ ...own, memoryMb }, null);
+  async start(memoryMb: number, own: ContainerFiles | OwnContainer = {}): Promise<ContainerProcess> {
+    const asleep = 'key' in own ? this.#asleep.get(own.key) : undefined;
+    if (!('key' in own) || asleep === undefined) return await this.#start({ ...own, memoryMb }, null);
     this.#asleep.delete(own.key);
     try {
       await asleep.free;

@@ -5,6 +5,7 @@ import type { OwnContainer } from '../../common/ports/container.js';
 import type { SessionView } from '../../common/sandbox-methods.js';
 import { mountsTogether } from '../../common/volume-mounts.js';
 import type { Instance } from '../instance.js';
+import { filesOfClass } from '../own-container.js';
 import { readSessionArguments } from './session-arguments.js';
 import { type LifetimeDeps, SessionLifetimes } from './session-lifetimes.js';
 
@@ -25,18 +26,18 @@ export class Sessions {
     return this.#deps.sandboxes.isolation;
   }
 
-  /** The sandbox that it needs; null: a warm one will do. @throws InvalidArgument */
+  /** What it needs that others of its sandbox have not: files it has left here, a fork's image, volumes. @throws InvalidArgument */
   ownFor({ key, klass }: Instance, args: Uint8Array): OwnContainer | null {
-    const { placement, image: given, startupTimeoutMs, volumes: ofSandbox } = klass.options;
+    const { startupTimeoutMs, volumes: ofSandbox } = klass.options;
     const { fork, volumes: ofSession } = readSessionArguments(args);
-    const image = fork?.image ?? given;
     const volumes = mountsTogether(ofSandbox, ofSession);
-    return this.#deps.sandboxes.ownFor({
+    if (fork === undefined && volumes.length === 0 && !this.#deps.sandboxes.isAsleep(key)) return null;
+    return {
+      ...filesOfClass(klass),
       key,
-      ...(placement.diskGb === undefined ? {} : { diskGb: placement.diskGb }),
-      ...(image === undefined ? {} : { image: { id: image, withinMs: startupTimeoutMs } }),
-      ...(volumes.length === 0 ? {} : { volumes }),
-    });
+      volumes,
+      ...(fork === undefined ? {} : { image: { id: fork.image, withinMs: startupTimeoutMs } }),
+    };
   }
 
   /** It has its sandbox: whose files those are, and how long it may live. @throws InvalidArgument */

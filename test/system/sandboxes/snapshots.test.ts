@@ -1,10 +1,10 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { App, Image, type SandboxSession } from 'holdfast';
 import { describe, expect } from 'vitest';
 import { isolatedTest as test } from '../../isolated-test.js';
-import { codeOf, errorOf, fileIn, sandboxWorld } from './sandbox-world.js';
+import { codeOf, errorOf, fileIn, sandboxWorld, until } from './sandbox-world.js';
 
 const world = sandboxWorld();
 
@@ -99,6 +99,14 @@ describe('a snapshot', () => {
     }
     expect(await sessions[0].readText('/opt/own')).toBe(sessions[0].id);
     expect((await tooled.inspect()).options).toMatchObject({ image: image.id });
+    await until(async () => {
+      const askedAt = Number((await readFile('/proc/uptime', 'utf8')).split(' ')[0]);
+      await using one = await tooled.create();
+      expect(await textOf(one, '/opt/tool; ls /opt')).toBe('tooled\ntool\n');
+      // Ticks of a hundredth of a second.
+      const startedAt = Number(await textOf(one, "sed 's/.*) //' /proc/1/stat | cut -d ' ' -f 20")) / 100;
+      return startedAt < askedAt - 0.02;
+    });
     const missing = await imaged.sandbox('missing').create();
     const refused = await errorOf(missing.pwd());
     expect(refused.code).toBe('NotFound');
