@@ -110,6 +110,17 @@ describe('a session', () => {
     expect(await refusal(waking)).toMatchObject({ code: 'InstanceLost' });
   });
 
+  it('that sleeps is not made elsewhere where its worker refuses to wake it', async () => {
+    const first = await start();
+    const made = await asleep(first, 'a');
+    const second = await addWorker();
+    first.refuse = () => new HoldfastError('NoCapacity', 'full after all', { retryable: true });
+    expect(await refusal(client.resolve(made, { remainingMs: 700 }))).toMatchObject({ code: 'NoCapacity' });
+    first.refuse = () => null;
+    await expect(client.resolve(made)).resolves.toMatchObject({ address: first.address });
+    expect(second.placeRequests).toBe(0);
+  });
+
   it('that has never run is made elsewhere however many workers die while they take it', async () => {
     const first = await start();
     const never = () => new Promise<void>(() => undefined);
