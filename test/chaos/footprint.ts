@@ -1,6 +1,7 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { Redis } from 'ioredis';
-import type { World } from './world.js';
+import { bin, type World } from './world.js';
 
 /** What a world holds at a moment. */
 export interface Footprint {
@@ -13,10 +14,10 @@ export interface Footprint {
   readonly cgroups: number;
 }
 
-/** Of the routers and workers, and of all that they have started. */
+/** Of the routers and workers, of all that they have started, and of what those that were killed have left. */
 export async function footprintOf(world: World): Promise<Footprint> {
-  const roots = [...world.routers, ...world.workers].map(({ pid }) => pid);
-  const pids = await withChildren(roots);
+  const parts = [...world.routers, ...world.workers];
+  const pids = await processesOf(world);
   const counts = await Promise.all(pids.map(descriptorsOf));
   const memory = await Promise.all(pids.map(memoryMbOf));
   return {
@@ -24,23 +25,18 @@ export async function footprintOf(world: World): Promise<Footprint> {
     memoryMb: Math.round(memory.reduce((sum, mb) => sum + mb, 0)),
     fileDescriptors: counts.reduce((sum, { all }) => sum + all, 0),
     sockets: counts.reduce((sum, { sockets }) => sum + sockets, 0),
-    redisKeys: await lastingKeys(world.redisUrl),
-    cgroups: await cgroupsOf(pids),
+    redisKeys: await lastingKeys(world.servers.redisUrl),
+    cgroups: await cgroupsOf(new Set(parts.flatMap((part) => [...part.pids]))),
   };
 }
 
-async function withChildren(roots: readonly number[]): Promise<number[]> {
-  const found: number[] = [];
-  for (const left = [...roots]; left.length > 0; ) {
-    const pid = left.pop() as number;
-    found.push(pid);
-    const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
-    for (const thread of threads) {
-      const children = await readFile(`/proc/${pid}/task/${thread}/children`, 'utf8').catch(() => '');
-      left.push(...children.split(' ').filter(Boolean).map(Number));
-    }
-  }
-  return found;
+/** Whoever runs this program, or one beside it: children of what was killed have another parent. */
+async function processesOf(world: World): Promise<number[]> {
+  const programs = dirname(bin);
+  const servers = new Set(world.site.procs.map(({ pid }) => pid));
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')));
+  return pids.filter((pid, i) => servers.has(pid) || lines[i]?.includes(programs));
 }
 
 async function descriptorsOf(pid: number): Promise<{ readonly all: number; readonly sockets: number }> {
@@ -73,8 +69,19 @@ async function lastingKeys(url: string): Promise<number> {
   }
 }
 
-/** Different groups that these processes are in. */
-async function cgroupsOf(pids: readonly number[]): Promise<number> {
-  const groups = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '')));
-  return new Set(groups).size;
+/** Folders of groups that are there for these workers, in all hierarchies; the name of a boot's has its process. */
+async function cgroupsOf(workers: ReadonlySet<number>): Promise<number> {
+  const folders = await foldersBelow('/sys/fs/cgroup');
+  return folders.filter((folder) => {
+    const [, pid] = /\/[\w-]+@\d+-(\d+)-\d+(?:\/|$)/.exec(folder) ?? [];
+    return pid !== undefined && workers.has(Number(pid));
+  }).length;
+}
+
+/** Those that disappear meanwhile have none. */
+async function foldersBelow(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(folder, name));
+  const below = await Promise.all(folders.map(foldersBelow));
+  return [...folders, ...below.flat()];
 }

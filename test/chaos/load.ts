@@ -60,6 +60,20 @@ export class Load {
     return [...this.#answers(since).values()].map((at) => at - since).sort((a, b) => a - b);
   }
 
+  /** One more, which is judged with the others; never rejects. Gives what became of it. */
+  async call(
+    what: Pick<Call, 'caller' | 'instance' | 'number' | 'method'>,
+    send: (id: string) => Promise<unknown>,
+  ): Promise<Call> {
+    const call: Call = {
+      ...{ ...what, id: `${what.caller}/${what.instance}/${what.number}` },
+      ...{ startedAt: performance.now(), settledAt: 0, result: '', outcome: null },
+    };
+    this.calls.push(call);
+    await settle(call, send(call.id));
+    return call;
+  }
+
   async stop(): Promise<void> {
     this.#stopping.abort();
     await Promise.all(this.#lanes);
@@ -71,10 +85,9 @@ export class Load {
     const first = new Map<string, number>();
     for (let i = this.calls.length - 1; i >= 0; i--) {
       const { caller, instance, startedAt, settledAt, result } = this.calls[i] as Call;
-      if (startedAt >= since && result === 'ok') {
-        const lane = `${caller} ${instance}`;
-        first.set(lane, Math.min(first.get(lane) ?? Infinity, settledAt));
-      }
+      if (startedAt < since) break;
+      const lane = `${caller} ${instance}`;
+      if (result === 'ok' && this.#known.has(lane)) first.set(lane, Math.min(first.get(lane) ?? Infinity, settledAt));
     }
     return first;
   }
@@ -90,14 +103,11 @@ export class Load {
     const remote = await App.lookup<ChaosApp>('chaos', { client });
     const ledger = await remote.Ledger.named(id);
     for (let number = 1; !signal.aborted; ) {
-      const calls = pipelined.map((method) => {
-        const call: Call = {
-          ...{ id: `${caller}/${id}/${number}`, caller, instance: id, number: number++, method },
-          ...{ startedAt: performance.now(), settledAt: 0, result: '', outcome: null },
-        };
-        this.calls.push(call);
-        return settle(call, ledger[method].with({ timeoutMs })(call.id));
-      });
+      const calls = pipelined.map((method) =>
+        this.call({ caller, instance: id, number: number++, method }, (callId) =>
+          ledger[method].with({ timeoutMs })(callId),
+        ),
+      );
       await Promise.all(calls);
       await delay(pauseMs, undefined, { signal }).catch(() => undefined); // stopped: the condition sees it
     }

@@ -1,20 +1,35 @@
 /** Real faults: `npm run chaos [-- --only NAME]`. See docs/reliability.md. */
 import { parseArgs } from 'node:util';
-import { readTable, writeTable } from '../sim/report.js';
-import { type Outcome, runScenario } from './run-scenario.js';
+import {
+  keepResult,
+  type Result,
+  readResults,
+  resultOfScenario,
+  resultOfSoak,
+  showResult,
+  writeReport,
+} from './results.js';
+import { runScenario } from './run-scenario.js';
 import type { Scenario } from './scenario.js';
+import * as clocks from './scenarios/clocks.js';
 import * as limits from './scenarios/limits.js';
 import * as network from './scenarios/network.js';
 import { poolScenarios } from './scenarios/pools.js';
 import * as processFaults from './scenarios/process-faults.js';
+import * as requests from './scenarios/requests.js';
 import * as stores from './scenarios/stores.js';
+import { runSoak } from './soak.js';
 
 const usage = `npm run chaos -- [options]
-  --only NAME    the scenarios whose name has this in it
+  --only NAMES   those of these names, separated by commas; else whose name has this in it
   --short        those that CI runs
   --list         their names, and nothing else
   --calls N      of the scenario of spawned calls, default 20000
-  --report docs  writes the table of docs/reliability.md; rows of those that are not run stay
+  --soak N       then the soak, for N minutes
+  --json FILE    adds what came of each to this file, a line each, as soon as it is known
+  --rest         only what the file of --json lacks, or has with violations: goes on with a run that was broken off
+  --from FILES   runs nothing: takes what these files have, separated by commas
+  --report docs  writes the tables of docs/reliability.md; rows without a result stay
   --help`;
 
 const { values } = parseArgs({
@@ -23,65 +38,67 @@ const { values } = parseArgs({
     short: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
     calls: { type: 'string', default: '20000' },
+    soak: { type: 'string' },
+    json: { type: 'string' },
+    rest: { type: 'boolean', default: false },
+    from: { type: 'string' },
     report: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
-const all: readonly Scenario[] = [processFaults, stores, network, limits, poolScenarios(Number(values.calls))].flatMap(
-  (group) => Object.values<Scenario>(group),
+const pools = poolScenarios(Number(values.calls));
+const all: readonly Scenario[] = [processFaults, stores, network, requests, clocks, limits, pools].flatMap((group) =>
+  Object.values<Scenario>(group),
 );
 const chosen = all.filter(
   ({ name, isShort }) =>
-    (values.only === undefined || name.includes(values.only)) && (!values.short || isShort === true),
+    (values.only === undefined || values.only.split(',').some((wanted) => isMeant(name, wanted))) &&
+    (!values.short || isShort === true),
 );
-const head = [
-  'scenario',
-  'what',
-  'calls',
-  'unknown',
-  'others good',
-  'answers again: median, p99, last',
-  'violations',
-  'note',
-];
 if (values.help) console.log(usage);
 else if (values.list) for (const { name, what } of chosen) console.log(`${name.padEnd(32)} ${what}`);
-else await runAll();
+else await report();
 
-async function runAll(): Promise<void> {
+function isMeant(name: string, wanted: string): boolean {
+  return all.some((scenario) => scenario.name === wanted) ? name === wanted : name.includes(wanted);
+}
+
+async function report(): Promise<void> {
   if (chosen.length === 0) throw new Error(`no scenario is called ${values.only}: see --list`);
-  const rows = new Map(readTable('chaos').map((row) => [row[0] ?? '', row]));
-  for (const scenario of chosen) {
-    if (scenario.needsRoot === true && process.getuid?.() !== 0) {
-      console.log(`SKIPPED ${scenario.name}: it needs root`);
-      continue;
-    }
-    const outcome = await runScenario(scenario);
-    show(outcome);
-    rows.set(scenario.name, rowOf(outcome));
-    if (outcome.violations.length > 0) process.exitCode = 1;
-    if (values.report === 'docs') {
-      const table = all.flatMap(({ name }) => [rows.get(name) ?? []].filter((row) => row.length > 0));
-      writeTable('chaos', head, table);
-    }
-  }
-  console.log(process.exitCode === 1 ? 'there are violations' : `${chosen.length} scenarios, no violation`);
-}
-
-function rowOf({ scenario, calls, unknown, successPercent, recovery, violations, note }: Outcome): string[] {
-  const seconds = (ms: number): string => (ms / 1_000).toFixed(1);
-  const again =
-    recovery === null ? '–' : `${seconds(recovery.p50)}, ${seconds(recovery.p99)}, ${seconds(recovery.last)} s`;
-  return [
-    ...[scenario.name, scenario.what, String(calls), String(unknown), `${successPercent.toFixed(1)} %`],
-    ...[again, violations.length === 0 ? '0' : `**${violations.length}**`, note === '' ? '–' : note],
-  ];
-}
-
-function show(outcome: Outcome): void {
-  const [name = '', , calls, unknown, good, again, violations, note] = rowOf(outcome);
+  const startedAt = performance.now();
+  const results = values.from === undefined ? await runAll() : readResults(values.from.split(','));
+  if (values.from !== undefined) for (const result of results) showResult(result);
+  if (values.report === 'docs') write(results);
+  const bad = results.filter(({ isGood }) => !isGood).map(({ name }) => name);
+  const minutes = ((performance.now() - startedAt) / 60_000).toFixed(1);
   console.log(
-    `${name.padEnd(32)} ${calls} calls, ${unknown} unknown, ${good} good; again after ${again}; ${violations} violations; ${note}`,
+    `${results.length} results in ${minutes} min: ${bad.length === 0 ? 'no violation' : `violations in ${bad}`}`,
   );
-  for (const violation of outcome.violations.slice(0, 20)) console.log(`  VIOLATION ${violation}`);
+  if (bad.length > 0) process.exitCode = 1;
+}
+
+async function runAll(): Promise<Result[]> {
+  const before = values.rest && values.json !== undefined ? readResults([values.json]) : [];
+  const results = new Map(before.filter(({ isGood }) => isGood).map((result) => [result.name, result]));
+  const add = (result: Result): void => {
+    results.set(result.name, result);
+    showResult(result);
+    if (values.json !== undefined) keepResult(values.json, result);
+    // A run that is broken off has written what it has.
+    if (values.report === 'docs') write([result]);
+  };
+  for (const scenario of chosen) {
+    if (results.has(scenario.name)) continue;
+    if (scenario.needsRoot === true && process.getuid?.() !== 0) console.log(`SKIPPED ${scenario.name}: it needs root`);
+    else add(resultOfScenario(await runScenario(scenario)));
+  }
+  if (values.soak !== undefined && !results.has('soak')) add(resultOfSoak(await runSoak(Number(values.soak))));
+  return [...results.values()];
+}
+
+function write(results: readonly Result[]): void {
+  writeReport(
+    results,
+    all.map(({ name }) => name),
+  );
 }

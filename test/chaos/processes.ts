@@ -7,6 +7,8 @@ const readyWithinMs = 120_000;
 /** A process of the world, which can be signalled, killed, and started again with what it was started with. */
 export class Proc {
   readonly name: string;
+  /** All that it ever had. */
+  readonly pids = new Set<number>();
   readonly #start: () => ChildProcess;
   readonly #ready: RegExp;
   #child: ChildProcess | null = null;
@@ -67,6 +69,7 @@ export class Proc {
     if (this.isAlive) return;
     const child = this.#start();
     this.#child = child;
+    if (child.pid !== undefined) this.pids.add(child.pid);
     let said = '';
     await new Promise<void>((resolve, reject) => {
       const read = (bytes: Buffer): void => {

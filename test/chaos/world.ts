@@ -1,64 +1,58 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { App, Client } from 'holdfast';
+import { App, Client, isHoldfastError } from 'holdfast';
 import { freePort } from '../servers.js';
+import { type BackingServers, startBackingServers } from './backing-servers.js';
 import type { Window } from './checker.js';
 import type { LedgerLine } from './fixtures/ledger-app.js';
-import { Hosts } from './hosts.js';
 import { Load } from './load.js';
-import { Proc } from './processes.js';
+import type { Proc } from './processes.js';
+import { type Ground, Site } from './site.js';
+import type { Link } from './tampers.js';
 
-const bin = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+export const bin = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const appFile = fileURLToPath(new URL('./fixtures/ledger-app.ts', import.meta.url));
 /** Whatever happens, and however slow the machine is, everything answers again in this time after the end of a fault. */
 const answersWithinMs = 90_000;
 
 export type ChaosApp = typeof import('./fixtures/ledger-app.js');
 
-export interface Setup {
+export interface Setup extends Ground {
   readonly routers?: number;
   readonly workers?: number;
   readonly leaseTtlMs?: number;
   readonly instances?: number;
-  /** A replica of Redis and a Sentinel that decides alone. */
+  /** Two replicas of Redis, and three Sentinels. */
   readonly sentinel?: boolean;
-  /** Network namespaces: 1 has the servers and the routers, each worker one more. */
-  readonly hosts?: boolean;
+  readonly natsNodes?: number;
   /** Of the processes of the workers. */
   readonly workerEnv?: Readonly<Record<string, string>>;
 }
 
 /** A cluster of real processes on this machine, with clients that call it all the time. */
 export class World implements AsyncDisposable {
-  readonly folder: string;
-  readonly setup: Required<Omit<Setup, 'hosts' | 'workerEnv'>> & Pick<Setup, 'workerEnv'>;
-  readonly hosts: Hosts | null;
-  readonly procs: Proc[] = [];
+  readonly site: Site;
+  readonly setup: Setup & { readonly leaseTtlMs: number };
   readonly routers: Proc[] = [];
   readonly workers: Proc[] = [];
   readonly clients: Client[] = [];
   readonly windows: Window[] = [];
   /** ms, of all lanes after each fault, shortest first. */
   readonly recoveries: number[] = [];
-  redis!: Proc;
-  redisFolder = '';
-  redisUrl = '';
-  replica: Proc | null = null;
-  nats!: Proc;
+  servers!: BackingServers;
   load!: Load;
-  #env: NodeJS.ProcessEnv = process.env;
+  /** What clients are told of each router. */
+  readonly #endpoints: string[] = [];
   #token = '';
 
   static async start(setup: Setup): Promise<World> {
-    const { hosts: wantsHosts = false, ...rest } = setup;
-    const filled = { routers: 2, workers: 2, leaseTtlMs: 6_000, instances: 16, sentinel: false, ...rest };
-    const hosts = wantsHosts ? new Hosts(1 + filled.workers) : null;
-    const world = new World(await mkdtemp(join(tmpdir(), 'holdfast-chaos-')), { setup: filled, hosts });
+    const folder = await mkdtemp(join(tmpdir(), 'holdfast-chaos-'));
+    const world = new World(new Site(folder, setup), { leaseTtlMs: 6_000, ...setup });
     try {
       await world.#startAll();
       return world;
@@ -68,14 +62,13 @@ export class World implements AsyncDisposable {
     }
   }
 
-  private constructor(folder: string, { setup, hosts }: Pick<World, 'setup' | 'hosts'>) {
-    this.folder = folder;
+  private constructor(site: Site, setup: World['setup']) {
+    this.site = site;
     this.setup = setup;
-    this.hosts = hosts;
   }
 
   get ledgerFile(): string {
-    return join(this.folder, 'ledger.jsonl');
+    return this.site.fileOf('ledger.jsonl');
   }
 
   async ledger(): Promise<LedgerLine[]> {
@@ -84,16 +77,16 @@ export class World implements AsyncDisposable {
   }
 
   /** The worker that has the most instances of the load. @throws where it has none: nothing would be shown */
-  async victim(): Promise<{ readonly worker: Proc; readonly host: number; readonly instances: number }> {
+  async victim(): Promise<{ readonly worker: Proc; readonly instances: number }> {
     const remote = await this.remote();
     const homes = await Promise.all(
       this.load.instances.map(async (id) => (await (await remote.Ledger.named(id)).inspect()).workerId),
     );
-    const counts = this.workers.map((_, i) => homes.filter((home) => home === `w${i + 1}`).length);
+    const counts = this.workers.map(({ name }) => homes.filter((home) => home === name).length);
     const at = counts.indexOf(Math.max(...counts));
     const [worker, instances = 0] = [this.workers[at], counts[at]];
     if (worker === undefined || instances === 0) throw new Error('no worker has an instance of the load');
-    return { worker, host: at + 2, instances };
+    return { worker, instances };
   }
 
   async remote(client: Client = this.clients[0] as Client) {
@@ -101,17 +94,26 @@ export class World implements AsyncDisposable {
   }
 
   newClient(): Client {
-    const endpoint = this.routers.map(({ match }) => match[1]).join(',');
-    const client = new Client({ endpoint, token: this.#token });
+    const client = new Client({ endpoint: this.#endpoints.join(','), token: this.#token });
     this.clients.push(client);
     return client;
   }
 
-  /** The instance is closed, through any router, and the client too. */
+  /** The instance is closed, through any router, and the client too. @throws where that cannot be done for long */
   async forget(client: Client, id: string): Promise<void> {
     this.clients.splice(this.clients.indexOf(client), 1);
+    const until = performance.now() + answersWithinMs;
     try {
-      await (await this.remote(client)).Ledger.closeNamed(id);
+      for (let isClosed = false; !isClosed; ) {
+        try {
+          await (await this.remote(client)).Ledger.closeNamed(id);
+          isClosed = true;
+        } catch (error) {
+          // A fault may end any request; a close can be asked for again.
+          if (!isHoldfastError(error) || performance.now() > until) throw error;
+          await delay(200);
+        }
+      }
     } finally {
       await client.close();
     }
@@ -120,9 +122,13 @@ export class World implements AsyncDisposable {
   /** Does something bad; resolves when everything answers again. */
   async fault(harm: () => Promise<void>): Promise<void> {
     const from = performance.now();
-    await harm();
-    await this.load.answered(performance.now(), answersWithinMs);
-    this.windows.push({ from, to: performance.now() });
+    try {
+      await harm();
+      await this.load.answered(performance.now(), answersWithinMs);
+    } finally {
+      // What has not come back by then is said by what was thrown.
+      this.windows.push({ from, to: performance.now() });
+    }
     this.recoveries.push(...this.load.recoveries(from));
   }
 
@@ -135,128 +141,100 @@ export class World implements AsyncDisposable {
     return childrenOf(worker.pid, /watchdog-main/);
   }
 
-  startWorker(): Promise<Proc> {
-    const number = this.workers.length + 1;
-    const host = 1 + number;
-    const args = ['--isolation', 'process', '--id', `w${number}`, '--env', `LEDGER_FILE=${this.ledgerFile}`];
-    const data = join(this.folder, `data-${number}`);
-    return this.#cli('worker', { args: [...args, '--data', data], host, env: this.setup.workerEnv ?? {} });
+  /** kill -9 of a worker and its watchdog: nobody is left to release the lease. */
+  async loseHost(worker: Proc): Promise<void> {
+    const watchdogs = await this.watchdogsOf(worker);
+    for (const pid of watchdogs) process.kill(pid, 'SIGSTOP');
+    await worker.kill();
+    for (const pid of watchdogs) process.kill(pid, 'SIGKILL');
   }
 
-  startRouter(): Promise<Proc> {
-    return this.#cli('router', { args: [], host: 1, env: {} });
+  async startWorker(): Promise<void> {
+    const name = `worker${this.workers.length + 1}`;
+    const args = ['--isolation', 'process', '--id', name, '--data', this.site.fileOf(`data-${name}`)];
+    const containerEnv = { LEDGER_FILE: this.ledgerFile, ...this.site.clocks?.envOf(name) };
+    for (const [key, value] of Object.entries(containerEnv)) args.push('--env', `${key}=${value}`);
+    const env = this.setup.workerEnv ?? {};
+    this.workers.push(await this.#startPart(name, { kind: 'worker', args, env }));
+  }
+
+  async startRouter(): Promise<void> {
+    const name = `router${this.routers.length + 1}`;
+    this.routers.push(await this.#startPart(name, { kind: 'router', args: [], env: {} }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.load?.stop().catch(() => undefined); // whatever its lanes failed for was judged
     await Promise.all(this.clients.map((client) => client.close()));
-    await Promise.all(this.procs.toReversed().map((proc) => proc.kill()));
-    this.hosts?.close();
-    await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
+    await this.site.close();
+    await rm(this.site.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 
   async #startAll(): Promise<void> {
-    await this.#startServers();
-    for (let i = 0; i < this.setup.routers; i++) this.routers.push(await this.startRouter());
-    for (let i = 0; i < this.setup.workers; i++) this.workers.push(await this.startWorker());
+    const { sentinel = false, natsNodes = 1, routers = 2, workers = 2, instances = 16 } = this.setup;
+    this.servers = await startBackingServers(this.site, { sentinel, natsNodes });
+    for (let i = 0; i < routers; i++) await this.startRouter();
+    for (let i = 0; i < workers; i++) await this.startWorker();
     await this.#deploy();
-    const ids = Array.from({ length: this.setup.instances }, (_, i) => `i${i}`);
+    const ids = Array.from({ length: instances }, (_, i) => `i${i}`);
     this.load = new Load([this.newClient(), this.newClient()], ids);
     const from = performance.now();
     await this.load.answered(from, answersWithinMs);
     this.windows.push({ from, to: performance.now() });
   }
 
-  async #startServers(): Promise<void> {
-    const ip = this.hosts?.address(1) ?? '127.0.0.1';
-    const [port, natsPort] = [await freePort(), await freePort()];
-    this.redisFolder = join(this.folder, 'redis');
-    this.redis = await this.#redis('redis', { port, more: ['--appendonly', 'yes'] });
-    this.redisUrl = `redis://${ip}:${port}`;
-    let url = this.redisUrl;
-    if (this.setup.sentinel) url = await this.#startSentinel(port);
-    const nats = ['nats-server', '--addr', ip, '--port', String(natsPort)];
-    this.nats = await this.#start('nats', { command: nats, host: 1, env: {}, ready: /Server is ready/ });
-    this.#env = {
-      ...process.env,
-      HOLDFAST_NATS_URL: `nats://${ip}:${natsPort}`,
-      HOLDFAST_REDIS_URL: url,
-      HOLDFAST_OBJECT_STORE: join(this.folder, 'objects'),
-      XDG_STATE_HOME: this.folder,
-      XDG_DATA_HOME: this.folder,
-    };
-  }
-
-  async #redis(
-    name: string,
-    { port, more }: { readonly port: number; readonly more: readonly string[] },
-  ): Promise<Proc> {
-    const ip = this.hosts?.address(1) ?? '127.0.0.1';
-    const folder = join(this.folder, name);
-    await mkdir(folder, { recursive: true });
-    const settings = ['--port', String(port), '--bind', ip, '--protected-mode', 'no', '--dir', folder, '--save', ''];
-    const command = ['redis-server', ...settings, ...more];
-    return await this.#start(name, { command, host: 1, env: {}, ready: /Ready to accept connections/ });
-  }
-
-  async #startSentinel(masterPort: number): Promise<string> {
-    const [port, replicaPort] = [await freePort(), await freePort()];
-    this.replica = await this.#redis('replica', {
-      port: replicaPort,
-      more: ['--replicaof', '127.0.0.1', String(masterPort)],
-    });
-    const file = join(this.folder, 'sentinel.conf');
-    const lines = [
-      ...[`port ${port}`, 'bind 127.0.0.1', `dir ${this.folder}`, `sentinel monitor main 127.0.0.1 ${masterPort} 1`],
-      ...['sentinel down-after-milliseconds main 1000', 'sentinel failover-timeout main 5000'],
-    ];
-    await writeFile(file, `${lines.join('\n')}\n`);
-    const command = ['redis-server', file, '--sentinel'];
-    await this.#start('sentinel', { command, host: 1, env: {}, ready: /\+slave/ });
-    return `redis+sentinel://127.0.0.1:${port}/main`;
-  }
-
+  /** From this process's side of the network. */
   async #deploy(): Promise<void> {
-    const { HOLDFAST_REDIS_URL: redis = '' } = this.#env;
-    const create = [bin, 'token', 'create', '--role', 'deploy', '--redis', redis, '--json'];
-    const command = this.hosts?.on(1, [process.execPath, ...create]) ?? [process.execPath, ...create];
-    const made = await promisify(execFile)(command[0] as string, command.slice(1), { env: this.#env });
+    const env = { ...process.env, ...this.#stateEnv };
+    const run = promisify(execFile);
+    const create = ['token', 'create', '--role', 'deploy', '--redis', this.servers.redisUrl, '--json'];
+    const made = await run(process.execPath, [bin, ...create], { env });
     this.#token = (JSON.parse(made.stdout) as { token: string }).token;
-    const access = { HOLDFAST_ENDPOINT: this.routers[0]?.match[1], HOLDFAST_TOKEN: this.#token };
-    await promisify(execFile)(process.execPath, [bin, 'deploy', appFile], { env: { ...this.#env, ...access } });
+    const access = { HOLDFAST_ENDPOINT: this.#endpoints[0], HOLDFAST_TOKEN: this.#token };
+    await run(process.execPath, [bin, 'deploy', appFile], { env: { ...env, ...access } });
   }
 
-  async #cli(
-    kind: 'router' | 'worker',
+  get #stateEnv(): Record<string, string> {
+    const { folder } = this.site;
+    return { HOLDFAST_OBJECT_STORE: join(folder, 'objects'), XDG_STATE_HOME: folder, XDG_DATA_HOME: folder };
+  }
+
+  async #startPart(
+    name: string,
     {
+      kind,
       args,
-      host,
       env,
-    }: { readonly args: readonly string[]; readonly host: number; readonly env: Readonly<Record<string, string>> },
+    }: {
+      readonly kind: 'router' | 'worker';
+      readonly args: readonly string[];
+      readonly env: Readonly<Record<string, string>>;
+    },
   ): Promise<Proc> {
-    const listen = `${this.hosts?.address(host) ?? '127.0.0.1'}:${await freePort()}`;
-    const shared = ['--listen', listen, '--lease-ttl', String(this.setup.leaseTtlMs), '--allow-plain'];
-    return await this.#start(kind, {
-      command: [process.execPath, bin, kind, ...shared, ...args],
-      host,
-      env,
+    const { natsUrl, storeUrl } = this.servers;
+    const listen = `${this.site.place(name)}:${await freePort()}`;
+    const reached = await this.#through(`client-${kind}`, listen);
+    if (kind === 'router') this.#endpoints.push(reached);
+    const [nats, redis] = [
+      await this.#urlThrough(`${kind}-nats`, natsUrl),
+      await this.#urlThrough(`${kind}-redis`, storeUrl),
+    ];
+    const shared = ['--listen', listen, '--advertise', reached, '--lease-ttl', String(this.setup.leaseTtlMs)];
+    return await this.site.start(name, {
+      command: [process.execPath, bin, kind, ...shared, '--allow-plain', '--nats', nats, '--redis', redis, ...args],
+      env: { ...this.#stateEnv, ...env },
       ready: /^(?=.*\.ready").*"address":"([^"]+)"/m,
     });
   }
 
-  async #start(
-    name: string,
-    what: {
-      readonly command: readonly string[];
-      readonly host: number;
-      readonly env: Readonly<Record<string, string>>;
-      readonly ready: RegExp;
-    },
-  ): Promise<Proc> {
-    const command = this.hosts?.on(what.host, what.command) ?? what.command;
-    const proc = await Proc.start(name, { command, ready: what.ready, env: { ...this.#env, ...what.env } });
-    this.procs.push(proc);
-    return proc;
+  async #through(link: Link, target: string): Promise<string> {
+    return (await this.site.tampers?.through(link, target)) ?? target;
+  }
+
+  /** Of a url that names one server. */
+  async #urlThrough(link: Link, url: string): Promise<string> {
+    const [scheme = '', target = ''] = url.split('://');
+    return `${scheme}://${await this.#through(link, target)}`;
   }
 }
 

@@ -12,20 +12,18 @@ async function supervised(world: World, harm: (worker: Proc) => Promise<void>): 
   return `${instances} instances were there`;
 }
 
-const leaseTtlMs = 6_000;
-
 export const workerKilled: Scenario = {
   name: 'worker-killed',
   what: 'kill -9 of a worker, its watchdog lives',
   isShort: true,
-  setup: { leaseTtlMs, instances: 24 },
+  setup: { instances: 24 },
   run: (world) => supervised(world, (worker) => worker.kill()),
 };
 
 export const watchdogKilled: Scenario = {
   name: 'watchdog-killed',
   what: 'kill -9 of the watchdog',
-  setup: { leaseTtlMs },
+  setup: {},
   run: (world) =>
     supervised(world, async (worker) => {
       for (const pid of await world.watchdogsOf(worker)) process.kill(pid, 'SIGKILL');
@@ -35,14 +33,8 @@ export const watchdogKilled: Scenario = {
 export const bothKilled: Scenario = {
   name: 'worker-and-watchdog-killed',
   what: 'kill -9 of a worker and its watchdog at once: as a host that is lost',
-  setup: { leaseTtlMs },
-  run: (world) =>
-    supervised(world, async (worker) => {
-      const watchdogs = await world.watchdogsOf(worker);
-      for (const pid of watchdogs) process.kill(pid, 'SIGSTOP');
-      await worker.kill();
-      for (const pid of watchdogs) process.kill(pid, 'SIGKILL');
-    }),
+  setup: {},
+  run: (world) => supervised(world, (worker) => world.loseHost(worker)),
 };
 
 export const bothKilledDefaultLease: Scenario = {
@@ -56,7 +48,7 @@ function stopped(seconds: number): Scenario {
   return {
     name: `worker-stopped-${seconds}s`,
     what: `SIGSTOP of a worker for ${seconds} s`,
-    setup: { leaseTtlMs },
+    setup: {},
     run: (world) =>
       supervised(world, async (worker) => {
         worker.signal('SIGSTOP');
@@ -73,7 +65,7 @@ export const stopped40 = stopped(40);
 export const bothStopped: Scenario = {
   name: 'worker-and-watchdog-stopped',
   what: 'SIGSTOP of a worker and its watchdog for 15 s: nobody ends the code in time, and nothing of it may commit',
-  setup: { leaseTtlMs },
+  setup: {},
   mayOverlap: true,
   run: (world) =>
     supervised(world, async (worker) => {
@@ -92,7 +84,7 @@ const blocks = `process.on('SIGUSR2', () => { const until = Date.now() + 15_000;
 export const blockedLoop: Scenario = {
   name: 'blocked-loop',
   what: 'the event loop of a worker is blocked for 15 s',
-  setup: { leaseTtlMs, workerEnv: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(blocks)}` } },
+  setup: { workerEnv: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(blocks)}` } },
   run: (world) =>
     supervised(world, async (worker) => {
       worker.signal('SIGUSR2');
@@ -103,7 +95,7 @@ export const blockedLoop: Scenario = {
 export const routersKilled: Scenario = {
   name: 'routers-killed',
   what: 'kill -9 of all routers, back after 5 s',
-  setup: { leaseTtlMs },
+  setup: {},
   run: async (world) => {
     await world.fault(async () => {
       await Promise.all(world.routers.map((router) => router.kill()));
@@ -119,11 +111,11 @@ export const routersKilled: Scenario = {
 export const everythingRestarted: Scenario = {
   name: 'everything-restarted',
   what: 'kill -9 of all, servers, routers and workers, then all again',
-  setup: { leaseTtlMs },
+  setup: {},
   run: async (world) => {
     await world.fault(async () => {
-      await Promise.all(world.procs.map((proc) => proc.kill()));
-      for (const proc of world.procs) await proc.restart();
+      await Promise.all(world.site.procs.map((proc) => proc.kill()));
+      for (const proc of world.site.procs) await proc.restart();
     });
     await world.calm();
     return '';
@@ -134,7 +126,7 @@ export const rollingRestart: Scenario = {
   name: 'rolling-restart',
   what: 'SIGTERM of every router and worker in turn, each started again before the next',
   isShort: true,
-  setup: { leaseTtlMs },
+  setup: {},
   run: async (world) => {
     await world.fault(async () => {
       for (const proc of [...world.routers, ...world.workers]) {
