@@ -6,16 +6,21 @@ const lanes = 4;
 const pauseMs = 50;
 const timeoutMs = 60_000;
 
+let generations = 0;
+
 /**
  * Clients that come, make an instance, call it, close it and go; their calls are judged with those of the load. Gives how many
  * came, once `signal` is aborted, or `most` have come.
  */
 export async function churn(world: World, signal: AbortSignal, most = Infinity): Promise<number> {
+  // Calls have ids, so no two visitors of a world have one name.
+  generations += 1;
+  const generation = generations;
   let count = 0;
   const lane = async (): Promise<void> => {
     while (!signal.aborted && count < most) {
       count += 1;
-      await visit(world, count);
+      await visit(world, `${generation}-${count}`);
       await delay(pauseMs);
     }
   };
@@ -23,7 +28,7 @@ export async function churn(world: World, signal: AbortSignal, most = Infinity):
   return count;
 }
 
-async function visit(world: World, visitor: number): Promise<void> {
+async function visit(world: World, visitor: string): Promise<void> {
   const [caller, instance] = [`v${visitor}`, `visited-${visitor}`];
   const client = world.newClient();
   try {
