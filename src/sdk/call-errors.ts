@@ -1,5 +1,10 @@
 import { HoldfastError, type Outcome } from '../common/errors.js';
 
+/** A refusal: the right to call, which a router gives for an hour, is over, and another one is there for the asking. */
+export function hasExpired({ code, outcome, details }: HoldfastError): boolean {
+  return code === 'PermissionDenied' && outcome === 'not-run' && details['reason'] === 'expired';
+}
+
 /** The errors that a client raises for its calls by itself; `what` is `app/Class/id.method`. */
 export function cancelled(what: string, outcome: Outcome): HoldfastError {
   const when = { 'not-run': 'before it ran', ran: 'after it had run', unknown: 'while it was at the worker' }[outcome];

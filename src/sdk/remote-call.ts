@@ -6,7 +6,7 @@ import { decodeValue } from '../wire/codec.js';
 import { type CallMeta, CancelReason } from '../wire/frames.js';
 import type { ActiveSpan } from '../wire/tracing.js';
 import { type Abortable, unwatchAbort, watchAbort } from './abort-fan.js';
-import { cancelled, deadlineExceeded, maxMovingMs, outcomeUnknown, streamLost } from './call-errors.js';
+import { cancelled, deadlineExceeded, hasExpired, maxMovingMs, outcomeUnknown, streamLost } from './call-errors.js';
 import type { IncomingPayload } from './incoming-payload.js';
 import type { InstanceTarget } from './instance-target.js';
 import type { MethodPlan } from './method-plan.js';
@@ -71,6 +71,7 @@ export class RemoteCall implements Abortable {
   #timer: WheelEntry | null = null;
   #pause: Timer | null = null;
   #isCancelled = false;
+  #isRenewed = false;
 
   constructor(init: CallInit) {
     this.#init = init;
@@ -137,6 +138,11 @@ export class RemoteCall implements Abortable {
   /** An error arrived as its answer. */
   refused(error: HoldfastError): void {
     const isRetried = !this.#isCancelled && !this.stream?.hasBegun;
+    // Of a handle that was not used for long. Once: where clocks are that far apart, the next one is no better.
+    if (isRetried && !this.#isRenewed && hasExpired(error)) {
+      this.#isRenewed = true;
+      return this.moved();
+    }
     if (isRetried && this.#mayRunAgain(error)) return this.#runAgain(error);
     if (isRetried && this.#mayRetry(error)) return this.#retry(error);
     this.fail(error);

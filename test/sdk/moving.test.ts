@@ -5,6 +5,8 @@ import type { Retried } from './scripted-app.js';
 import { cluster, errorReply, model, outcome, turn, worker } from './scripted-model.js';
 import { echo, type ReceivedCall } from './scripted-worker.js';
 
+const expired = new HoldfastError('PermissionDenied', 'expired', { details: { reason: 'expired' } });
+
 describe('an instance that moves', () => {
   test('is followed, and its calls keep their order across the move', async () => {
     const instance = await model();
@@ -50,6 +52,26 @@ describe('an instance that moves', () => {
     const instance = await model();
     worker.onCall = (call) => call.moved();
     expect(await outcome(instance.infer.with({ timeoutMs: 60 })(1))).toBe('DeadlineExceeded not-run');
+  });
+
+  test('is looked up once more where the right to call has expired, and the calls keep their order', async () => {
+    const instance = await model();
+    worker.onCall = (call) => call.fail(expired);
+    cluster.onControl = ({ op }) => {
+      if (op?.$case === 'resolve') worker.onCall = echo;
+      return null;
+    };
+    const calls = [1, 2, 3].map((i) => instance.infer(i));
+    expect(await Promise.all(calls)).toMatchObject([{ args: [1] }, { args: [2] }, { args: [3] }]);
+    expect(worker.calls.map(({ args }) => args[0])).toEqual([1, 2, 3, 1, 2, 3]);
+    expect(cluster.ops.filter((op) => op.$case === 'resolve')).toHaveLength(1);
+  });
+
+  test('says so where the next right to call has expired as well', async () => {
+    const instance = await model();
+    worker.onCall = (call) => call.fail(expired);
+    expect(await outcome(instance.infer(1))).toBe('PermissionDenied not-run');
+    expect(worker.calls).toHaveLength(2);
   });
 
   test('waits for nobody that has cancelled meanwhile', async () => {
