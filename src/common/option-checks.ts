@@ -12,6 +12,7 @@ const wantedClassName = 'a name of letters, digits, _, $, . and -, at most 128 l
 
 /** The kinds of values that options have. */
 export const expected = {
+  callback: (value: unknown) => (typeof value === 'function' ? null : 'a function'),
   boolean: (value: unknown) => (typeof value === 'boolean' ? null : 'true or false'),
   number: (least: number) => (value: unknown) =>
     isNumber(value) && value >= least ? null : `a number of at least ${least}`,
@@ -110,7 +111,8 @@ function notJson(value: unknown, path: string, depth: number): string | null {
   return null;
 }
 
-function isPlainObject(value: unknown): value is Record<string, unknown> {
+/** Written as a literal, or made by `JSON.parse`. */
+export function isPlainObject(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;

@@ -11,9 +11,10 @@ import { checkArguments, checkedTags, storeArguments } from './arguments.js';
 import { instanceConflict, instanceLost } from './instance-errors.js';
 import { checkedIdentity } from './names.js';
 import type { Request } from './request.js';
-import { type InstanceParts, reach } from './resolve.js';
+import { type InstanceParts, reach, type Wish } from './resolve.js';
+import { closeUnwanted, type UnwantedParts } from './unwanted.js';
 
-export interface CreateParts extends InstanceParts {
+export interface CreateParts extends InstanceParts, UnwantedParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly objects: ObjectStore;
@@ -47,8 +48,26 @@ export async function create(parts: CreateParts, op: CreateOp, request: Request)
     storeArgs: () => storeArguments(parts.objects, args),
   };
   const judge = given === null ? refuseLost : (pin: Pin | null) => refuseConflict(pin, argsHash);
-  const pin = await reach(parts, { key, identity, making, failedEpoch: null, judge, isFresh: !byName }, request);
-  return parts.views.of(pin, key, request);
+  const wish = { key, identity, making, failedEpoch: null, judge };
+  if (byName) return parts.views.of(await reach(parts, wish, request), key, request);
+  return await createFresh(parts, wish, request);
+}
+
+/** Nobody but this request can know of it. */
+async function createFresh(parts: CreateParts, wish: Wish, request: Request): Promise<PinView> {
+  const { key, identity } = wish;
+  let flight: Promise<unknown> = Promise.resolve();
+  const onFlight = (result: Promise<unknown>): void => {
+    flight = result;
+  };
+  try {
+    const pin = await reach(parts, { ...wish, isFresh: true, onFlight }, request);
+    return await parts.views.of(pin, key, request);
+  } catch (error) {
+    // Other errors are answers, and of what they left behind nothing runs.
+    if (request.signal.aborted) void closeUnwanted(parts, { identity, flight }, request);
+    throw error;
+  }
 }
 
 function refuseConflict(pin: Pin | null, argsHash: string): void {

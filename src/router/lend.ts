@@ -5,6 +5,7 @@ import type { Pin } from '../common/pin.js';
 import type { BorrowReply, BorrowRequest } from '../wire/gen/holdfast/v1/router.js';
 import { mintLoanTicket } from '../wire/loan-ticket.js';
 import type { Deployments } from './deployments.js';
+import { filesNeeded } from './files-needed.js';
 import type { LocalVolumes } from './local-volumes.js';
 import type { Pins } from './pins.js';
 import { choosePlacement, type Rejection } from './placement.js';
@@ -51,7 +52,15 @@ export async function lend(parts: LendParts, ask: BorrowRequest, request: Reques
     { identity, args: pin.args },
     { deployment, manifest, label: noLabel },
   );
-  const demand = { kind: 'class', options, label: noLabel, home: null, local, refused: refusals(ask) } as const;
+  const demand = {
+    kind: 'class',
+    options,
+    label: noLabel,
+    home: null,
+    local,
+    files: filesNeeded(manifest, pin.args),
+    refused: refusals(ask),
+  } as const;
   const placement = choosePlacement(demand, parts.workers.candidates(identity.account), parts.random);
   if (placement.chosen === null) throw nobodyLends(pin, placement.rejected);
   const { workerId, bootId, address } = placement.chosen;

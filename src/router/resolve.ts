@@ -32,6 +32,8 @@ export interface Wish {
   readonly judge: (pin: Pin | null) => void;
   /** The id was drawn for this request: there is no pin to read. */
   readonly isFresh?: boolean;
+  /** Told of the work that is done for it, which may go on for a moment when the request is over. */
+  readonly onFlight?: (result: Promise<unknown>) => void;
 }
 
 /**
@@ -51,9 +53,11 @@ export async function reach(parts: InstanceParts, wish: Wish, request: Request):
     const isHere = seen?.state === 'active' && seen.bootId !== null && workers.isFresh(seen.bootId);
     if (seen !== null && isHere && failedEpoch === null) return seen;
     const start = from;
-    const settled = await flights.join(`${key} ${failedEpoch ?? ''}`, request, (flight) =>
-      settler.settle({ key, making, failedEpoch }, start, flight),
-    );
+    const settled = await flights.join(`${key} ${failedEpoch ?? ''}`, request, (flight) => {
+      const result = settler.settle({ key, making, failedEpoch }, start, flight);
+      wish.onFlight?.(result);
+      return result;
+    });
     judge(settled);
     if (settled?.state === 'active' || settled?.state === 'placing') return settled;
     if (settled?.state === 'lost') throw instanceLost(settled);

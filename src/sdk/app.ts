@@ -4,13 +4,13 @@ import { expected } from '../common/option-checks.js';
 import { type ClsOptions, checkAppOptions, resolveClassOptions } from '../common/options.js';
 import { resolveSandboxOptions, type SandboxOptions } from '../common/sandbox-options.js';
 import type { Class, RemoteApp } from './class-types.js';
-import { chooseClient } from './client-choice.js';
+import { type CallChoice, chosen } from './client-choice.js';
 import { deployApp } from './deploy/deploy-app.js';
 import { declarationSite } from './functions/declared-name.js';
 import type { AnyFunction, RemoteFunction } from './functions/function-types.js';
 import { RegisteredFunction, registerFunction } from './functions/registered-functions.js';
 import { declaredFunction } from './functions/remote-function.js';
-import type { ClientChoice, Deployment, DeployOptions } from './infos.js';
+import type { Deployment, DeployOptions } from './infos.js';
 import { registerApp, registerClass, registerSandbox } from './registry.js';
 import { remoteApp } from './remote-app.js';
 import { makeSandbox, type Sandbox } from './sandbox/sandbox.js';
@@ -125,9 +125,9 @@ export class App {
    *
    * @throws NotFound, Unavailable
    */
-  static async lookup<M = Record<string, unknown>>(name: string, options: ClientChoice = {}): Promise<RemoteApp<M>> {
-    const client = chooseClient(options);
-    return remoteApp<M>(client, await client.deployments.current(name));
+  static async lookup<M = Record<string, unknown>>(name: string, options: CallChoice = {}): Promise<RemoteApp<M>> {
+    const { client, limits } = chosen(`the look-up of app '${name}'`, options);
+    return remoteApp<M>(client, await client.deployments.current(name, limits));
   }
 
   /** All share the ids of their instances' keys, so they share their names too. */

@@ -1,13 +1,13 @@
 import { checkOptions } from '../common/check-options.js';
 import { HoldfastError } from '../common/errors.js';
 import { type Check, expected } from '../common/option-checks.js';
+import { limitChecks } from './call-limits.js';
 import type { CallOptions } from './class-types.js';
 
 const longestKey = 256;
 
 const checks: Readonly<Record<keyof CallOptions, Check>> = {
-  signal: (value) => (value instanceof AbortSignal ? null : 'an AbortSignal'),
-  timeoutMs: expected.above(0),
+  ...limitChecks,
   idempotencyKey: (value) =>
     typeof value === 'string' && value.length > 0 && value.length <= longestKey
       ? null
@@ -20,18 +20,12 @@ export function mergeCallOptions(what: string, before: CallOptions | null, optio
   return { ...before, ...options };
 }
 
-const getChecks = { timeoutMs: checks.timeoutMs, signal: checks.signal } as const;
-
 /** @throws InvalidArgument */
 export function checkGetOptions(options: object): void {
-  checkOptions('get', options, getChecks);
+  checkOptions('get', options, limitChecks);
 }
 
-const closeChecks = {
-  force: expected.boolean,
-  timeoutMs: expected.above(0),
-  signal: checks.signal,
-} as const;
+const closeChecks = { force: expected.boolean, ...limitChecks } as const;
 
 /** @throws InvalidArgument */
 export function checkCloseOptions(options: object): void {

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import type { ClassManifest } from '../common/manifest.js';
+import type { CallLimits } from './call-limits.js';
 import type { Class, ClassInstance, InstanceControls, RemoteMethod } from './class-types.js';
 import type { ClientCore } from './client-core.js';
 import type { Cls } from './cls.js';
@@ -77,12 +78,12 @@ class RemoteInstance implements InstanceControls<Class>, Shaped {
     return makeStub({ target: this.#init.target, plan, options: null });
   }
 
-  async inspect(): Promise<InstanceInfo> {
-    return instanceInfo(await inspectInstance(this.#init));
+  async inspect(options: CallLimits = {}): Promise<InstanceInfo> {
+    return instanceInfo(await inspectInstance(this.#init, options));
   }
 
-  async explain(): Promise<Explanation> {
-    return await explainInstance(this.#init);
+  async explain(options: CallLimits = {}): Promise<Explanation> {
+    return await explainInstance(this.#init, options);
   }
 
   async close(options: CloseOptions = {}): Promise<CloseResult> {

@@ -3,6 +3,7 @@ import type { ClassManifest, DeclaredKind } from '../common/manifest.js';
 import { encodeArgs, hashArgs } from '../wire/codec.js';
 import { type InstanceView, ListInstancesReply, ListInstancesRequest } from '../wire/gen/holdfast/v1/router.js';
 import { arityProblem, withoutTrailingUndefined, wrongArguments } from './arguments.js';
+import type { Limits } from './call-limits.js';
 import { checkInstanceId } from './call-options.js';
 import { chooseClient } from './client-choice.js';
 import type { ClientCore } from './client-core.js';
@@ -53,19 +54,23 @@ export class ClassSource<Local extends Declared = Declared> {
   }
 
   /** The current deployment, asked for now. @throws NotFound, Unavailable */
-  async refresh(): Promise<{ readonly deployment: KnownDeployment; readonly manifest: ClassManifest }> {
-    const deployment = await this.client.deployments.current(this.origin.appName);
+  async refresh(limits?: Limits): Promise<{ readonly deployment: KnownDeployment; readonly manifest: ClassManifest }> {
+    const deployment = await this.client.deployments.current(this.origin.appName, limits);
     const manifest = resourceOf(deployment, this.origin.kind, this.origin.name);
     if (this.origin.local === null) this.#deployment = deployment;
     return { deployment, manifest };
   }
 
   /** @param id empty: a fresh one; null: the one of these arguments (`bind`) */
-  async create(id: string | null, given: readonly unknown[], tags: readonly string[] = []): Promise<InstanceTarget> {
+  async create(
+    id: string | null,
+    given: readonly unknown[],
+    { tags = [], limits }: { readonly tags?: readonly string[]; readonly limits?: Limits | undefined } = {},
+  ): Promise<InstanceTarget> {
     const args = withoutTrailingUndefined(given);
     const joins = id !== null && id !== '' && args.length === 0;
     if (id !== null && id !== '') checkInstanceId(id);
-    if (!joins) await this.#checkArity(args);
+    if (!joins) await this.#checkArity(args, limits);
     const encoded = encodeArgs(args);
     const value = {
       app: this.origin.appName,
@@ -75,20 +80,17 @@ export class ClassSource<Local extends Declared = Declared> {
       ...(tags.length === 0 ? {} : { session: { tags: [...tags] } }),
       ...(joins ? {} : { args: Buffer.from(encoded) }),
     };
-    return await this.client.place({ $case: 'create', value });
+    return await this.client.place({ $case: 'create', value }, limits);
   }
 
   /** Live instances, oldest first. */
-  async *list(limit: number): AsyncGenerator<InstanceView, void, undefined> {
+  async *list(limit: number, limits?: Limits): AsyncGenerator<InstanceView, void, undefined> {
     const { appName: app, name: className } = this.origin;
     let after = '';
     for (let left = limit; left > 0; ) {
       const request = { app, className, limit: Math.min(left, pageSize), after };
-      const page = await this.client.ask('ListInstances', {
-        request,
-        of: ListInstancesRequest,
-        reply: ListInstancesReply,
-      });
+      const question = { request, of: ListInstancesRequest, reply: ListInstancesReply };
+      const page = await this.client.ask('ListInstances', question, limits);
       yield* page.instances.slice(0, left);
       left -= page.instances.length;
       after = page.next;
@@ -100,9 +102,9 @@ export class ClassSource<Local extends Declared = Declared> {
    * What is known here may be older than what is deployed, and source text does not say that a TypeScript parameter is
    * optional (the deployed manifest does): a refusal is checked against the current deployment first.
    */
-  async #checkArity(args: readonly unknown[]): Promise<void> {
+  async #checkArity(args: readonly unknown[], limits: Limits | undefined): Promise<void> {
     if (arityProblem(this.manifest.parameters, args) === null) return;
-    const { manifest } = await this.refresh();
+    const { manifest } = await this.refresh(limits);
     const problem = arityProblem(manifest.parameters, args);
     if (problem !== null) throw wrongArguments(this.origin.name, problem);
   }

@@ -1,3 +1,4 @@
+import type { CallLimits } from './call-limits.js';
 import type { Cls } from './cls.js';
 import type { FunctionCall } from './function-call.js';
 import type { AnyFunction, RemoteFunction } from './functions/function-types.js';
@@ -83,11 +84,11 @@ export interface InstanceControls<C extends Class> {
   /** For a method whose name a control below hides, or one known only at run time. */
   // biome-ignore lint/suspicious/noExplicitAny: known at run time only
   method(name: string): RemoteMethod<any[], any>;
-  inspect(): Promise<InstanceInfo>;
+  inspect(options?: CallLimits): Promise<InstanceInfo>;
   /** Idempotent. Running calls finish, waiting calls are refused, `exit` hooks run once; `force` skips the waiting. */
   close(options?: CloseOptions): Promise<CloseResult>;
   /** Why it is where it is: owner, epoch, lease age, queue, last transitions. */
-  explain(): Promise<Explanation>;
+  explain(options?: CallLimits): Promise<Explanation>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 

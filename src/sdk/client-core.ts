@@ -1,11 +1,11 @@
 import type { Clock, Random } from '../common/clock.js';
 import { callContextOrNull } from '../common/context.js';
 import { HoldfastError, isHoldfastError } from '../common/errors.js';
-import type { ByteStream } from '../common/ports/byte-stream.js';
-import type { Transport } from '../common/ports/channel.js';
 import { TimerWheel } from '../common/timer-wheel.js';
 import { LookupRequest, Deployment as WireDeployment } from '../wire/gen/holdfast/v1/router.js';
 import { ClientLink } from '../wire/link.js';
+import { type CallLimits, during, Limits } from './call-limits.js';
+import { type ClientTransport, keptAlive, type StreamLimits } from './client-transport.js';
 import { Deployments } from './deployments.js';
 import { InstanceTarget, type ResolveOptions, type TargetHost } from './instance-target.js';
 import { KeepAlive } from './keep-alive.js';
@@ -13,23 +13,6 @@ import { type Placement, placementOf } from './placement.js';
 import { type ControlOp, unreachable } from './router-errors.js';
 import { type RequestOptions, RouterSession } from './router-session.js';
 import { WorkerSession } from './worker-session.js';
-
-interface StreamLimits {
-  readonly timeoutMs: number;
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** Over gRPC there is more than a container has: deploys go up in pieces, logs come down in lines, files as they are. */
-export interface ClientTransport extends Transport {
-  /** The bytes at a worker that a call has answered a ticket for. @param address of the worker that answered */
-  openBytes?(address: string, ticket: string): ByteStream;
-  upload?(method: string, requests: Iterable<Uint8Array>, limits: StreamLimits): Promise<Uint8Array>;
-  download?(
-    method: string,
-    request: Uint8Array,
-    options: { readonly signal?: AbortSignal | undefined },
-  ): AsyncIterable<Uint8Array>;
-}
 
 /** What a client is made of. */
 export interface ClientParts {
@@ -60,6 +43,8 @@ const unaryTimeoutMs = 30_000;
 /** Questions are asked again while no router answers: one may just be restarting. */
 const patienceMs = 5_000;
 const longestBackoffMs = 500;
+/** That the time of a caller is over is said here: a transport knows less of it. */
+const backstopMs = 100;
 
 /**
  * One program's connections: the control stream to a router, one link per worker, and what it knows of instances and
@@ -101,9 +86,9 @@ export class ClientCore implements TargetHost {
       keepAlive: this.keepAlive,
       endpoint,
     });
-    this.deployments = new Deployments((app, version) => {
+    this.deployments = new Deployments((app, version, limits) => {
       const request = { app, version };
-      return this.ask('Lookup', { request, of: LookupRequest, reply: WireDeployment });
+      return this.ask('Lookup', { request, of: LookupRequest, reply: WireDeployment }, limits);
     });
   }
 
@@ -140,12 +125,9 @@ export class ClientCore implements TargetHost {
   }
 
   /** An instance by a control operation; made, joined or attached. */
-  async place(
-    op: Extract<ControlOp, { $case: 'create' | 'attach' }>,
-    options?: Partial<RequestOptions>,
-  ): Promise<InstanceTarget> {
+  async place(op: Extract<ControlOp, { $case: 'create' | 'attach' }>, limits?: Limits): Promise<InstanceTarget> {
     await this.#tracing;
-    return this.target(placementOf(await this.#router.pin(op, inherited(this.clock, options))));
+    return this.target(placementOf(await this.#router.pin(op, inherited(this.clock, requestOptions(limits)))));
   }
 
   /** @throws what the router answers */
@@ -172,12 +154,12 @@ export class ClientCore implements TargetHost {
    *
    * @throws what the router answers, Unavailable naming the endpoint
    */
-  async ask<Q, R>(method: string, { request, of, reply }: Unary<Q, R>): Promise<R> {
+  async ask<Q, R>(method: string, { request, of, reply }: Unary<Q, R>, limits?: Limits): Promise<R> {
     await this.#tracing;
     this.checkOpen();
     const bytes = of.encode(request).finish();
-    const signal = callContextOrNull()?.signal;
-    return reply.decode(await this.keepAlive.during(this.#askUntilAnswered(method, bytes, signal)));
+    const answer = this.#askUntilAnswered(method, bytes, { ...limits?.rest, signal: withOuterSignal(limits?.signal) });
+    return reply.decode(await this.keepAlive.during(during(limits, answer)));
   }
 
   /**
@@ -185,13 +167,13 @@ export class ClientCore implements TargetHost {
    *
    * @throws what the router answers, Unavailable naming the endpoint
    */
-  async change<Q, R>(method: string, { request, of, reply }: Unary<Q, R>, limits?: StreamLimits): Promise<R> {
+  async change<Q, R>(method: string, { request, of, reply }: Unary<Q, R>, limits?: Limits | StreamLimits): Promise<R> {
     await this.#tracing;
     this.checkOpen();
+    const [own, given] = limits instanceof Limits ? [limits, backstopped(limits.rest)] : [undefined, limits];
     try {
-      const { timeoutMs = unaryTimeoutMs, signal = callContextOrNull()?.signal } = limits ?? {};
-      const options = { timeoutMs, ...(signal === undefined ? {} : { signal }) };
-      return reply.decode(await this.transport.unary(method, of.encode(request).finish(), options));
+      const options = optionsOf(given?.timeoutMs ?? unaryTimeoutMs, withOuterSignal(given?.signal));
+      return reply.decode(await during(own, this.transport.unary(method, of.encode(request).finish(), options)));
     } catch (e) {
       // The words of gRPC for that say nothing to people.
       throw isHoldfastError(e, 'Unavailable') && e.outcome === 'not-run' ? unreachable(this.endpoint, e) : e;
@@ -218,13 +200,18 @@ export class ClientCore implements TargetHost {
     this.keepAlive.close();
   }
 
-  async #askUntilAnswered(method: string, bytes: Uint8Array, signal: AbortSignal | undefined): Promise<Uint8Array> {
-    const giveUpAt = this.clock.monotonic() + patienceMs;
+  async #askUntilAnswered(
+    method: string,
+    bytes: Uint8Array,
+    { signal, timeoutMs = Number.POSITIVE_INFINITY }: CallLimits,
+  ): Promise<Uint8Array> {
+    const startedAt = this.clock.monotonic();
+    const giveUpAt = startedAt + Math.min(patienceMs, timeoutMs);
     let untried = this.endpoint.split(',').length;
     for (let backoffMs = 25; ; backoffMs = Math.min(longestBackoffMs, backoffMs * 2)) {
       try {
-        const options = { timeoutMs: unaryTimeoutMs, ...(signal === undefined ? {} : { signal }) };
-        return await this.transport.unary(method, bytes, options);
+        const leftMs = Math.max(0, startedAt + timeoutMs - this.clock.monotonic()) + backstopMs;
+        return await this.transport.unary(method, bytes, optionsOf(Math.min(unaryTimeoutMs, leftMs), signal));
       } catch (e) {
         if (!isHoldfastError(e, 'Unavailable')) throw e;
         // One that is frozen takes longer than that to be noticed; the others shall have their turn.
@@ -245,30 +232,24 @@ export class ClientCore implements TargetHost {
   }
 }
 
-/** Sockets do not keep the process alive, and streams of calls are held by their calls: the rest is held here. */
-function keptAlive(transport: ClientTransport, keepAlive: KeepAlive): ClientTransport {
-  const { openBytes, upload, download } = transport;
-  return {
-    openRouter: () => transport.openRouter(),
-    openWorker: (address) => transport.openWorker(address),
-    unary: (method, request, options) => keepAlive.during(transport.unary(method, request, options)),
-    close: () => transport.close(),
-    // Held by the call that answered the ticket.
-    ...(openBytes === undefined ? {} : { openBytes: openBytes.bind(transport) }),
-    ...(upload === undefined ? {} : { upload: (...args) => keepAlive.during(upload.apply(transport, args)) }),
-    ...(download === undefined
-      ? {}
-      : { download: (...args) => heldWhileRead(download.apply(transport, args), keepAlive) }),
-  };
+function optionsOf(timeoutMs: number, signal: AbortSignal | undefined): { timeoutMs: number; signal?: AbortSignal } {
+  return { timeoutMs: Math.ceil(timeoutMs), ...(signal === undefined ? {} : { signal }) };
 }
 
-async function* heldWhileRead<T>(values: AsyncIterable<T>, keepAlive: KeepAlive): AsyncGenerator<T, void, undefined> {
-  keepAlive.enter();
-  try {
-    yield* values;
-  } finally {
-    keepAlive.leave();
-  }
+function backstopped({ signal, timeoutMs }: CallLimits): CallLimits {
+  return { signal, timeoutMs: timeoutMs === undefined ? undefined : Math.min(unaryTimeoutMs, timeoutMs + backstopMs) };
+}
+
+/** As the control stream takes them. */
+function requestOptions(limits: Limits | undefined): Partial<RequestOptions> {
+  return limits === undefined ? {} : { remainingMs: limits.leftMs ?? 0, signal: limits.signal };
+}
+
+/** What a method asks ends with it, too. */
+function withOuterSignal(own: AbortSignal | undefined): AbortSignal | undefined {
+  const outer = callContextOrNull()?.signal;
+  if (own === undefined || outer === undefined) return own ?? outer;
+  return AbortSignal.any([own, outer]);
 }
 
 /** What is asked for a method that runs inherits its time and its cancel. */
@@ -277,5 +258,5 @@ function inherited(clock: Clock, options: Partial<RequestOptions> = {}): Request
   const deadlineMs = outer?.deadline == null ? 0 : Math.max(1, outer.deadline - clock.monotonic());
   const own = options.remainingMs ?? 0;
   const remainingMs = own === 0 || deadlineMs === 0 ? own + deadlineMs : Math.min(own, deadlineMs);
-  return { remainingMs: Math.ceil(remainingMs), signal: options.signal ?? outer?.signal };
+  return { remainingMs: Math.ceil(remainingMs), signal: withOuterSignal(options.signal) };
 }

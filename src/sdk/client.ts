@@ -1,9 +1,12 @@
+import { checkOptions } from '../common/check-options.js';
+import type { Check } from '../common/option-checks.js';
 import {
   ListAppsReply,
   ListAppsRequest,
   ListWorkersReply,
   ListWorkersRequest,
 } from '../wire/gen/holdfast/v1/router.js';
+import { type CallLimits, Limits, limitChecks } from './call-limits.js';
 import { ClientCore, type ClientParts } from './client-core.js';
 import { environmentParts } from './default-client.js';
 import type { WorkerInfo } from './infos.js';
@@ -25,12 +28,25 @@ export interface ClientOptions {
 let readCore: (client: Client) => ClientCore;
 let pendingCore: ClientCore | null = null;
 
+const text: Check = (value) => (typeof value === 'string' && value !== '' ? null : 'a text with something in it');
+const clientChecks = {
+  endpoint: text,
+  token: text,
+  tls: (value: unknown) =>
+    typeof value === 'object' &&
+    value !== null &&
+    Object.entries(value).every(([name, pem]) => ['ca', 'cert', 'key'].includes(name) && typeof pem === 'string')
+      ? null
+      : '{ ca, cert, key }, texts or paths of PEM files',
+} as const satisfies Readonly<Record<keyof ClientOptions, Check>>;
+
 /** Connections to one cluster. Idle ones do not keep the process alive. */
 export class Client {
   readonly #core: ClientCore;
 
   /** Connects when it is first used. @throws InvalidArgument */
   constructor(options: ClientOptions = {}) {
+    checkOptions('a client', options, clientChecks);
     this.#core = pendingCore ?? new ClientCore(environmentParts(options));
   }
 
@@ -40,12 +56,9 @@ export class Client {
   }
 
   /** @throws Unavailable */
-  async workers(): Promise<WorkerInfo[]> {
-    const { workers } = await this.#core.ask('ListWorkers', {
-      request: {},
-      of: ListWorkersRequest,
-      reply: ListWorkersReply,
-    });
+  async workers(options: CallLimits = {}): Promise<WorkerInfo[]> {
+    const question = { request: {}, of: ListWorkersRequest, reply: ListWorkersReply };
+    const { workers } = await this.#core.ask('ListWorkers', question, this.#limits('workers', options));
     return workers.map(({ id, state, instances, containers, offerJson, leaseAgeMs }) => ({
       id,
       state: state as WorkerInfo['state'],
@@ -57,15 +70,21 @@ export class Client {
   }
 
   /** @throws Unavailable */
-  async apps(): Promise<
-    { readonly name: string; readonly deployment: number; readonly resources: readonly string[] }[]
-  > {
-    const { apps } = await this.#core.ask('ListApps', { request: {}, of: ListAppsRequest, reply: ListAppsReply });
+  async apps(
+    options: CallLimits = {},
+  ): Promise<{ readonly name: string; readonly deployment: number; readonly resources: readonly string[] }[]> {
+    const question = { request: {}, of: ListAppsRequest, reply: ListAppsReply };
+    const { apps } = await this.#core.ask('ListApps', question, this.#limits('apps', options));
     return apps.map(({ name, deployment, resources }) => ({ name, deployment, resources }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #limits(what: string, options: CallLimits): Limits | undefined {
+    checkOptions(what, options, limitChecks);
+    return Limits.of(this.#core.clock, what, options);
   }
 
   static {

@@ -1,19 +1,20 @@
+import { checkOptions } from '../common/check-options.js';
 import { HoldfastError } from '../common/errors.js';
-import { encodeArgs } from '../wire/codec.js';
-import type { InstanceView } from '../wire/gen/holdfast/v1/router.js';
+import { expected } from '../common/option-checks.js';
 import { withoutTrailingUndefined } from './arguments.js';
 import { BoundCls } from './bound-cls.js';
-import { checkCloseOptions, checkInstanceId } from './call-options.js';
+import { type CallLimits, during, Limits, limitChecks } from './call-limits.js';
+import { checkInstanceId } from './call-options.js';
 import { remoteInstance } from './class-instance.js';
 import { type ClassOrigin, ClassSource } from './class-source.js';
 import type { Args, Class, ClassInstance, LocalClassInstance, Prefix, Rest } from './class-types.js';
-import { chooseClient } from './client-choice.js';
+import { type CallChoice, chosen } from './client-choice.js';
+import type { ClientCore } from './client-core.js';
 import { classOf } from './deployments.js';
 import { readHandle } from './handle-input.js';
 import type {
   ClassInfo,
   ClassInstanceHandle,
-  ClientChoice,
   CloseOptions,
   CloseResult,
   HandleInput,
@@ -21,7 +22,8 @@ import type {
   MethodInfo,
   ParameterInfo,
 } from './infos.js';
-import { closeResult, instanceInfo } from './instance-infos.js';
+import { instanceInfos } from './instance-infos.js';
+import { closeByHandle, closeByName } from './instance-requests.js';
 import type { InstanceTarget } from './instance-target.js';
 import { localInstance } from './local/local-instance.js';
 import { type RegisteredClass, registeredClass } from './registry.js';
@@ -29,12 +31,16 @@ import { type RegisteredClass, registeredClass } from './registry.js';
 // Only this package makes one.
 let construct: (source: ClassSource<RegisteredClass>) => Cls<never>;
 
+const listChecks = { ...limitChecks, limit: expected.integer(1, Number.MAX_SAFE_INTEGER) } as const;
+
 /** A class of an app: what it looks like, and its instances. */
 export class Cls<C extends Class = Class> {
   readonly #source: ClassSource<RegisteredClass>;
+  readonly #given: CallLimits;
 
-  private constructor(source: ClassSource<RegisteredClass>) {
+  private constructor(source: ClassSource<RegisteredClass>, given: CallLimits = {}) {
     this.#source = source;
+    this.#given = given;
   }
 
   /** The handle of a class that this program decorated. @throws InvalidArgument for one without `@app.cls` */
@@ -51,22 +57,20 @@ export class Cls<C extends Class = Class> {
   static async fromName<C extends Class = Class>(
     appName: string,
     className: string,
-    options: ClientChoice = {},
+    options: CallChoice = {},
   ): Promise<Cls<C>> {
-    const client = chooseClient(options);
-    const deployment = await client.deployments.current(appName);
-    classOf(deployment, className);
-    return makeCls({ kind: 'class', appName, name: className, local: null, deployment, choice: client });
+    return await Cls.#found(appName, className, chosen(`the look-up of ${appName}/${className}`, options));
   }
 
   /** The instance of a serialized handle, its class looked up by the handle. @throws InstanceGone, PermissionDenied */
   static async fromHandle<C extends Class = Class>(
     handle: HandleInput,
-    options: ClientChoice = {},
+    options: CallChoice = {},
   ): Promise<ClassInstance<C>> {
-    const { app, name } = readHandle(handle);
-    const cls = await Cls.fromName<C>(app, name, options);
-    return await cls.attach(handle);
+    const { app, name, id } = readHandle(handle);
+    const asked = chosen(`the attach of ${app}/${name}/${id}`, options);
+    const cls = await Cls.#found<C>(app, name, asked);
+    return await cls.#attached(handle, asked.limits);
   }
 
   get name(): string {
@@ -128,25 +132,26 @@ export class Cls<C extends Class = Class> {
   }
 
   /** The class as it is deployed now. @throws NotFound, Unavailable */
-  async inspect(): Promise<ClassInfo> {
-    const { deployment, manifest } = await this.#source.refresh();
+  async inspect(options: CallLimits = {}): Promise<ClassInfo> {
+    const limits = this.#limits('inspect', options);
+    const { deployment, manifest } = await this.#source.refresh(limits);
     let liveInstances = 0;
-    for await (const { state } of this.#source.list(Number.POSITIVE_INFINITY)) {
+    for await (const { state } of this.#source.list(Number.POSITIVE_INFINITY, limits)) {
       if (state !== 'closed' && state !== 'lost') liveInstances += 1;
     }
-    const { options, methods, parameters, enterHooks, exitHooks } = manifest;
+    const { methods, parameters, enterHooks, exitHooks } = manifest;
     return {
       appName: deployment.app,
       name: manifest.name,
       deployment: deployment.version,
-      options: { ...options },
+      options: { ...manifest.options },
       methods,
       parameters,
       enterHooks,
       exitHooks,
       liveInstances,
-      tags: options.tags,
-      metadata: options.metadata,
+      tags: manifest.options.tags,
+      metadata: manifest.options.metadata,
     };
   }
 
@@ -164,9 +169,15 @@ export class Cls<C extends Class = Class> {
     });
   }
 
+  /** The same class, whose `bind`, `remote`, `new`, `named` and `closeNamed` wait no longer than that. @throws InvalidArgument */
+  with(options: CallLimits): Cls<C> {
+    checkOptions(`with of class '${this.name}'`, options, limitChecks);
+    return new Cls(this.#source, { ...this.#given, ...options });
+  }
+
   /** The shared instance for these constructor arguments: the same arguments reach the same instance. */
   async bind(...args: Args<C>): Promise<ClassInstance<C>> {
-    return await this.#instance(await this.#source.create(null, args), false);
+    return await this.#made(null, args);
   }
 
   /** The same as `bind`. */
@@ -181,13 +192,13 @@ export class Cls<C extends Class = Class> {
 
   /** A fresh instance with an id of its own. */
   async new(...args: Args<C>): Promise<ClassInstance<C>> {
-    return await this.#instance(await this.#source.create('', args), true);
+    return await this.#made('', args);
   }
 
   /** The instance of that name, pinned to one worker; made at first use. Without arguments it joins whatever is there; with other arguments than its first: `InstanceConflict`. */
   async named(instanceId: string, ...args: Args<C>): Promise<ClassInstance<C>> {
     checkInstanceId(instanceId);
-    return await this.#instance(await this.#source.create(instanceId, args), false);
+    return await this.#made(instanceId, args);
   }
 
   /** In this process, with the same hooks, limits and errors: for tests and laptops. @throws InvalidArgument where the class is remote only */
@@ -203,42 +214,56 @@ export class Cls<C extends Class = Class> {
   }
 
   /** The instance of a serialized handle. @throws InstanceGone, InstanceLost, PermissionDenied, InvalidArgument */
-  async attach(handle: HandleInput): Promise<ClassInstance<C>> {
-    const target = await this.#source.client.place({ $case: 'attach', value: { handle: this.#own(handle) } });
-    return await this.#instance(target, false);
+  async attach(handle: HandleInput, options: CallLimits = {}): Promise<ClassInstance<C>> {
+    return await this.#attached(handle, this.#limits('attach', options));
   }
 
   /** Closes the instance of a handle. Idempotent. */
   async closeHandle(handle: HandleInput, options: CloseOptions = {}): Promise<CloseResult> {
-    checkCloseOptions(options);
-    const value = { target: { $case: 'handle', value: this.#own(handle) } as const, force: options.force ?? false };
-    const own = { remainingMs: options.timeoutMs ?? 0, signal: options.signal };
-    return closeResult(await this.#source.client.close({ $case: 'close', value }, own));
+    return await closeByHandle(this.#source.client, this.#own(handle), options);
   }
 
   /** Closes the instance of that name. Idempotent. @throws InstanceConflict for other arguments than its first */
   async closeNamed(instanceId: string, ...args: Args<C> | []): Promise<CloseResult> {
     checkInstanceId(instanceId);
-    const given = withoutTrailingUndefined(args);
     const { appName: app, name: className } = this.#source.origin;
-    const value = {
-      target: { $case: 'instance', value: { app, className, id: instanceId } } as const,
-      force: false,
-      ...(given.length === 0 ? {} : { args: Buffer.from(encodeArgs(given)) }),
-    };
-    return closeResult(await this.#source.client.close({ $case: 'close', value }));
+    const of = { name: { app, className, id: instanceId }, args: withoutTrailingUndefined(args) };
+    return await closeByName(this.#source.client, of, this.#given);
   }
 
   /** Live instances of this class, oldest first. */
-  list(options: { readonly limit?: number } = {}): AsyncIterable<InstanceInfo> {
-    return infos(this.#source.list(options.limit ?? Number.POSITIVE_INFINITY));
+  list(options: { readonly limit?: number } & CallLimits = {}): AsyncIterable<InstanceInfo> {
+    checkOptions(`list of class '${this.name}'`, options, listChecks);
+    const { limit = Number.POSITIVE_INFINITY, signal, timeoutMs } = options;
+    return instanceInfos(() => this.#source.list(limit, this.#limits('list', { signal, timeoutMs })));
+  }
+
+  /** @param id as `ClassSource.create` takes it */
+  async #made(id: string | null, args: Args<C>): Promise<ClassInstance<C>> {
+    const limits = this.#limits(id === null ? 'bind' : id === '' ? 'new' : `named '${id}'`, this.#given);
+    return await this.#instance(await this.#source.create(id, args, { limits }), { isOwned: id === '', limits });
+  }
+
+  async #attached(handle: HandleInput, limits: Limits | undefined): Promise<ClassInstance<C>> {
+    const op = { $case: 'attach', value: { handle: this.#own(handle) } } as const;
+    return await this.#instance(await this.#source.client.place(op, limits), { isOwned: false, limits });
+  }
+
+  #limits(what: string, options: CallLimits): Limits | undefined {
+    const where = `${what} of class '${this.name}'`;
+    checkOptions(where, options, limitChecks);
+    return Limits.of(this.#source.client.clock, where, options);
   }
 
   /** The deployment that it runs on says which methods it has: it may be another than ours. */
-  async #instance(target: InstanceTarget, isOwned: boolean): Promise<ClassInstance<C>> {
+  async #instance(
+    target: InstanceTarget,
+    { isOwned, limits }: { readonly isOwned: boolean; readonly limits: Limits | undefined },
+  ): Promise<ClassInstance<C>> {
     const { client } = this.#source;
     const { handle, deployment } = target.placement;
-    const manifest = classOf(await client.deployments.version(handle.app, deployment), handle.name);
+    const known = await during(limits, client.deployments.version(handle.app, deployment));
+    const manifest = classOf(known, handle.name);
     return remoteInstance<C>({ cls: this as unknown as Cls, client, target, manifest, isOwned });
   }
 
@@ -251,13 +276,19 @@ export class Cls<C extends Class = Class> {
     );
   }
 
+  static async #found<C extends Class>(
+    appName: string,
+    name: string,
+    { client, limits }: { readonly client: ClientCore; readonly limits: Limits | undefined },
+  ): Promise<Cls<C>> {
+    const deployment = await client.deployments.current(appName, limits);
+    classOf(deployment, name);
+    return makeCls({ kind: 'class', appName, name, local: null, deployment, choice: client });
+  }
+
   static {
     construct = (source) => new Cls(source);
   }
-}
-
-async function* infos(views: AsyncIterable<InstanceView>): AsyncGenerator<InstanceInfo, void, undefined> {
-  for await (const view of views) yield instanceInfo(view);
 }
 
 /** A class from wherever it is known. */

@@ -2,14 +2,12 @@ import type { ExitReason } from '../common/activation.js';
 import { HoldfastError } from '../common/errors.js';
 import type { AlarmCall } from '../common/instance-alarm.js';
 import { type MethodOptions, resolveMethodOptions } from '../common/options.js';
+import type { AnyFunction } from './functions/function-types.js';
 import { isGenerator } from './generator-function.js';
 import { type Decorations, decorationsOf } from './metadata.js';
 
-// biome-ignore lint/suspicious/noExplicitAny: any method of the user's
-type AnyMethod = (...args: any[]) => unknown;
-
 /** Makes a method callable from outside. @throws InvalidArgument for static, private and symbol-named methods */
-export function method(options?: MethodOptions): (fn: AnyMethod, context: ClassMethodDecoratorContext) => void {
+export function method(options?: MethodOptions): (fn: AnyFunction, context: ClassMethodDecoratorContext) => void {
   return (_fn, context) => {
     const { name, decorations } = decorate('method', context);
     decorations.methods.set(name, resolveMethodOptions(`@method ${name}`, options));
@@ -17,7 +15,7 @@ export function method(options?: MethodOptions): (fn: AnyMethod, context: ClassM
 }
 
 /** Runs once per activation, before any call; hooks of a base class run first. */
-export function enter(): (fn: AnyMethod, context: ClassMethodDecoratorContext) => void {
+export function enter(): (fn: AnyFunction, context: ClassMethodDecoratorContext) => void {
   return (_fn, context) => {
     const { name, decorations } = decorate('enter', context);
     decorations.enterHooks.push(name);

@@ -50,10 +50,13 @@ export function openTransport(
 
 /** What a child that runs the user's module may know of this environment. */
 export function scrubbedEnvironment(): Record<string, string> {
-  const kept = ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG', 'LC_ALL'];
-  return Object.fromEntries(
-    kept.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
-  );
+  return ownVariables(['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG', 'LC_ALL']);
+}
+
+/** Those of these variables that this program has. */
+export function ownVariables(names: readonly string[]): Record<string, string> {
+  const found = names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]));
+  return Object.fromEntries(found);
 }
 
 /** Where docker and its kin keep the logins of registries. */

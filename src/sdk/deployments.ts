@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { HoldfastError } from '../common/errors.js';
 import { type AppManifest, type ClassManifest, type DeclaredKind, declaredKindOf } from '../common/manifest.js';
 import type { Deployment as WireDeployment } from '../wire/gen/holdfast/v1/router.js';
+import type { Limits } from './call-limits.js';
 
 /** A published version of an app, as clients need it. */
 export interface KnownDeployment {
@@ -16,22 +17,22 @@ const keptDeployments = 256;
 
 /** Deployments as the router tells them. A version never changes, so each is asked for once; the current one always. */
 export class Deployments {
-  readonly #lookUp: (app: string, version: number) => Promise<WireDeployment>;
+  readonly #lookUp: (app: string, version: number, limits?: Limits) => Promise<WireDeployment>;
   readonly #known = new LRUCache<string, Promise<KnownDeployment>>({ max: keptDeployments });
 
   /** @param lookUp version 0: the current one */
-  constructor(lookUp: (app: string, version: number) => Promise<WireDeployment>) {
+  constructor(lookUp: (app: string, version: number, limits?: Limits) => Promise<WireDeployment>) {
     this.#lookUp = lookUp;
   }
 
   /** @throws NotFound, Unavailable */
-  async current(app: string): Promise<KnownDeployment> {
-    const deployment = readDeployment(await this.#lookUp(app, 0));
+  async current(app: string, limits?: Limits): Promise<KnownDeployment> {
+    const deployment = readDeployment(await this.#lookUp(app, 0, limits));
     this.#known.set(`${app}@${deployment.version}`, Promise.resolve(deployment));
     return deployment;
   }
 
-  /** @throws NotFound, Unavailable */
+  /** Shared by all who ask, so that nobody's limits are those of others. @throws NotFound, Unavailable */
   version(app: string, version: number): Promise<KnownDeployment> {
     const key = `${app}@${version}`;
     const known = this.#known.get(key);

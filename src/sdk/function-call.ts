@@ -1,7 +1,9 @@
 import { inspect } from 'node:util';
+import { checkOptions } from '../common/check-options.js';
 import type { SpawnedState } from '../common/spawned-call.js';
-import { chooseClient } from './client-choice.js';
-import type { ClientChoice, Explanation } from './infos.js';
+import { type CallLimits, limitChecks } from './call-limits.js';
+import { type CallChoice, chosen } from './client-choice.js';
+import type { Explanation } from './infos.js';
 import { localSpawned } from './local/local-spawned.js';
 import { findSpawned } from './remote-spawned.js';
 
@@ -28,9 +30,9 @@ export interface FunctionCallExplanation {
 export interface SpawnedAccess {
   readonly id: string;
   get(options: { readonly timeoutMs?: number; readonly signal?: AbortSignal }): Promise<unknown>;
-  status(): Promise<FunctionCallStatus>;
-  cancel(): Promise<'never-ran' | 'aborted' | 'already-finished'>;
-  explain(): Promise<FunctionCallExplanation>;
+  status(options: CallLimits): Promise<FunctionCallStatus>;
+  cancel(options: CallLimits): Promise<'never-ran' | 'aborted' | 'already-finished'>;
+  explain(options: CallLimits): Promise<FunctionCallExplanation>;
 }
 
 /** A call that was spawned, here or elsewhere: its id is all that is needed to find it again. */
@@ -45,8 +47,12 @@ export class FunctionCall<R = unknown> {
   }
 
   /** One that any program of this account has spawned. @throws InvalidArgument, NotFound 24 h after its end */
-  static async fromId<R = unknown>(id: string, options?: ClientChoice): Promise<FunctionCall<R>> {
-    return new FunctionCall<R>(localSpawned(id) ?? (await findSpawned(chooseClient(options), id)));
+  static async fromId<R = unknown>(id: string, options: CallChoice = {}): Promise<FunctionCall<R>> {
+    const local = localSpawned(id);
+    if (local !== null) return new FunctionCall<R>(local);
+    const { client } = chosen(`the look-up of call ${id}`, options);
+    const { signal, timeoutMs } = options;
+    return new FunctionCall<R>(await findSpawned(client, id, { signal, timeoutMs }));
   }
 
   /**
@@ -58,18 +64,21 @@ export class FunctionCall<R = unknown> {
   }
 
   /** @throws NotFound 24 h after its end */
-  async status(): Promise<FunctionCallStatus> {
-    return await this.#access.status();
+  async status(options: CallLimits = {}): Promise<FunctionCallStatus> {
+    checkOptions('status', options, limitChecks);
+    return await this.#access.status(options);
   }
 
   /** One that waits never runs; of one that runs the signal is aborted. Idempotent. */
-  async cancel(): Promise<'never-ran' | 'aborted' | 'already-finished'> {
-    return await this.#access.cancel();
+  async cancel(options: CallLimits = {}): Promise<'never-ran' | 'aborted' | 'already-finished'> {
+    checkOptions('cancel', options, limitChecks);
+    return await this.#access.cancel(options);
   }
 
   /** Why it is where it is: what it waits for, its attempts, its instance. */
-  async explain(): Promise<FunctionCallExplanation> {
-    return await this.#access.explain();
+  async explain(options: CallLimits = {}): Promise<FunctionCallExplanation> {
+    checkOptions('explain', options, limitChecks);
+    return await this.#access.explain(options);
   }
 
   [inspect.custom](): string {

@@ -1,3 +1,4 @@
+import type { CallLimits } from './call-limits.js';
 import type { Client } from './client.js';
 import type { ImageProgress } from './images/deploy-images.js';
 
@@ -25,10 +26,8 @@ export interface ClassInstanceHandle {
 export type HandleInput = ClassInstanceHandle | string;
 
 /** How to close; `timeoutMs` bounds this client's waiting. */
-export interface CloseOptions {
+export interface CloseOptions extends CallLimits {
   readonly force?: boolean;
-  readonly timeoutMs?: number;
-  readonly signal?: AbortSignal;
 }
 
 /** How a close went. */
@@ -155,10 +154,9 @@ export interface Deployment {
 }
 
 /** How to publish an app. */
-export interface DeployOptions extends ClientChoice {
+export interface DeployOptions extends ClientChoice, CallLimits {
   /** Module that declares the app; default: the app's own `entry`. */
   readonly entry?: string | URL;
-  readonly signal?: AbortSignal;
   /** `keep` (default): live instances stay on their deployment until they end. `restart`: each is drained (`exit('redeploy')`) and starts on the new one at its next call. */
   readonly instances?: 'keep' | 'restart';
   /** What happens while images are built: each step, and what it prints. */

@@ -20,6 +20,13 @@ export function instanceInfo(view: InstanceView): InstanceInfo {
   };
 }
 
+/** Nothing is asked, and no time runs, before the first is read. */
+export async function* instanceInfos(
+  views: () => AsyncIterable<InstanceView>,
+): AsyncGenerator<InstanceInfo, void, undefined> {
+  for await (const view of views()) yield instanceInfo(view);
+}
+
 export function explanation(info: InstanceInfo, view: ExplainView): Explanation {
   const { chosen, score, rejected, kept, leaseAgeMs, phasesMs, pool } = view;
   return {

@@ -10,6 +10,7 @@ import {
   SpawnedView,
 } from '../wire/gen/holdfast/v1/router.js';
 import { cancelled, maxMovingMs } from './call-errors.js';
+import { type CallLimits, Limits } from './call-limits.js';
 import { checkGetOptions } from './call-options.js';
 import type { ClientCore } from './client-core.js';
 import type { FunctionCallExplanation, FunctionCallStatus, SpawnedAccess } from './function-call.js';
@@ -22,12 +23,12 @@ export type SpawnedHost = Pick<ClientCore, 'ask' | 'isClosed' | 'clock'>;
 const waitMs = 20_000;
 
 /** A spawned call of the cluster. @throws InvalidArgument, NotFound */
-export async function findSpawned(client: SpawnedHost, id: string): Promise<SpawnedAccess> {
+export async function findSpawned(client: SpawnedHost, id: string, options: CallLimits): Promise<SpawnedAccess> {
   if (typeof id !== 'string' || instanceOfCall(id) === null) {
     throw new HoldfastError('InvalidArgument', `the id of a call begins with 'fc-', got ${JSON.stringify(id)}`);
   }
   const found = new RemoteSpawned(client, id as CallId);
-  await found.status();
+  await found.status(options);
   return found;
 }
 
@@ -48,6 +49,7 @@ class RemoteSpawned implements SpawnedAccess {
   async get(options: { readonly timeoutMs?: number; readonly signal?: AbortSignal }): Promise<unknown> {
     checkGetOptions(options);
     const { clock } = this.#client;
+    Limits.of(clock, `waiting for call ${this.id}`, options); // refuses a signal that is aborted already
     const outer = callContextOrNull();
     const ends = [outer?.deadline, options.timeoutMs === undefined ? null : clock.monotonic() + options.timeoutMs];
     const deadline = Math.min(...ends.map((end) => end ?? Number.POSITIVE_INFINITY));
@@ -69,19 +71,23 @@ class RemoteSpawned implements SpawnedAccess {
     }
   }
 
-  async status(): Promise<FunctionCallStatus> {
-    return (await this.#ask({ waitMs: 0 })).state as FunctionCallStatus;
+  async status(options: CallLimits): Promise<FunctionCallStatus> {
+    return (await this.#ask({ waitMs: 0 }, options)).state as FunctionCallStatus;
   }
 
-  async cancel(): Promise<'never-ran' | 'aborted' | 'already-finished'> {
+  async cancel(options: CallLimits): Promise<'never-ran' | 'aborted' | 'already-finished'> {
     const asked = { request: { id: this.id }, of: CancelSpawnedRequest, reply: CancelSpawnedAnswer };
     // Asked twice it says what the first one has come to.
-    const { outcome } = await this.#client.ask('CancelSpawned', asked);
+    const { outcome } = await this.#client.ask(
+      'CancelSpawned',
+      asked,
+      Limits.of(this.#client.clock, `the cancel of call ${this.id}`, options),
+    );
     return outcome as 'never-ran' | 'aborted' | 'already-finished';
   }
 
-  async explain(): Promise<FunctionCallExplanation> {
-    const view = await this.#ask({ waitMs: 0, explain: true });
+  async explain(options: CallLimits): Promise<FunctionCallExplanation> {
+    const view = await this.#ask({ waitMs: 0, explain: true }, options);
     const { state, method, attempt, losses, where, spawnedAtMs, startedAtMs, endedAtMs } = view;
     const nowMs = this.#client.clock.now();
     const begunMs = startedAtMs ?? endedAtMs ?? nowMs;
@@ -100,9 +106,14 @@ class RemoteSpawned implements SpawnedAccess {
     };
   }
 
-  #ask(ask: Partial<GetSpawnedRequest>): Promise<SpawnedView> {
-    const request = { id: this.id, waitMs: 0, explain: false, ...ask };
-    return this.#client.ask('GetSpawned', { request, of: GetSpawnedRequest, reply: SpawnedView });
+  async #ask(ask: Partial<GetSpawnedRequest>, options: CallLimits = {}): Promise<SpawnedView> {
+    const question = {
+      request: { id: this.id, waitMs: 0, explain: false, ...ask },
+      of: GetSpawnedRequest,
+      reply: SpawnedView,
+    };
+    const limits = Limits.of(this.#client.clock, `the look at call ${this.id}`, options);
+    return await this.#client.ask('GetSpawned', question, limits);
   }
 
   /** Null: it was given up here, whatever the router says later. */

@@ -1,4 +1,4 @@
-import { HoldfastError } from '../common/errors.js';
+import { HoldfastError, isHoldfastError } from '../common/errors.js';
 import type { ControlRequest } from '../wire/gen/holdfast/v1/router.js';
 
 /** What one request asks; a `cancel` is the session's own. */
@@ -35,4 +35,11 @@ export function tooMany(maxOutstanding: number): HoldfastError {
 
 export function wrongAnswer(asked: string, got: string): HoldfastError {
   return new HoldfastError('Internal', `the router answered '${asked}' with '${got}'`, { outcome: 'unknown' });
+}
+
+/** A token that is refused will be refused again. */
+export function isFinal(error: Error | null): error is HoldfastError {
+  return (
+    isHoldfastError(error) && error.code !== 'Unavailable' && error.code !== 'Internal' && error.code !== 'Cancelled'
+  );
 }

@@ -1,5 +1,5 @@
 import type { Clock, Monotonic, Timer } from '../common/clock.js';
-import { HoldfastError, isHoldfastError } from '../common/errors.js';
+import { HoldfastError } from '../common/errors.js';
 import type { Channel } from '../common/ports/channel.js';
 import type { TimerWheel, WheelEntry } from '../common/timer-wheel.js';
 import { decodeError } from '../wire/errors.js';
@@ -14,7 +14,7 @@ import {
 import { tracing } from '../wire/tracing.js';
 import { type Abortable, unwatchAbort, watchAbort } from './abort-fan.js';
 import type { KeepAlive } from './keep-alive.js';
-import { type ControlOp, cancelled, noAnswer, tooMany, unreachable, wrongAnswer } from './router-errors.js';
+import { type ControlOp, cancelled, isFinal, noAnswer, tooMany, unreachable, wrongAnswer } from './router-errors.js';
 
 export interface RequestOptions {
   /** 0: none of the caller's own; the router then answers within a minute. */
@@ -40,6 +40,8 @@ interface Pending extends Abortable {
   readonly signal: AbortSignal | undefined;
   readonly timer: WheelEntry;
   readonly traceparent: string;
+  /** On the stream that is open. */
+  isSent: boolean;
   resolve(answer: Answer): void;
   reject(error: unknown): void;
 }
@@ -63,10 +65,14 @@ const nothing = Buffer.alloc(0);
  * I1. Requests are idempotent: those that are outstanding when a stream breaks go out again on the next one, until their
  *     deadlines (S4: what a lost answer hid is found, not done twice).
  * I2. Every request is settled by its deadline, and there are at most `maxOutstanding`.
+ * I3. A fresh instance whose answer comes when nobody waits for it any more is closed: nobody knows its id. (The router does the
+ *     same where it hears of the cancel before it has answered.)
  */
 export class RouterSession {
   readonly #init: RouterSessionInit;
   readonly #pending = new Map<number, Pending>();
+  /** Sent, given up here, and not answered yet, on this stream; each gets one answer. */
+  readonly #unwanted = new Set<number>();
   /** Ids to send, in order; some may be settled by then. */
   #unsent: number[] = [];
   #cancels: number[] = [];
@@ -126,9 +132,13 @@ export class RouterSession {
         id,
         op,
         signal,
+        isSent: false,
         deadline: clock.monotonic() + limitMs,
         traceparent: tracing.active?.current() ?? '',
-        timer: wheel.add(limitMs + backstopMs, () => pending.reject(noAnswer(op, this.#init.endpoint, limitMs))),
+        timer: wheel.add(limitMs + backstopMs, () => {
+          this.#giveUp(pending);
+          pending.reject(noAnswer(op, this.#init.endpoint, limitMs));
+        }),
         resolve: (answer) => {
           settle();
           resolve(answer);
@@ -138,9 +148,8 @@ export class RouterSession {
           reject(error);
         },
         aborted: () => {
-          this.#cancels.push(id);
+          this.#giveUp(pending);
           pending.reject(cancelled(op, 'unknown'));
-          this.#flushSoon();
         },
       };
       keepAlive.enter();
@@ -154,8 +163,22 @@ export class RouterSession {
 
   #nextId(): number {
     do this.#lastId = (this.#lastId % 0xffff_fffe) + 1;
-    while (this.#pending.has(this.#lastId));
+    while (this.#pending.has(this.#lastId) || this.#unwanted.has(this.#lastId));
     return this.#lastId;
+  }
+
+  #giveUp({ id, op, isSent }: Pending): void {
+    if (!isSent) return;
+    this.#cancels.push(id);
+    if (op.$case === 'create' && op.value.id === '' && this.#unwanted.size < maxOutstanding) this.#unwanted.add(id);
+    this.#flushSoon();
+  }
+
+  /** I3. Nobody waits for that either; where it fails its worker has it until it is lost. */
+  #closeUnwanted({ handle }: PinView): void {
+    if (handle === undefined) return;
+    const op = { $case: 'close', value: { target: { $case: 'handle', value: handle }, force: true } } as const;
+    void this.#request(op, { remainingMs: defaultMs }).catch(() => undefined);
   }
 
   /** The first of what may be many that are asked for at once: when the code that runs now is done. */
@@ -199,6 +222,7 @@ export class RouterSession {
       taken += 1;
       if (pending === undefined) continue;
       const remainingMs = Math.max(1, Math.ceil(pending.deadline - now));
+      pending.isSent = true;
       requests.push({ requestId: pending.id, remainingMs, traceparent: pending.traceparent, op: pending.op });
       bytes += 256 + argsBytes(pending.op);
     }
@@ -234,6 +258,7 @@ export class RouterSession {
     }
     for (const { requestId, result } of replies) {
       const pending = this.#pending.get(requestId);
+      if (this.#unwanted.delete(requestId) && result?.$case === 'pin') this.#closeUnwanted(result.value);
       if (pending === undefined || result === undefined) continue;
       if (result.$case === 'error') pending.reject(decodeError(result.value));
       else pending.resolve(result);
@@ -245,7 +270,9 @@ export class RouterSession {
     this.#channel = null;
     this.#isBlocked = false;
     this.#cancels = [];
+    this.#unwanted.clear();
     this.#unsent = [...this.#pending.keys()];
+    for (const pending of this.#pending.values()) pending.isSent = false;
     if (this.#unsent.length === 0) return;
     const now = this.#init.clock.monotonic();
     this.#failedSince ??= now;
@@ -266,13 +293,6 @@ export class RouterSession {
     this.#failedSince = null;
     for (const pending of [...this.#pending.values()]) pending.reject(error);
   }
-}
-
-/** A token that is refused will be refused again. */
-function isFinal(error: Error | null): error is HoldfastError {
-  return (
-    isHoldfastError(error) && error.code !== 'Unavailable' && error.code !== 'Internal' && error.code !== 'Cancelled'
-  );
 }
 
 function argsBytes(op: ControlOp): number {

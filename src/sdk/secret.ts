@@ -1,3 +1,4 @@
+import { checkOptions } from '../common/check-options.js';
 import { HoldfastError } from '../common/errors.js';
 import { checkedSecretName, isVariableName, type SecretReference, variablesOf } from '../common/secret.js';
 import {
@@ -8,10 +9,12 @@ import {
   SecretView,
   SetSecretRequest,
 } from '../wire/gen/holdfast/v1/router.js';
-import { chooseClient } from './client-choice.js';
-import type { ClientChoice } from './infos.js';
+import { type CallChoice, chosen } from './client-choice.js';
 
 const opIdBytes = 12;
+const fromNameChecks = {
+  requiredKeys: (value: unknown) => (Array.isArray(value) ? null : 'a list of names of variables'),
+} as const;
 
 // Only this package makes one that exists.
 let asSecret: (view: SecretView) => Secret;
@@ -37,6 +40,7 @@ export class Secret implements SecretReference {
    * @throws InvalidArgument
    */
   static fromName(name: string, options: { readonly requiredKeys?: readonly string[] } = {}): Secret {
+    checkOptions(`secret '${name}'`, options, fromNameChecks);
     const requiredKeys = [...(options.requiredKeys ?? [])];
     const wrong = requiredKeys.find((key) => !isVariableName(key));
     if (wrong === undefined) return new Secret(checkedSecretName(name), { requiredKeys });
@@ -50,7 +54,7 @@ export class Secret implements SecretReference {
   static async create(
     name: string,
     value: string | Readonly<Record<string, string>>,
-    options: ClientChoice = {},
+    options: CallChoice = {},
   ): Promise<Secret> {
     return await write({ name, variables: variablesOf(name, value), mustBeNew: true }, options);
   }
@@ -59,22 +63,24 @@ export class Secret implements SecretReference {
   static async set(
     name: string,
     value: string | Readonly<Record<string, string>>,
-    options: ClientChoice = {},
+    options: CallChoice = {},
   ): Promise<Secret> {
     return await write({ name, variables: variablesOf(name, value), mustBeNew: false }, options);
   }
 
   /** Names and times, never values. @throws Unavailable */
-  static async list(options: ClientChoice = {}): Promise<Secret[]> {
+  static async list(options: CallChoice = {}): Promise<Secret[]> {
+    const { client, limits } = chosen('Secret.list', options);
     const question = { request: {}, of: ListSecretsRequest, reply: ListSecretsReply };
-    const { secrets } = await chooseClient(options).ask('ListSecrets', question);
+    const { secrets } = await client.ask('ListSecrets', question, limits);
     return secrets.map(Secret.#of);
   }
 
   /** @throws PermissionDenied, Unavailable */
-  async delete(options: ClientChoice = {}): Promise<{ readonly deleted: boolean }> {
+  async delete(options: CallChoice = {}): Promise<{ readonly deleted: boolean }> {
+    const { client, limits } = chosen(`the deletion of secret '${this.name}'`, options);
     const change = { request: { name: this.name }, of: DeleteSecretRequest, reply: DeleteSecretReply };
-    const { deleted } = await chooseClient(options).change('DeleteSecret', change);
+    const { deleted } = await client.change('DeleteSecret', change, limits);
     return { deleted };
   }
 
@@ -88,9 +94,9 @@ export class Secret implements SecretReference {
 }
 
 /** Asked again where no router answers: the same change, by its id. */
-async function write(secret: Omit<SetSecretRequest, 'opId'>, options: ClientChoice): Promise<Secret> {
-  const client = chooseClient(options);
+async function write(secret: Omit<SetSecretRequest, 'opId'>, options: CallChoice): Promise<Secret> {
+  const { client, limits } = chosen(`the writing of secret '${secret.name}'`, options);
   const opId = Buffer.from(client.random.bytes(opIdBytes)).toString('base64url');
   const request = { ...secret, variables: { ...secret.variables }, opId };
-  return asSecret(await client.ask('SetSecret', { request, of: SetSecretRequest, reply: SecretView }));
+  return asSecret(await client.ask('SetSecret', { request, of: SetSecretRequest, reply: SecretView }, limits));
 }

@@ -2,7 +2,8 @@ import { systemClock, systemRandom } from '../../src/adapters/system/clock.js';
 import type { Clock } from '../../src/common/clock.js';
 import type { Channel } from '../../src/common/ports/channel.js';
 import { type Client, clientWith, coreOf } from '../../src/sdk/client.js';
-import type { ClientCore, ClientTransport } from '../../src/sdk/client-core.js';
+import type { ClientCore } from '../../src/sdk/client-core.js';
+import type { ClientTransport } from '../../src/sdk/client-transport.js';
 import { registeredApps } from '../../src/sdk/registry.js';
 import { type ChannelPair, createChannelPair } from '../../src/wire/channel-pair.js';
 import {
@@ -35,8 +36,11 @@ export class ScriptedCluster {
   /** Null: by `place`. */
   onControl: ((request: ControlRequest) => ControlReply['result'] | null | 'silence') | null = null;
   onUnary: (method: string) => void = () => undefined;
+  /** Its unary calls are never answered, nor heard of again. */
+  isMute = false;
   unaryCalls: string[] = [];
   #routerChannels: ChannelPair[] = [];
+  #channel: Channel | null = null;
 
   constructor(clock: Clock = systemClock) {
     this.place = { worker: this.worker('w1:1'), epoch: 10 };
@@ -47,7 +51,7 @@ export class ScriptedCluster {
         if (worker === undefined) throw new Error(`no worker at ${address}`);
         return worker.connect();
       },
-      unary: async (method, request) => this.#unary(method, request),
+      unary: async (method, request) => (this.isMute ? await this.#mute(method) : this.#unary(method, request)),
       close: async () => undefined,
     };
     this.client = clientWith({ transport, endpoint: 'scripted:1', clock, random: systemRandom });
@@ -58,6 +62,16 @@ export class ScriptedCluster {
     const worker = this.workers.get(address) ?? new ScriptedWorker(address);
     this.workers.set(address, worker);
     return worker;
+  }
+
+  #mute(method: string): Promise<never> {
+    this.unaryCalls.push(method);
+    return new Promise(() => undefined);
+  }
+
+  /** Answers a request for which `onControl` was silent. */
+  reply(reply: ControlReply): void {
+    this.#channel?.send(ControlReplyBatch.encode({ replies: [reply] }).finish());
   }
 
   cutRouter(): void {
@@ -75,6 +89,7 @@ export class ScriptedCluster {
 
   /** Answers the control stream at the other end. */
   serveRouter(channel: Channel): void {
+    this.#channel = channel;
     channel.open({
       onMessage: (message) => {
         const { requests } = ControlBatch.decode(message);

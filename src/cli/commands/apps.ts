@@ -6,9 +6,9 @@ import { type ConnectionOptions, type JsonOption, withConnection } from './optio
 
 /** `holdfast apps` */
 export function registerApps(program: Command, context: CommandContext): void {
-  withConnection(program.command('apps').description('list the deployed apps and their classes')).action(
-    async (options: ConnectionOptions & JsonOption) => listApps(options, context),
-  );
+  withConnection(
+    program.command('apps').description('list the deployed apps with their classes, functions and sandboxes'),
+  ).action(async (options: ConnectionOptions & JsonOption) => listApps(options, context));
 }
 
 async function listApps(options: ConnectionOptions & JsonOption, context: CommandContext): Promise<void> {
@@ -22,7 +22,7 @@ async function listApps(options: ConnectionOptions & JsonOption, context: Comman
   const columns = [
     { title: 'APP', shrinksTo: 12 },
     { title: 'DEPLOYMENT', align: 'right' },
-    { title: 'CLASSES', shrinksTo: 20 },
+    { title: 'RESOURCES', shrinksTo: 20 },
   ] as const;
   const rows = apps.map((app) => [app.name, String(app.deployment), app.resources.join(', ')]);
   for (const line of tableLines(columns, rows, terminal)) terminal.print(line);

@@ -27,6 +27,8 @@ export interface LocalSandboxOptions {
   readonly image?: (builds: ImageBuilds) => Promise<string>;
   readonly startupTimeoutMs: number;
   readonly volumes?: readonly MountReference[];
+  /** Variables of all its commands. */
+  readonly env: Readonly<Record<string, string>>;
 }
 
 /** What runs for a session until it sleeps or ends. */
@@ -88,7 +90,7 @@ export class LocalSandbox {
 
   async #start(): Promise<LocalStart> {
     this.#checkNotOver();
-    const { memoryMb, timeoutMs, diskGb = defaultDiskGb, image, startupTimeoutMs, volumes = [] } = this.#options;
+    const { memoryMb, timeoutMs, diskGb = defaultDiskGb, image, startupTimeoutMs, volumes = [], env } = this.#options;
     const platform = await openLocalPlatform();
     const factory = new SandboxFactory(platform, systemRandom);
     const { left } = createChannelPair();
@@ -112,7 +114,7 @@ export class LocalSandbox {
     const budget = new OutputBudget(sessionOutputBytes);
     const parts = { clock: systemClock, wheel, budget, pace, tickets: null, resumed: this.#memory };
     return {
-      instanceClass: sessionClass(container, parts, () => ({ timeoutMs, memoryMb, env: {} })),
+      instanceClass: sessionClass(container, parts, () => ({ timeoutMs, memoryMb, env })),
       died: container.exited,
     };
   }

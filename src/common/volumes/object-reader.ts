@@ -23,10 +23,17 @@ export class ObjectReader implements NodeSource {
   readonly #objects: Pick<ObjectStore, 'get'>;
   readonly #account: string;
   readonly #clock: Clock;
-  readonly #nodes = new LRUCache<Hash, Node>({ maxSize: keptNodeBytes });
+  readonly #nodes: LRUCache<Hash, Node>;
   readonly #underway = new Map<Hash, Promise<Node>>();
 
-  constructor(parts: { readonly objects: Pick<ObjectStore, 'get'>; readonly account: string; readonly clock: Clock }) {
+  /** @param parts.like a reader of the same objects, whose directories it has too */
+  constructor(parts: {
+    readonly objects: Pick<ObjectStore, 'get'>;
+    readonly account: string;
+    readonly clock: Clock;
+    readonly like?: ObjectReader;
+  }) {
+    this.#nodes = parts.like === undefined ? new LRUCache({ maxSize: keptNodeBytes }) : parts.like.#nodes;
     this.#objects = parts.objects;
     this.#account = parts.account;
     this.#clock = parts.clock;

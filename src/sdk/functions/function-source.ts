@@ -1,6 +1,7 @@
 import { isHoldfastError } from '../../common/errors.js';
 import type { ClassManifest, MethodManifest } from '../../common/manifest.js';
 import { decodeArgs, encodeArgs } from '../../wire/codec.js';
+import type { CallLimits } from '../call-limits.js';
 import { type ClassOrigin, ClassSource } from '../class-source.js';
 import type { CallOptions } from '../class-types.js';
 import { resourceOf } from '../deployments.js';
@@ -83,11 +84,11 @@ export class FunctionSource {
   }
 
   /** @throws NotFound where nobody has called it as it is deployed */
-  async explain(): Promise<Explanation> {
+  async explain(options: CallLimits = {}): Promise<Explanation> {
     const { appName, name } = this.origin;
     const { version } = this.origin.deployment ?? (await this.#source.refresh()).deployment;
     const instance = { app: appName, className: name, id: functionInstanceId(version) };
-    return await explainNamed(this.#source.client, { instance, generation: 0 });
+    return await explainNamed(this.#source.client, { instance, generation: 0 }, options);
   }
 
   async #callUnbound(

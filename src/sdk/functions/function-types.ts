@@ -1,11 +1,12 @@
+import type { CallLimits } from '../call-limits.js';
 import type { FunctionCall } from '../function-call.js';
 import type { Explanation } from '../infos.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: any function of the user's
 export type AnyFunction = (...args: any[]) => unknown;
 
-/** How a `map` goes. */
-export interface MapOptions {
+/** How a `map` goes; its limits are those of all of it, from the first input to the last result. */
+export interface MapOptions extends CallLimits {
   /** Results in the order of their inputs, the default; or as they come. */
   readonly ordered?: boolean;
   /** What a call failed with is a value like others, instead of the end of it all. */
@@ -40,5 +41,5 @@ export interface RemoteFunction<F extends AnyFunction> {
     options?: MapOptions,
   ): AsyncIterable<Awaited<ReturnType<F>>>;
   /** Its containers, where they are, and why calls wait; starts nothing. @throws NotFound where nobody has called it as it is deployed */
-  explain(): Promise<Explanation>;
+  explain(options?: CallLimits): Promise<Explanation>;
 }

@@ -1,9 +1,11 @@
 import { type CallContext, callContextOrNull, runInContext } from '../../common/context.js';
 import { HoldfastError } from '../../common/errors.js';
 import { alarmOf } from '../../common/instance-alarm.js';
+import type { ClassOptions } from '../../common/manifest.js';
 import { CoalescingStorage } from '../../wire/instance-storage.js';
 import { systemParts } from '../default-client.js';
 import { consoleLogger } from '../local/console-logger.js';
+import { checkLocalResources } from '../local/local-resources.js';
 import { LocalState } from '../local/local-state.js';
 import type { AnyFunction } from './function-types.js';
 
@@ -14,6 +16,7 @@ export interface LocalFunction {
   readonly appName: string;
   /** @throws InvalidArgument where it has none */
   readonly name: () => string;
+  readonly options: () => ClassOptions;
 }
 
 /**
@@ -21,10 +24,11 @@ export interface LocalFunction {
  *
  * @throws InvalidArgument where this program does not have it, and what the function throws
  */
-export function runLocally({ fn, appName, name }: LocalFunction, args: readonly unknown[]): unknown {
+export function runLocally({ fn, appName, name, options }: LocalFunction, args: readonly unknown[]): unknown {
   if (fn === null) {
     throw new HoldfastError('InvalidArgument', `function '${name()}' is not in this program: import its module`);
   }
+  checkLocalResources(`a function of app '${appName}'`, options());
   if (callContextOrNull() !== null) return fn(...args);
   const context = localContext(appName, name);
   const made = runInContext(context, () => fn(...args));

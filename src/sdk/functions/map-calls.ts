@@ -1,5 +1,6 @@
 import type { Clock } from '../../common/clock.js';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
+import type { Limits } from '../call-limits.js';
 import type { MapOptions } from './function-types.js';
 
 /** What a `map` is made of. */
@@ -7,6 +8,8 @@ export interface MapParts {
   readonly inputs: Iterable<unknown> | AsyncIterable<unknown>;
   readonly call: (input: unknown, signal: AbortSignal) => Promise<unknown>;
   readonly options: MapOptions;
+  /** Of all of it, from the first read on. @throws Cancelled */
+  readonly limits?: () => Limits | undefined;
   /** Calls that are under way or ended and not read; at least 1. */
   readonly window: number;
   readonly clock: Clock;
@@ -40,6 +43,8 @@ export class MapCalls implements AsyncIterableIterator<unknown, undefined, undef
   #taken = 0;
   /** Inputs whose results were not read yet. */
   #outstanding = 0;
+  /** Its caller waits no longer, whatever is there. */
+  #stopped: { readonly error: unknown } | null = null;
   /** Not from the inputs, nor from calls: it comes after the results of those that were taken before. */
   #failure: { readonly error: unknown } | null = null;
   #isExhausted = false;
@@ -74,6 +79,10 @@ export class MapCalls implements AsyncIterableIterator<unknown, undefined, undef
     if (this.#source === null && !this.#isOver) this.#begin();
     for (;;) {
       if (this.#isOver) return over;
+      if (this.#stopped !== null) {
+        await this.#end();
+        throw this.#stopped.error;
+      }
       const ready = this.#takeReady();
       if (ready !== null) {
         this.#wakeFeeder();
@@ -103,7 +112,21 @@ export class MapCalls implements AsyncIterableIterator<unknown, undefined, undef
       this.#failure = { error };
       return;
     }
-    void this.#feed(this.#source);
+    this.#limit();
+    if (this.#stopped === null) void this.#feed(this.#source);
+  }
+
+  #limit(): void {
+    const stopped = (error: unknown): void => {
+      this.#stopped = { error };
+      this.#wakeReader();
+    };
+    try {
+      const ended = new Promise<void>((resolve) => this.#stop.signal.addEventListener('abort', () => resolve()));
+      this.#parts.limits?.()?.during(ended).catch(stopped);
+    } catch (error) {
+      stopped(error);
+    }
   }
 
   /** Its owner is the reader: `#end` ends it. Never rejects. */

@@ -2,6 +2,7 @@ import { checkOptions } from '../../common/check-options.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { ClassOptions, MethodManifest } from '../../common/manifest.js';
 import { expected } from '../../common/option-checks.js';
+import { type CallLimits, Limits, limitChecks } from '../call-limits.js';
 import type { ClassOrigin } from '../class-source.js';
 import { systemParts } from '../default-client.js';
 import { FunctionSource } from './function-source.js';
@@ -13,7 +14,6 @@ import type { RegisteredFunction } from './registered-functions.js';
 /** Where a function comes from: its name is asked for only when it is called. */
 interface Made extends LocalFunction {
   readonly shape: () => MethodManifest;
-  readonly options: () => ClassOptions;
   /** @throws InvalidArgument where it has no name */
   readonly source: () => FunctionSource;
 }
@@ -23,7 +23,7 @@ const mostAhead = 1_024;
 /** Calls that wait for a slot, so that none is without work. */
 const leastAhead = 16;
 
-const mapChecks = { ordered: expected.boolean, returnExceptions: expected.boolean } as const;
+const mapChecks = { ...limitChecks, ordered: expected.boolean, returnExceptions: expected.boolean } as const;
 
 /** A function that this program has declared. */
 export function declaredFunction<F extends AnyFunction>(registered: RegisteredFunction): RemoteFunction<F> {
@@ -77,7 +77,7 @@ function make<F extends AnyFunction>(made: Made): RemoteFunction<F> {
       if (made.shape().generator) throw isOther(made, 'a generator', 'remoteGen');
       return await made.source().spawn(args);
     },
-    explain: async () => await made.source().explain(),
+    explain: async (options?: CallLimits) => await made.source().explain(options),
     map: (inputs: Iterable<unknown>, options: MapOptions = {}) =>
       mapped(made, inputs, { options, argumentsOf: (input) => [input] }),
     starmap: (inputs: Iterable<unknown>, options: MapOptions = {}) =>
@@ -115,7 +115,9 @@ function mapped(made: Made, inputs: Iterable<unknown>, { options, argumentsOf }:
   const source = made.source();
   const call = async (input: unknown, signal: AbortSignal): Promise<unknown> =>
     await source.call(argumentsOf(input), { signal });
-  return new MapCalls({ inputs, call, options, window: windowOf(made.options()), clock: systemParts.clock });
+  const { clock } = systemParts;
+  const limits = (): Limits | undefined => Limits.of(clock, `map of function '${made.name()}'`, options);
+  return new MapCalls({ inputs, call, options, limits, window: windowOf(made.options()), clock });
 }
 
 /** All slots, and as many again that wait: but no more than may. */

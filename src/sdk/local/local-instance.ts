@@ -1,6 +1,8 @@
 import { inspect } from 'node:util';
+import { checkOptions } from '../../common/check-options.js';
 import { decodeArgs, encodeArgs } from '../../wire/codec.js';
 import { arityProblem, wrongArguments } from '../arguments.js';
+import { type CallLimits, Limits, limitChecks } from '../call-limits.js';
 import { checkCloseOptions, mergeCallOptions } from '../call-options.js';
 import type { CallOptions, Class, InstanceControls, LocalClassInstance, RemoteMethod } from '../class-types.js';
 import type { Cls } from '../cls.js';
@@ -15,6 +17,7 @@ import { type AnyStub, finishStub } from '../stub.js';
 import { consoleLogger } from './console-logger.js';
 import { LocalHost, type LocalParts } from './local-host.js';
 import { invokeLocally, type LocalCallee, spawnLocally, streamLocally } from './local-invoke.js';
+import { checkLocalResources } from './local-resources.js';
 import { unlessStopped } from './unless-stopped.js';
 
 interface LocalInit {
@@ -35,6 +38,7 @@ export async function localInstance<C extends Class>(
   // Source text does not say which of TypeScript's parameters are optional: only too many are certainly wrong.
   const problem = args.length > manifest.parameters.length ? arityProblem(manifest.parameters, args) : null;
   if (problem !== null) throw wrongArguments(name, problem);
+  checkLocalResources(`class '${name}'`, registered.options);
   const host = new LocalHost(registered, parts);
   await keepAlive.during(host.start(decodeArgs(encodeArgs(args))));
   return construct(LocalInstance, { cls, host }, manifest) as unknown as LocalClassInstance<C>;
@@ -106,7 +110,8 @@ class LocalInstance implements InstanceControls<Class>, Shaped {
     return localStub({ host, plan, concurrent, options: null, keepAlive });
   }
 
-  async inspect(): Promise<InstanceInfo> {
+  async inspect(options: CallLimits = {}): Promise<InstanceInfo> {
+    this.#check('inspect', options);
     const { facts, running, pending, createdAtMs, lastCallAtMs, phase } = this.#init.host;
     return {
       app: facts.appName,
@@ -125,8 +130,8 @@ class LocalInstance implements InstanceControls<Class>, Shaped {
     };
   }
 
-  async explain(): Promise<Explanation> {
-    const info = await this.inspect();
+  async explain(options: CallLimits = {}): Promise<Explanation> {
+    const info = await this.inspect(options);
     const placement = { chosen: 'this process', score: 0, rejected: [], kept: [] };
     return { info, placement, leaseAgeMs: 0, phasesMs: {}, transitions: [] };
   }
@@ -139,6 +144,11 @@ class LocalInstance implements InstanceControls<Class>, Shaped {
       unlessStopped(host.close(options.force ?? false), options, `the close of ${this.label}`),
     );
     return { closed: true, alreadyClosed, ...report };
+  }
+
+  #check(what: string, options: CallLimits): void {
+    checkOptions(what, options, limitChecks);
+    Limits.of(this.#init.host.clock, `${what} of ${this.label}`, options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,6 @@
 import { cwd } from 'node:process';
 import type { LocalSandboxOptions } from '../../cli/parts/local-sandbox.js';
+import { checkOptions } from '../../common/check-options.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { ImageRecipe } from '../../common/image-recipe.js';
 import type { ClassManifest } from '../../common/manifest.js';
@@ -7,6 +8,7 @@ import { sandboxMethods } from '../../common/sandbox-methods.js';
 import type { SessionArguments } from '../../common/session-options.js';
 import { mountsTogether } from '../../common/volume-mounts.js';
 import { decodeArgs, encodeArgs } from '../../wire/codec.js';
+import { type CallLimits, during, Limits, limitChecks } from '../call-limits.js';
 import { checkCloseOptions } from '../call-options.js';
 import { systemParts } from '../default-client.js';
 import { localAccount } from '../handle-input.js';
@@ -14,13 +16,14 @@ import { type PortableRecipe, withLocalFiles } from '../images/local-files.js';
 import type { CloseOptions, CloseResult } from '../infos.js';
 import { KeepAlive } from '../keep-alive.js';
 import type { MethodPlan } from '../method-plan.js';
-import type { SessionControls, SessionInit } from '../sandbox/sandbox-session.js';
-import { type AskOptions, type SessionCalls, sandboxPlans } from '../sandbox/session-calls.js';
+import { type AskOptions, callOptionsOf, type SessionCalls, sandboxPlans } from '../sandbox/session-calls.js';
+import type { SessionControls, SessionInit } from '../sandbox/session-controls.js';
 import type { SandboxHandle, SandboxSessionInfo } from '../sandbox/types.js';
 import { consoleLogger } from './console-logger.js';
 import { LocalHost } from './local-host.js';
 import { invokeLocally, streamLocally } from './local-invoke.js';
 import { type LocalBox, LocalLife } from './local-life.js';
+import { localVariables } from './local-resources.js';
 import { unlessStopped } from './unless-stopped.js';
 
 const keepAlive = new KeepAlive();
@@ -40,8 +43,12 @@ export interface LocalOrigin {
 export async function openLocalSession(
   { manifest, appName, name, open }: LocalOrigin,
   given: SessionArguments,
+  limited: CallLimits = {},
 ): Promise<Omit<SessionInit, 'sandbox'>> {
   const { options } = manifest;
+  const what = `a session of sandbox '${name}'`;
+  checkOptions(what, limited, limitChecks);
+  const limits = Limits.of(systemParts.clock, what, limited);
   const { LocalSandbox } = await import('../../cli/parts/local-sandbox.js');
   const { timeoutMs, memoryMb, cpu, startupTimeoutMs } = options;
   const { diskGb } = options.placement;
@@ -51,13 +58,19 @@ export async function openLocalSession(
     ...(diskGb === undefined ? {} : { diskGb }),
     ...(image === undefined ? {} : { image }),
     volumes: mountsTogether(options.volumes, given.volumes),
+    env: localVariables(`sandbox '${name}'`, options.secrets),
   });
   const host = hostOf({ appName, name, manifest });
   const idleTimeoutMs = given.idleTimeoutMs ?? options.idleTimeoutMs;
   const args = decodeArgs(encodeArgs([given]));
   const life = new LocalLife({ host, box, args, idleTimeoutMs, memoryMb, keepAlive });
-  await keepAlive.during(life.begin());
+  const beginning = keepAlive.during(life.begin());
   const controls = controlsOf(host, { life, box, open, tags: given.tags ?? [] });
+  await during(limits, beginning).catch((e: unknown) => {
+    // One that nobody waits for any more is ended when it is there; one that failed has ended itself.
+    beginning.then(() => controls.close({ force: true })).catch(() => undefined);
+    throw e;
+  });
   const { lifetimeMs } = given;
   if (lifetimeMs !== undefined) {
     const end = (): void => void controls.close({ force: true }).catch(() => undefined); // nobody waits for it
@@ -100,24 +113,25 @@ function hostOf({ appName, name, manifest }: Omit<LocalOrigin, 'open'>): LocalHo
 }
 
 function localCalls(host: LocalHost, life: LocalLife): SessionCalls {
-  const calleeOf = (method: string, { signal }: AskOptions) => ({
+  const calleeOf = (method: string, options: AskOptions) => ({
     host,
     plan: sandboxPlans.get(method) as MethodPlan,
     concurrent: sandboxMethods.get(method)?.concurrent ?? false,
-    options: signal === undefined ? null : { signal },
+    options: callOptionsOf(options),
     keepAlive,
   });
   return {
     label: host.label,
+    clock: host.clock,
     call: async <R>(method: string, args: readonly unknown[], options: AskOptions = {}) => {
       // Not awaited where there is nothing to wait for: it could fall asleep meanwhile.
       const waking = life.awake();
-      if (waking !== null) await waking;
+      if (waking !== null) await unlessStopped(waking, options, `${method} of ${host.label}`);
       return (await invokeLocally(calleeOf(method, options), args)) as R;
     },
     stream: async function* <Y>(method: string, args: readonly unknown[], options: AskOptions = {}) {
       const waking = life.awake();
-      if (waking !== null) await waking;
+      if (waking !== null) await unlessStopped(waking, options, `${method} of ${host.label}`);
       yield* streamLocally(calleeOf(method, options), args) as AsyncIterable<Y>;
     },
   };
@@ -149,7 +163,10 @@ function controlsOf(host: LocalHost, session: LocalSession): SessionControls {
       const { appName: app, className: name } = host.facts;
       return { v: 1, kind: 'sandbox', account: localAccount, app, name, id: host.id, generation: 1, signature: '' };
     },
-    inspect: () => describe(host, session),
+    inspect: (options) => {
+      const limits = Limits.of(host.clock, `the look at ${host.label}`, options);
+      return during(limits, describe(host, session));
+    },
     close,
     open: session.open,
   };

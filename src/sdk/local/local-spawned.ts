@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { keptCallMs } from '../../common/spawned-call.js';
+import type { CallLimits } from '../call-limits.js';
 import { checkGetOptions } from '../call-options.js';
 import type { FunctionCallExplanation, FunctionCallStatus, SpawnedAccess } from '../function-call.js';
 import { unlessStopped } from './unless-stopped.js';
@@ -71,11 +72,12 @@ export class LocalSpawned implements SpawnedAccess {
     return this.#ended ?? (this.#progress.isRunning ? 'running' : 'queued');
   }
 
-  async cancel(): Promise<'never-ran' | 'aborted' | 'already-finished'> {
+  async cancel(options: CallLimits): Promise<'never-ran' | 'aborted' | 'already-finished'> {
     if (this.#ended !== null) return 'already-finished';
     const hasRun = this.#progress.isRunning || this.#progress.attempt > 1;
     this.#controller.abort(new HoldfastError('Cancelled', `call ${this.id} was cancelled`));
-    await this.#answer.catch(() => undefined); // that is for who gets it
+    const ended = this.#answer.catch(() => undefined); // that is for who gets it
+    await unlessStopped(ended, options, `the end of call ${this.id}`);
     return hasRun ? 'aborted' : 'never-ran';
   }
 

@@ -1,13 +1,9 @@
 import { HoldfastError } from '../../common/errors.js';
+import type { CallLimits } from '../call-limits.js';
 import { systemParts } from '../default-client.js';
-import type { CloseOptions } from '../infos.js';
 
 /** It goes on; only the waiting for it ends. */
-export async function unlessStopped<T>(
-  work: Promise<T>,
-  { timeoutMs, signal }: Pick<CloseOptions, 'timeoutMs' | 'signal'>,
-  what: string,
-): Promise<T> {
+export async function unlessStopped<T>(work: Promise<T>, { timeoutMs, signal }: CallLimits, what: string): Promise<T> {
   if (timeoutMs === undefined && signal === undefined) return await work;
   let stop = (_error: HoldfastError): void => undefined;
   const stopped = new Promise<never>((_, reject) => {

@@ -14,7 +14,8 @@ import type { ExecOptions, SandboxExecResult, SandboxStreamEvent, SpawnOptions }
 /** Up to here stdin travels with the command. */
 const inlineStdinBytes = 1_048_576;
 
-const size: Check = (value) => {
+/** What a terminal's size must be, or null where it is that. */
+export const terminalSize: Check = (value) => {
   const { cols, rows } = (value ?? {}) as { cols?: unknown; rows?: unknown };
   const isFine = (side: unknown): boolean =>
     Number.isInteger(side) && (side as number) > 0 && (side as number) < 65_536;
@@ -32,7 +33,7 @@ const execChecks: Readonly<Record<keyof ExecOptions, Check>> = {
   maxOutputBytes: expected.integer(0, 1_073_741_824),
 };
 
-const spawnChecks: Readonly<Record<keyof SpawnOptions, Check>> = { ...execChecks, pty: size };
+const spawnChecks: Readonly<Record<keyof SpawnOptions, Check>> = { ...execChecks, pty: terminalSize };
 
 /** A command as its caller gave it, and as it travels. */
 interface Prepared {

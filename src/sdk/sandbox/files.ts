@@ -1,7 +1,9 @@
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { HoldfastError } from '../../common/errors.js';
+import { expected } from '../../common/option-checks.js';
 import { pathProblem } from '../../common/session-options.js';
+import type { CallLimits } from '../call-limits.js';
 import { bytesOf } from './bytes.js';
 import { download } from './download.js';
 import { pieceBytes } from './piece-window.js';
@@ -16,11 +18,26 @@ const localBytes = 1_048_576;
 /** As of every result that is kept in memory. */
 const longestReadBytes = 268_435_456;
 
-export interface TransferOptions {
+/** How a file is written. */
+export interface WriteOptions extends CallLimits {
+  readonly append?: boolean;
+  readonly makeParents?: boolean;
+}
+
+/** How a file comes to the sandbox or from there. */
+export interface TransferOptions extends CallLimits {
   readonly makeParents?: boolean;
   /** Called with the bytes that have been moved so far. */
   readonly onProgress?: (bytes: number) => void;
 }
+
+export const encoding = (value: unknown): string | null =>
+  typeof value === 'string' && Buffer.isEncoding(value) ? null : 'an encoding that Buffer knows';
+export const writing = { append: expected.boolean, makeParents: expected.boolean } as const;
+export const transferring = {
+  makeParents: expected.boolean,
+  onProgress: expected.callback,
+} as const;
 
 /** @throws InvalidArgument */
 export function checkedPath(path: unknown): string {

@@ -1,9 +1,10 @@
 import { inspect } from 'node:util';
 import { checkOptions } from '../../common/check-options.js';
 import { HoldfastError } from '../../common/errors.js';
-import { expected } from '../../common/option-checks.js';
+import { type Check, expected } from '../../common/option-checks.js';
 import type { FileView, SnapshotAnswer } from '../../common/sandbox-methods.js';
-import { checkVariableName, envText, type SessionArguments } from '../../common/session-options.js';
+import { checkVariableName, envText } from '../../common/session-options.js';
+import { type CallLimits, Limits, limitChecks } from '../call-limits.js';
 import { Image } from '../images/image.js';
 import type { CloseOptions, CloseResult } from '../infos.js';
 import * as commands from './commands.js';
@@ -11,8 +12,9 @@ import * as files from './files.js';
 import { type ForkOptions, fork } from './fork.js';
 import { type Forwarding, forward } from './forward.js';
 import type { Sandbox } from './sandbox.js';
-import { SandboxProcess } from './sandbox-process.js';
-import type { SessionCalls } from './session-calls.js';
+import { checkedPid, SandboxProcess } from './sandbox-process.js';
+import { type SessionCalls, within } from './session-calls.js';
+import type { SessionControls, SessionInit } from './session-controls.js';
 import type {
   Bytes,
   ExecOptions,
@@ -24,25 +26,6 @@ import type {
   SandboxStreamEvent,
   SpawnOptions,
 } from './types.js';
-
-/** What a session is beside its calls: on a worker or in this process. */
-export interface SessionControls {
-  readonly local: boolean;
-  readonly closed: boolean;
-  readonly handle: SandboxHandle;
-  /** Made by this program alone: disposing closes it. */
-  readonly isOwned: boolean;
-  inspect(): Promise<SandboxSessionInfo>;
-  close(options: CloseOptions): Promise<CloseResult>;
-  /** A fresh session of the same sandbox, where this one is. */
-  open(args: SessionArguments): Promise<SandboxSession>;
-}
-
-export interface SessionInit {
-  readonly sandbox: Sandbox;
-  readonly calls: SessionCalls;
-  readonly controls: SessionControls;
-}
 
 /**
  * A place with files and commands of its own, isolated from everything else. Relative paths start at its working directory.
@@ -93,32 +76,36 @@ export class SandboxSession {
   }
 
   /** One that sleeps is not woken by this. */
-  inspect(): Promise<SandboxSessionInfo> {
-    return this.#controls.inspect();
+  async inspect(options: CallLimits = {}): Promise<SandboxSessionInfo> {
+    checkOptions('inspect', options, limitChecks);
+    return await this.#controls.inspect(options);
   }
 
-  pwd(): Promise<string> {
-    return this.#calls.call('pwd', []);
+  async pwd(options: CallLimits = {}): Promise<string> {
+    return await this.#in('pwd', options).call('pwd', []);
   }
 
   /** Later relative paths and commands start here. Returns the absolute path. */
-  async chdir(path: string): Promise<string> {
-    return await this.#calls.call('chdir', [files.checkedPath(path)]);
+  async chdir(path: string, options: CallLimits = {}): Promise<string> {
+    return await this.#in('chdir', options).call('chdir', [files.checkedPath(path)]);
   }
 
   /** Of the commands that start from now on. */
-  getEnv(): Promise<Record<string, string>> {
-    return this.#calls.call('getEnv', []);
+  async getEnv(options: CallLimits = {}): Promise<Record<string, string>> {
+    return await this.#in('getEnv', options).call('getEnv', []);
   }
 
   /** Adds variables; returns all. */
-  async updateEnv(values: Readonly<Record<string, unknown>> = {}): Promise<Record<string, string>> {
-    return await this.#calls.call('updateEnv', [envText(this.#calls.label, values)]);
+  async updateEnv(
+    values: Readonly<Record<string, unknown>> = {},
+    options: CallLimits = {},
+  ): Promise<Record<string, string>> {
+    return await this.#in('updateEnv', options).call('updateEnv', [envText(this.#calls.label, values)]);
   }
 
   /** The same as `updateEnv`. */
-  setEnv(values: Readonly<Record<string, unknown>>): Promise<Record<string, string>> {
-    return this.updateEnv(values);
+  setEnv(values: Readonly<Record<string, unknown>>, options: CallLimits = {}): Promise<Record<string, string>> {
+    return this.updateEnv(values, options);
   }
 
   async unsetEnv(...names: string[]): Promise<Record<string, string>> {
@@ -127,67 +114,65 @@ export class SandboxSession {
   }
 
   /** Links are followed. */
-  async exists(path = '.'): Promise<boolean> {
-    return await this.#calls.call('exists', [files.checkedPath(path)]);
+  async exists(path = '.', options: CallLimits = {}): Promise<boolean> {
+    return await this.#in('exists', options).call('exists', [files.checkedPath(path)]);
   }
 
   /** Names, in order. */
-  async listdir(path = '.'): Promise<string[]> {
-    return await this.#calls.call('list', [files.checkedPath(path)]);
+  async listdir(path = '.', options: CallLimits = {}): Promise<string[]> {
+    return await this.#in('listdir', options).call('list', [files.checkedPath(path)]);
   }
 
   /** Defaults: parents true, existOk true. Returns the absolute path. */
-  async mkdir(path: string, options: { readonly parents?: boolean; readonly existOk?: boolean } = {}): Promise<string> {
-    checkOptions('mkdir', options, { parents: expected.boolean, existOk: expected.boolean });
+  async mkdir(
+    path: string,
+    options: { readonly parents?: boolean; readonly existOk?: boolean } & CallLimits = {},
+  ): Promise<string> {
+    const calls = this.#in('mkdir', options, { parents: expected.boolean, existOk: expected.boolean });
     const { parents = true, existOk = true } = options;
-    return await this.#calls.call('mkdir', [files.checkedPath(path), { parents, existOk }]);
+    return await calls.call('mkdir', [files.checkedPath(path), { parents, existOk }]);
   }
 
   /** Default encoding: utf-8. @throws PayloadTooLarge above 256 MiB */
-  async readText(path: string, options: { readonly encoding?: BufferEncoding } = {}): Promise<string> {
-    checkOptions('readText', options, { encoding });
-    return (await files.readAll(this.#calls, path)).toString(options.encoding ?? 'utf8');
+  async readText(path: string, options: { readonly encoding?: BufferEncoding } & CallLimits = {}): Promise<string> {
+    const calls = this.#in('readText', options, { encoding: files.encoding });
+    return (await files.readAll(calls, path)).toString(options.encoding ?? 'utf8');
   }
 
   /** Returns the absolute path. */
   async writeText(
     path: string,
     content: string,
-    options: { readonly encoding?: BufferEncoding; readonly append?: boolean; readonly makeParents?: boolean } = {},
+    options: { readonly encoding?: BufferEncoding } & files.WriteOptions = {},
   ): Promise<string> {
-    checkOptions('writeText', options, { encoding, ...writing });
+    const calls = this.#in('writeText', options, { encoding: files.encoding, ...files.writing });
     if (typeof content !== 'string') {
       throw new HoldfastError('InvalidArgument', 'writeText takes a string; use writeBytes for bytes');
     }
-    return await files.writeAll(this.#calls, { path, content: Buffer.from(content, options.encoding) }, options);
+    return await files.writeAll(calls, { path, content: Buffer.from(content, options.encoding) }, options);
   }
 
   /** @throws PayloadTooLarge above 256 MiB: `readStream` and `downloadFile` take any size */
-  async readBytes(path: string): Promise<Uint8Array> {
-    const bytes = await files.readAll(this.#calls, path);
+  async readBytes(path: string, options: CallLimits = {}): Promise<Uint8Array> {
+    const bytes = await files.readAll(this.#in('readBytes', options), path);
     return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   /** Returns the absolute path. */
-  async writeBytes(
-    path: string,
-    content: Bytes,
-    options: { readonly append?: boolean; readonly makeParents?: boolean } = {},
-  ): Promise<string> {
-    checkOptions('writeBytes', options, writing);
-    return await files.writeAll(this.#calls, { path, content }, options);
+  async writeBytes(path: string, content: Bytes, options: files.WriteOptions = {}): Promise<string> {
+    return await files.writeAll(this.#in('writeBytes', options, files.writing), { path, content }, options);
   }
 
   /** Streamed: memory stays flat whatever the size. Returns the absolute path in the sandbox. */
   async uploadFile(localPath: string, remotePath: string, options: files.TransferOptions = {}): Promise<string> {
-    checkOptions('uploadFile', options, transferring);
-    return await files.uploadFile(this.#calls, { localPath, remotePath }, options);
+    const calls = this.#in('uploadFile', options, files.transferring);
+    return await files.uploadFile(calls, { localPath, remotePath }, options);
   }
 
   /** Streamed: memory stays flat whatever the size. Returns the absolute path on this machine. */
   async downloadFile(remotePath: string, localPath: string, options: files.TransferOptions = {}): Promise<string> {
-    checkOptions('downloadFile', options, transferring);
-    return await files.downloadFile(this.#calls, { remotePath, localPath }, options);
+    const calls = this.#in('downloadFile', options, files.transferring);
+    return await files.downloadFile(calls, { remotePath, localPath }, options);
   }
 
   /**
@@ -205,40 +190,39 @@ export class SandboxSession {
 
   async remove(
     path: string,
-    options: { readonly recursive?: boolean; readonly missingOk?: boolean } = {},
+    options: { readonly recursive?: boolean; readonly missingOk?: boolean } & CallLimits = {},
   ): Promise<void> {
-    checkOptions('remove', options, { recursive: expected.boolean, missingOk: expected.boolean });
+    const calls = this.#in('remove', options, { recursive: expected.boolean, missingOk: expected.boolean });
     const { recursive = false, missingOk = false } = options;
-    await this.#calls.call('remove', [files.checkedPath(path), { recursive, missingOk }]);
+    await calls.call('remove', [files.checkedPath(path), { recursive, missingOk }]);
   }
 
-  async rename(from: string, to: string): Promise<void> {
-    await this.#calls.call('rename', [files.checkedPath(from), files.checkedPath(to)]);
+  async rename(from: string, to: string, options: CallLimits = {}): Promise<void> {
+    await this.#in('rename', options).call('rename', [files.checkedPath(from), files.checkedPath(to)]);
   }
 
   /** Of a link itself, not of what it points to. */
-  async stat(path: string): Promise<FileStat> {
-    const view = await this.#calls.call<FileView>('stat', [files.checkedPath(path)]);
+  async stat(path: string, options: CallLimits = {}): Promise<FileStat> {
+    const view = await this.#in('stat', options).call<FileView>('stat', [files.checkedPath(path)]);
     const { modifiedAtMs, ...rest } = view;
     return { ...rest, modifiedAt: new Date(modifiedAtMs) };
   }
 
   /** Changes from the moment in which it is first read. @throws StreamLost where they come faster than they are read */
-  watch(
-    path: string,
-    options: { readonly recursive?: boolean; readonly signal?: AbortSignal } = {},
-  ): AsyncIterable<FileChange> {
-    const { recursive = false, signal } = options;
-    return this.#calls.stream('watch', [files.checkedPath(path), { recursive }], { signal });
+  watch(path: string, options: { readonly recursive?: boolean } & CallLimits = {}): AsyncIterable<FileChange> {
+    checkOptions('watch', options, { ...limitChecks, recursive: expected.boolean });
+    const { recursive = false, signal, timeoutMs } = options;
+    return this.#calls.stream('watch', [files.checkedPath(path), { recursive }], { signal, timeoutMs });
   }
 
-  readStream(path: string): ReadableStream<Uint8Array> {
-    return files.readStream(this.#calls, path);
+  /** The limits are those of all of its reading. */
+  readStream(path: string, options: CallLimits = {}): ReadableStream<Uint8Array> {
+    return files.readStream(this.#in('readStream', options), path);
   }
 
-  writeStream(path: string, options: { readonly makeParents?: boolean } = {}): WritableStream<Uint8Array> {
-    checkOptions('writeStream', options, { makeParents: expected.boolean });
-    return files.writeStream(this.#calls, path, options);
+  /** The limits are those of all of its writing. */
+  writeStream(path: string, options: { readonly makeParents?: boolean } & CallLimits = {}): WritableStream<Uint8Array> {
+    return files.writeStream(this.#in('writeStream', options, { makeParents: expected.boolean }), path, options);
   }
 
   /** A process that outlives its caller: read it again from any offset, by another client too. */
@@ -247,8 +231,9 @@ export class SandboxSession {
   }
 
   /** One that `spawn` has started. @throws NotFound */
-  async process(pid: number): Promise<SandboxProcess> {
-    const { argv } = await this.#calls.call<{ argv: readonly string[] }>('findProcess', [pid]);
+  async process(pid: number, options: CallLimits = {}): Promise<SandboxProcess> {
+    const calls = this.#in('process', options);
+    const { argv } = await calls.call<{ argv: readonly string[] }>('findProcess', [checkedPid(pid)]);
     return new SandboxProcess({ calls: this.#calls, pid, argv });
   }
 
@@ -258,8 +243,8 @@ export class SandboxSession {
    *
    * @throws NoCapacity where a disk of the worker is full, Unavailable
    */
-  async snapshot(): Promise<Image> {
-    const { image } = await this.#calls.call<SnapshotAnswer>('snapshot', []);
+  async snapshot(options: CallLimits = {}): Promise<Image> {
+    const { image } = await this.#in('snapshot', options).call<SnapshotAnswer>('snapshot', []);
     return Image.fromId(image);
   }
 
@@ -272,7 +257,8 @@ export class SandboxSession {
   }
 
   /** A local port that reaches a port inside. */
-  async forward(port: number, options: { readonly localPort?: number } = {}): Promise<Forwarding> {
+  async forward(port: number, options: { readonly localPort?: number } & CallLimits = {}): Promise<Forwarding> {
+    this.#in('forward', options, { localPort: expected.integer(0, 65_535) });
     return await forward(this.#calls, { port, localPort: options.localPort });
   }
 
@@ -285,15 +271,13 @@ export class SandboxSession {
     if (this.#controls.isOwned && !this.closed) await this.close();
   }
 
+  /** The way to it for one call. @throws InvalidArgument, Cancelled */
+  #in(method: string, options: CallLimits, checks: Readonly<Record<string, Check>> = {}): SessionCalls {
+    checkOptions(method, options, { ...limitChecks, ...checks });
+    return within(Limits.of(this.#calls.clock, `${method} of ${this.#calls.label}`, options), this.#calls);
+  }
+
   [inspect.custom](): string {
     return `SandboxSession ${this.#calls.label}${this.closed ? ' (closed)' : ''}`;
   }
 }
-
-const encoding = (value: unknown): string | null =>
-  typeof value === 'string' && Buffer.isEncoding(value) ? null : 'an encoding that Buffer knows';
-const writing = { append: expected.boolean, makeParents: expected.boolean } as const;
-const transferring = {
-  makeParents: expected.boolean,
-  onProgress: (value: unknown) => (typeof value === 'function' ? null : 'a function'),
-} as const;

@@ -3,16 +3,15 @@ import { HoldfastError } from '../../common/errors.js';
 import { expected } from '../../common/option-checks.js';
 import { checkSessionOptions, type SessionArguments, type SessionOptions } from '../../common/session-options.js';
 import { mountsTogether } from '../../common/volume-mounts.js';
-import { encodeArgs } from '../../wire/codec.js';
 import type { InstanceView } from '../../wire/gen/holdfast/v1/router.js';
-import { checkCloseOptions, checkInstanceId } from '../call-options.js';
+import { type CallLimits, Limits, limitChecks, limitsApart } from '../call-limits.js';
+import { checkInstanceId } from '../call-options.js';
 import { type ClassOrigin, ClassSource, type Declared } from '../class-source.js';
-import { chooseClient } from '../client-choice.js';
+import { type CallChoice, chosen } from '../client-choice.js';
 import { resourceOf } from '../deployments.js';
 import { readHandle } from '../handle-input.js';
-import type { ClientChoice, CloseOptions, CloseResult } from '../infos.js';
-import { closeResult } from '../instance-infos.js';
-import { closeInstance, inspectInstance } from '../instance-requests.js';
+import type { CloseOptions, CloseResult } from '../infos.js';
+import { closeByHandle, closeByName, closeInstance, inspectInstance } from '../instance-requests.js';
 import type { InstanceTarget } from '../instance-target.js';
 import { openLocalSession } from '../local/local-session.js';
 import { SandboxSession } from './sandbox-session.js';
@@ -33,9 +32,9 @@ export class Sandbox {
   }
 
   /** A sandbox by name, as it is deployed now. @throws NotFound, Unavailable */
-  static async fromName(appName: string, sandboxName: string, options: ClientChoice = {}): Promise<Sandbox> {
-    const client = chooseClient(options);
-    const deployment = await client.deployments.current(appName);
+  static async fromName(appName: string, sandboxName: string, options: CallChoice = {}): Promise<Sandbox> {
+    const { client, limits } = chosen(`the look-up of ${appName}/${sandboxName}`, options);
+    const deployment = await client.deployments.current(appName, limits);
     resourceOf(deployment, 'sandbox', sandboxName);
     return makeSandbox({ appName, name: sandboxName, local: null, deployment, choice: client });
   }
@@ -66,82 +65,99 @@ export class Sandbox {
   }
 
   /** A fresh session with an id of its own. @throws SandboxUnavailable where no worker can isolate it */
-  async create(options: SessionOptions = {}): Promise<SandboxSession> {
-    return this.#session(await this.#place('', this.#arguments(options)), true);
+  async create(options: SessionOptions & CallLimits = {}): Promise<SandboxSession> {
+    const { args, limits } = this.#given('create', options);
+    return this.#session(await this.#place('', args, limits), true);
   }
 
   /** The session of that name, made at first use. Without options it joins whatever is there; with others than its first: `InstanceConflict`. */
-  async named(sandboxId: string, options: SessionOptions = {}): Promise<SandboxSession> {
+  async named(sandboxId: string, options: SessionOptions & CallLimits = {}): Promise<SandboxSession> {
     checkInstanceId(sandboxId);
-    return this.#session(await this.#place(sandboxId, this.#arguments(options)), false);
+    const { args, limits } = this.#given(`named '${sandboxId}'`, options);
+    return this.#session(await this.#place(sandboxId, args, limits), false);
   }
 
   /** On this machine, with the same isolation and no cluster. @throws SandboxUnavailable, saying what to install */
-  async local(options: SessionOptions = {}): Promise<SandboxSession> {
-    return await this.#local(checkSessionOptions(this.#what, options));
+  async local(options: SessionOptions & CallLimits = {}): Promise<SandboxSession> {
+    const { rest, limits } = limitsApart(options);
+    return await this.#local(checkSessionOptions(this.#what, rest), limits);
   }
 
   /** The session of a serialized handle. @throws InstanceGone, InstanceLost, PermissionDenied, InvalidArgument */
-  async attach(handle: SandboxHandle | string): Promise<SandboxSession> {
-    const target = await this.#source.client.place({ $case: 'attach', value: { handle: this.#own(handle) } });
-    return this.#session(target, false);
+  async attach(handle: SandboxHandle | string, options: CallLimits = {}): Promise<SandboxSession> {
+    const op = { $case: 'attach', value: { handle: this.#own(handle) } } as const;
+    return this.#session(await this.#source.client.place(op, this.#limits('attach', options)), false);
   }
 
   /** As it is deployed now. @throws NotFound, Unavailable */
-  async inspect(): Promise<SandboxInfo> {
-    const { deployment, manifest } = await this.#source.refresh();
+  async inspect(options: CallLimits = {}): Promise<SandboxInfo> {
+    const limits = this.#limits('inspect', options);
+    const { deployment, manifest } = await this.#source.refresh(limits);
     let liveSessions = 0;
-    for await (const { state } of this.#source.list(Number.POSITIVE_INFINITY)) {
+    for await (const { state } of this.#source.list(Number.POSITIVE_INFINITY, limits)) {
       if (state !== 'closed' && state !== 'lost') liveSessions += 1;
     }
     const { concurrentRequests, tasksPerContainer: _one, ...rest } = manifest.options;
-    const options = { ...rest, tasksPerContainer: concurrentRequests };
-    return { appName: deployment.app, name: manifest.name, deployment: deployment.version, options, liveSessions };
+    const { name } = manifest;
+    const shown = { ...rest, tasksPerContainer: concurrentRequests };
+    return { appName: deployment.app, name, deployment: deployment.version, options: shown, liveSessions };
   }
 
   /** Closes the session of a handle. Idempotent. */
   async closeHandle(handle: SandboxHandle | string, options: CloseOptions = {}): Promise<CloseResult> {
-    checkCloseOptions(options);
-    const value = { target: { $case: 'handle', value: this.#own(handle) } as const, force: options.force ?? false };
-    const own = { remainingMs: options.timeoutMs ?? 0, signal: options.signal };
-    return closeResult(await this.#source.client.close({ $case: 'close', value }, own));
+    return await closeByHandle(this.#source.client, this.#own(handle), options);
   }
 
   /** Closes the session of that name. Idempotent. @throws InstanceConflict for other options than its first */
-  async closeNamed(sandboxId: string, options: SessionOptions = {}): Promise<CloseResult> {
+  async closeNamed(sandboxId: string, options: SessionOptions & CallLimits = {}): Promise<CloseResult> {
     checkInstanceId(sandboxId);
-    const given = this.#arguments(options);
+    const { args, limits } = this.#given(`closeNamed '${sandboxId}'`, options);
     const { appName: app, name: className } = this.#source.origin;
-    const value = {
-      target: { $case: 'instance', value: { app, className, id: sandboxId } } as const,
-      force: false,
-      ...(given.length === 0 ? {} : { args: Buffer.from(encodeArgs(given)) }),
-    };
-    return closeResult(await this.#source.client.close({ $case: 'close', value }));
+    return await closeByName(
+      this.#source.client,
+      { name: { app, className, id: sandboxId }, args },
+      limits?.rest ?? {},
+    );
   }
 
   /** Live sessions, oldest first; with `tags`, those that have all of them. */
   list(
-    options: { readonly limit?: number; readonly tags?: readonly string[] } = {},
+    options: { readonly limit?: number; readonly tags?: readonly string[] } & CallLimits = {},
   ): AsyncIterable<SandboxSessionInfo> {
-    checkOptions('list', options, { limit: expected.integer(1, Number.MAX_SAFE_INTEGER), tags: expected.tags });
-    return listed(this.#source.list(Number.POSITIVE_INFINITY), options);
+    checkOptions(`list of sandbox '${this.name}'`, options, listChecks);
+    const { signal, timeoutMs } = options;
+    const views = () => this.#source.list(Number.POSITIVE_INFINITY, this.#limits('list', { signal, timeoutMs }));
+    return listed(views, options);
   }
 
   get #what(): string {
     return `a session of sandbox '${this.name}'`;
   }
 
-  async #local(args: SessionArguments): Promise<SandboxSession> {
+  async #local(args: SessionArguments, limits: CallLimits = {}): Promise<SandboxSession> {
     const { appName, name, local } = this.#source.origin;
     const manifest = local?.manifest ?? this.#source.manifest;
-    const open = (other: SessionArguments): Promise<SandboxSession> => this.#local(other);
-    const init = await openLocalSession({ appName, name, manifest, open }, args);
+    const open = (other: SessionArguments, own?: CallLimits): Promise<SandboxSession> => this.#local(other, own);
+    const init = await openLocalSession({ appName, name, manifest, open }, args, limits);
     return new SandboxSession({ sandbox: this, ...init });
   }
 
-  #place(id: string, args: GivenArguments): Promise<InstanceTarget> {
-    return this.#source.create(id, args, args[0]?.tags ?? []);
+  #place(id: string, args: GivenArguments, limits: Limits | undefined): Promise<InstanceTarget> {
+    return this.#source.create(id, args, { tags: args[0]?.tags ?? [], limits });
+  }
+
+  #given(
+    what: string,
+    options: SessionOptions & CallLimits,
+  ): { readonly args: GivenArguments; readonly limits: Limits | undefined } {
+    const { rest, limits } = limitsApart(options);
+    return { args: this.#arguments(rest), limits: this.#limits(what, limits) };
+  }
+
+  #limits(what: string, options: CallLimits): Limits | undefined {
+    const where = `${what} of sandbox '${this.name}'`;
+    checkOptions(where, options, limitChecks);
+    return Limits.of(this.#source.client.clock, where, options);
   }
 
   /** Nothing given is nothing to conflict with. */
@@ -163,9 +179,10 @@ export class Sandbox {
       get handle(): SandboxHandle {
         return target.placement.handle as SandboxHandle;
       },
-      inspect: async () => sessionInfo(await inspectInstance(held)),
+      inspect: async (options: CallLimits) => sessionInfo(await inspectInstance(held, options)),
       close: (options: CloseOptions) => closeInstance(held, options),
-      open: async (args: SessionArguments) => this.#session(await this.#place('', [args]), true),
+      open: async (args: SessionArguments, limits: CallLimits = {}) =>
+        this.#session(await this.#place('', [args], this.#limits('fork', limits)), true),
     };
     return new SandboxSession({ sandbox: this, calls: remoteCalls(target), controls });
   }
@@ -184,12 +201,18 @@ export class Sandbox {
   }
 }
 
+const listChecks = {
+  ...limitChecks,
+  limit: expected.integer(1, Number.MAX_SAFE_INTEGER),
+  tags: expected.tags,
+} as const;
+
 async function* listed(
-  views: AsyncIterable<InstanceView>,
+  views: () => AsyncIterable<InstanceView>,
   { limit = Number.POSITIVE_INFINITY, tags = [] }: { readonly limit?: number; readonly tags?: readonly string[] },
 ): AsyncGenerator<SandboxSessionInfo, void, undefined> {
   let left = limit;
-  for await (const view of views) {
+  for await (const view of views()) {
     const info = sessionInfo(view);
     if (!tags.every((tag) => info.tags.includes(tag))) continue;
     yield info;

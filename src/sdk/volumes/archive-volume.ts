@@ -6,7 +6,7 @@ import { hashOf } from '../../common/volumes/object-reader.js';
 import { type Path, showPath } from '../../common/volumes/paths.js';
 import { type Change, changesAt, changeTree, emptyDirectory } from '../../common/volumes/tree.js';
 import { type ArchiveEntry, type ArchiveSource, archiveEntries } from './archive.js';
-import type { NewVolume, VolumeAccess } from './volume-access.js';
+import { type NewVolume, VolumeAccess } from './volume-access.js';
 import { attributesNow } from './volume-changes.js';
 
 const rootMode = 0o755;
@@ -35,8 +35,9 @@ export async function makeFromArchive(
     });
   } catch (error) {
     // Without files it is of no use to anybody, unless somebody has put some in meanwhile; what fails here, too, is left to be deleted by hand.
-    const now = created ? await access.found(name).catch(() => null) : null;
-    if (now?.volume.id === volume.id && now.head === null) await access.delete(volume).catch(() => false);
+    const unlimited = VolumeAccess.of(access.core);
+    const now = created ? await unlimited.found(name).catch(() => null) : null;
+    if (now?.volume.id === volume.id && now.head === null) await unlimited.delete(volume).catch(() => false);
     throw error;
   }
 }

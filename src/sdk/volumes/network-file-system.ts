@@ -1,5 +1,7 @@
 import { ulid } from 'ulid';
+import { checkOptions } from '../../common/check-options.js';
 import { checkedLiveName } from '../../common/live/live-names.js';
+import { expected } from '../../common/option-checks.js';
 import { checkedMountPath, type LiveMountReference, type Mountable, mountable } from '../../common/volume-mounts.js';
 import {
   DeleteLiveReply,
@@ -17,12 +19,14 @@ import {
   WriteLiveReply,
   WriteLiveRequest,
 } from '../../wire/gen/holdfast/v1/router.js';
-import { chooseClient } from '../client-choice.js';
+import { type CallLimits, Limits, limitChecks } from '../call-limits.js';
+import { type CallChoice, checkChoice, choiceChecks, chooseClient, chosen } from '../client-choice.js';
 import type { ClientCore } from '../client-core.js';
 import type { ClientChoice } from '../infos.js';
 import { bytesOf } from '../sandbox/bytes.js';
 import type { Bytes, FileStat } from '../sandbox/types.js';
 import { RenewedLease } from './renewed-lease.js';
+import { choiceOf } from './volume-declaration.js';
 
 const pieceBytes = 1_048_576;
 const ttlMs = 30_000;
@@ -39,10 +43,14 @@ export class NetworkFileSystem implements Mountable {
   readonly #isMadeIfMissing: boolean;
 
   private constructor(name: string, options: ClientChoice & { createIfMissing?: boolean }, mountPath: string | null) {
-    const { createIfMissing = false, ...choice } = options;
+    checkChoice(`network file system ${String(name)}`, options, {
+      ...choiceChecks,
+      createIfMissing: expected.boolean,
+    });
+    const { createIfMissing = false } = options;
     this.name = checkedLiveName(name);
     this.mountPath = mountPath;
-    this.#choice = choice;
+    this.#choice = choiceOf(options);
     this.#isMadeIfMissing = createIfMissing;
   }
 
@@ -58,10 +66,11 @@ export class NetworkFileSystem implements Mountable {
    * One of a fresh name, deleted with all it holds when it is disposed: `await using nfs = await NetworkFileSystem.ephemeral()`. Where
    * the client dies or is closed it is gone half a minute later.
    */
-  static async ephemeral(options: ClientChoice = {}): Promise<NetworkFileSystem & AsyncDisposable> {
-    const core = chooseClient(options);
+  static async ephemeral(options: CallChoice = {}): Promise<NetworkFileSystem & AsyncDisposable> {
+    const { client: core, limits } = chosen('NetworkFileSystem.ephemeral', options);
     const name = `ephemeral-${ulid(core.clock.now()).toLowerCase()}`;
-    const { id } = await core.ask('MakeLive', { request: { name, ttlMs }, of: MakeLiveRequest, reply: MakeLiveReply });
+    const make = { request: { name, ttlMs }, of: MakeLiveRequest, reply: MakeLiveReply };
+    const { id } = await core.ask('MakeLive', make, limits);
     const lease = new RenewedLease(core, ttlMs, async () => {
       const request = { name, id, ttlMs };
       return (await core.ask('ExtendLive', { request, of: ExtendLiveRequest, reply: ExtendLiveReply })).extended;
@@ -70,7 +79,7 @@ export class NetworkFileSystem implements Mountable {
       lease.end();
       await core.change('DeleteLive', { request: { name, id }, of: DeleteLiveRequest, reply: DeleteLiveReply });
     };
-    return Object.assign(new NetworkFileSystem(name, options, null), { [Symbol.asyncDispose]: end });
+    return Object.assign(new NetworkFileSystem(name, choiceOf(options), null), { [Symbol.asyncDispose]: end });
   }
 
   /** The same at a path, for `volumes` of a class or sandbox. @throws InvalidArgument */
@@ -84,12 +93,12 @@ export class NetworkFileSystem implements Mountable {
   }
 
   /** The file that has the path when the reading begins; what is written into it meanwhile is seen. @throws NotFound, FileNotFound, InvalidArgument */
-  async *readFile(path: string): AsyncGenerator<Uint8Array, void, undefined> {
-    const core = await this.#made();
+  async *readFile(path: string, options: CallLimits = {}): AsyncGenerator<Uint8Array, void, undefined> {
+    const { core, limits } = await this.#made('readFile', options);
     let ino = '';
     for (let offset = 0; ; ) {
       const request = { name: this.name, path, ino, offset, length: pieceBytes };
-      const piece = await core.ask('ReadLive', { request, of: ReadLiveRequest, reply: ReadLiveReply });
+      const piece = await core.ask('ReadLive', { request, of: ReadLiveRequest, reply: ReadLiveReply }, limits);
       if (piece.bytes.length === 0) return;
       yield piece.bytes;
       ino = piece.ino;
@@ -98,25 +107,25 @@ export class NetworkFileSystem implements Mountable {
   }
 
   /** Seen at once, whole, in place of the file of that path; directories on the way are made. @throws NotFound, InvalidArgument */
-  async writeFile(path: string, content: string | Bytes): Promise<void> {
+  async writeFile(path: string, content: string | Bytes, options: CallLimits = {}): Promise<void> {
     const bytes = bytesOf(content);
-    const core = await this.#made();
+    const { core, limits } = await this.#made('writeFile', options);
     let ino = '';
     let offset = 0;
     do {
       const piece = bytes.subarray(offset, offset + pieceBytes);
       const finish = offset + piece.length === bytes.length;
       const request = { name: this.name, path, ino, offset, bytes: piece, finish };
-      ({ ino } = await core.change('WriteLive', { request, of: WriteLiveRequest, reply: WriteLiveReply }));
+      ({ ino } = await core.change('WriteLive', { request, of: WriteLiveRequest, reply: WriteLiveReply }, limits));
       offset += piece.length;
     } while (offset < bytes.length);
   }
 
   /** In the order of paths, which are relative to the root. @throws NotFound, FileNotFound, InvalidArgument */
-  async listdir(path = ''): Promise<FileStat[]> {
-    const core = await this.#made();
+  async listdir(path = '', options: CallLimits = {}): Promise<FileStat[]> {
+    const { core, limits } = await this.#made('listdir', options);
     const question = { request: { name: this.name, path }, of: ListLiveRequest, reply: ListLiveReply };
-    const { entries } = await core.ask('ListLive', question);
+    const { entries } = await core.ask('ListLive', question, limits);
     const below = path.split('/').filter((name) => name !== '' && name !== '.');
     const stats = entries.map(({ name, type, size, mode, modifiedAtMs }) => ({
       path: [...below, name].join('/'),
@@ -127,16 +136,31 @@ export class NetworkFileSystem implements Mountable {
   }
 
   /** Also a directory with nothing in it. @throws NotFound, FileNotFound, InvalidArgument */
-  async removeFile(path: string): Promise<void> {
-    const core = await this.#made();
+  async removeFile(path: string, options: CallLimits = {}): Promise<void> {
+    const { core, limits } = await this.#made('removeFile', options);
     const request = { name: this.name, path };
-    await core.change('RemoveLive', { request, of: RemoveLiveRequest, reply: RemoveLiveReply });
+    await core.change('RemoveLive', { request, of: RemoveLiveRequest, reply: RemoveLiveReply }, limits);
   }
 
-  async #made(): Promise<ClientCore> {
+  /** With all that it holds, for every mount too. @throws PermissionDenied, Unavailable */
+  async delete(options: CallChoice = {}): Promise<{ readonly deleted: boolean }> {
+    const what = `the deletion of network file system ${this.name}`;
+    const { client, limits } = chosen(what, { ...this.#choice, ...options, ...choiceOf(options) });
+    const change = { request: { name: this.name, id: '' }, of: DeleteLiveRequest, reply: DeleteLiveReply };
+    const { deleted } = await client.change('DeleteLive', change, limits);
+    return { deleted };
+  }
+
+  async #made(
+    method: string,
+    options: CallLimits,
+  ): Promise<{ readonly core: ClientCore; readonly limits: Limits | undefined }> {
+    const what = `${method} of network file system ${this.name}`;
+    checkOptions(what, options, limitChecks);
     const core = chooseClient(this.#choice);
-    const request = { name: this.name, ttlMs: 0 };
-    if (this.#isMadeIfMissing) await core.ask('MakeLive', { request, of: MakeLiveRequest, reply: MakeLiveReply });
-    return core;
+    const limits = Limits.of(core.clock, what, options);
+    const make = { request: { name: this.name, ttlMs: 0 }, of: MakeLiveRequest, reply: MakeLiveReply };
+    if (this.#isMadeIfMissing) await core.ask('MakeLive', make, limits);
+    return { core, limits };
   }
 }

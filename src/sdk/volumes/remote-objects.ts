@@ -1,4 +1,3 @@
-import type { Clock } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { ObjectStore } from '../../common/ports/object-store.js';
 import { hashInKey } from '../../common/volumes/object-key.js';
@@ -11,6 +10,7 @@ import {
   SignObjectsReply,
   SignObjectsRequest,
 } from '../../wire/gen/holdfast/v1/router.js';
+import { during, type Limits } from '../call-limits.js';
 import type { ClientCore } from '../client-core.js';
 
 const partBytes = 262_144;
@@ -23,37 +23,47 @@ const putsAtOnce = 6;
  * The objects of the account's volumes, as a client reaches them: by signed urls where the object store has them, else
  * through the router. Keys are those of `objectKey`; the account in them is the token's, whatever they say.
  */
-export function remoteObjects(core: ClientCore): Pick<ObjectStore, 'get' | 'has' | 'put'> {
+export function remoteObjects(core: ClientCore, limits?: Limits): Pick<ObjectStore, 'get' | 'has' | 'put'> {
   const turns = new Turns(putsAtOnce);
-  const sign = signer(core);
+  const way = { core, limits };
+  const sign = signer(way);
   return {
     has: async (key) => {
       const request = { hashes: [hashOf(key)] };
-      const { found } = await core.ask('FindObjects', { request, of: FindObjectsRequest, reply: FindObjectsReply });
+      const question = { request, of: FindObjectsRequest, reply: FindObjectsReply };
+      const { found } = await core.ask('FindObjects', question, limits);
       return found.length > 0;
     },
-    put: (key, bytes) =>
-      turns.take(async () => put(core, await sign('put', hashOf(key)), { hash: hashOf(key), bytes })),
+    put: (key, bytes) => turns.take(async () => put(way, await sign('put', hashOf(key)), { hash: hashOf(key), bytes })),
     get: async (key) => {
       const hash = hashOf(key);
       const signed = await sign('get', hash);
-      return signed === null ? await getThrough(core, hash) : await getSigned(core, signed);
+      return signed === null ? await getThrough(way, hash) : await getSigned(way, signed);
     },
   };
 }
 
+/** A client, and how long one call through it may take. */
+interface Way {
+  readonly core: ClientCore;
+  readonly limits: Limits | undefined;
+}
+
 async function put(
-  core: ClientCore,
+  way: Way,
   signed: SignedView | null,
   { hash, bytes }: { readonly hash: string; readonly bytes: Uint8Array },
 ): Promise<void> {
   if (signed !== null) {
-    await exchange(core, signed, { method: 'PUT', body: bytes });
+    await exchange(way, signed, { method: 'PUT', body: bytes });
     return;
   }
+  const { core, limits } = way;
   const { upload } = core.transport;
   if (upload === undefined) throw noWay(core);
-  await upload('PutObject', partsOf(hash, bytes), { timeoutMs: moveWithinMs });
+  const { signal, timeoutMs = moveWithinMs } = limits?.rest ?? {};
+  const sent = upload('PutObject', partsOf(hash, bytes), { signal, timeoutMs: Math.min(timeoutMs, moveWithinMs) });
+  await during(limits, sent);
 }
 
 function* partsOf(hash: string, bytes: Uint8Array): Generator<Uint8Array, void, undefined> {
@@ -64,10 +74,10 @@ function* partsOf(hash: string, bytes: Uint8Array): Generator<Uint8Array, void, 
   }
 }
 
-async function getThrough(core: ClientCore, hash: string): Promise<Uint8Array> {
-  const { download } = core.transport;
-  if (download === undefined) throw noWay(core);
-  return await inTime(core.clock, async (signal) => {
+async function getThrough(way: Way, hash: string): Promise<Uint8Array> {
+  const { download } = way.core.transport;
+  if (download === undefined) throw noWay(way.core);
+  return await inTime(way, async (signal) => {
     const pieces: Uint8Array[] = [];
     for await (const part of download('GetObject', GetObjectRequest.encode({ hash }).finish(), { signal }))
       pieces.push(ObjectPart.decode(part).bytes);
@@ -75,17 +85,18 @@ async function getThrough(core: ClientCore, hash: string): Promise<Uint8Array> {
   });
 }
 
-async function getSigned(core: ClientCore, signed: SignedView): Promise<Uint8Array | null> {
-  return await exchange(core, signed, { method: 'GET' });
+async function getSigned(way: Way, signed: SignedView): Promise<Uint8Array | null> {
+  return await exchange(way, signed, { method: 'GET' });
 }
 
 /** Null: the object store signs nothing, and so it will be for this client. */
-function signer(core: ClientCore): (what: 'get' | 'put', hash: string) => Promise<SignedView | null> {
+function signer({ core, limits }: Way): (what: 'get' | 'put', hash: string) => Promise<SignedView | null> {
   let signsNothing = false;
   return async (what, hash) => {
     if (signsNothing) return null;
     const request = { hashes: [hash], for: what };
-    const { requests } = await core.ask('SignObjects', { request, of: SignObjectsRequest, reply: SignObjectsReply });
+    const question = { request, of: SignObjectsRequest, reply: SignObjectsReply };
+    const { requests } = await core.ask('SignObjects', question, limits);
     signsNothing = requests.length === 0;
     return requests[0] ?? null;
   };
@@ -93,13 +104,13 @@ function signer(core: ClientCore): (what: 'get' | 'put', hash: string) => Promis
 
 /** Null: it is not there. @throws Unavailable */
 async function exchange(
-  core: ClientCore,
+  way: Way,
   { url, headers }: SignedView,
   how: { readonly method: 'GET' } | { readonly method: 'PUT'; readonly body: Uint8Array },
 ): Promise<Uint8Array | null> {
   const { host } = new URL(url);
-  return await core.keepAlive.during(
-    inTime(core.clock, async (signal) => {
+  return await way.core.keepAlive.during(
+    inTime(way, async (signal) => {
       try {
         const response = await fetch(url, { ...how, headers, signal });
         const body = new Uint8Array(await response.arrayBuffer());
@@ -115,13 +126,17 @@ async function exchange(
   );
 }
 
-async function inTime<T>(clock: Clock, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+async function inTime<T>({ core, limits }: Way, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const late = new AbortController();
-  const timer = clock.after(moveWithinMs, () =>
+  const timer = core.clock.after(moveWithinMs, () =>
     late.abort(new HoldfastError('Unavailable', `an object of a volume did not move within ${moveWithinMs} ms`)),
   );
   try {
-    return await work(late.signal);
+    return await during(limits, work(late.signal));
+  } catch (error) {
+    // Nobody waits for its bytes any more.
+    late.abort(error);
+    throw error;
   } finally {
     timer.cancel();
   }

@@ -14,18 +14,23 @@ import {
   ReserveObjectsRequest,
 } from '../../wire/gen/holdfast/v1/router.js';
 import { commitOf, commitView, volumeOf } from '../../wire/volume-views.js';
+import type { Limits } from '../call-limits.js';
 import type { ClientCore } from '../client-core.js';
 
 /** Volumes, heads and histories of the token's account, by the router; any other account that is named is not looked at. */
-export function remoteVolumes(core: ClientCore): Pick<VolumeStore, 'find' | 'publish' | 'commit' | 'commits'> {
+export function remoteVolumes(
+  core: ClientCore,
+  limits?: Limits,
+): Pick<VolumeStore, 'find' | 'publish' | 'commit' | 'commits'> {
   const listed = async (request: ListCommitsRequest): Promise<CommitRecord[]> => {
-    const { commits } = await core.ask('ListCommits', { request, of: ListCommitsRequest, reply: ListCommitsReply });
+    const question = { request, of: ListCommitsRequest, reply: ListCommitsReply };
+    const { commits } = await core.ask('ListCommits', question, limits);
     return commits.map(commitOf);
   };
   return {
     find: async (_account, name) => {
       const question = { request: { name }, of: FindVolumeRequest, reply: FindVolumeReply };
-      const { volume, head } = await core.ask('FindVolume', question);
+      const { volume, head } = await core.ask('FindVolume', question, limits);
       if (volume === undefined) return null;
       return { volume: volumeOf(volume), head: head === undefined ? null : commitOf(head) };
     },
@@ -38,7 +43,7 @@ export function remoteVolumes(core: ClientCore): Pick<VolumeStore, 'find' | 'pub
         ...{ commit: commitView(commit), expected: expected ?? undefined },
       };
       const question = { request, of: PublishCommitRequest, reply: PublishCommitReply };
-      const { outcome, head } = await core.ask('PublishCommit', question);
+      const { outcome, head } = await core.ask('PublishCommit', question, limits);
       switch (outcome) {
         case 'moved':
           return { outcome, head: head === undefined ? null : commitOf(head) };
@@ -53,15 +58,16 @@ export function remoteVolumes(core: ClientCore): Pick<VolumeStore, 'find' | 'pub
   };
 }
 
-export function remoteHolds(core: ClientCore): CommitHolds {
-  const ask = async (id: string, op: NonNullable<HoldRequest['op']>): Promise<boolean> => {
-    const { held } = await core.ask('Hold', { request: { id, op }, of: HoldRequest, reply: HoldReply });
+/** @param limits of taking one; what is held is kept and let go of whatever becomes of them */
+export function remoteHolds(core: ClientCore, limits?: Limits): CommitHolds {
+  const ask = async (id: string, op: NonNullable<HoldRequest['op']>, own?: Limits): Promise<boolean> => {
+    const { held } = await core.ask('Hold', { request: { id, op }, of: HoldRequest, reply: HoldReply }, own);
     return held;
   };
   return {
     hold: (_account, { id, ttlMs, commit }) =>
-      ask(id, { $case: 'take', value: { ttlMs, commit: commit ?? undefined } }),
-    holdAlso: (_account, id, commit) => ask(id, { $case: 'also', value: commit }),
+      ask(id, { $case: 'take', value: { ttlMs, commit: commit ?? undefined } }, limits),
+    holdAlso: (_account, id, commit) => ask(id, { $case: 'also', value: commit }, limits),
     renew: (_account, id, ttlMs) => ask(id, { $case: 'renewForMs', value: ttlMs }),
     release: async (_account, id) => {
       await ask(id, { $case: 'release', value: true });
@@ -69,7 +75,7 @@ export function remoteHolds(core: ClientCore): CommitHolds {
     reserve: async (_account, holdId, hashes) => {
       const request = { holdId, hashes: [...hashes] };
       const question = { request, of: ReserveObjectsRequest, reply: ReserveObjectsReply };
-      const { lapsed, condemned } = await core.ask('ReserveObjects', question);
+      const { lapsed, condemned } = await core.ask('ReserveObjects', question, limits);
       return lapsed ? null : condemned;
     },
   };

@@ -19,6 +19,7 @@ import {
   DeleteVolumeRequest,
 } from '../../wire/gen/holdfast/v1/router.js';
 import { volumeOf } from '../../wire/volume-views.js';
+import type { Limits } from '../call-limits.js';
 import type { ClientCore } from '../client-core.js';
 import { remoteObjects } from './remote-objects.js';
 import { foundVolume, remoteHolds, remoteVolumes } from './remote-store.js';
@@ -62,23 +63,28 @@ const known = new WeakMap<ClientCore, VolumeAccess>();
 export class VolumeAccess {
   readonly core: ClientCore;
   readonly reader: ObjectReader;
+  readonly #limits: Limits | undefined;
   readonly #parts: CommitParts;
   readonly #volumes: ReturnType<typeof remoteVolumes>;
 
-  /** The one of a client. */
-  static of(core: ClientCore): VolumeAccess {
+  /** The one of a client; with limits, one for a single call. */
+  static of(core: ClientCore, limits?: Limits): VolumeAccess {
     const access = known.get(core) ?? new VolumeAccess(core);
     known.set(core, access);
-    return access;
+    return limits === undefined ? access : new VolumeAccess(core, { limits, like: access.reader });
   }
 
-  private constructor(core: ClientCore) {
+  private constructor(core: ClientCore, of?: { readonly limits: Limits; readonly like: ObjectReader }) {
     const { clock } = core;
-    const objects = remoteObjects(core);
+    const objects = remoteObjects(core, of?.limits);
     this.core = core;
-    this.reader = new ObjectReader({ objects, account: ownAccount, clock });
-    this.#volumes = remoteVolumes(core);
-    this.#parts = { volumes: this.#volumes, holds: remoteHolds(core), objects, reader: this.reader, clock };
+    this.#limits = of?.limits;
+    this.reader = new ObjectReader({ objects, account: ownAccount, clock, ...(of && { like: of.like }) });
+    this.#volumes = remoteVolumes(core, of?.limits);
+    this.#parts = {
+      ...{ volumes: this.#volumes, holds: remoteHolds(core, of?.limits) },
+      ...{ objects, reader: this.reader, clock },
+    };
   }
 
   /** Makes one, or tells who has the name. */
@@ -92,7 +98,7 @@ export class VolumeAccess {
       ...{ sizeGb, mountPathDefault, geolocation: [...geolocation], ttlMs },
     };
     const question = { request, of: CreateVolumeRequest, reply: CreateVolumeReply };
-    const { created, volume } = await this.core.ask('CreateVolume', question);
+    const { created, volume } = await this.core.ask('CreateVolume', question, this.#limits);
     if (volume === undefined) throw new HoldfastError('Internal', `the router made volume ${name} without telling it`);
     return { created, volume: volumeOf(volume) };
   }
@@ -107,7 +113,7 @@ export class VolumeAccess {
   /** @param id '': whichever has the name. @throws PermissionDenied, Unavailable */
   async delete({ name, id }: { readonly name: string; readonly id: string }): Promise<boolean> {
     const change = { request: { name, id }, of: DeleteVolumeRequest, reply: DeleteVolumeReply };
-    return (await this.core.change('DeleteVolume', change)).deleted;
+    return (await this.core.change('DeleteVolume', change, this.#limits)).deleted;
   }
 
   /** @throws NotFound */

@@ -1,7 +1,13 @@
 import { HoldfastError } from '../../common/errors.js';
-import { expected } from '../../common/option-checks.js';
+import { type Check, expected } from '../../common/option-checks.js';
 import type { VolumeRecord } from '../../common/ports/volume-store.js';
-import { checkedMountPath, type MissingVolume, type VolumeBackend } from '../../common/volume-mounts.js';
+import {
+  checkedMountPath,
+  type MissingVolume,
+  mountPathProblem,
+  type VolumeBackend,
+} from '../../common/volume-mounts.js';
+import { checkChoice, choiceChecks } from '../client-choice.js';
 import type { ClientChoice } from '../infos.js';
 import type { VolumeCreateOptions } from './volume-infos.js';
 
@@ -13,18 +19,20 @@ export interface VolumeDeclaration {
   readonly geolocation?: readonly string[];
 }
 
-const backends: readonly unknown[] = ['cloud_bucket', 'vast_local'];
+const checks = {
+  ...choiceChecks,
+  backend: expected.oneOf('cloud_bucket', 'vast_local'),
+  sizeGb: expected.above(0),
+  mountPathDefault: mountPathProblem,
+  geolocation: expected.oneOrMoreStrings,
+} as const satisfies Readonly<Record<keyof VolumeCreateOptions, Check>>;
 
 /** @throws InvalidArgument */
 export function checkedDeclaration(name: string, options: VolumeCreateOptions): VolumeDeclaration {
+  checkChoice(`volume ${name}`, options, checks);
   const { backend = 'cloud_bucket', sizeGb, mountPathDefault, geolocation } = options;
-  if (!backends.includes(backend))
-    throw invalid(name, `the backend cloud_bucket or vast_local, got ${JSON.stringify(backend)}`);
-  if (sizeGb !== undefined && !(typeof sizeGb === 'number' && sizeGb > 0)) throw invalid(name, 'a sizeGb above 0');
   if (backend === 'vast_local' && sizeGb === undefined)
     throw invalid(name, 'a sizeGb, as it takes that much of the disk of one host');
-  if (geolocation !== undefined && expected.oneOrMoreStrings(geolocation) !== null)
-    throw invalid(name, 'a geolocation that is a string or a list of strings');
   return {
     backend,
     ...(sizeGb === undefined ? {} : { sizeGb }),

@@ -1,7 +1,7 @@
-import type { CommitRecord } from '../../common/ports/volume-store.js';
+import type { CommitRecord, VolumeRecord } from '../../common/ports/volume-store.js';
 import { rootOf } from '../../common/volumes/commit.js';
 import { diffTrees } from '../../common/volumes/diff.js';
-import type { FoundVolume, VolumeAccess } from './volume-access.js';
+import { type FoundVolume, VolumeAccess } from './volume-access.js';
 import type { VolumeChange, VolumeCommit } from './volume-infos.js';
 
 const defaultHistory = 100;
@@ -33,7 +33,7 @@ export async function differences(
 }
 
 /** Makes a state of one volume the newest one of another, or of the same; the id of that commit. */
-export async function takeOver(
+async function takeOver(
   access: VolumeAccess,
   { from, commit, to, message }: { from: FoundVolume; commit: CommitRecord; to: string; message: string },
 ): Promise<string> {
@@ -43,4 +43,34 @@ export async function takeOver(
     build: async () => rootOf(commit, commit.atMs),
   });
   return made.commit.id;
+}
+
+/** Makes the state of an older commit the newest one; the id of that commit. @throws NotFound */
+export async function restoreCommit(access: VolumeAccess, name: string, commitId: string): Promise<string> {
+  const from = await access.found(name);
+  const commit = await access.commitOf(from, commitId);
+  return await takeOver(access, { from, commit, to: name, message: `restore ${commitId}` });
+}
+
+/** Makes a volume of the state of another one. @param at undefined: the newest @throws AlreadyExists, NotFound */
+export async function branchOff(
+  access: VolumeAccess,
+  name: string,
+  { to, at }: { readonly to: string; readonly at: string | undefined },
+): Promise<VolumeRecord> {
+  const from = await access.found(name);
+  const commit = at === undefined ? from.head : await access.commitOf(from, at);
+  const { sizeGb } = from.volume;
+  const made = await access.createNew(to, { ...(sizeGb !== null && { sizeGb }) });
+  if (commit === null) return made;
+  try {
+    await takeOver(access, { from, commit, to, message: `branch of ${name} at ${commit.id}` });
+    return made;
+  } catch (error) {
+    // Without its files it is nobody's branch. What fails here, too, is left to be deleted by hand.
+    await VolumeAccess.of(access.core)
+      .delete(made)
+      .catch(() => undefined);
+    throw error;
+  }
 }

@@ -1,5 +1,6 @@
 import type { VolumeBackend } from '../../common/volume-mounts.js';
 import type { PathChange } from '../../common/volumes/diff.js';
+import type { CallLimits } from '../call-limits.js';
 import type { ClientChoice } from '../infos.js';
 
 /** How a volume is made. */
@@ -15,7 +16,7 @@ export interface VolumeCreateOptions extends ClientChoice {
 }
 
 /** How a mount is committed. */
-export interface MountCommitOptions {
+export interface MountCommitOptions extends CallLimits {
   readonly message?: string;
   readonly onConflict?: 'last-writer-wins' | 'fail';
 }

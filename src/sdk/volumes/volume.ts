@@ -1,4 +1,6 @@
 import { ulid } from 'ulid';
+import { checkOptions } from '../../common/check-options.js';
+import { expected } from '../../common/option-checks.js';
 import type { VolumeRecord } from '../../common/ports/volume-store.js';
 import {
   checkedMountOptions,
@@ -14,23 +16,19 @@ import { parsePath } from '../../common/volumes/paths.js';
 import { checkedVolumeName } from '../../common/volumes/volume-name.js';
 import { ListVolumesReply, ListVolumesRequest } from '../../wire/gen/holdfast/v1/router.js';
 import { volumeOf } from '../../wire/volume-views.js';
-import { chooseClient } from '../client-choice.js';
+import { type CallLimits, limitChecks, limitsApart } from '../call-limits.js';
+import { type CallChoice, checkChoice, chosen } from '../client-choice.js';
 import type { ClientChoice } from '../infos.js';
 import type { Bytes, FileStat } from '../sandbox/types.js';
 import type { ArchiveSource } from './archive.js';
 import { EphemeralVolume } from './ephemeral.js';
 import { askMount, commitMount, reloadMount } from './mounted-volume.js';
-import { uploadFiles } from './upload-files.js';
-import { type NewState, VolumeAccess } from './volume-access.js';
+import { type LocalFile, uploadFiles } from './upload-files.js';
+import { VolumeAccess } from './volume-access.js';
+import { callFiles, callVolume, type NamedVolume, openFiles, volumeChecks } from './volume-calls.js';
 import { checkedPath, copying, removing, writing } from './volume-changes.js';
-import {
-  checkedDeclaration,
-  choiceOf,
-  declarationOf,
-  type VolumeDeclaration,
-  whenMissing,
-} from './volume-declaration.js';
-import { differences, historyOf, takeOver } from './volume-history.js';
+import { checkedDeclaration, choiceOf, declarationOf, whenMissing } from './volume-declaration.js';
+import { branchOff, differences, historyOf, restoreCommit } from './volume-history.js';
 import type { MountCommitOptions, VolumeChange, VolumeCommit, VolumeCreateOptions } from './volume-infos.js';
 import { existingFile, listed } from './volume-tree.js';
 
@@ -40,9 +38,7 @@ import { existingFile, listed } from './volume-tree.js';
  */
 export class Volume implements Mountable {
   readonly name: string;
-  readonly #choice: ClientChoice;
-  readonly #declared: VolumeDeclaration;
-  readonly #isMadeIfMissing: boolean;
+  readonly #named: NamedVolume;
   /** Its mounts are copies of their own unless they say otherwise. */
   #isCopied = false;
   /** Null: it was not taken from a mount. */
@@ -51,9 +47,7 @@ export class Volume implements Mountable {
 
   private constructor(name: string, options: VolumeCreateOptions, isMadeIfMissing: boolean) {
     this.name = checkedVolumeName(name);
-    this.#choice = choiceOf(options);
-    this.#declared = checkedDeclaration(name, options);
-    this.#isMadeIfMissing = isMadeIfMissing;
+    this.#named = { name, declared: checkedDeclaration(name, options), choice: choiceOf(options), isMadeIfMissing };
   }
 
   /** Names one; it is looked up, or made, when it is first used. @throws InvalidArgument */
@@ -62,7 +56,8 @@ export class Volume implements Mountable {
     options: VolumeCreateOptions & { readonly createIfMissing?: boolean; readonly mountPath?: string } = {},
   ): Volume {
     const { mountPath, createIfMissing = false, ...rest } = options;
-    const volume = new Volume(name, rest, createIfMissing);
+    checkOptions(`volume ${name}`, { createIfMissing }, { createIfMissing: expected.boolean });
+    const volume = new Volume(name, { ...rest, ...choiceOf(options) }, createIfMissing);
     return mountPath === undefined ? volume : volume.mountedAt(mountPath);
   }
 
@@ -83,18 +78,26 @@ export class Volume implements Mountable {
    * @throws AlreadyExists where a volume of that name has other files; InvalidArgument for entries that would leave the root,
    * FileNotFound, PayloadTooLarge
    */
-  static async fromArchive(name: string, tar: ArchiveSource, options: VolumeCreateOptions = {}): Promise<Volume> {
-    const volume = new Volume(name, options, false);
+  static async fromArchive(
+    name: string,
+    tar: ArchiveSource,
+    options: VolumeCreateOptions & CallLimits = {},
+  ): Promise<Volume> {
+    const { limits, rest } = limitsApart(options);
+    const volume = new Volume(name, rest, false);
     volume.#isCopied = true;
     // Read by those who make one only, which hardly any container does.
     const { makeFromArchive } = await import('./archive-volume.js');
-    await makeFromArchive(volume.#access, { name, source: tar }, volume.#declared);
+    const call = { method: 'fromArchive', options: limits };
+    const make = (access: VolumeAccess) => makeFromArchive(access, { name, source: tar }, volume.#named.declared);
+    await callVolume(volume.#named, call, make);
     return volume;
   }
 
   /** The volume at a path of the container that this runs in. @throws InvalidArgument where there is none */
-  static async fromMount(path: string): Promise<Volume> {
-    const volume = new Volume(await askMount(['name', path]), {}, false);
+  static async fromMount(path: string, options: CallLimits = {}): Promise<Volume> {
+    checkOptions('Volume.fromMount', options, limitChecks);
+    const volume = new Volume(await askMount(['name', path], options), {}, false);
     volume.#mountedHere = path;
     return volume;
   }
@@ -110,18 +113,18 @@ export class Volume implements Mountable {
   }
 
   /** Shows the latest commit, whose id it gives. @throws CommitConflict where changes would be lost, unless forced */
-  async reload(options: { readonly force?: boolean } = {}): Promise<string> {
-    return await reloadMount({ path: this.#mountedHere, name: this.name }, options.force === true);
+  async reload(options: { readonly force?: boolean } & CallLimits = {}): Promise<string> {
+    return await reloadMount({ path: this.#mountedHere, name: this.name }, options);
   }
 
   /** Where containers and sessions find it, unless they name another path; null: only where they do. */
   get mountPath(): string | null {
-    return this.#mount.path ?? this.#declared.mountPathDefault ?? null;
+    return this.#mount.path ?? this.#named.declared.mountPathDefault ?? null;
   }
 
   /** Where its files are: in the object store, or in a folder of one host. */
   get backend(): VolumeBackend {
-    return this.#declared.backend;
+    return this.#named.declared.backend;
   }
 
   /** The same volume at a path, for `volumes` of a class or sandbox. @throws InvalidArgument */
@@ -131,7 +134,8 @@ export class Volume implements Mountable {
 
   /** The same as `mount`. @throws InvalidArgument */
   mountedAt(path: string, options: MountOptions = {}): Volume {
-    const volume = new Volume(this.name, { ...this.#choice, ...this.#declared }, this.#isMadeIfMissing);
+    const { choice, declared, isMadeIfMissing } = this.#named;
+    const volume = new Volume(this.name, { ...choice, ...declared }, isMadeIfMissing);
     volume.#isCopied = this.#isCopied;
     volume.#mount = { path: checkedMountPath(path), ...options };
     volume.#mountOptions();
@@ -139,9 +143,10 @@ export class Volume implements Mountable {
   }
 
   [mountable](): Omit<VolumeMountReference, 'path'> {
+    const { declared, isMadeIfMissing } = this.#named;
     return {
       volume: this.name,
-      ...(this.#isMadeIfMissing ? { whenMissing: whenMissing(this.#declared) } : {}),
+      ...(isMadeIfMissing ? { whenMissing: whenMissing(declared) } : {}),
       ...this.#mountOptions(),
     };
   }
@@ -152,9 +157,11 @@ export class Volume implements Mountable {
   }
 
   /** @throws AlreadyExists where the name is taken, InvalidArgument, PermissionDenied */
-  static async create(name: string, options: VolumeCreateOptions = {}): Promise<Volume> {
-    const volume = new Volume(name, options, false);
-    await volume.#access.createNew(name, volume.#declared);
+  static async create(name: string, options: VolumeCreateOptions & CallLimits = {}): Promise<Volume> {
+    const { limits, rest } = limitsApart(options);
+    const volume = new Volume(name, rest, false);
+    const call = { method: 'create', options: limits };
+    await callVolume(volume.#named, call, (access) => access.createNew(name, volume.#named.declared));
     return volume;
   }
 
@@ -163,27 +170,30 @@ export class Volume implements Mountable {
    * client dies or is closed it is gone half a minute later.
    */
   static async ephemeral(
-    options: { readonly prefix?: string; readonly mountPath?: string } & ClientChoice = {},
+    options: { readonly prefix?: string; readonly mountPath?: string } & CallChoice = {},
   ): Promise<Volume & AsyncDisposable> {
-    const { prefix = 'ephemeral', mountPath, ...choice } = options;
-    const { clock } = chooseClient(choice);
-    const name = `${prefix}-${ulid(clock.now()).toLowerCase()}`;
-    const volume = Volume.fromName(name, { ...choice, ...(mountPath !== undefined && { mountPath }) });
-    const lease = await EphemeralVolume.make(volume.#access, volume.name);
+    const { client, limits } = chosen('Volume.ephemeral', options, volumeChecks.ephemeral);
+    const { prefix = 'ephemeral', mountPath } = options;
+    const name = `${prefix}-${ulid(client.clock.now()).toLowerCase()}`;
+    const volume = Volume.fromName(name, { ...choiceOf(options), ...(mountPath !== undefined && { mountPath }) });
+    const lease = await EphemeralVolume.make(VolumeAccess.of(client, limits), volume.name);
     return Object.assign(volume, { [Symbol.asyncDispose]: () => lease.end() });
   }
 
   /** One that is there. @throws NotFound, unless it is to be made */
-  static async get(name: string, options: ClientChoice & { readonly mintIfMissing?: boolean } = {}): Promise<Volume> {
-    const volume = new Volume(name, options, options.mintIfMissing ?? false);
-    const access = await volume.#made();
-    return Volume.#of((await access.found(name)).volume, options);
+  static async get(name: string, options: CallChoice & { readonly mintIfMissing?: boolean } = {}): Promise<Volume> {
+    checkChoice('Volume.get', options, volumeChecks.get);
+    const volume = new Volume(name, choiceOf(options), options.mintIfMissing ?? false);
+    const call = { method: 'get', options: limitsApart(options).limits };
+    const found = await callFiles(volume.#named, call, (access) => access.found(name));
+    return Volume.#of(found.volume, options);
   }
 
   /** By name. */
-  static async list(options: ClientChoice = {}): Promise<Volume[]> {
+  static async list(options: CallChoice = {}): Promise<Volume[]> {
+    const { client, limits } = chosen('Volume.list', options);
     const question = { request: {}, of: ListVolumesRequest, reply: ListVolumesReply };
-    const { volumes } = await chooseClient(options).ask('ListVolumes', question);
+    const { volumes } = await client.ask('ListVolumes', question, limits);
     return volumes.map((view) => Volume.#of(volumeOf(view), options));
   }
 
@@ -192,43 +202,57 @@ export class Volume implements Mountable {
   }
 
   /** With its history. What is being read of it can still be read. @throws PermissionDenied, Unavailable */
-  async delete(options: ClientChoice = this.#choice): Promise<{ readonly deleted: boolean }> {
-    return { deleted: await VolumeAccess.of(chooseClient(options)).delete({ name: this.name, id: '' }) };
+  async delete(options: CallChoice = {}): Promise<{ readonly deleted: boolean }> {
+    const given = { ...this.#named.choice, ...options, ...choiceOf(options) };
+    const { client, limits } = chosen(`the deletion of volume ${this.name}`, given);
+    return { deleted: await VolumeAccess.of(client, limits).delete({ name: this.name, id: '' }) };
   }
 
   /** A file as it is when the reading begins. @throws NotFound, FileNotFound, InvalidArgument for what is no file */
-  async *readFile(path: string): AsyncGenerator<Uint8Array, void, undefined> {
+  async *readFile(path: string, options: CallLimits = {}): AsyncGenerator<Uint8Array, void, undefined> {
     const at = checkedPath(path);
-    const access = await this.#made();
+    const access = await openFiles(this.#named, { method: 'readFile', options });
     await using state = await access.holdHead(this.name);
     yield* readContent(state.reader, await existingFile(state, at));
   }
 
   /** Directories on the way are made. @throws NotFound, InvalidArgument, PayloadTooLarge above `sizeGb` */
-  async writeFile(path: string, content: string | Bytes | AsyncIterable<Bytes>): Promise<void> {
-    const access = await this.#made();
-    const { clock } = access.core;
-    const build = writing(this.name, path, { content, nowMs: clock.now() });
-    await access.commit(this.name, { message: `write ${path}`, build });
+  async writeFile(
+    path: string,
+    content: string | Bytes | AsyncIterable<Bytes>,
+    options: CallLimits = {},
+  ): Promise<void> {
+    await callFiles(this.#named, { method: 'writeFile', options }, async (access) => {
+      const build = writing(this.name, path, { content, nowMs: access.core.clock.now() });
+      await access.commit(this.name, { message: `write ${path}`, build });
+    });
   }
 
   /** In the order of paths, which are relative to the volume's root. @throws NotFound, FileNotFound, InvalidArgument */
-  async listdir(path = '', options: { readonly recursive?: boolean } = {}): Promise<FileStat[]> {
+  async listdir(path = '', options: { readonly recursive?: boolean } & CallLimits = {}): Promise<FileStat[]> {
     const at = parsePath(path);
-    const access = await this.#made();
-    await using state = await access.holdHead(this.name);
-    return await listed(state, at, options.recursive ?? false);
+    const list = async (access: VolumeAccess): Promise<FileStat[]> => {
+      await using state = await access.holdHead(this.name);
+      return await listed(state, at, options.recursive ?? false);
+    };
+    return await callFiles(this.#named, { method: 'listdir', options, checks: volumeChecks.recursive }, list);
   }
 
   /** @throws NotFound, FileNotFound, InvalidArgument for a directory that is not removed recursively */
-  async removeFile(path: string, options: { readonly recursive?: boolean } = {}): Promise<void> {
-    await this.#commit(`remove ${path}`, removing(this.name, path, options.recursive ?? false));
+  async removeFile(path: string, options: { readonly recursive?: boolean } & CallLimits = {}): Promise<void> {
+    const call = { method: 'removeFile', options, checks: volumeChecks.recursive };
+    await callFiles(this.#named, call, async (access) => {
+      const build = removing(this.name, path, options.recursive ?? false);
+      await access.commit(this.name, { message: `remove ${path}`, build });
+    });
   }
 
   /** Within the volume, directories with all that is in them; no bytes are moved. @throws NotFound, FileNotFound, InvalidArgument */
-  async copyFiles(from: readonly string[], to: string): Promise<void> {
-    const { clock } = chooseClient(this.#choice);
-    await this.#commit(`copy ${from.join(', ')} to ${to}`.slice(0, 200), copying(this.name, { from, to }, clock.now()));
+  async copyFiles(from: readonly string[], to: string, options: CallLimits = {}): Promise<void> {
+    await callFiles(this.#named, { method: 'copyFiles', options }, async (access) => {
+      const build = copying(this.name, { from, to }, access.core.clock.now());
+      await access.commit(this.name, { message: `copy ${from.join(', ')} to ${to}`.slice(0, 200), build });
+    });
   }
 
   /**
@@ -239,62 +263,37 @@ export class Volume implements Mountable {
    * @throws NotFound, FileNotFound, InvalidArgument, PayloadTooLarge
    */
   async batchUpload(
-    files: Iterable<{ readonly local: string; readonly remote: string }>,
-    options: { readonly onProgress?: (done: number, total: number) => void } = {},
+    files: Iterable<LocalFile>,
+    options: { readonly onProgress?: (done: number, total: number) => void } & CallLimits = {},
   ): Promise<string> {
-    const { onProgress } = options;
-    const { commit } = await uploadFiles(await this.#made(), { name: this.name, files }, { onProgress });
-    return commit.id;
+    const { onProgress, signal } = options;
+    const upload = (access: VolumeAccess) => uploadFiles(access, { name: this.name, files }, { onProgress, signal });
+    const call = { method: 'batchUpload', options, checks: volumeChecks.upload };
+    return (await callFiles(this.#named, call, upload)).commit.id;
   }
 
   /** Newest first. @param options.limit default 100. @throws NotFound */
-  async history(options: { readonly limit?: number } = {}): Promise<VolumeCommit[]> {
-    return await historyOf(await this.#made(), this.name, options.limit);
+  async history(options: { readonly limit?: number } & CallLimits = {}): Promise<VolumeCommit[]> {
+    const read = (access: VolumeAccess) => historyOf(access, this.name, options.limit);
+    return await callFiles(this.#named, { method: 'history', options, checks: volumeChecks.history }, read);
   }
 
   /** What changed from one commit to another, by default the newest; times alone are no change. @throws NotFound */
-  async diff(from: string, to?: string): Promise<VolumeChange[]> {
-    return await differences(await this.#made(), this.name, { from, to: to ?? null });
+  async diff(from: string, to?: string, options: CallLimits = {}): Promise<VolumeChange[]> {
+    const compare = (access: VolumeAccess) => differences(access, this.name, { from, to: to ?? null });
+    return await callFiles(this.#named, { method: 'diff', options }, compare);
   }
 
   /** Makes the state of an older commit the newest one, as a commit of its own, whose id it gives. @throws NotFound */
-  async restore(commitId: string): Promise<string> {
-    const access = await this.#made();
-    const from = await access.found(this.name);
-    const commit = await access.commitOf(from, commitId);
-    return await takeOver(access, { from, commit, to: this.name, message: `restore ${commitId}` });
+  async restore(commitId: string, options: CallLimits = {}): Promise<string> {
+    const restore = (access: VolumeAccess) => restoreCommit(access, this.name, commitId);
+    return await callFiles(this.#named, { method: 'restore', options }, restore);
   }
 
   /** A new volume that shares all bytes with this one, or with an older state of it. @throws AlreadyExists, NotFound */
-  async branch(name: string, options: { readonly at?: string } = {}): Promise<Volume> {
-    const access = await this.#made();
-    const from = await access.found(this.name);
-    const commit = options.at === undefined ? from.head : await access.commitOf(from, options.at);
-    const { sizeGb } = from.volume;
-    const made = await Volume.create(name, { ...choiceOf(this.#choice), ...(sizeGb !== null && { sizeGb }) });
-    if (commit === null) return made;
-    try {
-      await takeOver(access, { from, commit, to: name, message: `branch of ${this.name} at ${commit.id}` });
-      return made;
-    } catch (error) {
-      // Without its files it is nobody's branch. What fails here, too, is left to be deleted by hand.
-      await made.delete().catch(() => undefined);
-      throw error;
-    }
-  }
-
-  get #access(): VolumeAccess {
-    return VolumeAccess.of(chooseClient(this.#choice));
-  }
-
-  async #made(): Promise<VolumeAccess> {
-    const access = this.#access;
-    if (this.#isMadeIfMissing) await access.create(this.name, this.#declared);
-    return access;
-  }
-
-  async #commit(message: string, build: NewState['build']): Promise<void> {
-    const access = await this.#made();
-    await access.commit(this.name, { message, build });
+  async branch(name: string, options: { readonly at?: string } & CallLimits = {}): Promise<Volume> {
+    const branch = (access: VolumeAccess) => branchOff(access, this.name, { to: name, at: options.at });
+    const call = { method: 'branch', options, checks: volumeChecks.branch };
+    return Volume.#of(await callFiles(this.#named, call, branch), this.#named.choice);
   }
 }
