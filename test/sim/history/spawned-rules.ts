@@ -25,5 +25,14 @@ function checkOne(history: History, operation: Operation, progressOf: ProgressOf
   if (progress === null || !isEnded(progress)) return broken(`was spawned and is ${progress?.state ?? 'not recorded'}`);
   const hasCommitted = history.commits.some((commit) => commit.operation === id);
   if (progress.state === 'succeeded' && !hasCommitted) broken('succeeded and is not committed');
-  if (progress.state === 'lost' && isIdempotent && progress.losses < 16) broken('may run twice and is lost');
+  if (progress.state !== 'lost' || !isIdempotent || progress.losses >= 16) return;
+  if (!mayHaveBeenClosed(history, operation)) broken('may run twice and is lost');
+}
+
+/** Whether somebody asked for the end of its instance: that takes its calls with it. */
+function mayHaveBeenClosed(history: History, { instance, startedAt }: Operation): boolean {
+  const closes = [...history.operations.values()].filter(
+    (other) => other.what === 'close' && other.instance === instance,
+  );
+  return closes.some(({ settledAt, result }) => result === null || settledAt > startedAt);
 }
