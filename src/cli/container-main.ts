@@ -8,10 +8,10 @@ import { outboundSocketPath, routeOutbound } from '../runtime/container/outbound
 import { runContainer } from '../runtime/container/run-container.js';
 import { proxyVariables } from '../runtime/outbound/proxy-variables.js';
 import { sendReady } from '../runtime/process/ready-signal.js';
-import { findClass, loaded, useContainerTransport } from '../sdk/container-hooks.js';
+import { findClass, loaded, useContainerTransport } from '../sdk/classes/container-hooks.js';
 import * as sdk from '../sdk/index.js';
-import type { LoadBody } from '../wire/frames.js';
-import { SocketChannel } from '../wire/socket-channel.js';
+import type { LoadBody } from '../wire/frames/frames.js';
+import { SocketChannel } from '../wire/link/socket-channel.js';
 import { rehearse } from './rehearsal.js';
 
 // Only the worker ends a container: a supervisor that signals the whole service must not cut a drain short.

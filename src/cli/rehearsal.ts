@@ -3,12 +3,12 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { ContainerOptions } from '../runtime/container/run-container.js';
 import { runContainer } from '../runtime/container/run-container.js';
-import { createChannelPair } from '../wire/channel-pair.js';
-import { encodeArgs } from '../wire/codec.js';
-import { encodeBody } from '../wire/frame-bodies.js';
-import { readFrames } from '../wire/frame-reader.js';
-import { FrameStream } from '../wire/frame-stream.js';
-import { type ActivateBody, FrameKind, type LoadBody } from '../wire/frames.js';
+import { encodeArgs } from '../wire/codec/codec.js';
+import { encodeBody } from '../wire/frames/frame-bodies.js';
+import { readFrames } from '../wire/frames/frame-reader.js';
+import { FrameStream } from '../wire/frames/frame-stream.js';
+import { type ActivateBody, FrameKind, type LoadBody } from '../wire/frames/frames.js';
+import { createChannelPair } from '../wire/link/channel-pair.js';
 
 const bundlePath = fileURLToPath(new URL('./rehearsal-bundle.js', import.meta.url));
 

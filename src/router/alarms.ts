@@ -7,10 +7,10 @@ import type { AlarmClaim } from '../common/ports/alarm-store.js';
 import type { Bus } from '../common/ports/bus.js';
 import type { Store } from '../common/ports/store.js';
 import type { TimerWheel } from '../common/timer-wheel.js';
-import { OpenRequest } from './request.js';
-import type { InstanceParts } from './resolve.js';
+import type { InstanceParts } from './pins/resolve.js';
+import { askWorker } from './placement/worker-control.js';
+import { OpenRequest } from './service/request.js';
 import { abandon, careFor, resumeCalls, wakeForCalls } from './spawned.js';
-import { askWorker } from './worker-control.js';
 
 /** What looking after alarms and spawned calls needs of a router. */
 export interface AlarmParts extends InstanceParts {

@@ -1,7 +1,7 @@
 import type { Clock } from '../common/clock.js';
 import { HoldfastError, isHoldfastError } from '../common/errors.js';
 import type { Abortable } from './abort.js';
-import type { Waiting } from './request.js';
+import type { Waiting } from './service/request.js';
 
 const firstRetryMs = 20;
 const slowestRetryMs = 1_000;

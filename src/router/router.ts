@@ -1,12 +1,12 @@
 import { HoldfastError } from '../common/errors.js';
-import { createGrpcServer, listenGrpc, routerService, stopGrpcServer } from '../wire/grpc-server.js';
-import type { TlsTexts } from '../wire/grpc-transport.js';
-import { type HealthServer, startHealthServer } from '../wire/health-server.js';
+import { createGrpcServer, listenGrpc, routerService, stopGrpcServer } from '../wire/grpc/grpc-server.js';
+import type { TlsTexts } from '../wire/grpc/grpc-transport.js';
+import { type HealthServer, startHealthServer } from '../wire/grpc/health-server.js';
 import { keepAlarms } from './alarms.js';
-import type { ControlStream } from './control-stream.js';
-import { beatForEver } from './router-heartbeat.js';
 import { createRouterParts, type RouterDeps } from './router-parts.js';
-import { routerHandlers } from './service.js';
+import type { ControlStream } from './service/control-stream.js';
+import { beatForEver } from './service/router-heartbeat.js';
+import { routerHandlers } from './service/service.js';
 import { keepVolumes } from './volumes/volume-upkeep.js';
 
 export interface RouterConfig extends RouterDeps {

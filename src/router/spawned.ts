@@ -15,13 +15,13 @@ import type {
   ListSpawnedRequest,
   SpawnedView,
 } from '../wire/gen/holdfast/v1/router.js';
-import { type InspectParts, inspect } from './inspect.js';
-import { instanceGone } from './instance-errors.js';
-import { checkedIdentity } from './names.js';
-import type { PinEvents } from './pin-events.js';
-import type { Request } from './request.js';
-import { type InstanceParts, reach } from './resolve.js';
-import { type Addressee, askWorker } from './worker-control.js';
+import { instanceGone } from './pins/instance-errors.js';
+import { checkedIdentity } from './pins/names.js';
+import type { PinEvents } from './pins/pin-events.js';
+import { type InstanceParts, reach } from './pins/resolve.js';
+import { type Addressee, askWorker } from './placement/worker-control.js';
+import type { Request } from './service/request.js';
+import { type InspectParts, inspect } from './views/inspect.js';
 
 export interface SpawnedParts extends InstanceParts {
   readonly store: Pick<Store, 'calls'>;

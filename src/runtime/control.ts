@@ -18,10 +18,10 @@ import {
 } from '../wire/gen/holdfast/v1/bus.js';
 import type { CloseReply } from '../wire/gen/holdfast/v1/router.js';
 import { decodePin } from '../wire/pin-record.js';
-import type { Activator } from './activator.js';
-import type { Alarms } from './alarms.js';
-import type { Instance } from './instance.js';
-import type { Leaving } from './leaving.js';
+import type { Activator } from './instances/activator.js';
+import type { Alarms } from './instances/alarms.js';
+import type { Instance } from './instances/instance.js';
+import type { Leaving } from './instances/leaving.js';
 import type { LogBook } from './log-book.js';
 import { describePool } from './pool/describe-pool.js';
 import type { Sessions } from './sandbox/sessions.js';

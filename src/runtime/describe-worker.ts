@@ -1,6 +1,6 @@
 import type { BootId } from '../common/ids.js';
 import type { WorkerHeartbeat } from '../wire/gen/holdfast/v1/bus.js';
-import type { ContainerPools } from './container-pools.js';
+import type { ContainerPools } from './hosting/container-pools.js';
 import type { RecentFiles } from './recent-files.js';
 import type { WorkerConfig, WorkerDeps } from './worker-options.js';
 

@@ -1,11 +1,11 @@
 import type { Clock } from '../common/clock.js';
 import type { WorkerId } from '../common/ids.js';
 import type { Bus } from '../common/ports/bus.js';
-import { decodeBody } from '../wire/frame-bodies.js';
+import { decodeBody } from '../wire/frames/frame-bodies.js';
 import { LogLine, type LogsRequest } from '../wire/gen/holdfast/v1/router.js';
 import { logSubject } from '../wire/subjects.js';
-import type { LogOrigin } from './container-events.js';
 import { publishHint } from './hints.js';
+import type { LogOrigin } from './hosting/container-events.js';
 import type { LogGate } from './log-gate.js';
 
 const keptLines = 1_000;

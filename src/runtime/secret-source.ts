@@ -4,7 +4,7 @@ import type { Pin } from '../common/pin.js';
 import type { Transport } from '../common/ports/channel.js';
 import type { Variables } from '../common/secret.js';
 import { FetchSecretsReply, FetchSecretsRequest } from '../wire/gen/holdfast/v1/router.js';
-import type { LoadedClass } from './loaded-class.js';
+import type { LoadedClass } from './hosting/loaded-class.js';
 import type { MountSecrets } from './mounts/bucket/bucket-keys.js';
 
 /** What the secrets of a class put into its container; asked for when a container is loaded, and once for an activation. */

@@ -1,9 +1,9 @@
 import { HoldfastError } from '../common/errors.js';
 import type { Channel, Transport } from '../common/ports/channel.js';
 import { encodeError } from '../wire/errors.js';
-import { readUnary } from '../wire/frame-bodies.js';
-import { FrameKind } from '../wire/frames.js';
-import type { Container } from './container.js';
+import { readUnary } from '../wire/frames/frame-bodies.js';
+import { FrameKind } from '../wire/frames/frames.js';
+import type { Container } from './hosting/container.js';
 
 interface Tunnel {
   readonly channel: Channel;

@@ -3,7 +3,9 @@ import { type FunctionOptions, resolveFunctionOptions } from '../common/function
 import { expected } from '../common/option-checks.js';
 import { type ClsOptions, checkAppOptions, resolveClassOptions } from '../common/options.js';
 import { resolveSandboxOptions, type SandboxOptions } from '../common/sandbox-options.js';
-import type { Class, RemoteApp } from './class-types.js';
+import type { Class, RemoteApp } from './classes/class-types.js';
+import { registerApp, registerClass, registerSandbox } from './classes/registry.js';
+import { remoteApp } from './classes/remote-app.js';
 import { type CallChoice, chosen } from './client-choice.js';
 import { deployApp } from './deploy/deploy-app.js';
 import { declarationSite } from './functions/declared-name.js';
@@ -11,8 +13,6 @@ import type { AnyFunction, RemoteFunction } from './functions/function-types.js'
 import { RegisteredFunction, registerFunction } from './functions/registered-functions.js';
 import { declaredFunction } from './functions/remote-function.js';
 import type { Deployment, DeployOptions } from './infos.js';
-import { registerApp, registerClass, registerSandbox } from './registry.js';
-import { remoteApp } from './remote-app.js';
 import { makeSandbox, type Sandbox } from './sandbox/sandbox.js';
 import { sandboxManifest } from './sandbox/sandbox-manifest.js';
 

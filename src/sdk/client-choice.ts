@@ -1,11 +1,11 @@
 import { checkOptions } from '../common/check-options.js';
 import { HoldfastError } from '../common/errors.js';
 import { type Check, isPlainObject } from '../common/option-checks.js';
-import { type CallLimits, Limits, limitChecks } from './call-limits.js';
+import { type CallLimits, Limits, limitChecks } from './calls/call-limits.js';
+import { currentPlace } from './classes/container-state.js';
 import { Client, coreOf } from './client.js';
-import type { ClientCore } from './client-core.js';
-import { currentPlace } from './container-state.js';
 import type { ClientChoice } from './infos.js';
+import type { ClientCore } from './sessions/client-core.js';
 
 let defaultClient: Client | null = null;
 const byBaseUrl = new Map<string, Client>();

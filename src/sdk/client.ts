@@ -6,10 +6,10 @@ import {
   ListWorkersReply,
   ListWorkersRequest,
 } from '../wire/gen/holdfast/v1/router.js';
-import { type CallLimits, Limits, limitChecks } from './call-limits.js';
-import { ClientCore, type ClientParts } from './client-core.js';
+import { type CallLimits, Limits, limitChecks } from './calls/call-limits.js';
 import { environmentParts } from './default-client.js';
 import type { WorkerInfo } from './infos.js';
+import { ClientCore, type ClientParts } from './sessions/client-core.js';
 
 /** Where the router is and who is asking. */
 export interface ClientOptions {

@@ -3,9 +3,9 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, systemRandom } from '../adapters/system/clock.js';
 import { HoldfastError } from '../common/errors.js';
-import { createGrpcTransport, type GrpcTransport } from '../wire/grpc-transport.js';
+import { createGrpcTransport, type GrpcTransport } from '../wire/grpc/grpc-transport.js';
 import { initTracing } from '../wire/tracing.js';
-import type { ClientParts } from './client-core.js';
+import type { ClientParts } from './sessions/client-core.js';
 
 /** What `new Client()` was given. */
 export interface GivenSettings {

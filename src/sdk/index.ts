@@ -1,5 +1,5 @@
 // First: classes of the user's need it while they are defined.
-import './metadata.js';
+import './classes/metadata.js';
 
 export type { ExitReason } from '../common/activation.js';
 export type { BatchOptions } from '../common/batches.js';
@@ -24,8 +24,9 @@ export type { SecretReference } from '../common/secret.js';
 export type { NetworkPolicy, SessionOptions } from '../common/session-options.js';
 export type { Mountable, MountOptions, VolumeBackend, VolumesOption } from '../common/volume-mounts.js';
 export { App, type AppOptions } from './app.js';
-export { BoundCls } from './bound-cls.js';
-export type { CallLimits } from './call-limits.js';
+export type { CallLimits } from './calls/call-limits.js';
+export { FunctionCall, type FunctionCallExplanation, type FunctionCallStatus } from './calls/function-call.js';
+export { BoundCls } from './classes/bound-cls.js';
 export type {
   Args,
   Batch,
@@ -41,13 +42,12 @@ export type {
   RemoteMethod,
   Rest,
   Stub,
-} from './class-types.js';
+} from './classes/class-types.js';
+export { Cls } from './classes/cls.js';
+export { type CurrentContext, currentContext } from './classes/current-context.js';
+export { alarm, enter, exit, method } from './classes/decorators.js';
 export { Client, type ClientOptions } from './client.js';
 export type { CallChoice } from './client-choice.js';
-export { Cls } from './cls.js';
-export { type CurrentContext, currentContext } from './current-context.js';
-export { alarm, enter, exit, method } from './decorators.js';
-export { FunctionCall, type FunctionCallExplanation, type FunctionCallStatus } from './function-call.js';
 export type { AnyFunction, MapOptions, RemoteFunction } from './functions/function-types.js';
 export type { ImageProgress } from './images/deploy-images.js';
 export { Image } from './images/image.js';

@@ -1,4 +1,4 @@
-import type { CallLimits } from './call-limits.js';
+import type { CallLimits } from './calls/call-limits.js';
 import type { Client } from './client.js';
 import type { ImageProgress } from './images/deploy-images.js';
 

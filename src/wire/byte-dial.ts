@@ -2,7 +2,7 @@ import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { ByteStream } from '../common/ports/byte-stream.js';
 import { ByteConnection, bytesHello, ticketChars } from './byte-connection.js';
-import type { TlsTexts } from './grpc-transport.js';
+import type { TlsTexts } from './grpc/grpc-transport.js';
 
 /** Who was reached by calls a moment ago is there. */
 const connectWithinMs = 10_000;

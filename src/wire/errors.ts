@@ -1,6 +1,6 @@
 import { type ErrorCode, HoldfastError, isHoldfastError, type Outcome } from '../common/errors.js';
-import { decodeValue, encodeValue } from './codec.js';
-import { describe } from './codec-classes.js';
+import { decodeValue, encodeValue } from './codec/codec.js';
+import { describe } from './codec/codec-classes.js';
 import { isErrorCode, isOutcome } from './error-codes.js';
 
 /** An error as it travels: this, as wire/codec encodes values. */

@@ -2,8 +2,8 @@ import type { Monotonic } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
 import type { SplitMessage } from '../common/ports/channel.js';
 import type { ContainerExit } from '../common/ports/container.js';
-import { decodeBody, encodeBody } from './frame-bodies.js';
-import { SplitBatch } from './split-message.js';
+import { decodeBody, encodeBody } from './frames/frame-bodies.js';
+import { SplitBatch } from './frames/split-message.js';
 
 /**
  * Messages between a worker that lends a container and the one that borrows it, on a channel of their own: `u8 type`, then

@@ -1,7 +1,7 @@
 import { HoldfastError } from '../common/errors.js';
 import type { BootId, WorkerId } from '../common/ids.js';
 import type { Pin, PinState, PinTransition, PlacementNote } from '../common/pin.js';
-import { encodeArgs, hashArgs } from './codec.js';
+import { encodeArgs, hashArgs } from './codec/codec.js';
 
 /**
  * A pin as text: `generation epoch state opId\n`, then one JSON object. The header is all that a store's compare-and-set

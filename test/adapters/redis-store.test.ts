@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { pinAfter } from '../../src/adapters/pin-change.js';
+import { pinAfter } from '../../src/adapters/records/pin-change.js';
 import { createRedisStore } from '../../src/adapters/redis/redis-store.js';
 import { systemClock } from '../../src/adapters/system/clock.js';
 import type { InstanceKey } from '../../src/common/ids.js';

@@ -11,7 +11,7 @@ import { type CallContext, currentCallContext } from '../../src/common/context.j
 import { isHoldfastError } from '../../src/common/errors.js';
 import { alarmOf } from '../../src/common/instance-alarm.js';
 import { LocalState } from '../../src/sdk/local/local-state.js';
-import { CoalescingStorage } from '../../src/wire/instance-storage.js';
+import { CoalescingStorage } from '../../src/wire/link/instance-storage.js';
 
 /** Time that passes at once, and says how much of it was asked for. */
 function hastyClock(): Clock & { readonly slept: number[]; expire(): void } {

@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { HoldfastError } from '../../src/common/errors.js';
 import type { Channel } from '../../src/common/ports/channel.js';
-import { SplitBatch } from '../../src/wire/split-message.js';
+import { SplitBatch } from '../../src/wire/frames/split-message.js';
 
 /** Two ends of one connection, and the end of all that carries it. */
 export interface ChannelsUnderTest extends AsyncDisposable {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as ts from 'typescript-5.9';
 import { expect, test } from 'vitest';
-import { exportedNames } from '../../src/sdk/exported-names.js';
+import { exportedNames } from '../../src/sdk/classes/exported-names.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const pages = [

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { HoldfastError } from '../../src/common/errors.js';
 import { TimerWheel } from '../../src/common/timer-wheel.js';
-import { type Flight, Flights } from '../../src/router/flights.js';
-import { OpenRequest } from '../../src/router/request.js';
+import { type Flight, Flights } from '../../src/router/pins/flights.js';
+import { OpenRequest } from '../../src/router/service/request.js';
 import { ManualClock } from '../manual-clock.js';
 import { account } from './harness.js';
 

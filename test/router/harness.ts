@@ -12,10 +12,9 @@ import type { Channel } from '../../src/common/ports/channel.js';
 import type { Kms } from '../../src/common/ports/kms.js';
 import type { ObjectStore } from '../../src/common/ports/object-store.js';
 import type { Role, Store } from '../../src/common/ports/store.js';
-import { ControlStream } from '../../src/router/control-stream.js';
 import { createRouterParts, type RouterParts } from '../../src/router/router-parts.js';
-import { createChannelPair } from '../../src/wire/channel-pair.js';
-import { encodeArgs } from '../../src/wire/codec.js';
+import { ControlStream } from '../../src/router/service/control-stream.js';
+import { encodeArgs } from '../../src/wire/codec/codec.js';
 import { decodeError } from '../../src/wire/errors.js';
 import type { WorkerHeartbeat } from '../../src/wire/gen/holdfast/v1/bus.js';
 import {
@@ -25,6 +24,7 @@ import {
   type ControlRequest,
   type PinView,
 } from '../../src/wire/gen/holdfast/v1/router.js';
+import { createChannelPair } from '../../src/wire/link/channel-pair.js';
 import { BusWorker, classManifest } from './bus-worker.js';
 
 export const account = 'acme';

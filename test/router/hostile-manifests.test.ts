@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isHoldfastError } from '../../src/common/errors.js';
-import { parseManifest } from '../../src/router/parse-manifest.js';
+import { parseManifest } from '../../src/router/apps/parse-manifest.js';
 import { classManifest } from './bus-worker.js';
 
 const good = {

@@ -6,7 +6,7 @@ import { createLmdbStore } from '../../src/adapters/embedded/lmdb-store.js';
 import type { BootId, WorkerId } from '../../src/common/ids.js';
 import { defaultLeaseTimes } from '../../src/common/lease.js';
 import type { Store } from '../../src/common/ports/store.js';
-import { Leases } from '../../src/router/leases.js';
+import { Leases } from '../../src/router/placement/leases.js';
 import { ManualClock } from '../manual-clock.js';
 import { account } from './harness.js';
 

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { instanceKey } from '../../src/common/ids.js';
 import type { PinStore } from '../../src/common/ports/store.js';
-import { encodeArgs, hashArgs } from '../../src/wire/codec.js';
+import { encodeArgs, hashArgs } from '../../src/wire/codec/codec.js';
 import { classManifest } from './bus-worker.js';
 import { account, type ControlClient, Harness, refusal } from './harness.js';
 

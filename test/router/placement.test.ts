@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { Random } from '../../src/common/clock.js';
 import type { BootId, WorkerId } from '../../src/common/ids.js';
 import type { ClassOptions, PlacementConstraints } from '../../src/common/manifest.js';
-import { offerMismatches } from '../../src/router/offer.js';
-import { type Candidate, choosePlacement, type Demand } from '../../src/router/placement.js';
+import { offerMismatches } from '../../src/router/placement/offer.js';
+import { type Candidate, choosePlacement, type Demand } from '../../src/router/placement/placement.js';
 import { classManifest } from './bus-worker.js';
 
 const label = 'shop/Counter@1';

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemRandom } from '../../src/adapters/system/clock.js';
-import { listSigningKeys, retireSigningKey, rotateSigningKey } from '../../src/router/key-rotation.js';
-import type { Principal } from '../../src/router/request.js';
-import { SigningKeys } from '../../src/router/signing-keys.js';
+import { listSigningKeys, retireSigningKey, rotateSigningKey } from '../../src/router/service/key-rotation.js';
+import type { Principal } from '../../src/router/service/request.js';
+import { SigningKeys } from '../../src/router/service/signing-keys.js';
 import { signHandle, verifyHandle } from '../../src/wire/handle.js';
 import { ManualClock } from '../manual-clock.js';
 import { account, Harness, refusal } from './harness.js';

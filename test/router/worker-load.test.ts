@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Reservation, WorkerLoad } from '../../src/router/worker-load.js';
+import { type Reservation, WorkerLoad } from '../../src/router/placement/worker-load.js';
 import { classManifest } from './bus-worker.js';
 
 const label = 'shop/Counter@1';

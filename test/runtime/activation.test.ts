@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { HoldfastError } from '../../src/common/errors.js';
 import type { Store } from '../../src/common/ports/store.js';
-import { encodeReference } from '../../src/wire/codec.js';
+import { encodeReference } from '../../src/wire/codec/codec.js';
 import { encodeError } from '../../src/wire/errors.js';
-import { FrameKind } from '../../src/wire/frames.js';
+import { FrameKind } from '../../src/wire/frames/frames.js';
 import { turns, until } from './until.js';
 import { WorkerWorld } from './worker-world.js';
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Store } from '../../src/common/ports/store.js';
-import { FrameKind } from '../../src/wire/frames.js';
+import { FrameKind } from '../../src/wire/frames/frames.js';
 import { encodePin } from '../../src/wire/pin-record.js';
 import { until } from './until.js';
 import { WorkerWorld } from './worker-world.js';

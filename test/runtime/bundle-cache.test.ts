@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createDiskObjectStore } from '../../src/adapters/disk/disk-object-store.js';
-import { BundleCache } from '../../src/runtime/bundle-cache.js';
+import { BundleCache } from '../../src/runtime/hosting/bundle-cache.js';
 
 const bundle = Buffer.from('export const answer = 42;');
 const sha256 = createHash('sha256').update(bundle).digest('hex');

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CancelReason, FrameKind } from '../../src/wire/frames.js';
+import { CancelReason, FrameKind } from '../../src/wire/frames/frames.js';
 import { type ScriptedContainer, u32 } from './scripted-container.js';
 import { turns, until } from './until.js';
 import { WorkerWorld } from './worker-world.js';

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { encodeArgs, encodeValue } from '../../src/wire/codec.js';
-import { CancelReason, FrameKind, inlinePayloadBytes } from '../../src/wire/frames.js';
+import { encodeArgs, encodeValue } from '../../src/wire/codec/codec.js';
+import { CancelReason, FrameKind, inlinePayloadBytes } from '../../src/wire/frames/frames.js';
 import { turns, until } from './until.js';
 import { WorkerWorld } from './worker-world.js';
 

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { encodeArgs, encodeValue } from '../../src/wire/codec.js';
-import { encodeBody } from '../../src/wire/frame-bodies.js';
-import { FrameKind, initialYieldCreditBytes, inlinePayloadBytes } from '../../src/wire/frames.js';
+import { encodeArgs, encodeValue } from '../../src/wire/codec/codec.js';
+import { encodeBody } from '../../src/wire/frames/frame-bodies.js';
+import { FrameKind, initialYieldCreditBytes, inlinePayloadBytes } from '../../src/wire/frames/frames.js';
 import type { Answers, ScriptedClient } from './scripted-client.js';
 import { type RunCall, type ScriptedContainer, u32 } from './scripted-container.js';
 import { turns, until } from './until.js';

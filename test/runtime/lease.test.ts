@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { HoldfastError } from '../../src/common/errors.js';
 import type { Bus } from '../../src/common/ports/bus.js';
-import { FrameKind } from '../../src/wire/frames.js';
+import { FrameKind } from '../../src/wire/frames/frames.js';
 import { turns, until } from './until.js';
 import { type ScriptedWatchdog, WorkerWorld } from './worker-world.js';
 

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { HoldfastError } from '../../src/common/errors.js';
 import type { Pin } from '../../src/common/pin.js';
-import { encodeValue } from '../../src/wire/codec.js';
-import { encodeBody } from '../../src/wire/frame-bodies.js';
-import { CancelReason, FrameKind, inlinePayloadBytes } from '../../src/wire/frames.js';
+import { encodeValue } from '../../src/wire/codec/codec.js';
+import { encodeBody } from '../../src/wire/frames/frame-bodies.js';
+import { CancelReason, FrameKind, inlinePayloadBytes } from '../../src/wire/frames/frames.js';
 import { WorkerHeartbeat } from '../../src/wire/gen/holdfast/v1/bus.js';
 import { allHeartbeatsSubject } from '../../src/wire/subjects.js';
 import { turns, until } from './until.js';

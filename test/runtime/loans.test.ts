@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { BootId, InstanceKey, WorkerId } from '../../src/common/ids.js';
 import type { ContainerExit } from '../../src/common/ports/container.js';
-import { Container } from '../../src/runtime/container.js';
+import { Container } from '../../src/runtime/hosting/container.js';
 import { BorrowedProcess } from '../../src/runtime/loans/borrowed-process.js';
 import { Lending, type LendingDeps } from '../../src/runtime/loans/lending.js';
 import { Loan } from '../../src/runtime/loans/loan.js';
-import { createChannelPair } from '../../src/wire/channel-pair.js';
-import { LinkHost } from '../../src/wire/link-host.js';
+import { createChannelPair } from '../../src/wire/link/channel-pair.js';
+import { LinkHost } from '../../src/wire/link/link-host.js';
 import {
   LoanMessage,
   loanMessage,

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { encodeBody } from '../../src/wire/frame-bodies.js';
-import { FrameKind } from '../../src/wire/frames.js';
+import { encodeBody } from '../../src/wire/frames/frame-bodies.js';
+import { FrameKind } from '../../src/wire/frames/frames.js';
 import { LogLine } from '../../src/wire/gen/holdfast/v1/router.js';
 import { allLogsSubject } from '../../src/wire/subjects.js';
 import { turns, until } from './until.js';

@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { HoldfastError } from '../../src/common/errors.js';
 import type { ClassOptions } from '../../src/common/manifest.js';
-import { encodeArgs, hashArgs } from '../../src/wire/codec.js';
+import { encodeArgs, hashArgs } from '../../src/wire/codec/codec.js';
 import { encodeError } from '../../src/wire/errors.js';
-import { CancelReason, FrameKind } from '../../src/wire/frames.js';
-import { encodeStateRequest } from '../../src/wire/state-bodies.js';
+import { CancelReason, FrameKind } from '../../src/wire/frames/frames.js';
+import { encodeStateRequest } from '../../src/wire/frames/state-bodies.js';
 import type { ScriptedContainer } from './scripted-container.js';
 import { turns, until } from './until.js';
 import { WorkerWorld } from './worker-world.js';

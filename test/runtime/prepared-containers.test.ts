@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { HoldfastError } from '../../src/common/errors.js';
 import type { WorkerConfig } from '../../src/runtime/worker-options.js';
 import { encodeError } from '../../src/wire/errors.js';
-import { FrameKind } from '../../src/wire/frames.js';
+import { FrameKind } from '../../src/wire/frames/frames.js';
 import { WorkerHeartbeat } from '../../src/wire/gen/holdfast/v1/bus.js';
 import { FetchSecretsReply } from '../../src/wire/gen/holdfast/v1/router.js';
 import { allHeartbeatsSubject, heartbeatRequestSubject } from '../../src/wire/subjects.js';

@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemRandom } from '../../src/adapters/system/clock.js';
 import { TimerWheel } from '../../src/common/timer-wheel.js';
-import { Instance } from '../../src/runtime/instance.js';
-import { ClassLoader } from '../../src/runtime/loaded-class.js';
-import { RecentCalls } from '../../src/runtime/recent-calls.js';
-import { WorkerCall } from '../../src/runtime/worker-call.js';
+import { RecentCalls } from '../../src/runtime/calls/recent-calls.js';
+import { WorkerCall } from '../../src/runtime/calls/worker-call.js';
+import { ClassLoader } from '../../src/runtime/hosting/loaded-class.js';
+import { Instance } from '../../src/runtime/instances/instance.js';
 import { ManualClock } from '../manual-clock.js';
 import { WorkerWorld } from './worker-world.js';
 

@@ -1,13 +1,13 @@
 import { systemClock } from '../../src/adapters/system/clock.js';
 import type { HoldfastError } from '../../src/common/errors.js';
 import type { Channel } from '../../src/common/ports/channel.js';
-import { type ChannelPair, createChannelPair } from '../../src/wire/channel-pair.js';
-import { decodeValue, encodeArgs } from '../../src/wire/codec.js';
+import { decodeValue, encodeArgs } from '../../src/wire/codec/codec.js';
 import { decodeError } from '../../src/wire/errors.js';
-import { encodeBody } from '../../src/wire/frame-bodies.js';
-import { readBody, readPayload } from '../../src/wire/frame-reader.js';
-import { type BindBody, CallFlag, type CallMeta, CancelReason, FrameKind } from '../../src/wire/frames.js';
-import { ClientLink } from '../../src/wire/link.js';
+import { encodeBody } from '../../src/wire/frames/frame-bodies.js';
+import { readBody, readPayload } from '../../src/wire/frames/frame-reader.js';
+import { type BindBody, CallFlag, type CallMeta, CancelReason, FrameKind } from '../../src/wire/frames/frames.js';
+import { type ChannelPair, createChannelPair } from '../../src/wire/link/channel-pair.js';
+import { ClientLink } from '../../src/wire/link/link.js';
 import { u32 } from './scripted-container.js';
 import { until } from './until.js';
 

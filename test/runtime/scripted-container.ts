@@ -7,13 +7,13 @@ import type {
   OwnContainer,
 } from '../../src/common/ports/container.js';
 import { cancelError } from '../../src/runtime/container/cancel-error.js';
-import { createChannelPair } from '../../src/wire/channel-pair.js';
-import { decodeArgs, encodeValue } from '../../src/wire/codec.js';
+import { decodeArgs, encodeValue } from '../../src/wire/codec/codec.js';
 import { encodeError } from '../../src/wire/errors.js';
-import { decodeBody, encodeBody } from '../../src/wire/frame-bodies.js';
-import { readBody, readCall, readCancel, readCredit, readFrames } from '../../src/wire/frame-reader.js';
-import { FrameStream } from '../../src/wire/frame-stream.js';
-import { CallFlag, CancelReason, FrameKind, inlinePayloadBytes, type LoadBody } from '../../src/wire/frames.js';
+import { decodeBody, encodeBody } from '../../src/wire/frames/frame-bodies.js';
+import { readBody, readCall, readCancel, readCredit, readFrames } from '../../src/wire/frames/frame-reader.js';
+import { FrameStream } from '../../src/wire/frames/frame-stream.js';
+import { CallFlag, CancelReason, FrameKind, inlinePayloadBytes, type LoadBody } from '../../src/wire/frames/frames.js';
+import { createChannelPair } from '../../src/wire/link/channel-pair.js';
 import { until } from './until.js';
 
 /** A call as it reached a container; it ends when the test says so. */

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Channel, ChannelHandlers, Transport } from '../../src/common/ports/channel.js';
 import { decodeError } from '../../src/wire/errors.js';
-import { encodeBody } from '../../src/wire/frame-bodies.js';
-import { FrameKind } from '../../src/wire/frames.js';
+import { encodeBody } from '../../src/wire/frames/frame-bodies.js';
+import { FrameKind } from '../../src/wire/frames/frames.js';
 import type { ScriptedContainer } from './scripted-container.js';
 import { turns, until } from './until.js';
 import { WorkerWorld } from './worker-world.js';

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { resolveClassOptions } from '../../src/common/options.js';
-import { ContainerStarts } from '../../src/runtime/container-starts.js';
-import type { LoadedClass } from '../../src/runtime/loaded-class.js';
-import { PreparedContainers } from '../../src/runtime/prepared-containers.js';
+import { ContainerStarts } from '../../src/runtime/hosting/container-starts.js';
+import type { LoadedClass } from '../../src/runtime/hosting/loaded-class.js';
+import { PreparedContainers } from '../../src/runtime/hosting/prepared-containers.js';
 import { ManualClock } from '../manual-clock.js';
 import { ScriptedStarter } from './scripted-container.js';
 import { turns, until } from './until.js';

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { instanceKey } from '../../src/common/ids.js';
 import { resolveSandboxOptions } from '../../src/common/sandbox-options.js';
 import { callId } from '../../src/common/spawned-call.js';
+import { remoteSpawned } from '../../src/sdk/calls/remote-spawned.js';
 import { setDefaultClient } from '../../src/sdk/client-choice.js';
 import type { ClassInstance, SandboxSession } from '../../src/sdk/index.js';
 import {
@@ -16,7 +17,6 @@ import {
   Secret,
   Volume,
 } from '../../src/sdk/index.js';
-import { remoteSpawned } from '../../src/sdk/remote-spawned.js';
 import { makeSandbox } from '../../src/sdk/sandbox/sandbox.js';
 import { sandboxManifest } from '../../src/sdk/sandbox/sandbox-manifest.js';
 import { Model } from './scripted-app.js';

@@ -3,8 +3,8 @@ import { runInContext } from '../../src/common/context.js';
 import { alarmOf } from '../../src/common/instance-alarm.js';
 import { HoldfastError } from '../../src/sdk/index.js';
 import { LocalState } from '../../src/sdk/local/local-state.js';
-import { CancelReason } from '../../src/wire/frames.js';
-import { CoalescingStorage } from '../../src/wire/instance-storage.js';
+import { CancelReason } from '../../src/wire/frames/frames.js';
+import { CoalescingStorage } from '../../src/wire/link/instance-storage.js';
 import { cluster, model, outcome, worker } from './scripted-model.js';
 import type { ReceivedCall } from './scripted-worker.js';
 

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isHoldfastError } from '../../src/common/errors.js';
+import { exportedNames } from '../../src/sdk/classes/exported-names.js';
 import { bundleModule } from '../../src/sdk/deploy/bundle.js';
 import { deployModule } from '../../src/sdk/deploy/deploy-module.js';
 import { describeBundle } from '../../src/sdk/deploy/describe.js';
-import { exportedNames } from '../../src/sdk/exported-names.js';
 import * as sdk from '../../src/sdk/index.js';
 
 let folder: string;

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { systemRandom } from '../../src/adapters/system/clock.js';
+import { registeredClass } from '../../src/sdk/classes/registry.js';
 import { Cls, isHoldfastError } from '../../src/sdk/index.js';
 import { consoleLogger } from '../../src/sdk/local/console-logger.js';
 import { localInstance } from '../../src/sdk/local/local-instance.js';
-import { registeredClass } from '../../src/sdk/registry.js';
 import { ManualClock } from '../manual-clock.js';
 import { Broken, Flaky, gate, gates, instances, seen, Worker } from './local-app.js';
 

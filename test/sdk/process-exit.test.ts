@@ -10,7 +10,7 @@ import {
   routerService,
   stopGrpcServer,
   workerService,
-} from '../../src/wire/grpc-server.js';
+} from '../../src/wire/grpc/grpc-server.js';
 import './scripted-app.js';
 import { ScriptedCluster } from './scripted-cluster.js';
 

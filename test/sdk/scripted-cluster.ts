@@ -1,11 +1,10 @@
 import { systemClock, systemRandom } from '../../src/adapters/system/clock.js';
 import type { Clock } from '../../src/common/clock.js';
 import type { Channel } from '../../src/common/ports/channel.js';
+import { registeredApps } from '../../src/sdk/classes/registry.js';
 import { type Client, clientWith, coreOf } from '../../src/sdk/client.js';
-import type { ClientCore } from '../../src/sdk/client-core.js';
-import type { ClientTransport } from '../../src/sdk/client-transport.js';
-import { registeredApps } from '../../src/sdk/registry.js';
-import { type ChannelPair, createChannelPair } from '../../src/wire/channel-pair.js';
+import type { ClientCore } from '../../src/sdk/sessions/client-core.js';
+import type { ClientTransport } from '../../src/sdk/sessions/client-transport.js';
 import {
   ControlBatch,
   type ControlReply,
@@ -15,6 +14,7 @@ import {
   type Handle,
   LookupRequest,
 } from '../../src/wire/gen/holdfast/v1/router.js';
+import { type ChannelPair, createChannelPair } from '../../src/wire/link/channel-pair.js';
 import { ScriptedWorker } from './scripted-worker.js';
 
 type Op = NonNullable<ControlRequest['op']>;

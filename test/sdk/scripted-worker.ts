@@ -1,11 +1,10 @@
 import { systemClock } from '../../src/adapters/system/clock.js';
 import type { HoldfastError } from '../../src/common/errors.js';
 import type { Channel } from '../../src/common/ports/channel.js';
-import { type ChannelPair, createChannelPair } from '../../src/wire/channel-pair.js';
-import { decodeArgs, encodeValue } from '../../src/wire/codec.js';
+import { decodeArgs, encodeValue } from '../../src/wire/codec/codec.js';
 import { encodeError } from '../../src/wire/errors.js';
-import { decodeBody, readMeta } from '../../src/wire/frame-bodies.js';
-import { readBody, readCall, readCancel, readCredit } from '../../src/wire/frame-reader.js';
+import { decodeBody, readMeta } from '../../src/wire/frames/frame-bodies.js';
+import { readBody, readCall, readCancel, readCredit } from '../../src/wire/frames/frame-reader.js';
 import {
   CallFlag,
   type CallMeta,
@@ -13,8 +12,9 @@ import {
   chunkWindowBytes,
   FrameKind,
   inlinePayloadBytes,
-} from '../../src/wire/frames.js';
-import { LinkHost, type ServerLink } from '../../src/wire/link-host.js';
+} from '../../src/wire/frames/frames.js';
+import { type ChannelPair, createChannelPair } from '../../src/wire/link/channel-pair.js';
+import { LinkHost, type ServerLink } from '../../src/wire/link/link-host.js';
 
 /** A call as the scripted worker received it; it answers when the test says so. */
 export class ReceivedCall {

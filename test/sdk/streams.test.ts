@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { encodeValue } from '../../src/wire/codec.js';
+import { encodeValue } from '../../src/wire/codec/codec.js';
 import { encodeUserError } from '../../src/wire/errors.js';
-import { CancelReason, initialYieldCreditBytes, yieldOverheadBytes } from '../../src/wire/frames.js';
+import { CancelReason, initialYieldCreditBytes, yieldOverheadBytes } from '../../src/wire/frames/frames.js';
 import { model, outcome, turn, worker } from './scripted-model.js';
 
 describe('a generator', () => {

@@ -1,7 +1,7 @@
 import { HoldfastError, isHoldfastError } from '../../src/common/errors.js';
-import type { ClassInstance } from '../../src/sdk/class-types.js';
+import type { ClassInstance } from '../../src/sdk/classes/class-types.js';
+import { Cls } from '../../src/sdk/classes/cls.js';
 import { type Client, clientWith, coreOf } from '../../src/sdk/client.js';
-import { Cls } from '../../src/sdk/cls.js';
 import { poolClasses } from './app/ledger-app.js';
 import { app, type Receipt, type Work } from './app/recorder.js';
 import type { SimProcess } from './engine/sim-process.js';

@@ -2,7 +2,7 @@ import type { InstanceKey, WorkerId } from '../../src/common/ids.js';
 import { leaseTimes } from '../../src/common/lease.js';
 import type { StateStore } from '../../src/common/ports/state-store.js';
 import type { PinStore, Store } from '../../src/common/ports/store.js';
-import { registeredApps } from '../../src/sdk/registry.js';
+import { registeredApps } from '../../src/sdk/classes/registry.js';
 import { createToken } from '../../src/wire/token.js';
 import { app } from './app/recorder.js';
 import { Register } from './app/register.js';

@@ -5,9 +5,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock, systemRandom } from '../../src/adapters/system/clock.js';
 import { HoldfastError } from '../../src/common/errors.js';
 import type { ByteStream } from '../../src/common/ports/byte-stream.js';
-import { ByteTickets } from '../../src/runtime/sandbox/byte-tickets.js';
-import { createGrpcTransport, type GrpcTransport } from '../../src/wire/grpc-transport.js';
-import { serveWorker, type WorkerServer } from '../../src/wire/worker-server.js';
+import { ByteTickets } from '../../src/runtime/sandbox/guest/byte-tickets.js';
+import { createGrpcTransport, type GrpcTransport } from '../../src/wire/grpc/grpc-transport.js';
+import { serveWorker, type WorkerServer } from '../../src/wire/grpc/worker-server.js';
 
 let mayRun: boolean;
 let tickets: ByteTickets;

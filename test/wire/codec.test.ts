@@ -11,7 +11,7 @@ import {
   encodeValue,
   hashArgs,
   readReference,
-} from '../../src/wire/codec.js';
+} from '../../src/wire/codec/codec.js';
 
 const roundTrip = (value: unknown) => decodeValue(encodeValue(value));
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { HoldfastError, isHoldfastError } from '../../src/common/errors.js';
 import { decodeError, encodeError, encodeUserError, maxErrorBytes } from '../../src/wire/errors.js';
-import { fromGrpcError, toGrpcError } from '../../src/wire/grpc-errors.js';
+import { fromGrpcError, toGrpcError } from '../../src/wire/grpc/grpc-errors.js';
 
 describe('errors on the wire', () => {
   it('arrive as they were: code, message, outcome, retryable, details and cause', () => {

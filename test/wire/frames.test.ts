@@ -2,12 +2,19 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isHoldfastError } from '../../src/common/errors.js';
 import type { Channel, SplitMessage } from '../../src/common/ports/channel.js';
-import { createChannelPair } from '../../src/wire/channel-pair.js';
-import { decodeBody, encodeBody, readBind, readMeta, readUnary } from '../../src/wire/frame-bodies.js';
-import { readBody, readCall, readCancel, readCredit, readFrames, readPayload } from '../../src/wire/frame-reader.js';
-import { FrameStream } from '../../src/wire/frame-stream.js';
-import { FrameWriter } from '../../src/wire/frame-writer.js';
-import { CancelReason, FrameKind, frameOffsets, inlinePayloadBytes } from '../../src/wire/frames.js';
+import { decodeBody, encodeBody, readBind, readMeta, readUnary } from '../../src/wire/frames/frame-bodies.js';
+import {
+  readBody,
+  readCall,
+  readCancel,
+  readCredit,
+  readFrames,
+  readPayload,
+} from '../../src/wire/frames/frame-reader.js';
+import { FrameStream } from '../../src/wire/frames/frame-stream.js';
+import { FrameWriter } from '../../src/wire/frames/frame-writer.js';
+import { CancelReason, FrameKind, frameOffsets, inlinePayloadBytes } from '../../src/wire/frames/frames.js';
+import { createChannelPair } from '../../src/wire/link/channel-pair.js';
 import { ChannelEnd } from '../contracts/channel-contract.js';
 
 interface Seen {

@@ -3,7 +3,7 @@ import { systemClock } from '../../src/adapters/system/clock.js';
 import { HoldfastError } from '../../src/common/errors.js';
 import type { Channel } from '../../src/common/ports/channel.js';
 import { type Deployment, type DeployPart, LogLine, type LogsRequest } from '../../src/wire/gen/holdfast/v1/router.js';
-import { toGrpcError } from '../../src/wire/grpc-errors.js';
+import { toGrpcError } from '../../src/wire/grpc/grpc-errors.js';
 import {
   channelHandler,
   createGrpcServer,
@@ -13,8 +13,8 @@ import {
   routerService,
   stopGrpcServer,
   workerService,
-} from '../../src/wire/grpc-server.js';
-import type { TlsTexts } from '../../src/wire/grpc-transport.js';
+} from '../../src/wire/grpc/grpc-server.js';
+import type { TlsTexts } from '../../src/wire/grpc/grpc-transport.js';
 
 export interface GrpcOptions {
   readonly authorize?: (peer: GrpcPeer) => void | Promise<void>;

@@ -4,8 +4,8 @@ import { HoldfastError } from '../../src/common/errors.js';
 import { maxStorageValueBytes } from '../../src/common/instance-storage.js';
 import type { StateCommit, StatePage, StateRange } from '../../src/common/ports/state-store.js';
 import { LocalState } from '../../src/sdk/local/local-state.js';
-import { decodeValue } from '../../src/wire/codec.js';
-import { CoalescingStorage, type StateLink } from '../../src/wire/instance-storage.js';
+import { decodeValue } from '../../src/wire/codec/codec.js';
+import { CoalescingStorage, type StateLink } from '../../src/wire/link/instance-storage.js';
 
 /** A way to a store on which every commit waits for the test. */
 class HeldLink implements StateLink {

@@ -1,9 +1,9 @@
 import { HoldfastError } from '../../src/common/errors.js';
 import type { Channel } from '../../src/common/ports/channel.js';
-import { type ChannelPair, createChannelPair } from '../../src/wire/channel-pair.js';
-import { FrameKind } from '../../src/wire/frames.js';
-import { ClientLink, type ClientLinkOptions } from '../../src/wire/link.js';
-import { LinkHost, type ServerLink } from '../../src/wire/link-host.js';
+import { FrameKind } from '../../src/wire/frames/frames.js';
+import { type ChannelPair, createChannelPair } from '../../src/wire/link/channel-pair.js';
+import { ClientLink, type ClientLinkOptions } from '../../src/wire/link/link.js';
+import { LinkHost, type ServerLink } from '../../src/wire/link/link-host.js';
 import { ManualClock } from '../manual-clock.js';
 
 /** What one side has written and seen; the ref of a frame is its number. */

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { HoldfastError } from '../../src/common/errors.js';
-import { createChannelPair } from '../../src/wire/channel-pair.js';
-import { FrameWriter } from '../../src/wire/frame-writer.js';
-import { FrameKind } from '../../src/wire/frames.js';
-import { batchOffsets, encodeHello, encodeWelcome, LinkMessage } from '../../src/wire/link-messages.js';
+import { FrameWriter } from '../../src/wire/frames/frame-writer.js';
+import { FrameKind } from '../../src/wire/frames/frames.js';
+import { createChannelPair } from '../../src/wire/link/channel-pair.js';
+import { batchOffsets, encodeHello, encodeWelcome, LinkMessage } from '../../src/wire/link/link-messages.js';
 import { LinkWorld } from './link-world.js';
 
 function connected(): LinkWorld {

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { BootId, WorkerId } from '../../src/common/ids.js';
 import type { Pin, PinState } from '../../src/common/pin.js';
-import { encodeArgs, hashArgs } from '../../src/wire/codec.js';
+import { encodeArgs, hashArgs } from '../../src/wire/codec/codec.js';
 import { decodePin, encodePin } from '../../src/wire/pin-record.js';
 
 const states: readonly PinState[] = ['idle', 'placing', 'active', 'draining', 'closing', 'closed', 'lost'];

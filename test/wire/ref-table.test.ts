@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { RefTable } from '../../src/wire/ref-table.js';
+import { RefTable } from '../../src/wire/frames/ref-table.js';
 
 describe('a table of refs', () => {
   test('has what a Map would have, whatever numbers come and go', () =>

@@ -1,5 +1,5 @@
 import type { KeyStore, TokenRecord } from '../../common/ports/store.js';
-import { decodeSigningKeys, decodeTokens, encodeSigningKey } from '../key-record.js';
+import { decodeSigningKeys, decodeTokens, encodeSigningKey } from '../records/key-record.js';
 import type { LmdbKey, LmdbTable, Transactions } from './lmdb-database.js';
 
 const signingKey = (account: string, id: string): LmdbKey => ['signing', account, id];

@@ -1,6 +1,6 @@
 import type { InstanceKey } from '../../common/ids.js';
 import type { AlarmStore } from '../../common/ports/alarm-store.js';
-import { encodeStateRecord } from '../state-record.js';
+import { encodeStateRecord } from '../records/state-record.js';
 import type { LmdbKey, LmdbTable, Transactions } from './lmdb-database.js';
 import { isCurrent, readRecord, recordKey } from './lmdb-state.js';
 

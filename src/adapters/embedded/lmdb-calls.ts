@@ -1,7 +1,7 @@
 import type { InstanceKey } from '../../common/ids.js';
 import type { CallChange, CallEnd, CallRecord, CallStore, OpenCall } from '../../common/ports/call-store.js';
 import { type CallId, instanceOfCall, keptCallMs } from '../../common/spawned-call.js';
-import { decodeHead, decodeProgress, encodeHead, encodeProgress } from '../call-record.js';
+import { decodeHead, decodeProgress, encodeHead, encodeProgress } from '../records/call-record.js';
 import type { LmdbKey, LmdbTable, Transactions } from './lmdb-database.js';
 import { isCurrent } from './lmdb-state.js';
 

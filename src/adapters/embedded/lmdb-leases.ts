@@ -1,7 +1,7 @@
 import type { LeaseRecord, LeaseState } from '../../common/lease.js';
 import type { LeaseStore } from '../../common/ports/store.js';
-import { storeQuarantined } from '../quarantine.js';
-import { releasedLease, releasedTtlMs } from '../released-lease.js';
+import { storeQuarantined } from '../records/quarantine.js';
+import { releasedLease, releasedTtlMs } from '../records/released-lease.js';
 import type { LmdbKey, Transactions } from './lmdb-database.js';
 import { quarantineLeft } from './lmdb-owner.js';
 

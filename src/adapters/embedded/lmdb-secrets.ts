@@ -1,5 +1,5 @@
 import type { SecretStore } from '../../common/ports/store.js';
-import { bySecretName, decodeSecret, encodeSecret } from '../secret-record.js';
+import { bySecretName, decodeSecret, encodeSecret } from '../records/secret-record.js';
 import type { LmdbKey, Transactions } from './lmdb-database.js';
 
 const secretKey = (account: string, name: string): LmdbKey => ['secret', account, name];

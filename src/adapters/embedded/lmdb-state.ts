@@ -1,8 +1,8 @@
 import type { InstanceKey } from '../../common/ids.js';
 import type { Alarm } from '../../common/ports/alarm-store.js';
 import type { StateEntry, StateOwner, StatePage, StateRange, StateStore } from '../../common/ports/state-store.js';
-import { mostPerPage, pageBytes } from '../state-page.js';
-import { decodeStateRecord, encodeStateRecord, type StateRecord } from '../state-record.js';
+import { mostPerPage, pageBytes } from '../records/state-page.js';
+import { decodeStateRecord, encodeStateRecord, type StateRecord } from '../records/state-record.js';
 import type { LmdbKey, LmdbTable, Transactions } from './lmdb-database.js';
 
 /** In hexadecimal: in the order of bytes, whatever is in it, as in every other store. */

@@ -1,5 +1,5 @@
 import type { VolumeHolds } from '../../common/ports/volume-store.js';
-import { shortened } from '../volume-record.js';
+import { shortened } from '../records/volume-record.js';
 import { readCommit } from './lmdb-commits.js';
 import type { LmdbKey, LmdbTable, Transactions } from './lmdb-database.js';
 

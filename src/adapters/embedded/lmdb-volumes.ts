@@ -1,5 +1,5 @@
 import type { CommitRecord, PublishResult, VolumeRecord, VolumeStore } from '../../common/ports/volume-store.js';
-import { sortedVolumes } from '../volume-record.js';
+import { sortedVolumes } from '../records/volume-record.js';
 import { historyKey, placeKey, readCommit } from './lmdb-commits.js';
 import type { LmdbKey, LmdbTable, Transactions } from './lmdb-database.js';
 import { endHold, isHeld, keepSinceSweep } from './lmdb-volume-holds.js';

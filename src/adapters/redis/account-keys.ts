@@ -1,5 +1,5 @@
 import type { KeyStore, TokenRecord } from '../../common/ports/store.js';
-import { decodeSigningKeys, decodeTokens, encodeSigningKey } from '../key-record.js';
+import { decodeSigningKeys, decodeTokens, encodeSigningKey } from '../records/key-record.js';
 import type { RedisConnection } from './connection.js';
 import { redisKeys } from './keys.js';
 

@@ -1,6 +1,6 @@
 import type { InstanceKey } from '../../common/ids.js';
 import type { AlarmClaim, AlarmStore } from '../../common/ports/alarm-store.js';
-import { decodeStateRecord } from '../state-record.js';
+import { decodeStateRecord } from '../records/state-record.js';
 import type { RedisConnection } from './connection.js';
 import { redisKeys } from './keys.js';
 

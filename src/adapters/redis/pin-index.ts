@@ -3,7 +3,13 @@ import type { InstanceKey } from '../../common/ids.js';
 import type { Pin } from '../../common/pin.js';
 import type { PinPage, PinScope, PinStore } from '../../common/ports/store.js';
 import { shardCount, shardOf } from '../../wire/subjects.js';
-import { checkPageLimit, comparePositions, decodePosition, encodePosition, type PagePosition } from '../page.js';
+import {
+  checkPageLimit,
+  comparePositions,
+  decodePosition,
+  encodePosition,
+  type PagePosition,
+} from '../records/page.js';
 import type { RedisConnection } from './connection.js';
 import { redisKeys } from './keys.js';
 

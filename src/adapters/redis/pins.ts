@@ -4,7 +4,7 @@ import type { InstanceKey } from '../../common/ids.js';
 import type { Attestation, Pin, PinChange, PinChangeResult } from '../../common/pin.js';
 import type { HandleRecord, PinStore } from '../../common/ports/store.js';
 import { decodePin, encodePinBody } from '../../wire/pin-record.js';
-import { checkChange } from '../pin-change.js';
+import { checkChange } from '../records/pin-change.js';
 import type { RedisConnection } from './connection.js';
 import { redisKeys } from './keys.js';
 import type { Owners } from './owners.js';

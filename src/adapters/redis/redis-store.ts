@@ -1,7 +1,7 @@
 import type { Clock } from '../../common/clock.js';
 import type { Store } from '../../common/ports/store.js';
 import { defaultOpTimeoutMs } from '../deadline.js';
-import { defaultQuarantineMs } from '../quarantine.js';
+import { defaultQuarantineMs } from '../records/quarantine.js';
 import { createAccountKeys } from './account-keys.js';
 import { createAlarms } from './alarms.js';
 import { createApps } from './apps.js';

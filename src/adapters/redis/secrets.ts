@@ -1,5 +1,5 @@
 import type { SecretStore } from '../../common/ports/store.js';
-import { bySecretName, decodeSecret, encodeSecretBody } from '../secret-record.js';
+import { bySecretName, decodeSecret, encodeSecretBody } from '../records/secret-record.js';
 import type { RedisConnection } from './connection.js';
 import { redisKeys } from './keys.js';
 

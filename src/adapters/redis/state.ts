@@ -7,8 +7,8 @@ import type {
   StateRange,
   StateStore,
 } from '../../common/ports/state-store.js';
-import { mostPerPage, pageBytes } from '../state-page.js';
-import { decodeStateRecord } from '../state-record.js';
+import { mostPerPage, pageBytes } from '../records/state-page.js';
+import { decodeStateRecord } from '../records/state-record.js';
 import type { RedisConnection } from './connection.js';
 import { redisKeys } from './keys.js';
 

@@ -1,6 +1,6 @@
 import type { VolumeHolds } from '../../common/ports/volume-store.js';
 import type { Hash } from '../../common/volumes/entry.js';
-import { shortened } from '../volume-record.js';
+import { shortened } from '../records/volume-record.js';
 import type { RedisConnection } from './connection.js';
 import { redisKeys } from './keys.js';
 

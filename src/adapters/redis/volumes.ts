@@ -1,5 +1,5 @@
 import type { CommitRecord, PublishResult, VolumeRecord, VolumeStore } from '../../common/ports/volume-store.js';
-import { decodeCommit, decodeVolume, encodeVolume, sortedVolumes } from '../volume-record.js';
+import { decodeCommit, decodeVolume, encodeVolume, sortedVolumes } from '../records/volume-record.js';
 import type { RedisConnection } from './connection.js';
 import { redisKeys } from './keys.js';
 

@@ -49,7 +49,7 @@ async function callAttached(
   const { json = false } = options;
   const [{ withClient }, { Cls }, { runMethod }] = await Promise.all([
     import('./client-access.js'),
-    import('../../sdk/cls.js'),
+    import('../../sdk/classes/cls.js'),
     import('./run-method.js'),
   ]);
   await withClient(connection, async (client) => {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { FunctionCall, FunctionCallExplanation } from '../../sdk/function-call.js';
+import type { FunctionCall, FunctionCallExplanation } from '../../sdk/calls/function-call.js';
 import { preciseDuration, shortDuration } from '../output/durations.js';
 import { toJson } from '../output/json-value.js';
 import { withProgress } from '../output/progress.js';
@@ -142,7 +142,7 @@ async function withCall(
   const connection = findConnection(options, context.env);
   const [{ withClient }, { FunctionCall }] = await Promise.all([
     import('./client-access.js'),
-    import('../../sdk/function-call.js'),
+    import('../../sdk/calls/function-call.js'),
   ]);
   await withClient(connection, async (client) => work(await FunctionCall.fromId(id, { client })));
 }

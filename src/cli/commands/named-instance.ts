@@ -1,8 +1,8 @@
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
-import type { Class, ClassInstance } from '../../sdk/class-types.js';
+import type { Class, ClassInstance } from '../../sdk/classes/class-types.js';
+import { Cls } from '../../sdk/classes/cls.js';
 import type { Client } from '../../sdk/client.js';
 import { coreOf } from '../../sdk/client.js';
-import { Cls } from '../../sdk/cls.js';
 import { InspectReply, InspectRequest } from '../../wire/gen/holdfast/v1/router.js';
 import { parseJsonArguments } from './json-arguments.js';
 import { parseClassReference } from './references.js';

@@ -1,8 +1,8 @@
 import { HoldfastError } from '../../common/errors.js';
 import { type ClassManifest, declaredKindOf } from '../../common/manifest.js';
+import { resourceOf } from '../../sdk/classes/deployments.js';
 import type { Client } from '../../sdk/client.js';
 import { coreOf } from '../../sdk/client.js';
-import { resourceOf } from '../../sdk/deployments.js';
 import { FunctionSource } from '../../sdk/functions/function-source.js';
 import { toJson } from '../output/json-value.js';
 import { withProgress } from '../output/progress.js';

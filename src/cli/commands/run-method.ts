@@ -1,5 +1,5 @@
 import { HoldfastError } from '../../common/errors.js';
-import type { Class, ClassInstance, RemoteGenerator } from '../../sdk/class-types.js';
+import type { Class, ClassInstance, RemoteGenerator } from '../../sdk/classes/class-types.js';
 import type { MethodInfo } from '../../sdk/infos.js';
 import { toJson } from '../output/json-value.js';
 import { withProgress } from '../output/progress.js';

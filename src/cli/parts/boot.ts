@@ -7,7 +7,7 @@ import type { ContainerStarter } from '../../common/ports/container.js';
 import type { IsolationBackend } from '../../common/ports/sandbox.js';
 import type { SigningKey } from '../../common/ports/store.js';
 import type { Watchdog } from '../../common/ports/watchdog.js';
-import { BundleCache } from '../../runtime/bundle-cache.js';
+import { BundleCache } from '../../runtime/hosting/bundle-cache.js';
 import { defaultDebianMirror } from '../../runtime/images/debian-image.js';
 import { createIsolatedStarter, nodeInImages } from '../../runtime/isolation/isolated-starter.js';
 import { openOutboundSocket } from '../../runtime/isolation/outbound-socket.js';

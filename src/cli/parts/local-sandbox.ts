@@ -6,16 +6,16 @@ import type { Scratch } from '../../common/ports/sandbox.js';
 import type { SessionView } from '../../common/sandbox-methods.js';
 import { TimerWheel } from '../../common/timer-wheel.js';
 import type { MountReference } from '../../common/volume-mounts.js';
+import { defaultDiskGb } from '../../runtime/hosting/own-container.js';
 import type { ImageBuilds } from '../../runtime/images/image-builds.js';
-import { defaultDiskGb } from '../../runtime/own-container.js';
-import { OutputBudget } from '../../runtime/sandbox/output-budget.js';
-import { OutputPace } from '../../runtime/sandbox/output-pace.js';
+import { OutputBudget } from '../../runtime/sandbox/guest/output-budget.js';
+import { OutputPace } from '../../runtime/sandbox/guest/output-pace.js';
 import type { SandboxContainer } from '../../runtime/sandbox/sandbox-container.js';
 import { SandboxFactory } from '../../runtime/sandbox/sandbox-factory.js';
 import { sessionOutputBytes } from '../../runtime/sandbox/sandboxes.js';
 import { sessionClass } from '../../runtime/sandbox/session-class.js';
 import type { SessionMemory } from '../../runtime/sandbox/session-parts.js';
-import { createChannelPair } from '../../wire/channel-pair.js';
+import { createChannelPair } from '../../wire/link/channel-pair.js';
 import { openLocalPlatform } from './sandbox-platform.js';
 
 export interface LocalSandboxOptions {

@@ -4,7 +4,7 @@ import type { Bus, BusSubscription } from '../../common/ports/bus.js';
 import type { Transport } from '../../common/ports/channel.js';
 import type { SigningKey } from '../../common/ports/store.js';
 import { RouterHeartbeat } from '../../wire/gen/holdfast/v1/bus.js';
-import { createGrpcTransport, type TlsTexts } from '../../wire/grpc-transport.js';
+import { createGrpcTransport, type TlsTexts } from '../../wire/grpc/grpc-transport.js';
 import { allRouterHeartbeatsSubject } from '../../wire/subjects.js';
 import { mintWorkerToken } from '../../wire/token.js';
 import { hostOf } from './host-of.js';

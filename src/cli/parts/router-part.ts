@@ -3,8 +3,8 @@ import { systemClock, systemRandom } from '../../adapters/system/clock.js';
 import type { Logger } from '../../common/context.js';
 import type { LeaseTimes } from '../../common/lease.js';
 import type { Kms } from '../../common/ports/kms.js';
-import { createRouterMetrics } from '../../router/metrics.js';
 import { startRouter } from '../../router/router.js';
+import { createRouterMetrics } from '../../router/service/metrics.js';
 import type { Services, TlsFiles } from './services.js';
 import { readTls } from './tls.js';
 

@@ -17,7 +17,7 @@ import { OutboundProxies } from '../../runtime/outbound/outbound-proxy.js';
 import { RefusedAddresses } from '../../runtime/outbound/refused-addresses.js';
 import { bootFolderName } from '../../runtime/process/boot-folder.js';
 import { openCgroups } from '../../runtime/process/cgroups.js';
-import { openGuest } from '../../runtime/sandbox/guest-client.js';
+import { openGuest } from '../../runtime/sandbox/guest/guest-client.js';
 import type { SandboxPlatform } from '../../runtime/sandbox/sandbox-factory.js';
 import { localAccount } from '../../sdk/handle-input.js';
 import { guestProgramPath } from './guest-program.js';

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { HoldfastError } from '../../common/errors.js';
-import type { TlsTexts } from '../../wire/grpc-transport.js';
+import type { TlsTexts } from '../../wire/grpc/grpc-transport.js';
 import type { TlsFiles } from './services.js';
 
 /** @throws InvalidArgument where a file cannot be read */

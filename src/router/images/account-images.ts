@@ -3,7 +3,7 @@ import { ImageStore, isMissing } from '../../common/images/image-store.js';
 import { type SweptImages, sweepImages } from '../../common/images/sweep-images.js';
 import type { ObjectStore } from '../../common/ports/object-store.js';
 import type { ImageView, ListImagesReply } from '../../wire/gen/holdfast/v1/router.js';
-import type { Deployments } from '../deployments.js';
+import type { Deployments } from '../apps/deployments.js';
 
 export interface ImageParts {
   readonly objects: ObjectStore;

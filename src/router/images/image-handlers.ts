@@ -1,7 +1,7 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import type * as proto from '../../wire/gen/holdfast/v1/router.js';
 import type { RouterParts } from '../router-parts.js';
-import { unaryHandler } from '../rpc.js';
+import { unaryHandler } from '../service/rpc.js';
 import { listImages, sweepAccountImages } from './account-images.js';
 
 /** Images of the account: which there are, and what nothing needs any more. */

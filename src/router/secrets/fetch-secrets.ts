@@ -5,10 +5,10 @@ import type { Pin } from '../../common/pin.js';
 import { mountSecrets } from '../../common/volume-mounts.js';
 import type { FetchSecretsReply, FetchSecretsRequest } from '../../wire/gen/holdfast/v1/router.js';
 import { verifyLoanTicket } from '../../wire/loan-ticket.js';
-import type { Deployments } from '../deployments.js';
-import type { Pins } from '../pins.js';
-import type { Request } from '../request.js';
-import type { SigningKeys } from '../signing-keys.js';
+import type { Deployments } from '../apps/deployments.js';
+import type { Pins } from '../pins/pins.js';
+import type { Request } from '../service/request.js';
+import type { SigningKeys } from '../service/signing-keys.js';
 import type { Secrets } from './secrets.js';
 
 interface FetchParts {

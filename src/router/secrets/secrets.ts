@@ -11,7 +11,7 @@ import type {
   SetSecretRequest,
 } from '../../wire/gen/holdfast/v1/router.js';
 import { patiently } from '../patience.js';
-import type { Request } from '../request.js';
+import type { Request } from '../service/request.js';
 import { rewrap, seal, unseal } from './sealing.js';
 
 const opIdPattern = /^[A-Za-z0-9_-]{8,64}$/;

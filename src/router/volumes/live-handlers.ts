@@ -1,9 +1,9 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import { LiveNames } from '../../common/live/live-names.js';
 import type * as proto from '../../wire/gen/holdfast/v1/router.js';
-import type { Request } from '../request.js';
 import type { RouterParts } from '../router-parts.js';
-import { unaryHandler } from '../rpc.js';
+import type { Request } from '../service/request.js';
+import { unaryHandler } from '../service/rpc.js';
 import { listLive, readLive, removeLive, writeLive } from './live-requests.js';
 import { checkedTtl } from './volumes.js';
 

@@ -9,8 +9,8 @@ import type {
   SignObjectsReply,
   SignObjectsRequest,
 } from '../../wire/gen/holdfast/v1/router.js';
-import type { Request } from '../request.js';
 import type { RouterParts } from '../router-parts.js';
+import type { Request } from '../service/request.js';
 import { checkedHash, checkedHashes } from './checks.js';
 
 type Parts = Pick<RouterParts, 'objects'>;

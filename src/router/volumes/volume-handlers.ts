@@ -1,8 +1,8 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import type * as proto from '../../wire/gen/holdfast/v1/router.js';
-import { requireRole } from '../auth.js';
 import type { RouterParts } from '../router-parts.js';
-import { downloadHandler, unaryHandler, uploadHandler } from '../rpc.js';
+import { requireRole } from '../service/auth.js';
+import { downloadHandler, unaryHandler, uploadHandler } from '../service/rpc.js';
 import { findObjects, hold, publishCommit, reserveObjects } from './commits.js';
 import { liveHandlers } from './live-handlers.js';
 import { giveObject, objectTaker, signObjects } from './objects.js';

@@ -16,8 +16,8 @@ import type {
 } from '../../wire/gen/holdfast/v1/router.js';
 import { commitView, volumeView } from '../../wire/volume-views.js';
 import { patiently } from '../patience.js';
-import type { Request } from '../request.js';
 import type { RouterParts } from '../router-parts.js';
+import type { Request } from '../service/request.js';
 import { checkedId } from './checks.js';
 
 type Parts = Pick<RouterParts, 'clock' | 'store'>;

@@ -1,5 +1,5 @@
 import { type ErrorCode, HoldfastError } from '../../common/errors.js';
-import { CancelReason } from '../../wire/frames.js';
+import { CancelReason } from '../../wire/frames/frames.js';
 
 const reasons: Readonly<Record<CancelReason, readonly [code: ErrorCode, why: string]>> = {
   [CancelReason.caller]: ['Cancelled', 'was cancelled by its caller'],

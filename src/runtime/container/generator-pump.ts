@@ -1,4 +1,4 @@
-import { initialYieldCreditBytes, inlinePayloadBytes, yieldOverheadBytes } from '../../wire/frames.js';
+import { initialYieldCreditBytes, inlinePayloadBytes, yieldOverheadBytes } from '../../wire/frames/frames.js';
 
 /** Where the values of a generator go. */
 export interface PumpSink {

@@ -1,8 +1,8 @@
 import type { ActivatedClass, InstanceClass } from '../../common/activation.js';
 import type { Clock } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
-import type { FrameStream } from '../../wire/frame-stream.js';
-import type { LoadBody } from '../../wire/frames.js';
+import type { FrameStream } from '../../wire/frames/frame-stream.js';
+import type { LoadBody } from '../../wire/frames/frames.js';
 import type { LogSink } from './log-sink.js';
 import type { StateRequests } from './state-requests.js';
 

@@ -2,8 +2,8 @@ import { type Activated, type Activation, activate } from '../../common/activati
 import type { CallContext } from '../../common/context.js';
 import { HoldfastError } from '../../common/errors.js';
 import { alarmOf } from '../../common/instance-alarm.js';
-import type { ActivateBody, DeactivateBody, DeactivatedBody } from '../../wire/frames.js';
-import { CoalescingStorage } from '../../wire/instance-storage.js';
+import type { ActivateBody, DeactivateBody, DeactivatedBody } from '../../wire/frames/frames.js';
+import { CoalescingStorage } from '../../wire/link/instance-storage.js';
 import type { HostedClass, HostParts } from './hosted-class.js';
 import type { RunningCall } from './running-call.js';
 

@@ -1,5 +1,5 @@
 import { HoldfastError } from '../../common/errors.js';
-import { chunkWindowBytes } from '../../wire/frames.js';
+import { chunkWindowBytes } from '../../wire/frames/frames.js';
 
 /** A payload that arrives in chunks, on the credit that this side gives: at most `chunkWindowBytes` are on their way. */
 export class IncomingPayload {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { HoldfastError } from '../../common/errors.js';
-import type { LoadBody } from '../../wire/frames.js';
+import type { LoadBody } from '../../wire/frames/frames.js';
 
 /** What a host process does for its container; the process's own business, so it comes from the entry point. */
 export interface BundleLoader {

@@ -1,7 +1,7 @@
 import type { Logger } from '../../common/context.js';
-import { encodeBody } from '../../wire/frame-bodies.js';
-import type { FrameStream } from '../../wire/frame-stream.js';
-import { FrameKind, type LogBody } from '../../wire/frames.js';
+import { encodeBody } from '../../wire/frames/frame-bodies.js';
+import type { FrameStream } from '../../wire/frames/frame-stream.js';
+import { FrameKind, type LogBody } from '../../wire/frames/frames.js';
 
 const longestMessage = 8_192;
 const longestFields = 16_384;

@@ -1,5 +1,5 @@
-import type { FrameStream } from '../../wire/frame-stream.js';
-import { FrameKind, inlinePayloadBytes } from '../../wire/frames.js';
+import type { FrameStream } from '../../wire/frames/frame-stream.js';
+import { FrameKind, inlinePayloadBytes } from '../../wire/frames/frames.js';
 
 /** A large result: its beginning goes out at once, the rest on the credit that its reader gives. */
 export class OutgoingPayload {

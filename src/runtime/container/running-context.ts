@@ -1,9 +1,9 @@
 import type { Monotonic } from '../../common/clock.js';
 import type { CallContext, CallLink, Logger } from '../../common/context.js';
 import type { InstanceStorage } from '../../common/instance-storage.js';
-import { readMeta } from '../../wire/frame-bodies.js';
-import type { IncomingCall } from '../../wire/frame-reader.js';
-import type { CallMeta } from '../../wire/frames.js';
+import { readMeta } from '../../wire/frames/frame-bodies.js';
+import type { IncomingCall } from '../../wire/frames/frame-reader.js';
+import type { CallMeta } from '../../wire/frames/frames.js';
 import type { HostedInstance } from './hosted-instance.js';
 
 const noChain: readonly CallLink[] = [];

@@ -1,10 +1,10 @@
 import { HoldfastError } from '../../common/errors.js';
 import { decodeError } from '../../wire/errors.js';
-import { decodeBody } from '../../wire/frame-bodies.js';
-import type { FrameStream } from '../../wire/frame-stream.js';
-import { FrameKind } from '../../wire/frames.js';
-import type { StateLink } from '../../wire/instance-storage.js';
-import { decodePage, encodeStateRequest, type StateRequest } from '../../wire/state-bodies.js';
+import { decodeBody } from '../../wire/frames/frame-bodies.js';
+import type { FrameStream } from '../../wire/frames/frame-stream.js';
+import { FrameKind } from '../../wire/frames/frames.js';
+import { decodePage, encodeStateRequest, type StateRequest } from '../../wire/frames/state-bodies.js';
+import type { StateLink } from '../../wire/link/instance-storage.js';
 
 interface Request {
   readonly slot: number;

@@ -2,10 +2,10 @@ import type { Clock } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { Channel, ChannelHandlers, SplitMessage, Transport } from '../../common/ports/channel.js';
 import { decodeError, encodeError } from '../../wire/errors.js';
-import { encodeBody } from '../../wire/frame-bodies.js';
-import type { FrameStream } from '../../wire/frame-stream.js';
-import { FrameKind, type UnaryBody } from '../../wire/frames.js';
-import { wholeMessage } from '../../wire/split-message.js';
+import { encodeBody } from '../../wire/frames/frame-bodies.js';
+import type { FrameStream } from '../../wire/frames/frame-stream.js';
+import { FrameKind, type UnaryBody } from '../../wire/frames/frames.js';
+import { wholeMessage } from '../../wire/frames/split-message.js';
 
 const empty = new Uint8Array(0);
 

@@ -1,6 +1,6 @@
-import { encodeValue } from '../../wire/codec.js';
-import type { FrameStream } from '../../wire/frame-stream.js';
-import { FrameKind } from '../../wire/frames.js';
+import { encodeValue } from '../../wire/codec/codec.js';
+import type { FrameStream } from '../../wire/frames/frame-stream.js';
+import { FrameKind } from '../../wire/frames/frames.js';
 import type { PumpEnd, PumpSink } from './generator-pump.js';
 
 /** The values of one generator call, as frames. */

@@ -3,10 +3,10 @@ import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import type { BootId, WorkerId } from '../../common/ids.js';
 import type { Transport } from '../../common/ports/channel.js';
 import { BorrowReply, BorrowRequest, type Refusal } from '../../wire/gen/holdfast/v1/router.js';
-import { Container } from '../container.js';
-import type { ContainerEvents } from '../container-events.js';
-import type { Place, Room } from '../container-place.js';
-import type { Instance } from '../instance.js';
+import { Container } from '../hosting/container.js';
+import type { ContainerEvents } from '../hosting/container-events.js';
+import type { Place, Room } from '../hosting/container-place.js';
+import type { Instance } from '../instances/instance.js';
 import { BorrowedProcess } from './borrowed-process.js';
 
 export interface BorrowingDeps {

@@ -7,11 +7,11 @@ import type { SigningKey } from '../../common/ports/store.js';
 import { mountSecrets } from '../../common/volume-mounts.js';
 import { LoanMessage, readBorrow } from '../../wire/loan-messages.js';
 import { type LoanTicket, verifyLoanTicket } from '../../wire/loan-ticket.js';
-import type { Container } from '../container.js';
-import type { ContainerPools } from '../container-pools.js';
-import type { ClassLoader, LoadedClass } from '../loaded-class.js';
+import type { Container } from '../hosting/container.js';
+import type { ContainerPools } from '../hosting/container-pools.js';
+import type { ClassLoader, LoadedClass } from '../hosting/loaded-class.js';
+import { ownContainerOf } from '../hosting/own-container.js';
 import { withKeys } from '../mounts/bucket/bucket-keys.js';
-import { ownContainerOf } from '../own-container.js';
 import type { Secrets } from '../secret-source.js';
 import { Loan } from './loan.js';
 

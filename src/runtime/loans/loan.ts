@@ -3,7 +3,7 @@ import { HoldfastError } from '../../common/errors.js';
 import type { Channel, ChannelHandlers } from '../../common/ports/channel.js';
 import type { ContainerExit, ContainerProcess } from '../../common/ports/container.js';
 import { LoanMessage, loanData, loanMessage, readRenew } from '../../wire/loan-messages.js';
-import type { Container } from '../container.js';
+import type { Container } from '../hosting/container.js';
 
 const askEveryMs = 1_000;
 /** To the first answer of the borrower; nothing of an instance runs before. */

@@ -1,4 +1,4 @@
-import type { MountNode } from './overlay-node.js';
+import type { MountNode } from './overlay/overlay-node.js';
 
 /** How many changed names are in memory. */
 export interface NameCount {

@@ -1,7 +1,7 @@
 import { DirectoryStream, type Listed } from './directory-stream.js';
 import { DirentBuffer } from './fuse/replies.js';
-import type { DirectoryNode, MountNode } from './overlay-node.js';
-import { type MountOwner, rootId, shownNode, typeBits } from './shown-node.js';
+import type { DirectoryNode, MountNode } from './overlay/overlay-node.js';
+import { type MountOwner, rootId, shownNode, typeBits } from './overlay/shown-node.js';
 
 interface Ask {
   readonly offset: number;

@@ -1,5 +1,5 @@
 import type { DirectoryEntry, Entry } from '../../common/volumes/entry.js';
-import type { DirectoryNode, MountNode } from './overlay-node.js';
+import type { DirectoryNode, MountNode } from './overlay/overlay-node.js';
 
 /** A name in a directory; `node` is what it is where that is known, else `entry` says it. */
 export interface Listed {

@@ -7,9 +7,9 @@ import {
   transferHeaderBytes,
 } from './fuse/requests.js';
 import type { MountedTrees } from './mounted-trees.js';
-import type { FileNode } from './overlay-node.js';
+import type { FileNode } from './overlay/overlay-node.js';
+import { shownNode } from './overlay/shown-node.js';
 import { Refused, refuse } from './refused.js';
-import { shownNode } from './shown-node.js';
 
 /** Answers requests for the bytes and attributes of one file. */
 export class FileRequests {

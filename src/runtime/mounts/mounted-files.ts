@@ -14,11 +14,11 @@ import {
 } from './fuse/replies.js';
 import { type FuseRequest, opcodes, parseForgets, parseInit, parseTransfer, readU64, texts } from './fuse/requests.js';
 import type { MountedTrees } from './mounted-trees.js';
-import { nameOf } from './name-of.js';
-import type { DirectoryNode, MountNode } from './overlay-node.js';
-import type { OverlayTree } from './overlay-tree.js';
+import { nameOf } from './overlay/name-of.js';
+import type { DirectoryNode, MountNode } from './overlay/overlay-node.js';
+import type { OverlayTree } from './overlay/overlay-tree.js';
+import { hostRoot, rootId, shownNode, typeBits } from './overlay/shown-node.js';
 import { refuse } from './refused.js';
-import { hostRoot, rootId, shownNode, typeBits } from './shown-node.js';
 import { controlReply, parseControl, type VolumeAsk } from './volume-control.js';
 
 const maxTargetBytes = 4_095;

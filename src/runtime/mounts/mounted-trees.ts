@@ -1,9 +1,9 @@
 import { HoldfastError } from '../../common/errors.js';
-import type { Growth } from './content-growth.js';
-import { type DirectoryNode, type FileNode, type MountNode, NodeTable } from './overlay-node.js';
-import type { OverlayTree } from './overlay-tree.js';
+import type { Growth } from './content/content-growth.js';
+import { type DirectoryNode, type FileNode, type MountNode, NodeTable } from './overlay/overlay-node.js';
+import type { OverlayTree } from './overlay/overlay-tree.js';
+import { type MountOwner, rootId } from './overlay/shown-node.js';
 import { refuse } from './refused.js';
-import { type MountOwner, rootId } from './shown-node.js';
 
 /** The trees that are mounted on a host, by the names of their folders. */
 export class MountedTrees {

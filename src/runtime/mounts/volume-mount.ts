@@ -6,9 +6,9 @@ import { type CommitParts, commitVolume, rootOf } from '../../common/volumes/com
 import type { DirectoryEntry } from '../../common/volumes/entry.js';
 import { KeptHold } from '../../common/volumes/hold.js';
 import { hashOf } from '../../common/volumes/object-reader.js';
-import { discardChanges, type Outdated, rebase } from './overlay-rebase.js';
-import { drop, settle, storeTree, takeSnapshot } from './overlay-snapshot.js';
-import type { OverlayTree } from './overlay-tree.js';
+import { discardChanges, type Outdated, rebase } from './overlay/overlay-rebase.js';
+import { drop, settle, storeTree, takeSnapshot } from './overlay/overlay-snapshot.js';
+import type { OverlayTree } from './overlay/overlay-tree.js';
 
 export interface MountOptions {
   readonly account: string;

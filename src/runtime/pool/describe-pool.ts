@@ -1,6 +1,6 @@
 import type { PoolContainer, PoolView } from '../../wire/gen/holdfast/v1/router.js';
-import type { Instance } from '../instance.js';
-import { mailboxLimits } from '../loaded-class.js';
+import { mailboxLimits } from '../hosting/loaded-class.js';
+import type { Instance } from '../instances/instance.js';
 import type { PoolState } from './pool-place.js';
 
 const longestLack = 1_024;

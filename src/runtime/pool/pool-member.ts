@@ -1,7 +1,7 @@
 import type { Monotonic } from '../../common/clock.js';
 import type { WorkerId } from '../../common/ids.js';
-import type { Container } from '../container.js';
-import type { WorkerCall } from '../worker-call.js';
+import type { WorkerCall } from '../calls/worker-call.js';
+import type { Container } from '../hosting/container.js';
 import type { PoolPlace } from './pool-place.js';
 
 /** One container of a pool, with the calls that it runs. */

@@ -1,5 +1,5 @@
 import type { WorkerId } from '../../common/ids.js';
-import type { Container } from '../container.js';
+import type { Container } from '../hosting/container.js';
 import type { PoolMember } from './pool-member.js';
 
 /** A container in which an instance is activated. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../../common/clock.js';
-import type { CallTimers } from '../call-timers.js';
-import type { Instance } from '../instance.js';
-import type { WorkerCall } from '../worker-call.js';
+import type { CallTimers } from '../calls/call-timers.js';
+import type { WorkerCall } from '../calls/worker-call.js';
+import type { Instance } from '../instances/instance.js';
 import type { Pool } from './pool.js';
 import type { PoolMember } from './pool-member.js';
 

@@ -1,4 +1,4 @@
-import type { WorkerCall } from '../worker-call.js';
+import type { WorkerCall } from '../calls/worker-call.js';
 
 /** Behind this many that have left, the rest moves up. */
 const mostLeft = 1_024;

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import type { Clock, Random } from '../../common/clock.js';
 import type { ContainerProcess, ContainerStarter } from '../../common/ports/container.js';
 import type { Watchdog } from '../../common/ports/watchdog.js';
-import { SocketChannel } from '../../wire/socket-channel.js';
+import { SocketChannel } from '../../wire/link/socket-channel.js';
 import type { Cgroups } from './cgroups.js';
 import { ConfinedProcess } from './confined-process.js';
 import { harmlessEnv } from './container-env.js';

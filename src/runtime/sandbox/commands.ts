@@ -9,8 +9,8 @@ import {
   defaultMaxOutputBytes,
 } from '../../common/sandbox-methods.js';
 import { checkedCommand, checkedPid } from './call-checks.js';
-import { OutputQueue } from './output-queue.js';
-import { OutputRing } from './output-ring.js';
+import { OutputQueue } from './guest/output-queue.js';
+import { OutputRing } from './guest/output-ring.js';
 import { type CommandEnd, type OutputSink, RunningCommand } from './running-command.js';
 import type { SessionEnvironment } from './session-environment.js';
 import type { SessionParts } from './session-parts.js';

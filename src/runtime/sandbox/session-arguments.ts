@@ -1,5 +1,5 @@
 import { checkSessionArguments, type SessionArguments } from '../../common/session-options.js';
-import { decodeArgs } from '../../wire/codec.js';
+import { decodeArgs } from '../../wire/codec/codec.js';
 
 /** @param args of a session, encoded @throws InvalidArgument */
 export function readSessionArguments(args: Uint8Array): SessionArguments {

@@ -3,8 +3,8 @@ import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import type { ByteStream } from '../../common/ports/byte-stream.js';
 import type { Guest, GuestChange, GuestWriteOptions, GuestWriter } from '../../common/ports/guest.js';
 import type { DownloadStart, FileView, UploadStart } from '../../common/sandbox-methods.js';
-import type { ByteTickets } from './byte-tickets.js';
 import { checkedBytes, fieldsOf } from './call-checks.js';
+import type { ByteTickets } from './guest/byte-tickets.js';
 import type { SessionEnvironment } from './session-environment.js';
 import type { SessionParts } from './session-parts.js';
 

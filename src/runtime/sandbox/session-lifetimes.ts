@@ -3,9 +3,9 @@ import type { Generation, InstanceKey } from '../../common/ids.js';
 import type { Pin } from '../../common/pin.js';
 import type { PinStore } from '../../common/ports/store.js';
 import type { TimerWheel, WheelEntry } from '../../common/timer-wheel.js';
-import type { Instance } from '../instance.js';
-import type { Leaving } from '../leaving.js';
-import type { PinKeeper } from '../pin-keeper.js';
+import type { Instance } from '../instances/instance.js';
+import type { Leaving } from '../instances/leaving.js';
+import type { PinKeeper } from '../instances/pin-keeper.js';
 import type { Sandboxes } from './sandboxes.js';
 
 export interface LifetimeDeps {

@@ -6,9 +6,9 @@ import type { NetworkPolicy } from '../../common/session-options.js';
 import type { TimerWheel } from '../../common/timer-wheel.js';
 import type { BuildFiles } from '../images/build-step.js';
 import type { BuildWatch } from '../images/shared-build.js';
-import type { ByteTickets } from './byte-tickets.js';
-import type { OutputBudget } from './output-budget.js';
-import type { OutputPace } from './output-pace.js';
+import type { ByteTickets } from './guest/byte-tickets.js';
+import type { OutputBudget } from './guest/output-budget.js';
+import type { OutputPace } from './guest/output-pace.js';
 
 /** What a session remembers beside its files while it sleeps, and passes on to its forks. */
 export interface SessionMemory {

@@ -4,8 +4,8 @@ import type { Isolation } from '../../common/manifest.js';
 import type { OwnContainer } from '../../common/ports/container.js';
 import type { SessionView } from '../../common/sandbox-methods.js';
 import { mountsTogether } from '../../common/volume-mounts.js';
-import type { Instance } from '../instance.js';
-import { filesOfClass } from '../own-container.js';
+import { filesOfClass } from '../hosting/own-container.js';
+import type { Instance } from '../instances/instance.js';
 import { readSessionArguments } from './session-arguments.js';
 import { type LifetimeDeps, SessionLifetimes } from './session-lifetimes.js';
 

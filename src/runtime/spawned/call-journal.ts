@@ -3,9 +3,9 @@ import type { CallChange, CallCommit, OpenCall } from '../../common/ports/call-s
 import type { StateOwner } from '../../common/ports/state-store.js';
 import type { Store } from '../../common/ports/store.js';
 import type { CallId, CallProgress } from '../../common/spawned-call.js';
-import { attestOne } from '../attest.js';
-import type { Instance } from '../instance.js';
-import { untilKnown } from '../until-known.js';
+import { untilKnown } from '../calls/until-known.js';
+import { attestOne } from '../instances/attest.js';
+import type { Instance } from '../instances/instance.js';
 
 export interface JournalDeps {
   readonly store: Pick<Store, 'calls' | 'alarms' | 'pins'>;

@@ -2,13 +2,13 @@ import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import type { MethodManifest } from '../../common/manifest.js';
 import { type CallId, mostCallBytes } from '../../common/spawned-call.js';
 import type { TimerWheel, WheelEntry } from '../../common/timer-wheel.js';
-import { encodeValue } from '../../wire/codec.js';
-import { creditBody } from '../../wire/frame-bodies.js';
-import { type IncomingCall, readBody } from '../../wire/frame-reader.js';
-import { FrameWriter } from '../../wire/frame-writer.js';
-import { FrameKind } from '../../wire/frames.js';
-import type { Instance } from '../instance.js';
-import type { Caller } from '../worker-call.js';
+import { encodeValue } from '../../wire/codec/codec.js';
+import { creditBody } from '../../wire/frames/frame-bodies.js';
+import { type IncomingCall, readBody } from '../../wire/frames/frame-reader.js';
+import { FrameWriter } from '../../wire/frames/frame-writer.js';
+import { FrameKind } from '../../wire/frames/frames.js';
+import type { Caller } from '../calls/worker-call.js';
+import type { Instance } from '../instances/instance.js';
 import type { ArgumentRoom } from './argument-room.js';
 
 /** What a client asks, and how it wants to be known. */

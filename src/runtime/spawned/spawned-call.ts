@@ -5,11 +5,17 @@ import type { OpenCall } from '../../common/ports/call-store.js';
 import { mayRetry, pauseMs } from '../../common/retry.js';
 import { type CallProgress, isEnded, mostCallBytes, type SpawnedState } from '../../common/spawned-call.js';
 import { decodeError, encodeError } from '../../wire/errors.js';
-import { readBody, readCredit, readPayload } from '../../wire/frame-reader.js';
-import { CancelReason, chunkWindowBytes, FrameKind, frameOffsets, inlinePayloadBytes } from '../../wire/frames.js';
-import { callFrame, chunkFrame } from '../call-frame.js';
-import type { Instance } from '../instance.js';
-import { type Caller, type StartGate, WorkerCall } from '../worker-call.js';
+import { readBody, readCredit, readPayload } from '../../wire/frames/frame-reader.js';
+import {
+  CancelReason,
+  chunkWindowBytes,
+  FrameKind,
+  frameOffsets,
+  inlinePayloadBytes,
+} from '../../wire/frames/frames.js';
+import { callFrame, chunkFrame } from '../calls/call-frame.js';
+import { type Caller, type StartGate, WorkerCall } from '../calls/worker-call.js';
+import type { Instance } from '../instances/instance.js';
 import type { CallJournal } from './call-journal.js';
 
 export interface SpawnedParts {

@@ -3,7 +3,7 @@ import { HoldfastError } from '../../common/errors.js';
 import type { MethodManifest } from '../../common/manifest.js';
 import type { OpenCall } from '../../common/ports/call-store.js';
 import { type CallId, type CallProgress, instanceOfCall } from '../../common/spawned-call.js';
-import type { Instance } from '../instance.js';
+import type { Instance } from '../instances/instance.js';
 import { CallJournal, type JournalDeps } from './call-journal.js';
 import { type CancelOutcome, mostLosses, SpawnedCall, type SpawnedParts } from './spawned-call.js';
 

@@ -1,8 +1,8 @@
 import { HoldfastError } from '../../common/errors.js';
 import { expected } from '../../common/option-checks.js';
-import { during } from '../call-limits.js';
+import { during } from '../calls/call-limits.js';
+import { currentPlace } from '../classes/container-state.js';
 import { chooseClient, chosen } from '../client-choice.js';
-import { currentPlace } from '../container-state.js';
 import type { Deployment, DeployOptions } from '../infos.js';
 
 const deployChecks = {

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import type { AppManifest } from '../../common/manifest.js';
+import { readDeployment } from '../classes/deployments.js';
 import { chooseClient } from '../client-choice.js';
-import { readDeployment } from '../deployments.js';
 import { type ImageProgress, withBuiltImages } from '../images/deploy-images.js';
 import type { ClientChoice, Deployment } from '../infos.js';
 import { bundleModule, entryPath } from './bundle.js';

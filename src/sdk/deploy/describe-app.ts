@@ -1,8 +1,8 @@
 import { HoldfastError } from '../../common/errors.js';
 import type { AppManifest } from '../../common/manifest.js';
-import { describeClass } from '../class-manifest.js';
+import { describeClass } from '../classes/class-manifest.js';
+import { type DeclaredApp, registeredApps } from '../classes/registry.js';
 import { functionsOf, nameFunctions, type RegisteredFunction } from '../functions/registered-functions.js';
-import { type DeclaredApp, registeredApps } from '../registry.js';
 import { optionalHint } from './optional-parameters.js';
 
 /**

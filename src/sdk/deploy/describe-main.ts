@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { encodeError } from '../../wire/errors.js';
-import { enterDescribing } from '../container-state.js';
+import { enterDescribing } from '../classes/container-state.js';
 import * as sdk from '../index.js';
 import { describeApp, importFailed } from './describe-app.js';
 

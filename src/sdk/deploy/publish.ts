@@ -1,8 +1,8 @@
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import type { AppManifest } from '../../common/manifest.js';
 import { DeployPart, Deployment as WireDeployment } from '../../wire/gen/holdfast/v1/router.js';
-import type { ClientCore } from '../client-core.js';
-import { unreachable } from '../router-errors.js';
+import type { ClientCore } from '../sessions/client-core.js';
+import { unreachable } from '../sessions/router-errors.js';
 import type { Bundle } from './bundle.js';
 
 export interface Publication {

@@ -2,7 +2,7 @@ import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { OnResolveArgs, Plugin, PluginBuild } from 'esbuild';
-import { exportedNames } from '../exported-names.js';
+import { exportedNames } from '../classes/exported-names.js';
 
 const namespace = 'holdfast';
 const skip = { holdfast: 'resolving' };

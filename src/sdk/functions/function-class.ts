@@ -1,8 +1,8 @@
 import type { ClassManifest, ClassOptions, MethodManifest } from '../../common/manifest.js';
-import { describeClass, describeMethod } from '../class-manifest.js';
-import type { Class } from '../class-types.js';
-import { methodParameters, type OptionalHint } from '../parameters.js';
-import type { RegisteredClass } from '../registry.js';
+import { describeClass, describeMethod } from '../classes/class-manifest.js';
+import type { Class } from '../classes/class-types.js';
+import { methodParameters, type OptionalHint } from '../classes/parameters.js';
+import type { RegisteredClass } from '../classes/registry.js';
 import type { AnyFunction } from './function-types.js';
 
 /** The one method of a function's class. */

@@ -1,16 +1,16 @@
 import { isHoldfastError } from '../../common/errors.js';
 import type { ClassManifest, MethodManifest } from '../../common/manifest.js';
-import { decodeArgs, encodeArgs } from '../../wire/codec.js';
-import type { CallLimits } from '../call-limits.js';
-import { type ClassOrigin, ClassSource } from '../class-source.js';
-import type { CallOptions } from '../class-types.js';
-import { resourceOf } from '../deployments.js';
-import type { FunctionCall } from '../function-call.js';
+import { decodeArgs, encodeArgs } from '../../wire/codec/codec.js';
+import type { CallLimits } from '../calls/call-limits.js';
+import type { FunctionCall } from '../calls/function-call.js';
+import { explainNamed } from '../calls/instance-requests.js';
+import { methodPlans } from '../calls/method-plan.js';
+import { startSpawn } from '../calls/spawn.js';
+import { type Callee, startEncoded, startStreamOf } from '../calls/start-call.js';
+import { type ClassOrigin, ClassSource } from '../classes/class-source.js';
+import type { CallOptions } from '../classes/class-types.js';
+import { resourceOf } from '../classes/deployments.js';
 import type { Explanation } from '../infos.js';
-import { explainNamed } from '../instance-requests.js';
-import { methodPlans } from '../method-plan.js';
-import { startSpawn } from '../spawn.js';
-import { type Callee, startEncoded, startStreamOf } from '../start-call.js';
 import { functionMethod } from './function-class.js';
 import { functionInstanceId } from './function-instance.js';
 

@@ -1,5 +1,5 @@
-import type { CallLimits } from '../call-limits.js';
-import type { FunctionCall } from '../function-call.js';
+import type { CallLimits } from '../calls/call-limits.js';
+import type { FunctionCall } from '../calls/function-call.js';
 import type { Explanation } from '../infos.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: any function of the user's

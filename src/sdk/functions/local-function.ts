@@ -2,7 +2,7 @@ import { type CallContext, callContextOrNull, runInContext } from '../../common/
 import { HoldfastError } from '../../common/errors.js';
 import { alarmOf } from '../../common/instance-alarm.js';
 import type { ClassOptions } from '../../common/manifest.js';
-import { CoalescingStorage } from '../../wire/instance-storage.js';
+import { CoalescingStorage } from '../../wire/link/instance-storage.js';
 import { systemParts } from '../default-client.js';
 import { consoleLogger } from '../local/console-logger.js';
 import { checkLocalResources } from '../local/local-resources.js';

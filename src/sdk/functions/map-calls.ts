@@ -1,6 +1,6 @@
 import type { Clock } from '../../common/clock.js';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
-import type { Limits } from '../call-limits.js';
+import type { Limits } from '../calls/call-limits.js';
 import type { MapOptions } from './function-types.js';
 
 /** What a `map` is made of. */

@@ -1,7 +1,7 @@
 import { HoldfastError } from '../../common/errors.js';
 import type { ClassManifest, ClassOptions, MethodManifest } from '../../common/manifest.js';
-import type { OptionalHint } from '../parameters.js';
-import { findRegistered, type RegisteredClass, registerNamed } from '../registry.js';
+import type { OptionalHint } from '../classes/parameters.js';
+import { findRegistered, type RegisteredClass, registerNamed } from '../classes/registry.js';
 import { type DeclarationSite, nameAt } from './declared-name.js';
 import { describeFunction, describeFunctionMethod, functionClass } from './function-class.js';
 import type { AnyFunction } from './function-types.js';

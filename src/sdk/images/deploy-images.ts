@@ -1,6 +1,6 @@
 import type { BuildEvent } from '../../common/image-build.js';
 import type { AppManifest, ClassManifest } from '../../common/manifest.js';
-import type { ClientCore } from '../client-core.js';
+import type { ClientCore } from '../sessions/client-core.js';
 import { buildRemotely } from './image-builder.js';
 import { withLocalFiles } from './local-files.js';
 

@@ -4,13 +4,13 @@ import { type BuildEvent, copyPath } from '../../common/image-build.js';
 import { recipeKeys } from '../../common/image-recipe.js';
 import type { AppManifest } from '../../common/manifest.js';
 import { resolveSandboxOptions } from '../../common/sandbox-options.js';
-import { ClassSource } from '../class-source.js';
-import type { ClientCore } from '../client-core.js';
+import { ClassSource } from '../classes/class-source.js';
+import { type KnownDeployment, readDeployment } from '../classes/deployments.js';
 import { publish } from '../deploy/publish.js';
-import { type KnownDeployment, readDeployment } from '../deployments.js';
 import { sandboxManifest } from '../sandbox/sandbox-manifest.js';
 import { remoteCalls, type SessionCalls } from '../sandbox/session-calls.js';
 import { Upload } from '../sandbox/upload.js';
+import type { ClientCore } from '../sessions/client-core.js';
 import type { PortableRecipe } from './local-files.js';
 import type { LocalTar } from './local-tar.js';
 

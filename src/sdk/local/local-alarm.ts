@@ -1,7 +1,7 @@
 import type { Timer } from '../../common/clock.js';
 import { runOutsideContext } from '../../common/context.js';
 import type { AlarmCall } from '../../common/instance-alarm.js';
-import { KeepAlive } from '../keep-alive.js';
+import { KeepAlive } from '../sessions/keep-alive.js';
 import type { LocalHost } from './local-host.js';
 import { invokeLocally } from './local-invoke.js';
 

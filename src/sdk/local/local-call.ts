@@ -3,8 +3,8 @@ import type { CallContext, CallLink } from '../../common/context.js';
 import type { HoldfastError } from '../../common/errors.js';
 import type { LinkedList } from '../../common/linked-list.js';
 import type { MailboxCall } from '../../common/mailbox.js';
-import { type Abortable, unwatchAbort, watchAbort } from '../abort-fan.js';
-import type { MethodPlan } from '../method-plan.js';
+import { type Abortable, unwatchAbort, watchAbort } from '../calls/abort-fan.js';
+import type { MethodPlan } from '../calls/method-plan.js';
 import { cancelled, deadlineExceeded } from './local-errors.js';
 import type { LocalHost } from './local-host.js';
 

@@ -1,7 +1,7 @@
 import type { InstanceClass } from '../../common/activation.js';
 import type { ContainerExit } from '../../common/ports/container.js';
 import type { SessionView } from '../../common/sandbox-methods.js';
-import type { KeepAlive } from '../keep-alive.js';
+import type { KeepAlive } from '../sessions/keep-alive.js';
 import { sandboxDied } from './local-errors.js';
 import type { LocalHost } from './local-host.js';
 

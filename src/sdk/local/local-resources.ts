@@ -1,7 +1,7 @@
 import { HoldfastError } from '../../common/errors.js';
 import type { ClassOptions } from '../../common/manifest.js';
 import type { SecretReference } from '../../common/secret.js';
-import { currentPlace } from '../container-state.js';
+import { currentPlace } from '../classes/container-state.js';
 import { ownVariables } from '../default-client.js';
 
 const instead =

@@ -1,9 +1,9 @@
 import { LRUCache } from 'lru-cache';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { keptCallMs } from '../../common/spawned-call.js';
-import type { CallLimits } from '../call-limits.js';
-import { checkGetOptions } from '../call-options.js';
-import type { FunctionCallExplanation, FunctionCallStatus, SpawnedAccess } from '../function-call.js';
+import type { CallLimits } from '../calls/call-limits.js';
+import { checkGetOptions } from '../calls/call-options.js';
+import type { FunctionCallExplanation, FunctionCallStatus, SpawnedAccess } from '../calls/function-call.js';
 import { unlessStopped } from './unless-stopped.js';
 
 const kept = 10_000;

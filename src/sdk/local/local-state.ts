@@ -1,5 +1,5 @@
 import type { StateCommit, StatePage, StateRange } from '../../common/ports/state-store.js';
-import type { StateLink } from '../../wire/instance-storage.js';
+import type { StateLink } from '../../wire/link/instance-storage.js';
 import type { LocalAlarm } from './local-alarm.js';
 
 /** The durable state of an instance in this process, which it outlives no more than the instance does. */

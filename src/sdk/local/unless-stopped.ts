@@ -1,5 +1,5 @@
 import { HoldfastError } from '../../common/errors.js';
-import type { CallLimits } from '../call-limits.js';
+import type { CallLimits } from '../calls/call-limits.js';
 import { systemParts } from '../default-client.js';
 
 /** It goes on; only the waiting for it ends. */

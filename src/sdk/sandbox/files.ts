@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { HoldfastError } from '../../common/errors.js';
 import { expected } from '../../common/option-checks.js';
 import { pathProblem } from '../../common/session-options.js';
-import type { CallLimits } from '../call-limits.js';
+import type { CallLimits } from '../calls/call-limits.js';
 import { bytesOf } from './bytes.js';
 import { download } from './download.js';
 import { pieceBytes } from './piece-window.js';

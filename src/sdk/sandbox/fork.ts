@@ -1,7 +1,7 @@
 import { checkOptions } from '../../common/check-options.js';
 import { expected } from '../../common/option-checks.js';
 import type { SnapshotAnswer } from '../../common/sandbox-methods.js';
-import { type CallLimits, Limits, limitChecks } from '../call-limits.js';
+import { type CallLimits, Limits, limitChecks } from '../calls/call-limits.js';
 import type { SandboxSession } from './sandbox-session.js';
 import { type SessionCalls, within } from './session-calls.js';
 import type { SessionControls } from './session-controls.js';

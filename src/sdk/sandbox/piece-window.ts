@@ -1,5 +1,5 @@
 import { isHoldfastError } from '../../common/errors.js';
-import { inlinePayloadBytes } from '../../wire/frames.js';
+import { inlinePayloadBytes } from '../../wire/frames/frames.js';
 
 /**
  * So much of it travels with its call: what is larger comes on credit, and calls whose arguments do are begun when those are

@@ -3,7 +3,7 @@ import { checkOptions } from '../../common/check-options.js';
 import { HoldfastError } from '../../common/errors.js';
 import { expected } from '../../common/option-checks.js';
 import type { CommandAnswer, CommandEvent } from '../../common/sandbox-methods.js';
-import { type CallLimits, Limits, limitChecks } from '../call-limits.js';
+import { type CallLimits, Limits, limitChecks } from '../calls/call-limits.js';
 import { bytesOf } from './bytes.js';
 import { resultOf, terminalSize } from './commands.js';
 import { pieceBytes } from './piece-window.js';

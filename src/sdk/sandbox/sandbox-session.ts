@@ -4,7 +4,7 @@ import { HoldfastError } from '../../common/errors.js';
 import { type Check, expected } from '../../common/option-checks.js';
 import type { FileView, SnapshotAnswer } from '../../common/sandbox-methods.js';
 import { checkVariableName, envText } from '../../common/session-options.js';
-import { type CallLimits, Limits, limitChecks } from '../call-limits.js';
+import { type CallLimits, Limits, limitChecks } from '../calls/call-limits.js';
 import { Image } from '../images/image.js';
 import type { CloseOptions, CloseResult } from '../infos.js';
 import * as commands from './commands.js';

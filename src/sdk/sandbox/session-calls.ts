@@ -2,11 +2,11 @@ import type { Clock } from '../../common/clock.js';
 import type { ByteStream } from '../../common/ports/byte-stream.js';
 import type { SandboxMethod } from '../../common/sandbox-methods.js';
 import { sandboxMethods } from '../../common/sandbox-methods.js';
-import type { CallLimits, Limits } from '../call-limits.js';
-import type { CallOptions } from '../class-types.js';
-import type { InstanceTarget } from '../instance-target.js';
-import type { MethodPlan } from '../method-plan.js';
-import { startCall, startStream } from '../start-call.js';
+import type { CallLimits, Limits } from '../calls/call-limits.js';
+import type { InstanceTarget } from '../calls/instance-target.js';
+import type { MethodPlan } from '../calls/method-plan.js';
+import { startCall, startStream } from '../calls/start-call.js';
+import type { CallOptions } from '../classes/class-types.js';
 
 /** Of one request to a session. */
 export type AskOptions = CallLimits;

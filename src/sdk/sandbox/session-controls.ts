@@ -1,5 +1,5 @@
 import type { SessionArguments } from '../../common/session-options.js';
-import type { CallLimits } from '../call-limits.js';
+import type { CallLimits } from '../calls/call-limits.js';
 import type { CloseOptions, CloseResult } from '../infos.js';
 import type { Sandbox } from './sandbox.js';
 import type { SandboxSession } from './sandbox-session.js';

@@ -1,5 +1,5 @@
 import type { InstanceView } from '../../wire/gen/holdfast/v1/router.js';
-import { instanceInfo } from '../instance-infos.js';
+import { instanceInfo } from '../classes/instance-infos.js';
 import type { SandboxSessionInfo } from './types.js';
 
 export function sessionInfo(view: InstanceView): SandboxSessionInfo {

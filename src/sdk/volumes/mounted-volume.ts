@@ -5,7 +5,7 @@ import { HoldfastError } from '../../common/errors.js';
 import { expected } from '../../common/option-checks.js';
 import { pathProblem } from '../../common/session-options.js';
 import { isErrorCode } from '../../wire/error-codes.js';
-import { type CallLimits, during, Limits, limitChecks } from '../call-limits.js';
+import { type CallLimits, during, Limits, limitChecks } from '../calls/call-limits.js';
 import { systemParts } from '../default-client.js';
 import type { MountCommitOptions } from './volume-infos.js';
 

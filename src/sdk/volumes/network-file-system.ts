@@ -19,12 +19,12 @@ import {
   WriteLiveReply,
   WriteLiveRequest,
 } from '../../wire/gen/holdfast/v1/router.js';
-import { type CallLimits, Limits, limitChecks } from '../call-limits.js';
+import { type CallLimits, Limits, limitChecks } from '../calls/call-limits.js';
 import { type CallChoice, checkChoice, choiceChecks, chooseClient, chosen } from '../client-choice.js';
-import type { ClientCore } from '../client-core.js';
 import type { ClientChoice } from '../infos.js';
 import { bytesOf } from '../sandbox/bytes.js';
 import type { Bytes, FileStat } from '../sandbox/types.js';
+import type { ClientCore } from '../sessions/client-core.js';
 import { RenewedLease } from './renewed-lease.js';
 import { choiceOf } from './volume-declaration.js';
 

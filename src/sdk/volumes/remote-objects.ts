@@ -10,8 +10,8 @@ import {
   SignObjectsReply,
   SignObjectsRequest,
 } from '../../wire/gen/holdfast/v1/router.js';
-import { during, type Limits } from '../call-limits.js';
-import type { ClientCore } from '../client-core.js';
+import { during, type Limits } from '../calls/call-limits.js';
+import type { ClientCore } from '../sessions/client-core.js';
 
 const partBytes = 262_144;
 /** For one object, which has 64 MiB at most. */

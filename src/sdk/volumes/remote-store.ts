@@ -14,8 +14,8 @@ import {
   ReserveObjectsRequest,
 } from '../../wire/gen/holdfast/v1/router.js';
 import { commitOf, commitView, volumeOf } from '../../wire/volume-views.js';
-import type { Limits } from '../call-limits.js';
-import type { ClientCore } from '../client-core.js';
+import type { Limits } from '../calls/call-limits.js';
+import type { ClientCore } from '../sessions/client-core.js';
 
 /** Volumes, heads and histories of the token's account, by the router; any other account that is named is not looked at. */
 export function remoteVolumes(

@@ -1,5 +1,5 @@
 import type { Timer } from '../../common/clock.js';
-import type { ClientCore } from '../client-core.js';
+import type { ClientCore } from '../sessions/client-core.js';
 
 const renewalsPerLife = 3;
 

@@ -19,8 +19,8 @@ import {
   DeleteVolumeRequest,
 } from '../../wire/gen/holdfast/v1/router.js';
 import { volumeOf } from '../../wire/volume-views.js';
-import type { Limits } from '../call-limits.js';
-import type { ClientCore } from '../client-core.js';
+import type { Limits } from '../calls/call-limits.js';
+import type { ClientCore } from '../sessions/client-core.js';
 import { remoteObjects } from './remote-objects.js';
 import { foundVolume, remoteHolds, remoteVolumes } from './remote-store.js';
 import type { VolumeDeclaration } from './volume-declaration.js';

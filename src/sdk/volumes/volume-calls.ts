@@ -1,6 +1,6 @@
 import { checkOptions } from '../../common/check-options.js';
 import { type Check, expected } from '../../common/option-checks.js';
-import { type CallLimits, during, Limits, limitChecks } from '../call-limits.js';
+import { type CallLimits, during, Limits, limitChecks } from '../calls/call-limits.js';
 import { choiceChecks, chooseClient } from '../client-choice.js';
 import type { ClientChoice } from '../infos.js';
 import { VolumeAccess } from './volume-access.js';

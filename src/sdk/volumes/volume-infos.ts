@@ -1,6 +1,6 @@
 import type { VolumeBackend } from '../../common/volume-mounts.js';
 import type { PathChange } from '../../common/volumes/diff.js';
-import type { CallLimits } from '../call-limits.js';
+import type { CallLimits } from '../calls/call-limits.js';
 import type { ClientChoice } from '../infos.js';
 
 /** How a volume is made. */

@@ -16,7 +16,7 @@ import { parsePath } from '../../common/volumes/paths.js';
 import { checkedVolumeName } from '../../common/volumes/volume-name.js';
 import { ListVolumesReply, ListVolumesRequest } from '../../wire/gen/holdfast/v1/router.js';
 import { volumeOf } from '../../wire/volume-views.js';
-import { type CallLimits, limitChecks, limitsApart } from '../call-limits.js';
+import { type CallLimits, limitChecks, limitsApart } from '../calls/call-limits.js';
 import { type CallChoice, checkChoice, chosen } from '../client-choice.js';
 import type { ClientChoice } from '../infos.js';
 import type { Bytes, FileStat } from '../sandbox/types.js';

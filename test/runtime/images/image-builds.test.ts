@@ -11,7 +11,7 @@ import { ImageStore } from '../../../src/common/images/image-store.js';
 import { TimerWheel } from '../../../src/common/timer-wheel.js';
 import { ImageBuilds } from '../../../src/runtime/images/image-builds.js';
 import { Images } from '../../../src/runtime/images/images.js';
-import { openGuest } from '../../../src/runtime/sandbox/guest-client.js';
+import { openGuest } from '../../../src/runtime/sandbox/guest/guest-client.js';
 import { isolatedTest as test } from '../../isolated-test.js';
 import { openBench } from '../isolation/harness.js';
 

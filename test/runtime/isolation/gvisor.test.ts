@@ -8,7 +8,7 @@ import type { Guest } from '../../../src/common/ports/guest.js';
 import type { IsolatedProcess, Scratch } from '../../../src/common/ports/sandbox.js';
 import { gvisorWalls, ociSpec } from '../../../src/runtime/isolation/gvisor-start.js';
 import { readHostView } from '../../../src/runtime/isolation/host-view.js';
-import { openGuest } from '../../../src/runtime/sandbox/guest-client.js';
+import { openGuest } from '../../../src/runtime/sandbox/guest/guest-client.js';
 import { gvisorTest, hasGvisor } from '../../gvisor-test.js';
 import { run, wheel } from '../sandbox/start-guest.js';
 import { type IsolationBench, openBench } from './harness.js';

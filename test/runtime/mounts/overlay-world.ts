@@ -4,12 +4,12 @@ import { systemClock } from '../../../src/adapters/system/clock.js';
 import type { VolumeRecord } from '../../../src/common/ports/volume-store.js';
 import type { CommitParts } from '../../../src/common/volumes/commit.js';
 import type { DirectoryEntry, Hash } from '../../../src/common/volumes/entry.js';
-import { ChunkCache } from '../../../src/runtime/mounts/chunk-cache.js';
-import { LocalBudget } from '../../../src/runtime/mounts/local-budget.js';
-import { LocalChunks } from '../../../src/runtime/mounts/local-chunk.js';
-import { type DirectoryNode, type MountNode, NodeTable } from '../../../src/runtime/mounts/overlay-node.js';
-import type { Outdated } from '../../../src/runtime/mounts/overlay-rebase.js';
-import { OverlayTree } from '../../../src/runtime/mounts/overlay-tree.js';
+import { ChunkCache } from '../../../src/runtime/mounts/content/chunk-cache.js';
+import { LocalBudget } from '../../../src/runtime/mounts/content/local-budget.js';
+import { LocalChunks } from '../../../src/runtime/mounts/content/local-chunk.js';
+import { type DirectoryNode, type MountNode, NodeTable } from '../../../src/runtime/mounts/overlay/overlay-node.js';
+import type { Outdated } from '../../../src/runtime/mounts/overlay/overlay-rebase.js';
+import { OverlayTree } from '../../../src/runtime/mounts/overlay/overlay-tree.js';
 import { VolumeMount } from '../../../src/runtime/mounts/volume-mount.js';
 import { account, VolumeWorld } from '../../router/volumes/volume-world.js';
 

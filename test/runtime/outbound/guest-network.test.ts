@@ -5,7 +5,7 @@ import type { Guest } from '../../../src/common/ports/guest.js';
 import { openGuestNetwork } from '../../../src/runtime/outbound/guest-network.js';
 import { OutboundProxies } from '../../../src/runtime/outbound/outbound-proxy.js';
 import { RefusedAddresses } from '../../../src/runtime/outbound/refused-addresses.js';
-import { openGuest } from '../../../src/runtime/sandbox/guest-client.js';
+import { openGuest } from '../../../src/runtime/sandbox/guest/guest-client.js';
 import { canIsolate, isolatedTest } from '../../isolated-test.js';
 import { environment, openBench } from '../isolation/harness.js';
 import { wheel } from '../sandbox/start-guest.js';

@@ -1,10 +1,10 @@
 import type { HoldfastError } from '../../../src/common/errors.js';
 import type { Channel } from '../../../src/common/ports/channel.js';
-import { decodeValue, encodeArgs } from '../../../src/wire/codec.js';
+import { decodeValue, encodeArgs } from '../../../src/wire/codec/codec.js';
 import { decodeError } from '../../../src/wire/errors.js';
-import { decodeBody, encodeBody } from '../../../src/wire/frame-bodies.js';
-import { readBody, readCredit, readFrames, readPayload } from '../../../src/wire/frame-reader.js';
-import { FrameStream } from '../../../src/wire/frame-stream.js';
+import { decodeBody, encodeBody } from '../../../src/wire/frames/frame-bodies.js';
+import { readBody, readCredit, readFrames, readPayload } from '../../../src/wire/frames/frame-reader.js';
+import { FrameStream } from '../../../src/wire/frames/frame-stream.js';
 import {
   type ActivateBody,
   CallFlag,
@@ -14,7 +14,7 @@ import {
   FrameKind,
   inlinePayloadBytes,
   type LoadBody,
-} from '../../../src/wire/frames.js';
+} from '../../../src/wire/frames/frames.js';
 
 export interface SeenFrame {
   readonly kind: FrameKind;

@@ -10,17 +10,17 @@ import { HoldfastError } from '../../../src/common/errors.js';
 import type { Transport } from '../../../src/common/ports/channel.js';
 import { loadBundle } from '../../../src/runtime/container/load-bundle.js';
 import { runContainer } from '../../../src/runtime/container/run-container.js';
-import { createChannelPair } from '../../../src/wire/channel-pair.js';
 import { encodeError } from '../../../src/wire/errors.js';
-import { decodeBody, encodeBody } from '../../../src/wire/frame-bodies.js';
-import { readBody } from '../../../src/wire/frame-reader.js';
+import { decodeBody, encodeBody } from '../../../src/wire/frames/frame-bodies.js';
+import { readBody } from '../../../src/wire/frames/frame-reader.js';
 import {
   chunkWindowBytes,
   initialYieldCreditBytes,
   inlinePayloadBytes,
   type LoadBody,
   yieldOverheadBytes,
-} from '../../../src/wire/frames.js';
+} from '../../../src/wire/frames/frames.js';
+import { createChannelPair } from '../../../src/wire/link/channel-pair.js';
 import { CancelReason, ContainerDriver, FrameKind } from './container-driver.js';
 
 const cleanups: (() => unknown)[] = [];

@@ -17,8 +17,8 @@ import { type Cgroups, noCgroups, openCgroups } from '../../../src/runtime/proce
 import { createContainerStarter } from '../../../src/runtime/process/container-starter.js';
 import { longestLine } from '../../../src/runtime/process/output-lines.js';
 import { startWatchdog } from '../../../src/runtime/process/watchdog.js';
-import { decodeBody } from '../../../src/wire/frame-bodies.js';
-import { readBody } from '../../../src/wire/frame-reader.js';
+import { decodeBody } from '../../../src/wire/frames/frame-bodies.js';
+import { readBody } from '../../../src/wire/frames/frame-reader.js';
 import { CancelReason, ContainerDriver, FrameKind } from './container-driver.js';
 import { isRunning } from './foreign-process.js';
 

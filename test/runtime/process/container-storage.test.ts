@@ -9,11 +9,11 @@ import { HoldfastError } from '../../../src/common/errors.js';
 import type { InstanceStorage } from '../../../src/common/instance-storage.js';
 import { loadBundle } from '../../../src/runtime/container/load-bundle.js';
 import { runContainer } from '../../../src/runtime/container/run-container.js';
-import { createChannelPair } from '../../../src/wire/channel-pair.js';
 import { encodeError } from '../../../src/wire/errors.js';
-import { encodeBody } from '../../../src/wire/frame-bodies.js';
-import { readBody } from '../../../src/wire/frame-reader.js';
-import { readStateRequest } from '../../../src/wire/state-bodies.js';
+import { encodeBody } from '../../../src/wire/frames/frame-bodies.js';
+import { readBody } from '../../../src/wire/frames/frame-reader.js';
+import { readStateRequest } from '../../../src/wire/frames/state-bodies.js';
+import { createChannelPair } from '../../../src/wire/link/channel-pair.js';
 import { ContainerDriver, FrameKind, type SeenFrame } from './container-driver.js';
 
 const cleanups: (() => unknown)[] = [];

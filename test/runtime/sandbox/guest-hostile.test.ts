@@ -9,9 +9,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isHoldfastError } from '../../../src/common/errors.js';
 import type { Guest } from '../../../src/common/ports/guest.js';
 import { TimerWheel } from '../../../src/common/timer-wheel.js';
-import { openGuest } from '../../../src/runtime/sandbox/guest-client.js';
-import { GuestAnswer, type GuestRequest, guestProtocolVersion } from '../../../src/runtime/sandbox/guest-frames.js';
-import { guestSilentMs } from '../../../src/runtime/sandbox/guest-pulse.js';
+import { openGuest } from '../../../src/runtime/sandbox/guest/guest-client.js';
+import {
+  GuestAnswer,
+  type GuestRequest,
+  guestProtocolVersion,
+} from '../../../src/runtime/sandbox/guest/guest-frames.js';
+import { guestSilentMs } from '../../../src/runtime/sandbox/guest/guest-pulse.js';
 import { isolatedTest } from '../../isolated-test.js';
 import { ManualClock } from '../../manual-clock.js';
 import { environment, run, startIsolated, wheel } from './start-guest.js';

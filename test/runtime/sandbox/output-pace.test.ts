@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { OutputPace } from '../../../src/runtime/sandbox/output-pace.js';
+import { OutputPace } from '../../../src/runtime/sandbox/guest/output-pace.js';
 import { ManualClock } from '../../manual-clock.js';
 
 const megabyte = 1_048_576;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { OutputBudget } from '../../../src/runtime/sandbox/output-budget.js';
-import { type OutputEvent, OutputRing } from '../../../src/runtime/sandbox/output-ring.js';
+import { OutputBudget } from '../../../src/runtime/sandbox/guest/output-budget.js';
+import { type OutputEvent, OutputRing } from '../../../src/runtime/sandbox/guest/output-ring.js';
 
 const never = new AbortController().signal;
 

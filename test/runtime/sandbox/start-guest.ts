@@ -8,7 +8,7 @@ import { systemClock } from '../../../src/adapters/system/clock.js';
 import { guestProgramPath } from '../../../src/cli/parts/guest-program.js';
 import type { Guest, GuestCommand, GuestExit, GuestProcess } from '../../../src/common/ports/guest.js';
 import { TimerWheel } from '../../../src/common/timer-wheel.js';
-import { openGuest } from '../../../src/runtime/sandbox/guest-client.js';
+import { openGuest } from '../../../src/runtime/sandbox/guest/guest-client.js';
 
 /** The real agent as process 1 of namespaces of its own, with this folder as its `/tmp`; all else is read-only. */
 export interface StartedGuest extends AsyncDisposable {

@@ -1,4 +1,4 @@
-import { encodeArgs, hashArgs } from '../../../src/wire/codec.js';
+import { encodeArgs, hashArgs } from '../../../src/wire/codec/codec.js';
 import { app, type Limits, Recorder } from './recorder.js';
 
 const serial: Limits = { concurrentRequests: 1, maxPendingTasks: 12 };

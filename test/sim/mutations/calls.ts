@@ -7,12 +7,12 @@ export const calls: readonly Mutation[] = [
     keeps: 'C1',
     changes: [
       {
-        file: 'src/runtime/client-session.ts',
+        file: 'src/runtime/calls/client-session.ts',
         from: 'return here?.epoch === binding.epoch ? here : binding;',
         to: 'return here ?? binding;',
       },
       {
-        file: 'src/runtime/client-session.ts',
+        file: 'src/runtime/calls/client-session.ts',
         from: '    if (binding instanceof Instance) return binding;\n',
         to: '    if (binding instanceof Instance) return this.#host.find(binding.key) ?? binding;\n',
       },
@@ -23,7 +23,7 @@ export const calls: readonly Mutation[] = [
     keeps: 'S12',
     changes: [
       {
-        file: 'src/router/resolve.ts',
+        file: 'src/router/pins/resolve.ts',
         from: "if (pin === null || pin.state === 'closed' || pin.generation !== generation) {",
         to: "if (pin === null || pin.state === 'closed' || generation < 0) {",
       },
@@ -34,13 +34,13 @@ export const calls: readonly Mutation[] = [
     keeps: 'C7',
     changes: [
       {
-        file: 'src/wire/link-end.ts',
+        file: 'src/wire/link/link-end.ts',
         from: '    this.#acknowledge(received);\n    this.#channel = channel;\n',
         to: '    this.#acknowledge(Math.min(received, 0));\n    this.#channel = channel;\n',
       },
-      { file: 'src/wire/link-end.ts', from: ' || number <= this.#received) return;', to: ') return;' },
+      { file: 'src/wire/link/link-end.ts', from: ' || number <= this.#received) return;', to: ') return;' },
       {
-        file: 'src/wire/link-end.ts',
+        file: 'src/wire/link/link-end.ts',
         from: '    if (number !== this.#received + 1) refuse(',
         to: '    if (number > this.#received + 1) refuse(',
       },
@@ -51,7 +51,7 @@ export const calls: readonly Mutation[] = [
     keeps: 'C7',
     changes: [
       {
-        file: 'src/wire/link-host.ts',
+        file: 'src/wire/link/link-host.ts',
         from: '    if (hello.resume) {',
         to: '    if (hello.resume && hello.stream < 0) {',
       },
@@ -62,12 +62,12 @@ export const calls: readonly Mutation[] = [
     keeps: 'C7',
     changes: [
       {
-        file: 'src/wire/link.ts',
+        file: 'src/wire/link/link.ts',
         from: 'if (!isFirst && (bootId !== this.#bootId || !resumed)) {',
         to: "if (!isFirst && bootId === '') {",
       },
       {
-        file: 'src/wire/link-host.ts',
+        file: 'src/wire/link/link-host.ts',
         from: '    if (hello.resume) {',
         to: '    if (hello.resume && hello.stream < 0) {',
       },
@@ -78,7 +78,7 @@ export const calls: readonly Mutation[] = [
     keeps: 'C6',
     changes: [
       {
-        file: 'src/sdk/worker-session.ts',
+        file: 'src/sdk/sessions/worker-session.ts',
         from: 'for (const call of calls) call.lost(call.batch > lastSentBatch, cause);',
         to: 'for (const call of calls) call.lost(call.batch > lastSentBatch || !isHoldfastError(null), cause);',
       },
@@ -87,7 +87,7 @@ export const calls: readonly Mutation[] = [
   {
     name: 'calls go to a new place while others are at the old one',
     keeps: 'C2',
-    changes: [{ file: 'src/sdk/instance-target.ts', from: '      await this.#quiet(signal);\n', to: '' }],
+    changes: [{ file: 'src/sdk/calls/instance-target.ts', from: '      await this.#quiet(signal);\n', to: '' }],
   },
   {
     name: 'the newest of those that wait has the next turn',
@@ -127,7 +127,7 @@ export const calls: readonly Mutation[] = [
     keeps: 'C3',
     changes: [
       {
-        file: 'src/runtime/instance-calls.ts',
+        file: 'src/runtime/calls/instance-calls.ts',
         from: "const isReady = phase !== 'activating' && container?.isUsable === true;",
         to: "const isReady = phase !== 'gone' && container?.isUsable === true;",
       },
@@ -138,7 +138,7 @@ export const calls: readonly Mutation[] = [
     keeps: 'C9, C10',
     changes: [
       {
-        file: 'src/runtime/leaving.ts',
+        file: 'src/runtime/instances/leaving.ts',
         from: '    await this.#finishRunning(instance, places, force ? 0 : Math.min(timeoutMs, exitTimeoutMs));\n',
         to: '    void force;\n    void timeoutMs;\n',
       },
@@ -149,7 +149,7 @@ export const calls: readonly Mutation[] = [
     keeps: 'C10',
     changes: [
       {
-        file: 'src/runtime/leaving.ts',
+        file: 'src/runtime/instances/leaving.ts',
         from: '    const exit = await this.#end(instance, how);\n',
         to: "    void this.#end(instance, how);\n    const exit: DeactivatedBody = { exitHook: 'ran' };\n",
       },
@@ -160,7 +160,7 @@ export const calls: readonly Mutation[] = [
     keeps: 'S8, C3',
     changes: [
       {
-        file: 'src/runtime/activator.ts',
+        file: 'src/runtime/instances/activator.ts',
         from: '      await leaving.giveUp(instance);\n',
         to: '      void leaving.giveUp(instance);\n',
       },
@@ -193,7 +193,7 @@ export const calls: readonly Mutation[] = [
     keeps: 'C6',
     changes: [
       {
-        file: 'src/runtime/instance-calls.ts',
+        file: 'src/runtime/calls/instance-calls.ts',
         from: '    const { identity } = this.#instance;\n    this.#answer(\n      call,\n      errors.containerDied(',
         to: '    const { identity } = this.#instance;\n    if (call.isQueued) call.moved();\n    this.#answer(\n      call,\n      errors.containerDied(',
       },
@@ -215,7 +215,7 @@ export const calls: readonly Mutation[] = [
     keeps: 'C7',
     changes: [
       {
-        file: 'src/runtime/keyed-calls.ts',
+        file: 'src/runtime/calls/keyed-calls.ts',
         from: 'return this.#underway.get(key) ?? this.#answered.get(key)?.call ?? null;',
         to: 'return this.#underway.get(key) ?? null;',
       },

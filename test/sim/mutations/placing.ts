@@ -7,7 +7,7 @@ export const placing: readonly Mutation[] = [
     keeps: 'S7',
     changes: [
       {
-        file: 'src/runtime/client-session.ts',
+        file: 'src/runtime/calls/client-session.ts',
         from: "instance.refusing === 'moving' || !this.#host.mayAdmit()",
         to: "instance.refusing === 'moving'",
       },
@@ -18,7 +18,7 @@ export const placing: readonly Mutation[] = [
     keeps: 'S7',
     changes: [
       {
-        file: 'src/runtime/instance.ts',
+        file: 'src/runtime/instances/instance.ts',
         from: 'return this.#deps.mayRun();',
         to: 'return true;',
       },
@@ -113,7 +113,7 @@ export const placing: readonly Mutation[] = [
     keeps: 'S5',
     changes: [
       {
-        file: 'src/router/settle.ts',
+        file: 'src/router/pins/settle.ts',
         from: '        if (!isSame(pinNow, pin)) return { next: pinNow };\n',
         to: `        if (!isSame(pinNow, pin)) return { next: pinNow };
         for (const { workerId, bootId, address } of this.#parts.workers.candidates(pin.identity.account)) {
@@ -128,7 +128,7 @@ export const placing: readonly Mutation[] = [
     keeps: 'S2, S12',
     changes: [
       {
-        file: 'src/router/activator.ts',
+        file: 'src/router/pins/activator.ts',
         from: '  return generation === epoch && !isBrought;',
         to: '  return generation === epoch && isBrought !== null;',
       },
@@ -139,7 +139,7 @@ export const placing: readonly Mutation[] = [
     keeps: 'S8',
     changes: [
       {
-        file: 'src/router/settle.ts',
+        file: 'src/router/pins/settle.ts',
         from: "    const boot = await this.#look(pin, on.attempt);\n    if (boot.phase === 'over') return this.#lost(pin, on.attempt);\n",
         to: '    const boot = await this.#look(pin, on.attempt);\n    if (isSuspect) return this.#lost(pin, on.attempt);\n',
       },
@@ -150,7 +150,7 @@ export const placing: readonly Mutation[] = [
     keeps: 'S8',
     changes: [
       {
-        file: 'src/router/settle.ts',
+        file: 'src/router/pins/settle.ts',
         from: "    if (boot.phase === 'over') return this.#lost(pin, on.attempt);\n    if (boot.phase === 'held') {",
         to: "    if (boot.phase === 'over' || (pin.bootId !== null && !workers.isFresh(pin.bootId)))\n      return this.#lost(pin, on.attempt);\n    if (boot.phase === 'held') {",
       },
@@ -161,7 +161,7 @@ export const placing: readonly Mutation[] = [
     keeps: 'S8',
     changes: [
       {
-        file: 'src/router/leases.ts',
+        file: 'src/router/placement/leases.ts',
         from: "return graceMs > 0 ? { phase: 'ending', graceMs } : { phase: 'over' };",
         to: "return graceMs > 1e9 ? { phase: 'ending', graceMs } : { phase: 'over' };",
       },

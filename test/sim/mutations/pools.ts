@@ -40,7 +40,7 @@ export const pools: readonly Mutation[] = [
     keeps: 'P4, D4',
     changes: [
       {
-        file: 'src/runtime/durable-state.ts',
+        file: 'src/runtime/instances/durable-state.ts',
         from: "if (instance.pool === null || request.op !== 'commit') return ask(request);",
         to: 'if (instance.epoch > 0) return ask(request);',
       },
@@ -51,7 +51,7 @@ export const pools: readonly Mutation[] = [
     keeps: 'P2',
     changes: [
       {
-        file: 'src/runtime/instance-calls.ts',
+        file: 'src/runtime/calls/instance-calls.ts',
         from: 'mailboxLimits(instance.klass, instance.pool !== null)',
         to: 'mailboxLimits(instance.klass, false)',
       },

@@ -51,7 +51,7 @@ export const state: readonly Mutation[] = [
     keeps: 'A1',
     changes: [
       {
-        file: 'src/runtime/durable-state.ts',
+        file: 'src/runtime/instances/durable-state.ts',
         from: 'this.#deps.store.alarms.expect(identity.account, key, alarm)',
         to: 'alarm > 0 ? Promise.resolve() : this.#deps.store.alarms.expect(identity.account, key, alarm)',
       },
@@ -62,7 +62,7 @@ export const state: readonly Mutation[] = [
     keeps: 'A1',
     changes: [
       {
-        file: 'src/runtime/durable-state.ts',
+        file: 'src/runtime/instances/durable-state.ts',
         from: 'if (alarm !== null && alarm < this.#deps.clock.now() + soonMs)',
         to: 'if (alarm !== null && alarm + soonMs < 0)',
       },
@@ -73,7 +73,7 @@ export const state: readonly Mutation[] = [
     keeps: 'A2',
     changes: [
       {
-        file: 'src/runtime/alarms.ts',
+        file: 'src/runtime/instances/alarms.ts',
         from: '    const end = await ringIn(instance, alarm);\n',
         to: '    await alarms.ended({ key: instance.key, epoch: instance.epoch }, id, null);\n    const end = await ringIn(instance, alarm);\n',
       },

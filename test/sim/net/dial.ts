@@ -1,6 +1,6 @@
 import { HoldfastError } from '../../../src/common/errors.js';
 import type { Channel, ChannelHandlers, SplitMessage } from '../../../src/common/ports/channel.js';
-import { wholeMessage } from '../../../src/wire/split-message.js';
+import { wholeMessage } from '../../../src/wire/frames/split-message.js';
 import type { SimHost, SimProcess } from '../engine/sim-process.js';
 import { Connection, type ConnectionEnd } from './connection.js';
 import type { Network } from './network.js';

@@ -8,8 +8,8 @@ import type {
 } from '../../../src/common/ports/container.js';
 import type { Watchdog } from '../../../src/common/ports/watchdog.js';
 import { runContainer } from '../../../src/runtime/container/run-container.js';
+import { findClass } from '../../../src/sdk/classes/container-hooks.js';
 import { clientWith } from '../../../src/sdk/client.js';
-import { findClass } from '../../../src/sdk/container-hooks.js';
 import { outside, setInside } from '../app/inside.js';
 import type { SimProcess } from '../engine/sim-process.js';
 import { Connection } from '../net/connection.js';

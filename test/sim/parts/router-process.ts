@@ -1,10 +1,10 @@
 import type { Logger } from '../../../src/common/context.js';
 import { HoldfastError } from '../../../src/common/errors.js';
 import { keepAlarms } from '../../../src/router/alarms.js';
-import { ControlStream } from '../../../src/router/control-stream.js';
-import { deploymentView } from '../../../src/router/list-apps.js';
-import { beatForEver } from '../../../src/router/router-heartbeat.js';
 import { createRouterParts, type RouterParts } from '../../../src/router/router-parts.js';
+import { ControlStream } from '../../../src/router/service/control-stream.js';
+import { beatForEver } from '../../../src/router/service/router-heartbeat.js';
+import { deploymentView } from '../../../src/router/views/list-apps.js';
 import { Deployment, LookupRequest } from '../../../src/wire/gen/holdfast/v1/router.js';
 import type { SimProcess } from '../engine/sim-process.js';
 import type { ConnectionEnd } from '../net/connection.js';

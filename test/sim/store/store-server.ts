@@ -1,8 +1,8 @@
-import { decodeProgress } from '../../../src/adapters/call-record.js';
 import type { LmdbKey, Transactions } from '../../../src/adapters/embedded/lmdb-database.js';
 import { quarantineLeft } from '../../../src/adapters/embedded/lmdb-owner.js';
 import { storeIn } from '../../../src/adapters/embedded/lmdb-records.js';
-import { decodeStateRecord } from '../../../src/adapters/state-record.js';
+import { decodeProgress } from '../../../src/adapters/records/call-record.js';
+import { decodeStateRecord } from '../../../src/adapters/records/state-record.js';
 import { type BootId, instanceKey } from '../../../src/common/ids.js';
 import type { Store } from '../../../src/common/ports/store.js';
 import type { CallProgress } from '../../../src/common/spawned-call.js';

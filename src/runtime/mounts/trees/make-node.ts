@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
+import { typeBits } from '../overlay/shown-node.js';
 import { Refused, refuse } from '../refused.js';
-import { typeBits } from '../shown-node.js';
 import type { FileTree, NamePlace, TreeNode } from './file-tree.js';
 
 /** @param mode with the type, as the kernel has it */

@@ -23,9 +23,9 @@ import {
   texts,
   transferHeaderBytes,
 } from '../fuse/requests.js';
-import { nameOf } from '../name-of.js';
+import { nameOf } from '../overlay/name-of.js';
+import { hostRoot, rootId } from '../overlay/shown-node.js';
 import { refuse } from '../refused.js';
-import { hostRoot, rootId } from '../shown-node.js';
 import type { TreeNode } from './file-tree.js';
 import { createFile, type Maker, makeDirectory, makeFile } from './make-node.js';
 import { TreeListings } from './tree-listing.js';

@@ -1,6 +1,6 @@
 import { DirentBuffer } from '../fuse/replies.js';
+import { typeBits } from '../overlay/shown-node.js';
 import { refuse } from '../refused.js';
-import { typeBits } from '../shown-node.js';
 import type { FileTree, NodeType, TreeNode } from './file-tree.js';
 
 interface Listed {

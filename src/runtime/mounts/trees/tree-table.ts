@@ -1,5 +1,5 @@
 import type { ShownAttributes } from '../fuse/replies.js';
-import { typeBits } from '../shown-node.js';
+import { typeBits } from '../overlay/shown-node.js';
 import type { FileTree, TreeNode } from './file-tree.js';
 
 /** A tree that is mounted. */

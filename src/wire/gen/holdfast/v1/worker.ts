@@ -86,7 +86,7 @@ export const LinkBatch: MessageFns<LinkBatch> = {
 };
 
 /**
- * The data path of a worker. The messages are batches of a link (see src/wire/link.ts), opaque to gRPC.
+ * The data path of a worker. The messages are batches of a link (see src/wire/link/link.ts), opaque to gRPC.
  * Metadata of the call: `authorization: Bearer <token>`.
  */
 export type WorkerService = typeof WorkerService;

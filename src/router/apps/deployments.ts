@@ -1,0 +1,139 @@
+import { LRUCache } from 'lru-cache';
+import type { Clock, Monotonic } from '../../common/clock.js';
+import { HoldfastError } from '../../common/errors.js';
+import type { Identity } from '../../common/ids.js';
+import type { ClassManifest, DeploymentRecord } from '../../common/manifest.js';
+import type { AppStore } from '../../common/ports/store.js';
+
+/** Another router's deploy is seen after this long at the latest; this router's at once. */
+const currentForMs = 1_000;
+const maxApps = 10_000;
+const maxVersions = 1_000;
+
+/** The code that an instance runs on. */
+export interface DeployedClass {
+  readonly deployment: DeploymentRecord;
+  readonly manifest: ClassManifest;
+  /** `app/class@deployment`: how workers name the containers that can hold it. */
+  readonly label: string;
+}
+
+/** What is deployed. A version never changes once it is published; which one is current is asked for again each second. */
+export class Deployments {
+  readonly #store: AppStore;
+  readonly #clock: Clock;
+  readonly #current = new LRUCache<
+    string,
+    { readonly at: Monotonic; readonly record: Promise<DeploymentRecord | null> }
+  >({
+    max: maxApps,
+  });
+  readonly #versions = new LRUCache<string, DeploymentRecord>({ max: maxVersions });
+
+  constructor(options: { store: AppStore; clock: Clock }) {
+    this.#store = options.store;
+    this.#clock = options.clock;
+  }
+
+  /** The class that a new activation of this instance runs. @throws NotFound naming what exists */
+  async forActivation(identity: Identity, pinned: number | null): Promise<DeployedClass> {
+    const { account, app, className } = identity;
+    const known = await this.current(account, app);
+    const found = classOf(known, className);
+    if (found !== null) return found;
+    // Deployed a moment ago through another router, perhaps.
+    const fresh = await this.#refresh(account, app);
+    const deployed = classOf(fresh, className);
+    if (deployed !== null) return deployed;
+    // The class is gone from the app, but this instance was made before that.
+    const old = pinned === null ? null : classOf(await this.#version(account, app, pinned), className);
+    if (old !== null) return old;
+    throw fresh === null ? await this.#appNotFound(account, app) : classNotFound(fresh, className);
+  }
+
+  /** @param version 0: the current one. @throws NotFound */
+  async lookup(account: string, app: string, version: number): Promise<DeploymentRecord> {
+    const record = version === 0 ? await this.#refresh(account, app) : await this.#version(account, app, version);
+    if (record !== null) return record;
+    if (version === 0) throw await this.#appNotFound(account, app);
+    throw new HoldfastError(
+      'NotFound',
+      `app ${app} has no deployment ${version}; \`holdfast apps\` lists the current ones`,
+      {
+        details: { app, version },
+      },
+    );
+  }
+
+  /** Null where the app is not there, as far as this router knows. */
+  current(account: string, app: string): Promise<DeploymentRecord | null> {
+    const known = this.#current.get(`${account}/${app}`);
+    if (known !== undefined && this.#clock.monotonic() - known.at <= currentForMs) return known.record;
+    return this.#refresh(account, app);
+  }
+
+  async publish(deployment: Omit<DeploymentRecord, 'version'>): Promise<DeploymentRecord> {
+    const record = await this.#store.publish(deployment);
+    this.#current.delete(`${deployment.account}/${deployment.app}`);
+    return record;
+  }
+
+  list(account: string): Promise<DeploymentRecord[]> {
+    return this.#store.list(account);
+  }
+
+  #refresh(account: string, app: string): Promise<DeploymentRecord | null> {
+    const key = `${account}/${app}`;
+    const entry = { at: this.#clock.monotonic(), record: this.#store.get(account, app) };
+    this.#current.set(key, entry);
+    const forget = () => {
+      if (this.#current.peek(key) === entry) this.#current.delete(key);
+    };
+    // What is not there may be deployed at any moment, through any router.
+    entry.record.then((record) => record ?? forget(), forget);
+    return entry.record;
+  }
+
+  async #version(account: string, app: string, version: number): Promise<DeploymentRecord | null> {
+    const key = `${account}/${app}@${version}`;
+    const known = this.#versions.get(key);
+    if (known !== undefined) return known;
+    const record = await this.#store.get(account, app, version);
+    if (record !== null) this.#versions.set(key, record);
+    return record;
+  }
+
+  async #appNotFound(account: string, app: string): Promise<HoldfastError> {
+    const apps = (await this.#store.list(account)).map((record) => record.app);
+    return new HoldfastError(
+      'NotFound',
+      `app ${app} is not deployed in account ${account} (deployed: ${someOf(apps)}); deploy it with \`holdfast deploy\``,
+      { details: { app, deployed: apps.slice(0, listed) } },
+    );
+  }
+}
+
+function classOf(deployment: DeploymentRecord | null, className: string): DeployedClass | null {
+  if (deployment === null || !Object.hasOwn(deployment.manifest.classes, className)) return null;
+  const manifest = deployment.manifest.classes[className];
+  if (manifest === undefined) return null;
+  return { deployment, manifest, label: `${deployment.app}/${className}@${deployment.version}` };
+}
+
+function classNotFound({ app, version, manifest }: DeploymentRecord, className: string): HoldfastError {
+  const classes = Object.keys(manifest.classes);
+  return new HoldfastError(
+    'NotFound',
+    `class ${className} is not in deployment ${version} of app ${app} (classes: ${someOf(classes)}); ` +
+      'decorate it with `@app.cls()` and deploy again with `holdfast deploy`',
+    { details: { app, deployment: version, className, classes: classes.slice(0, listed) } },
+  );
+}
+
+const listed = 20;
+
+function someOf(names: readonly string[]): string {
+  if (names.length === 0) return 'none';
+  const more = names.length - listed;
+  return names.slice(0, listed).join(', ') + (more > 0 ? ` and ${more} more` : '');
+}

@@ -1,0 +1,63 @@
+import type { Clock } from '../../common/clock.js';
+import { HoldfastError } from '../../common/errors.js';
+import type { Identity, InstanceKey } from '../../common/ids.js';
+import type { Pin } from '../../common/pin.js';
+import { hashPin, mintCapability } from '../../wire/capability.js';
+import type { Handle, PinView } from '../../wire/gen/holdfast/v1/router.js';
+import { signHandle, verifyHandle } from '../../wire/handle.js';
+import { encodePin } from '../../wire/pin-record.js';
+import type { Principal } from '../service/request.js';
+import type { SigningKeys } from '../service/signing-keys.js';
+import { checkedIdentity } from './names.js';
+
+/** A client that outlives its capability resolves again. */
+const capabilityForMs = 3_600_000;
+const nothing = Buffer.alloc(0);
+
+/** What clients get to see of a pin, signed with the account's key; and what they bring back. */
+export class PinViews {
+  readonly #keys: SigningKeys;
+  readonly #clock: Clock;
+
+  constructor(parts: { keys: SigningKeys; clock: Clock }) {
+    this.#keys = parts.keys;
+    this.#clock = parts.clock;
+  }
+
+  /** @param pin active, or placing: then the client brings it to its worker (S5) */
+  async of(pin: Pin, instance: InstanceKey, { account, role }: Principal): Promise<PinView> {
+    const key = await this.#keys.signer(account);
+    const { app, className, id } = pin.identity;
+    const { generation, epoch } = pin;
+    const expiresAtMs = this.#clock.now() + capabilityForMs;
+    const record = pin.state === 'placing' ? encodePin(pin) : nothing;
+    const pinHash = record.length === 0 ? null : hashPin(record);
+    const claims = { account, instanceKey: instance, generation, epoch, role, expiresAtMs, pinHash };
+    return {
+      handle: signHandle(key, { v: 1, kind: pin.kind, account, app, name: className, id, generation }),
+      key: instance,
+      epoch,
+      address: pin.address ?? '',
+      capability: mintCapability(key, claims),
+      deployment: pin.deployment,
+      pin: record,
+    };
+  }
+
+  /** The instance of a handle. @throws PermissionDenied for a forged one or another account's, InvalidArgument */
+  async verify(
+    handle: Handle | undefined,
+    { account }: Principal,
+  ): Promise<{ readonly identity: Identity; readonly generation: number }> {
+    if (handle === undefined) throw new HoldfastError('InvalidArgument', 'the request has no handle');
+    if (handle.account !== account) {
+      throw new HoldfastError(
+        'PermissionDenied',
+        `the handle of ${handle.app}/${handle.name}/${handle.id} belongs to another account; use a token of that account`,
+      );
+    }
+    await this.#keys.verify(account, (keys) => verifyHandle(keys, handle));
+    const { app, name, id, generation } = handle;
+    return { identity: checkedIdentity({ account, app, className: name, id }), generation };
+  }
+}

@@ -1,0 +1,24 @@
+import type { ContainerExit } from '../../common/ports/container.js';
+import type { FrameKind } from '../../wire/frames/frames.js';
+import type { Instance } from '../instances/instance.js';
+
+/** What a container says besides its answers. */
+export interface ContainerEvents {
+  onLog(origin: LogOrigin, body: Uint8Array): void;
+  /** Frames of its tunnels (nested calls), and of the instance's durable state; null: it is not there any more. */
+  onRequest(kind: FrameKind, from: RequestOrigin, body: Buffer): void;
+  onDied(exit: ContainerExit): void;
+}
+
+export interface RequestOrigin {
+  /** The container's number for it. */
+  readonly ref: number;
+  readonly instance: Instance | null;
+}
+
+/** Where a line was said; the instance is null where several share the container. */
+export interface LogOrigin {
+  readonly app: string;
+  readonly className: string;
+  readonly instance: Instance | null;
+}

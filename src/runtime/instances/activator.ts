@@ -1,0 +1,303 @@
+import type { Clock } from '../../common/clock.js';
+import { HoldfastError, isHoldfastError } from '../../common/errors.js';
+import { type BootId, describeIdentity, type Epoch, type InstanceKey, instanceKey } from '../../common/ids.js';
+import type { Isolation } from '../../common/manifest.js';
+import type { Pin } from '../../common/pin.js';
+import type { OwnContainer } from '../../common/ports/container.js';
+import type { TimerWheel } from '../../common/timer-wheel.js';
+import { mountSecrets as secretsOfMounts } from '../../common/volume-mounts.js';
+import { readReference } from '../../wire/codec/codec.js';
+import { Arrival } from '../calls/arrival.js';
+import { RecentCalls } from '../calls/recent-calls.js';
+import type { Room } from '../hosting/container-place.js';
+import type { ContainerPools } from '../hosting/container-pools.js';
+import type { ClassLoader, LoadedClass } from '../hosting/loaded-class.js';
+import { ownContainerOf } from '../hosting/own-container.js';
+import type { Borrowing } from '../loans/borrowing.js';
+import { withKeys } from '../mounts/bucket/bucket-keys.js';
+import { enterPool } from '../pool/pool-entry.js';
+import type { RecentFiles } from '../recent-files.js';
+import type { Sessions } from '../sandbox/sessions.js';
+import { type MountSecretSource, ownerOf, type SecretSource, type Secrets } from '../secret-source.js';
+import type { SpawnedDeps } from '../spawned/spawned-calls.js';
+import type { WorkerDeps } from '../worker-options.js';
+import { Instance, type InstanceDeps } from './instance.js';
+import type { Leaving } from './leaving.js';
+import type { PinKeeper } from './pin-keeper.js';
+
+export interface ActivatorDeps {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  /** False: fenced (S7). */
+  readonly mayRun: () => boolean;
+  readonly classes: ClassLoader;
+  readonly pools: ContainerPools;
+  readonly pins: PinKeeper;
+  readonly instances: Map<InstanceKey, Instance>;
+  readonly leaving: Leaving;
+  readonly isolation: Isolation;
+  readonly spawned: SpawnedDeps;
+  readonly secrets: Secrets;
+  readonly borrowing: Borrowing;
+  readonly hostResources: WorkerDeps['hostResources'];
+  /** Null: this host cannot isolate. */
+  readonly sessions: Sessions | null;
+  readonly bootId: BootId;
+  readonly recentFiles: RecentFiles;
+  /** False: fenced or draining. */
+  readonly mayPlace: () => boolean;
+}
+
+interface Placed {
+  readonly pin: Pin;
+  readonly klass: LoadedClass;
+  readonly secrets: SecretSource;
+}
+
+/** What an instance is brought up with. */
+interface Given {
+  readonly pin: Pin;
+  readonly mountSecrets: MountSecretSource;
+  readonly room: Room;
+}
+
+const strength: Readonly<Record<Isolation, number>> = { process: 0, bubblewrap: 1, gvisor: 2 };
+
+/**
+ * Brings placed instances to life (S5).
+ *
+ * I1. `placing -> active` is compare-and-set before `enter` and before the first admission.
+ * I2. The same place request again, by a router or a client, joins or repeats the first one's answer; a refusal means
+ *     nothing was started.
+ * I3. Of one instance at most one placement is under way.
+ */
+export class Activator {
+  readonly #deps: ActivatorDeps;
+  /** One for all instances: there may be very many of them. */
+  readonly #instanceDeps: InstanceDeps;
+  readonly #arriving = new Map<InstanceKey, Arrival>();
+
+  constructor(deps: ActivatorDeps) {
+    this.#deps = deps;
+    const { clock, wheel, mayRun, leaving, spawned } = deps;
+    const recentCalls = new RecentCalls({ clock, wheel });
+    this.#instanceDeps = {
+      ...{ clock, wheel, mayRun, recentCalls, spawned },
+      onContainerDied: (dead, waiting) => leaving.died(dead, waiting),
+    };
+  }
+
+  /** Resolves when the pin is active here at its epoch. @throws why it is refused for good */
+  async place(pin: Pin): Promise<void> {
+    const key = instanceKey(pin.identity);
+    // Again after each: others may have waited for the same one, and the first of them goes on alone (I3).
+    for (let before = this.#arriving.get(key); before !== undefined; before = this.#arriving.get(key)) {
+      await before.decided.catch(() => undefined); // an older request's refusal is its own
+    }
+    const here = this.#deps.instances.get(key);
+    if (here?.epoch === pin.epoch) return;
+    if (here !== undefined) throw refused(pin, `epoch ${here.epoch} of it is still here`);
+    await this.#begin(key, pin).decided;
+  }
+
+  /** A client has brought the pin of what it wants to call: from now on its calls wait for what becomes of it. */
+  expect(key: InstanceKey, pin: Pin): void {
+    const isKnown = this.#arriving.has(key) || this.#deps.instances.has(key);
+    if (isKnown || pin.bootId !== this.#deps.bootId) return;
+    // Whoever waits for it finds out by himself, and a router asks once more, for the reason.
+    this.#begin(key, pin).decided.catch(() => undefined);
+  }
+
+  /** A placement that is under way at that epoch. */
+  arrival(key: InstanceKey, epoch: Epoch): Arrival | undefined {
+    const arrival = this.#arriving.get(key);
+    return arrival?.epoch === epoch ? arrival : undefined;
+  }
+
+  /** Resolves when every placement that is under way now is an instance or was refused. */
+  async decided(): Promise<void> {
+    await Promise.allSettled([...this.#arriving.values()].map((arrival) => arrival.decided));
+  }
+
+  #begin(key: InstanceKey, pin: Pin): Arrival {
+    const settled = (): void => {
+      this.#arriving.delete(key);
+      arrival.release();
+    };
+    const arrival = new Arrival(pin.epoch, this.#activate(key, pin).finally(settled));
+    this.#arriving.set(key, arrival);
+    return arrival;
+  }
+
+  async #activate(key: InstanceKey, pin: Pin): Promise<void> {
+    const { classes, instances, clock, pools } = this.#deps;
+    const startedAt = clock.monotonic();
+    const klass = await classes.load(pin.identity, pin.deployment);
+    const secrets = this.#deps.secrets.of(ownerOf(pin), klass);
+    // Before the pin says that it is here: one that is missing is a refusal (I2). A container that runs has its own.
+    if (!pools.of(klass).hasOpenPlace(klass)) await secrets();
+    const mountSecrets = this.#deps.secrets.ofMounts(ownerOf(pin), secretsOfMounts(klass.options.volumes ?? []));
+    await mountSecrets();
+    const room = this.#roomFor({ pin, klass, secrets });
+    const active = await this.#makeActive(key, pin).catch((e: unknown) => {
+      room.release();
+      throw e;
+    });
+    const instance = new Instance(key, { pin: active, klass }, this.#instanceDeps);
+    enterPool(instance, this.#deps);
+    instance.passed('pin', clock.monotonic() - startedAt);
+    instances.set(key, instance);
+    void this.#bringUp(instance, { pin: active, mountSecrets, room });
+  }
+
+  async #makeActive(key: InstanceKey, pin: Pin): Promise<Pin> {
+    const { pin: now } = await this.#deps.pins.change(key, pin, { state: 'active', why: 'activated' });
+    const isOurs = now?.state === 'active' && now.epoch === pin.epoch && now.bootId === pin.bootId;
+    if (now === null || !isOurs) throw refused(pin, `its pin is ${now?.state ?? 'gone'} now`);
+    return now;
+  }
+
+  /** A place for it, before its pin says that it is here (I2). */
+  #roomFor({ pin, klass, secrets }: Placed): Room {
+    if (!this.#deps.mayPlace()) throw refused(pin, 'the worker is draining or fenced');
+    const asked = isolationOf(klass);
+    const { isolation, sessions, pools } = this.#deps;
+    const given = klass.kind === 'sandbox' ? (sessions?.isolation ?? 'process') : isolation;
+    if (strength[asked] > strength[given]) throw notIsolated(pin, klass, { asked, given });
+    const room = pools.of(klass).reserve(klass, secrets);
+    if (room === null) throw refused(pin, 'the worker runs its limit of containers');
+    return room;
+  }
+
+  /** From a container to the end of `enter`. What fails here is told to those who wait; the pin goes back to `idle` first. */
+  async #bringUp(instance: Instance, given: Given): Promise<void> {
+    const { leaving, pins, instances } = this.#deps;
+    try {
+      await this.#enter(instance, given);
+      // It can have died in the moment in which `enter` ended; while it activates nobody is told of that.
+      instance.container?.checkAlive();
+      joinPool(instance);
+      instance.activated();
+      this.#watchIdle(instance);
+    } catch (cause) {
+      given.room.release();
+      await leaving.giveUp(instance);
+      await instance.recorded(activationError(instance, cause));
+      // Over: its lease says it.
+      await pins.change(instance.key, given.pin, { state: 'idle', why: 'activation failed' }).catch(() => undefined);
+      instances.delete(instance.key);
+      instance.activationFailed(activationError(instance, cause));
+    }
+    this.#deps.pools.of(instance.klass).fillSoon();
+  }
+
+  async #enter(instance: Instance, { pin, mountSecrets, room }: Given): Promise<void> {
+    const { clock } = this.#deps;
+    const startedAt = clock.monotonic();
+    const args = await this.#argumentsOf(pin, instance);
+    const own = withKeys(this.#ownFor(instance, args), await mountSecrets());
+    const { container, ready } = await room.take(own);
+    instance.container = container;
+    await ready;
+    if (own !== null) this.#deps.recentFiles.used(own);
+    const loadedAt = clock.monotonic();
+    instance.passed('container', loadedAt - startedAt);
+    if (instance.klass.kind === 'sandbox') this.#deps.sessions?.entering(instance, { containerId: container.id, args });
+    const activation = container.activate(instance, {
+      id: instance.id,
+      epoch: pin.epoch,
+      restarted: pin.restarted,
+      args,
+    });
+    instance.slot = activation.slot;
+    await this.#bounded(activation.ready, instance, 'constructor and enter hooks');
+    instance.passed('enter', clock.monotonic() - loadedAt);
+  }
+
+  /** Nearly always with the pin: who fetches them waits for nobody else. */
+  #argumentsOf(pin: Pin, instance: Instance): Uint8Array | Promise<Uint8Array> {
+    if (readReference(pin.args) === null) return pin.args;
+    return this.#bounded(this.#deps.leaving.argumentsOf(pin), instance, 'fetching the arguments');
+  }
+
+  /** What others of its class have not. */
+  #ownFor(instance: Instance, args: Uint8Array): OwnContainer | null {
+    if (instance.klass.kind === 'sandbox') return this.#deps.sessions?.ownFor(instance, args) ?? null;
+    return ownContainerOf(instance);
+  }
+
+  /** @throws ActivationFailed after `startupTimeoutMs`, whatever the container does */
+  #bounded<T>(step: Promise<T>, instance: Instance, what: string): Promise<T> {
+    const { startupTimeoutMs } = instance.klass.options;
+    return new Promise((resolve, reject) => {
+      const timeout = this.#deps.wheel.add(startupTimeoutMs, () => {
+        const { app, className } = instance.identity;
+        reject(
+          new HoldfastError(
+            'ActivationFailed',
+            `${app}/${className}: ${what} took longer than startupTimeoutMs of ${startupTimeoutMs}`,
+            { outcome: 'ran', details: { startupTimeoutMs } },
+          ),
+        );
+      });
+      step.then(resolve, reject).finally(() => this.#deps.wheel.remove(timeout));
+    });
+  }
+
+  #watchIdle(instance: Instance): void {
+    const { clock, wheel, leaving } = this.#deps;
+    const { idleTimeoutMs } = instance;
+    if (idleTimeoutMs === null) return;
+    const look = (): void => {
+      if (instance.phase !== 'active') return;
+      const quietMs = clock.monotonic() - instance.lastCallEndedAt;
+      if (instance.isIdle && quietMs >= idleTimeoutMs) {
+        void leaving.release(instance, 'idle').catch(() => undefined); // over: its lease says it
+        return;
+      }
+      instance.idleCheck = wheel.add(instance.isIdle ? idleTimeoutMs - quietMs : idleTimeoutMs, look);
+    };
+    instance.idleCheck = wheel.add(idleTimeoutMs, look);
+  }
+}
+
+/** The container of its activation is the first of its pool. */
+function joinPool(instance: Instance): void {
+  const { pool, container, slot, phasesMs } = instance;
+  if (pool === null || container === null) return;
+  instance.container = null;
+  pool.add({ container, slot, workerId: null, phasesMs });
+}
+
+/** Volumes and images are seen in a mount namespace only. */
+function isolationOf({ options: { isolation, image, volumes = [] } }: LoadedClass): Isolation {
+  const asked = isolation ?? 'process';
+  return (volumes.length > 0 || image !== undefined) && asked === 'process' ? 'bubblewrap' : asked;
+}
+
+function notIsolated(
+  pin: Pin,
+  { options }: LoadedClass,
+  { asked, given }: { readonly asked: Isolation; readonly given: Isolation },
+): HoldfastError {
+  const isForFiles = asked !== options.isolation;
+  const what = options.image === undefined ? 'volumes' : 'an image';
+  const why = isForFiles
+    ? `has ${what}, seen behind walls only: it needs isolation '${asked}', and this worker was started with --isolation ${given}; start one with --isolation ${asked}, or take ${what} away`
+    : `asks for isolation '${asked}', this worker gives '${given}'; start a worker that gives more, or ask for less`;
+  return new HoldfastError('SandboxUnavailable', `${describeIdentity(pin.identity)} ${why}`, {
+    details: { asked, given },
+  });
+}
+
+function refused(pin: Pin, why: string): HoldfastError {
+  return new HoldfastError('NoCapacity', `${describeIdentity(pin.identity)} cannot be placed here: ${why}`);
+}
+
+function activationError(instance: Instance, cause: unknown): HoldfastError {
+  if (isHoldfastError(cause)) return cause;
+  const { app, className } = instance.identity;
+  return new HoldfastError('ActivationFailed', `${app}/${className} could not be activated: ${String(cause)}`, {
+    cause,
+  });
+}

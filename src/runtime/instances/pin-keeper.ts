@@ -1,0 +1,113 @@
+import type { Clock, Random } from '../../common/clock.js';
+import { HoldfastError, isHoldfastError } from '../../common/errors.js';
+import type { InstanceKey } from '../../common/ids.js';
+import {
+  isAtWorker,
+  type Pin,
+  type PinChange,
+  type PinChangeResult,
+  type PinFields,
+  type PinState,
+  pinChange,
+} from '../../common/pin.js';
+import type { Store } from '../../common/ports/store.js';
+
+const firstRetryMs = 50;
+const longestRetryMs = 1_000;
+
+/**
+ * Changes the pins of a worker's own instances. A change that timed out may have happened: it is asked for again with the
+ * same opId until the store answers (S4) or the worker is over.
+ */
+export class PinKeeper {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #over: AbortSignal;
+  readonly #changed: (key: InstanceKey, pin: Pin) => void;
+
+  /** @param over aborted when this boot is fenced or stopped; `changed` hears of every change that was made but those to `active` */
+  constructor(deps: {
+    readonly store: Store;
+    readonly clock: Clock;
+    readonly random: Random;
+    readonly over: AbortSignal;
+    readonly changed: (key: InstanceKey, pin: Pin) => void;
+  }) {
+    this.#store = deps.store;
+    this.#clock = deps.clock;
+    this.#random = deps.random;
+    this.#over = deps.over;
+    this.#changed = deps.changed;
+  }
+
+  /**
+   * Who holds the pin after the change. An instance that is here must get rid of its pin, so whatever the store says it is
+   * asked again; only an activation that certainly did not happen can be given up.
+   * @throws Unavailable when the worker is over; for `active` what the store refused it for
+   */
+  async change(
+    key: InstanceKey,
+    pin: Pin,
+    to: { readonly state: PinState; readonly why: string; readonly set?: Partial<PinFields> },
+  ): Promise<PinChangeResult> {
+    const opId = Buffer.from(this.#random.bytes(9)).toString('base64url');
+    const change = pinChange(pin, to.state, {
+      opId,
+      why: to.why,
+      atMs: this.#clock.now(),
+      byOwner: to.state !== 'active',
+      ...(to.set === undefined ? {} : { set: to.set }),
+    });
+    let mayHaveHappened = false;
+    let isAttested = false;
+    for (let delayMs = firstRetryMs; ; delayMs = Math.min(longestRetryMs, delayMs * 2)) {
+      this.#checkNotOver();
+      const result = await this.#attempt(key, change);
+      if (!(result instanceof Error) && !isAttested && mayBeForgotten(pin, result)) {
+        isAttested = await this.#attest(key, pin);
+        if (isAttested) continue;
+      }
+      if (!(result instanceof Error)) {
+        // Who waits for it to become active has asked this worker, and is answered.
+        if (result.applied && to.state !== 'active') this.#changed(key, result.pin);
+        // The answer came too late: nobody must act on it any more (S7).
+        this.#checkNotOver();
+        return result;
+      }
+      mayHaveHappened ||= result.outcome !== 'not-run';
+      if (to.state === 'active' && !mayHaveHappened && !result.retryable) throw result;
+      await this.#clock.sleep(delayMs, this.#over).catch(() => undefined); // over: the next turn sees it
+    }
+  }
+
+  async #attempt(key: InstanceKey, change: PinChange): Promise<PinChangeResult | HoldfastError> {
+    try {
+      return await this.#store.pins.change(key, change);
+    } catch (e) {
+      if (isHoldfastError(e)) return e;
+      return new HoldfastError('Internal', `changing pin ${key}: ${String(e)}`, { outcome: 'unknown', cause: e });
+    }
+  }
+
+  /** Whether its pin stands as it is here (S10). */
+  async #attest(key: InstanceKey, pin: Pin): Promise<boolean> {
+    for (let delayMs = firstRetryMs; ; delayMs = Math.min(longestRetryMs, delayMs * 2)) {
+      this.#checkNotOver();
+      const answer = await this.#store.pins.attest(key, pin).catch(() => null); // away: asked again, as above
+      if (answer !== null) return answer === 'stands';
+      await this.#clock.sleep(delayMs, this.#over).catch(() => undefined); // over: the next turn sees it
+    }
+  }
+
+  #checkNotOver(): void {
+    if (!this.#over.aborted) return;
+    throw new HoldfastError('Unavailable', `this boot of the worker is over (${String(this.#over.reason)})`);
+  }
+}
+
+/** A server that took over may know less of a pin that is here (S10). */
+function mayBeForgotten(pin: Pin, { applied, pin: stands }: PinChangeResult): boolean {
+  if (applied || !isAtWorker(pin.state)) return false;
+  return stands === null || stands.epoch < pin.epoch || (stands.epoch === pin.epoch && stands.state !== pin.state);
+}
