@@ -46,7 +46,10 @@ export function findLeftovers(places: {
 }
 
 /** Kills, waits, removes. @returns whether nothing of it is left */
-export async function removeLeftover({ cgroups, folders }: Leftover, clock: Clock): Promise<boolean> {
+export async function removeLeftover(
+  { cgroups, folders }: Pick<Leftover, 'cgroups' | 'folders'>,
+  clock: Clock,
+): Promise<boolean> {
   let pollMs = firstPollMs;
   for (let tries = 0; tries < killTries && !areCgroupsEmpty(cgroups); tries += 1) {
     killCgroups(cgroups);

@@ -4,6 +4,7 @@ import type { Clock, Monotonic } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { BootId } from '../../common/ids.js';
 import type { GuardedContainer, Watchdog } from '../../common/ports/watchdog.js';
+import { removeLeftover } from '../isolation/leftovers.js';
 import { onMessages, sendMessage } from './socket-messages.js';
 import type { WatchdogAnswer, WatchdogOrder } from './watchdog-messages.js';
 
@@ -117,6 +118,13 @@ class WatchdogProcess implements Watchdog {
     await Promise.race([this.died, late]);
     enough.abort();
     this.#child.unref();
+    if (this.#isDead && this.#child.exitCode !== 0) await this.#removeLeft();
+  }
+
+  /** It was killed, so this is the worker's to do: a sweep spares what belongs to a process that lives. */
+  async #removeLeft(): Promise<void> {
+    const { cgroupParents: cgroups, folders = [], clock } = this.#options;
+    await removeLeftover({ cgroups, folders }, clock).catch(() => undefined); // found when the worker starts next
   }
 
   #send(order: WatchdogOrder): void {

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -49,7 +49,12 @@ async function newBoot(): Promise<Boot> {
 
 async function watch(
   boot: Boot,
-  more: { readonly deadlineInMs?: number; readonly storePath?: string; readonly ttlMs?: number } = {},
+  more: {
+    readonly deadlineInMs?: number;
+    readonly storePath?: string;
+    readonly ttlMs?: number;
+    readonly folders?: readonly string[];
+  } = {},
 ): Promise<Watchdog> {
   const watchdog = await startWatchdog({
     entry,
@@ -58,6 +63,7 @@ async function watch(
     deadline: systemClock.monotonic() + (more.deadlineInMs ?? 60_000),
     leaseTtlMs: more.ttlMs ?? leaseTtlMs,
     cgroupParents: [],
+    folders: more.folders ?? [],
     env: { PATH: process.env['PATH'] ?? '' },
     clock: systemClock,
   });
@@ -201,3 +207,18 @@ async function childrenOfThis(): Promise<number[]> {
   const text = await readFile(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8');
   return text.trim().split(' ').filter(Boolean).map(Number);
 }
+
+test('what a watchdog that was killed would have removed is removed by its worker', async () => {
+  const boot = await newBoot();
+  const folder = join(boot.path, 'boot');
+  await mkdir(folder);
+  await writeFile(join(folder, 'disk'), 'x');
+  const before = await childrenOfThis();
+  const watchdog = await watch(boot, { folders: [folder] });
+  const [pid] = (await childrenOfThis()).filter((child) => !before.includes(child));
+  process.kill(pid as number, 'SIGKILL');
+  await watchdog.died;
+  expect(existsSync(folder)).toBe(true);
+  await watchdog.stop();
+  expect(existsSync(folder)).toBe(false);
+});
