@@ -21,7 +21,11 @@ export interface ClientOptions {
   /** Default: HOLDFAST_TOKEN, else the one of `holdfast dev` on this machine. */
   readonly token?: string;
   /** PEM texts, or paths of PEM files. Default: HOLDFAST_CA, HOLDFAST_CERT and HOLDFAST_KEY. */
-  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
+  readonly tls?: {
+    readonly ca?: string | undefined;
+    readonly cert?: string | undefined;
+    readonly key?: string | undefined;
+  };
 }
 
 // Only this package sees inside of a client, or makes one on parts of its own.
@@ -35,7 +39,9 @@ const clientChecks = {
   tls: (value: unknown) =>
     typeof value === 'object' &&
     value !== null &&
-    Object.entries(value).every(([name, pem]) => ['ca', 'cert', 'key'].includes(name) && typeof pem === 'string')
+    Object.entries(value).every(
+      ([name, pem]) => ['ca', 'cert', 'key'].includes(name) && (pem === undefined || typeof pem === 'string'),
+    )
       ? null
       : '{ ca, cert, key }, texts or paths of PEM files',
 } as const satisfies Readonly<Record<keyof ClientOptions, Check>>;

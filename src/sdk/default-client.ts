@@ -5,13 +5,14 @@ import { systemClock, systemRandom } from '../adapters/system/clock.js';
 import { HoldfastError } from '../common/errors.js';
 import { createGrpcTransport, type GrpcTransport } from '../wire/grpc/grpc-transport.js';
 import { initTracing } from '../wire/tracing.js';
+import type { ClientOptions } from './client.js';
 import type { ClientParts } from './sessions/client-core.js';
 
 /** What `new Client()` was given. */
 export interface GivenSettings {
   readonly endpoint?: string;
   readonly token?: string;
-  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
+  readonly tls?: ClientOptions['tls'];
 }
 
 interface Settings {

@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest';
-import { Harness, refusal } from './harness.js';
+import { HoldfastError } from '../../src/common/errors.js';
+import { create } from '../../src/router/pins/create.js';
+import { OpenRequest } from '../../src/router/service/request.js';
+import { account, Harness, refusal } from './harness.js';
 
 async function held(cluster: Harness): Promise<void> {
   const worker = cluster.workers[0];
@@ -28,6 +31,23 @@ test.each(['a cancel', 'its deadline', 'the end of its stream'])(
     await held(cluster);
   },
 );
+
+test('a fresh instance whose caller leaves between its making and the answer is closed', async () => {
+  await using cluster = await Harness.start();
+  const [router] = cluster.routers;
+  if (router === undefined) throw new Error('there is no router');
+  const request = new OpenRequest({ kind: 'client', account, role: 'call' }, 60_000, router);
+  const { views } = router;
+  const of = views.of.bind(views);
+  views.of = async (...pin) => {
+    const view = await of(...pin);
+    request.abort(new HoldfastError('Cancelled', 'its caller has left'));
+    return view;
+  };
+  const op = { app: 'shop', className: 'Counter', id: '', sharedByArgs: false, args: undefined, session: undefined };
+  expect(await refusal(create(router, op, request))).toMatchObject({ code: 'Cancelled' });
+  await held(cluster);
+});
 
 test('an instance of a name stays when the request that made it is cancelled: whoever asks for the name has it', async () => {
   await using cluster = await Harness.start();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { App, Cls } from '../../src/sdk/index.js';
+import { App, Cls, HoldfastError } from '../../src/sdk/index.js';
 import type { Model } from './scripted-app.js';
 import { cluster, errorReply, model, outcome, worker } from './scripted-model.js';
 
@@ -52,6 +52,28 @@ describe('instances of a class', () => {
       [other.id, false, true],
       ['', false, false],
     ]);
+  });
+
+  test('that are fresh are closed where nobody can be told of them', async () => {
+    const cls = await Cls.fromName<typeof Model>('scripted', 'Model', { client: cluster.client });
+    const lookUp = cluster.onUnary;
+    cluster.onUnary = (method) => {
+      throw new HoldfastError('PermissionDenied', `${method} is refused`);
+    };
+    cluster.onControl = ({ op }) =>
+      op?.$case === 'create' ? { $case: 'pin', value: { ...cluster.pin(op), deployment: 7 } } : null;
+    expect(await outcome(cls.named('kept'))).toContain('PermissionDenied');
+    expect(await outcome(cls.with({ timeoutMs: 60_000 }).new('p'))).toContain('PermissionDenied');
+    cluster.onUnary = lookUp;
+    await expect.poll(() => cluster.ops.map(({ $case }) => $case)).toEqual(['create', 'create', 'close']);
+    expect(cluster.ops.at(-1)).toMatchObject({ value: { target: { value: { id: 'fresh' } }, force: true } });
+  });
+
+  test('of a list of none are not asked for', async () => {
+    const cls = await Cls.fromName<typeof Model>('scripted', 'Model', { client: cluster.client });
+    const before = cluster.unaryCalls.length;
+    for await (const _ of cls.list({ limit: 0 })) throw new Error('there is one');
+    expect(cluster.unaryCalls).toHaveLength(before);
   });
 
   test('are refused with arguments that do not fit, after a look at what is deployed now', async () => {

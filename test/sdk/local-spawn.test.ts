@@ -56,6 +56,7 @@ describe('a spawned call of a local instance', () => {
     const [first, second] = [await keyed.spawn('k'), await keyed.spawn('k')];
     expect(second.id).toBe(first.id);
     expect(await second.get()).toBe('p:k');
+    expect(await code(keyed.with({ signal: AbortSignal.abort() }).spawn('k'))).toBe('Cancelled not-run');
     expect(seen.filter((line) => line.startsWith('run'))).toEqual(['run k']);
   });
 

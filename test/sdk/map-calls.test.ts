@@ -3,6 +3,7 @@ import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { HoldfastError } from '../../src/common/errors.js';
+import { Limits } from '../../src/sdk/calls/call-limits.js';
 import { MapCalls, type MapParts } from '../../src/sdk/functions/map-calls.js';
 import { ManualClock } from '../manual-clock.js';
 
@@ -103,6 +104,39 @@ describe('the map of a function', () => {
       clock.advance(100);
     }
     expect(await results).toEqual([7]);
+  });
+
+  test('stops its calls and its inputs when its signal is aborted, and not with the next read', async () => {
+    const clock = new ManualClock();
+    const abort = new AbortController();
+    const signals: AbortSignal[] = [];
+    const taken: number[] = [];
+    let isClosed = false;
+    async function* inputs(): AsyncGenerator<number> {
+      try {
+        for (let input = 0; ; input += 1) {
+          taken.push(input);
+          yield input;
+        }
+      } finally {
+        isClosed = true;
+      }
+    }
+    const call = (input: unknown, signal: AbortSignal): Promise<unknown> => {
+      signals.push(signal);
+      return input === 0 ? Promise.resolve(0) : new Promise(() => undefined);
+    };
+    const limits = (): Limits | undefined => Limits.of(clock, 'a map', { signal: abort.signal });
+    const results = mapOf({ inputs: inputs(), call, clock, limits, window: 3 });
+    expect(await results.next()).toEqual({ done: false, value: 0 });
+    await turn();
+    const before = taken.length;
+    abort.abort();
+    await turn();
+    expect(signals.every(({ aborted }) => aborted)).toBe(true);
+    expect([isClosed, taken.length]).toEqual([true, before]);
+    await expect(results.next()).rejects.toMatchObject({ code: 'Cancelled' });
+    expect(await results.next()).toEqual({ done: true, value: undefined });
   });
 
   test('is over at once when its reader leaves, although its inputs do not answer', async () => {

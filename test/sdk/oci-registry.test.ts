@@ -51,9 +51,7 @@ test.each([401, 403])('a registry that answers %i wants a login, which there is 
 test('a registry whose challenge or token is none it can be answered with says which', async () => {
   const basic = await refusalOf((_, response) => void response.writeHead(401, { 'www-authenticate': 'Basic' }).end());
   expect(basic).toMatchObject({ code: 'PermissionDenied' });
-  expect(basic.message).toContain('docker login');
-  const digest = await refusalOf((_, response) => void response.writeHead(401, { 'www-authenticate': 'Digest' }).end());
-  expect(digest.message).toContain('it asks for Digest');
+  expect(basic.message).toContain('it wants a login');
   for (const token of ['{}', 'no json', '{"token":7}']) {
     const refused = await refusalOf(({ url = '', headers }, response) => {
       if (url.startsWith('/token')) return void response.end(token);

@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -56,16 +59,54 @@ describe.each(['token', 'basic'] as const)('a registry that wants a login, by %s
     config({ auths: { [registry.host]: auth('wrong-password') } });
     const refused = await resolved().catch((error: unknown) => error);
     expect(refused).toMatchObject({ code: 'PermissionDenied' });
+    expect(String(refused)).toContain(`docker logout ${registry.host}`);
     expect(String(refused)).not.toContain('wrong-password');
     expect(String(refused)).not.toContain(auth('wrong-password').auth);
   });
 });
 
-it('a file of logins that is damaged, and a helper that is missing, are said by name', async () => {
-  registry.login = { name, password, by: 'token' };
-  writeFileSync(join(folder, 'config.json'), '{');
-  await expect(resolved()).rejects.toMatchObject({ code: 'InvalidArgument', message: expect.stringContaining(folder) });
-  config({ credHelpers: { [registry.host]: 'nowhere' } });
-  const missing = { code: 'Unavailable', message: expect.stringContaining('docker-credential-nowhere') };
-  await expect(resolved()).rejects.toMatchObject(missing);
+describe('logins of which none can be used', () => {
+  const damaged = (): void => writeFileSync(join(folder, 'config.json'), '{');
+  const missing = (): void => config({ credHelpers: { [registry.host]: 'nowhere' } });
+  const chatty = (): void => {
+    writeFileSync(join(folder, 'docker-credential-chatty'), '#!/bin/sh\necho not-json-but-secret\n');
+    chmodSync(join(folder, 'docker-credential-chatty'), 0o755);
+    config({ credHelpers: { [registry.host]: 'chatty' } });
+  };
+  const stale = (): void => config({ auths: { [registry.host]: auth('stale') } });
+
+  it.each([
+    ['a file that is damaged', damaged, 'config.json'],
+    ['a helper that is missing', missing, 'docker-credential-nowhere'],
+    ['a helper that gives no JSON', chatty, 'docker-credential-chatty'],
+    ['a password that is an old one', stale, 'docker logout'],
+  ])('%s is said by name, and keeps nobody from public images', async (_, prepare, said) => {
+    prepare();
+    registry.login = { name, password, by: 'token' };
+    const refused = await resolved().catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: 'PermissionDenied', message: expect.stringContaining(said) });
+    expect(String(refused)).not.toContain('not-json-but-secret');
+    registry.login = { name, password, by: 'token', isPublic: true };
+    expect((await resolved()).blobs).toHaveLength(1);
+  });
+});
+
+it('whom a registry sends elsewhere with a request is not told its authorization', async () => {
+  config({ auths: { [registry.host]: auth(password) } });
+  registry.login = { name, password, by: 'basic' };
+  const heard: (string | undefined)[] = [];
+  const elsewhere = createServer(({ url = '', headers }, response) => {
+    heard.push(headers.authorization);
+    response.end(registry.blobs.get(url.slice('/cdn/'.length)));
+  }).listen(0, '127.0.0.1');
+  await once(elsewhere, 'listening');
+  registry.cdn = `http://127.0.0.1:${(elsewhere.address() as AddressInfo).port}`;
+  try {
+    expect((await resolved()).blobs).toHaveLength(1);
+    expect(heard.length).toBeGreaterThan(0);
+    expect(heard.filter((authorization) => authorization !== undefined)).toEqual([]);
+  } finally {
+    registry.cdn = '';
+    elsewhere.close();
+  }
 });

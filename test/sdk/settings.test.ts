@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Client } from '../../src/sdk/client.js';
 import { settings } from '../../src/sdk/default-client.js';
 
 let folder: string;
@@ -68,6 +69,12 @@ describe('the settings of a client', () => {
     expect(settings({ tls: {} }, env).tls).toEqual({});
     expect(() => settings({}, { ...env, HOLDFAST_KEY: '' })).toThrow('HOLDFAST_KEY is not: set both');
     expect(() => settings({}, { ...nowhere, HOLDFAST_KEY: '/key.pem' })).toThrow('HOLDFAST_CERT is not: set both');
+  });
+
+  test('take a PEM that is undefined for one that is not given', async () => {
+    await using client = new Client({ endpoint: '127.0.0.1:1', tls: { ca: undefined } });
+    expect(client).toBeInstanceOf(Client);
+    expect(() => new Client({ tls: { ca: 7 as never } })).toThrow('PEM');
   });
 
   test('understand URLs', () => {

@@ -15,9 +15,9 @@ const first = (values: AsyncIterable<unknown>) => values[Symbol.asyncIterator]()
 /** What is asked with wrong options, the option that is wrong, and what the error says that it must be. */
 const wrong: readonly (readonly [what: string, option: string, wanted: string, (given: never) => unknown, unknown])[] =
   [
-    ['Cls.list', 'limit', 'a whole number from 1', (given) => first(cls.list(given)), { limit: 0 }],
-    ['Cls.list', 'limit', 'a whole number from 1', (given) => first(cls.list(given)), { limit: 1.5 }],
-    ['Cls.list', 'limit', 'a whole number from 1', (given) => first(cls.list(given)), { limit: '5' }],
+    ['Cls.list', 'limit', 'a whole number from 0', (given) => first(cls.list(given)), { limit: -1 }],
+    ['Cls.list', 'limit', 'a whole number from 0', (given) => first(cls.list(given)), { limit: 1.5 }],
+    ['Cls.list', 'limit', 'a whole number from 0', (given) => first(cls.list(given)), { limit: '5' }],
     ['Cls.list', 'most', 'it has: limit', (given) => first(cls.list(given)), { most: 5 }],
     ['Cls.with', 'idempotencyKey', 'it has: signal, timeoutMs', (given) => cls.with(given), { idempotencyKey: 'x' }],
     ['Cls.attach', 'force', 'it has', (given) => cls.attach(instance.handle, given), { force: true }],

@@ -36,6 +36,18 @@ async function all<T>(values: AsyncIterable<T>): Promise<T[]> {
 }
 
 describe('a function', () => {
+  it('is explained once it was called', async () => {
+    expect(await errorOf(remote.square.explain())).toMatchObject({
+      code: 'NotFound',
+      message: 'function functions/square has not been called as deployment 1: call it once, then explain it',
+    });
+    const wrong = { deep: true } as never;
+    expect((await errorOf(remote.square.explain(wrong))).message).toContain('explain of function functions/square');
+    await remote.square(1);
+    const { info } = await remote.square.explain({ timeoutMs: 60_000 });
+    expect(info).toMatchObject({ app: 'functions', name: 'square' });
+  });
+
   it('is called in every form, by its export and by name', async () => {
     expect(await remote.square(7)).toBe(49);
     expect(await remote.square.remote(8)).toBe(64);

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { HoldfastError } from '../../common/errors.js';
+import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import type { ExplainView, InspectReply, InstanceView, PoolView } from '../../wire/gen/holdfast/v1/router.js';
 import { preciseDuration, shortDuration } from '../output/durations.js';
 import { instanceStateText } from '../output/instance-state.js';
@@ -37,9 +37,10 @@ async function inspectInstance(
   const connection = findConnection(options, context.env);
   const { present, routerMethods, withRouter } = await import('./router-access.js');
   const reply = await withRouter(connection, context, async (router) => {
-    const id = target.id ?? (await functionInstance(router, { app, className }));
-    const instance = { app, className, id };
-    return await router.ask(routerMethods.inspect, { instance, explain: options.explain === true, generation: 0 });
+    const explain = options.explain === true;
+    if (target.id === undefined) return await inspectFunction(router, { app, className, explain });
+    const instance = { app, className, id: target.id };
+    return await router.ask(routerMethods.inspect, { instance, explain, generation: 0 });
   });
   const instance = present(reply.instance, 'an instance');
   const { terminal } = context;
@@ -48,20 +49,29 @@ async function inspectInstance(
   if (reply.explain) for (const line of explanationLines(reply.explain, context)) terminal.print(line);
 }
 
-/** @throws InvalidArgument where it is no function */
-async function functionInstance(
+/** @throws InvalidArgument where it is no function, NotFound where it has not been called as it is deployed */
+async function inspectFunction(
   router: RouterAccess,
-  { app, className }: { readonly app: string; readonly className: string },
-): Promise<string> {
+  { app, className, explain }: { readonly app: string; readonly className: string; readonly explain: boolean },
+): Promise<InspectReply> {
   const { routerMethods } = await import('./router-access.js');
   const { functionInstanceId } = await import('../../sdk/functions/function-instance.js');
   const { version, manifestJson } = await router.ask(routerMethods.lookup, { app, version: 0 });
   const classes = objectOf(parseObject(manifestJson)['classes']);
-  if (objectOf(classes[className])['kind'] === 'function') return functionInstanceId(version);
-  throw new HoldfastError(
-    'InvalidArgument',
-    `${app}/${className} is no function of deployment ${version}: give the id of an instance, \`holdfast ps ${app}/${className}\` lists them`,
-  );
+  if (objectOf(classes[className])['kind'] !== 'function') {
+    throw new HoldfastError(
+      'InvalidArgument',
+      `${app}/${className} is no function of deployment ${version}: give the id of an instance, \`holdfast ps ${app}/${className}\` lists them`,
+    );
+  }
+  const instance = { app, className, id: functionInstanceId(version) };
+  try {
+    return await router.ask(routerMethods.inspect, { instance, explain, generation: 0 });
+  } catch (cause) {
+    if (!isHoldfastError(cause, 'NotFound')) throw cause;
+    const message = `function ${app}/${className} has not been called as deployment ${version}: call it once, then inspect it`;
+    throw new HoldfastError('NotFound', message, { details: { app, function: className, version }, cause });
+  }
 }
 
 function documentOf(instance: InstanceView, { explain }: InspectReply): Record<string, unknown> {
@@ -111,15 +121,13 @@ function poolFields(pool: PoolView): [string, string][] {
     const phases = Object.entries(phasesMs).map(([name, ms]) => `${name} ${preciseDuration(ms)}`);
     return ['container', [`${workerId || '-'}, ${state}, runs ${running}`, ...phases].join(', ')];
   });
-  const waited = Object.entries(waitedMs).map(
-    ([name, ms]) => `${preciseDuration(ms / Math.max(1, begun))} for a ${name}`,
-  );
+  const waited = Object.entries(waitedMs).map(([name, ms]) => `${preciseDuration(ms / begun)} for a ${name}`);
   return [
     ['pool', `${containers.length} of ${maxContainers} containers, ${slots} slots`],
     ...each,
     ['waiting', `${waitingForSlot} for a slot, ${waitingForContainer} for a container`],
     ...(whyWaiting === '' ? [] : [['because', whyWaiting] as [string, string]]),
-    ['waited', `${begun} calls, each ${waited.join(' and ')}`],
+    ...(begun === 0 ? [] : [['waited', `${begun} calls, each ${waited.join(' and ')}`] as [string, string]]),
   ];
 }
 

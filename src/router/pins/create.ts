@@ -62,7 +62,10 @@ async function createFresh(parts: CreateParts, wish: Wish, request: Request): Pr
   };
   try {
     const pin = await reach(parts, { ...wish, isFresh: true, onFlight }, request);
-    return await parts.views.of(pin, key, request);
+    const view = await parts.views.of(pin, key, request);
+    // Whoever has left since does not get the answer.
+    request.throwIfAborted();
+    return view;
   } catch (error) {
     // Other errors are answers, and of what they left behind nothing runs.
     if (request.signal.aborted) void closeUnwanted(parts, { identity, flight }, request);

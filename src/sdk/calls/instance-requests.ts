@@ -41,8 +41,7 @@ export async function explainInstance({ client, target }: HeldInstance, options:
 /** The same by its name. @param question.generation 0: whatever is there @throws NotFound, InstanceGone */
 export async function explainNamed(client: ClientCore, question: Question, options: CallLimits): Promise<Explanation> {
   const { instance, explain } = await inspect(client, { ...question, explain: true }, options);
-  if (explain === undefined)
-    throw new HoldfastError('Internal', `the router did not explain ${question.instance?.className}`);
+  if (explain === undefined) throw new HoldfastError('Internal', `the router did not explain ${labelOf(question)}`);
   return explanation(instanceInfo(instance), explain);
 }
 
@@ -56,12 +55,16 @@ async function inspect(
   request: InspectRequest,
   options: CallLimits,
 ): Promise<{ readonly instance: InstanceView; readonly explain: ExplainView | undefined }> {
-  checkOptions('inspect', options, limitChecks);
-  const name = request.instance?.className;
-  const limits = Limits.of(client.clock, `the look at an instance of ${name}`, options);
+  const what = `${request.explain ? 'explain' : 'inspect'} of ${labelOf(request)}`;
+  checkOptions(what, options, limitChecks);
+  const limits = Limits.of(client.clock, what, options);
   const reply = await client.ask('Inspect', { request, of: InspectRequest, reply: InspectReply }, limits);
   if (reply.instance !== undefined) return { instance: reply.instance, explain: reply.explain };
-  throw new HoldfastError('Internal', `the router did not describe an instance of ${name}`);
+  throw new HoldfastError('Internal', `the router did not describe ${labelOf(request)}`);
+}
+
+function labelOf({ instance }: Question): string {
+  return instance === undefined ? 'an instance' : `${instance.app}/${instance.className}/${instance.id}`;
 }
 
 /** Closes the instance of a handle. Idempotent. */

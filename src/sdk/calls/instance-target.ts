@@ -110,12 +110,12 @@ export class InstanceTarget {
     }
   }
 
-  /** It was sent and not admitted: it keeps its place in the order. */
-  takeBack(call: RemoteCall): void {
+  /** It was sent and not admitted: it keeps its place in the order. @param isThere its place did not fail */
+  takeBack(call: RemoteCall, isThere = false): void {
     if (this.#state.phase === 'gone') return call.fail(this.#state.error);
     if (this.#state.phase === 'placed') this.#bind();
     this.#waiting.add(call);
-    this.#move();
+    this.#move(isThere);
   }
 
   /** It was settled while it waited. */
@@ -171,20 +171,21 @@ export class InstanceTarget {
   }
 
   /** Begins to look for the new place; does nothing while that goes on. */
-  #move(): void {
+  #move(isThere = false): void {
     if (this.#state.phase !== 'bound') return;
     forgotten.unregister(this);
     const { session, slot } = this.#state;
     const lookup = new AbortController();
     this.#state = { phase: 'moving', lookup };
     // Never rejects: what it fails with goes to the calls that wait.
-    void this.#findPlace(lookup.signal).then(() => session.unbind(slot));
+    const failedEpoch = isThere ? 0 : this.#placement.epoch;
+    void this.#findPlace(failedEpoch, lookup.signal).then(() => session.unbind(slot));
   }
 
-  async #findPlace(signal: AbortSignal): Promise<void> {
+  async #findPlace(failedEpoch: number, signal: AbortSignal): Promise<void> {
     const asked = [...this.#waiting];
     try {
-      const found = await this.#lookUp(signal);
+      const found = await this.#lookUp(failedEpoch, signal);
       await this.#quiet(signal);
       if (signal.aborted) return this.#afterAbort();
       this.#placement = found;
@@ -197,8 +198,7 @@ export class InstanceTarget {
   }
 
   /** Waits a little where the answer is the place that just failed. */
-  async #lookUp(signal: AbortSignal): Promise<Placement> {
-    const failedEpoch = this.#placement.epoch;
+  async #lookUp(failedEpoch: number, signal: AbortSignal): Promise<Placement> {
     this.#movesInARow += 1;
     if (this.#movesInARow > 2) {
       const backoffMs = Math.min(longestBackoffMs, 5 * 2 ** this.#movesInARow) * (0.5 + this.host.random.next() / 2);

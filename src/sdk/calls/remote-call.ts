@@ -141,19 +141,19 @@ export class RemoteCall implements Abortable {
     // Of a handle that was not used for long. Once: where clocks are that far apart, the next one is no better.
     if (isRetried && !this.#isRenewed && hasExpired(error)) {
       this.#isRenewed = true;
-      return this.moved();
+      return this.moved(true);
     }
     if (isRetried && this.#mayRunAgain(error)) return this.#runAgain(error);
     if (isRetried && this.#mayRetry(error)) return this.#retry(error);
     this.fail(error);
   }
 
-  /** Not admitted where it was sent. */
-  moved(): void {
+  /** Not admitted where it was sent. @param isThere the instance is where it was: only the right to call is over */
+  moved(isThere = false): void {
     if (this.#isCancelled) return this.fail(cancelled(this.what, 'not-run'));
     this.#forgetAttempt('waiting');
     this.#movingSince ??= this.target.host.clock.monotonic();
-    this.target.takeBack(this);
+    this.target.takeBack(this, isThere);
   }
 
   /** Its link is lost. @param isCertain it never reached the worker */

@@ -83,6 +83,17 @@ export class ClassSource<Local extends Declared = Declared> {
     return await this.client.place({ $case: 'create', value }, limits);
   }
 
+  /** What is made of a fresh one; where that fails it is closed in the background, as nobody else knows its id. */
+  async orClosed<T>({ placement: { handle } }: InstanceTarget, made: Promise<T>): Promise<T> {
+    try {
+      return await made;
+    } catch (e) {
+      const value = { target: { $case: 'handle', value: handle } as const, force: true };
+      void this.client.close({ $case: 'close', value }).catch(() => undefined); // out of reach: it stays
+      throw e;
+    }
+  }
+
   /** Live instances, oldest first. */
   async *list(limit: number, limits?: Limits): AsyncGenerator<InstanceView, void, undefined> {
     const { appName: app, name: className } = this.origin;

@@ -31,7 +31,7 @@ import { type RegisteredClass, registeredClass } from './registry.js';
 // Only this package makes one.
 let construct: (source: ClassSource<RegisteredClass>) => Cls<never>;
 
-const listChecks = { ...limitChecks, limit: expected.integer(1, Number.MAX_SAFE_INTEGER) } as const;
+const listChecks = { ...limitChecks, limit: expected.integer(0, Number.MAX_SAFE_INTEGER) } as const;
 
 /** A class of an app: what it looks like, and its instances. */
 export class Cls<C extends Class = Class> {
@@ -201,7 +201,7 @@ export class Cls<C extends Class = Class> {
     return await this.#made(instanceId, args);
   }
 
-  /** In this process, with the same hooks, limits and errors: for tests and laptops. @throws InvalidArgument where the class is remote only */
+  /** In this process and on its files, whatever the image, with the same hooks, limits and errors: for tests and laptops. @throws InvalidArgument where the class is remote only, VolumeUnavailable where it has volumes, NotFound for a required key of a secret */
   async local(...args: Args<C>): Promise<LocalClassInstance<C>> {
     const { local } = this.#source.origin;
     if (local === null) {
@@ -241,7 +241,9 @@ export class Cls<C extends Class = Class> {
   /** @param id as `ClassSource.create` takes it */
   async #made(id: string | null, args: Args<C>): Promise<ClassInstance<C>> {
     const limits = this.#limits(id === null ? 'bind' : id === '' ? 'new' : `named '${id}'`, this.#given);
-    return await this.#instance(await this.#source.create(id, args, { limits }), { isOwned: id === '', limits });
+    const target = await this.#source.create(id, args, { limits });
+    const made = this.#instance(target, { isOwned: id === '', limits });
+    return await (id === '' ? this.#source.orClosed(target, made) : made);
   }
 
   async #attached(handle: HandleInput, limits: Limits | undefined): Promise<ClassInstance<C>> {

@@ -1,9 +1,10 @@
-import { isHoldfastError } from '../../common/errors.js';
+import { checkOptions } from '../../common/check-options.js';
+import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import type { ClassManifest, MethodManifest } from '../../common/manifest.js';
 import { decodeArgs, encodeArgs } from '../../wire/codec/codec.js';
-import type { CallLimits } from '../calls/call-limits.js';
+import { type CallLimits, Limits, limitChecks } from '../calls/call-limits.js';
 import type { FunctionCall } from '../calls/function-call.js';
-import { explainNamed } from '../calls/instance-requests.js';
+import { explainInstance, explainNamed } from '../calls/instance-requests.js';
 import { methodPlans } from '../calls/method-plan.js';
 import { startSpawn } from '../calls/spawn.js';
 import { type Callee, startEncoded, startStreamOf } from '../calls/start-call.js';
@@ -83,12 +84,24 @@ export class FunctionSource {
     return { [Symbol.asyncIterator]: () => new LateIterator(begin) };
   }
 
-  /** @throws NotFound where nobody has called it as it is deployed */
+  /** Where this program's calls go; before its first one, where it would. @throws NotFound where nobody has called it as it is deployed */
   async explain(options: CallLimits = {}): Promise<Explanation> {
     const { appName, name } = this.origin;
-    const { version } = this.origin.deployment ?? (await this.#source.refresh()).deployment;
+    const what = `explain of function ${appName}/${name}`;
+    checkOptions(what, options, limitChecks);
+    const { client } = this.#source;
+    const limits = Limits.of(client.clock, what, options);
+    const bound = this.#whereBound();
+    if (bound !== null) return await explainInstance({ client, target: bound.target }, limits?.rest ?? {});
+    const { version } = this.origin.deployment ?? (await this.#source.refresh(limits)).deployment;
     const instance = { app: appName, className: name, id: functionInstanceId(version) };
-    return await explainNamed(this.#source.client, { instance, generation: 0 }, options);
+    try {
+      return await explainNamed(client, { instance, generation: 0 }, limits?.rest ?? {});
+    } catch (cause) {
+      if (!isHoldfastError(cause, 'NotFound')) throw cause;
+      const message = `function ${appName}/${name} has not been called as deployment ${version}: call it once, then explain it`;
+      throw new HoldfastError('NotFound', message, { details: { app: appName, function: name, version }, cause });
+    }
   }
 
   async #callUnbound(

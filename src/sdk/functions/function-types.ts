@@ -23,7 +23,11 @@ export interface RemoteFunction<F extends AnyFunction> {
   remote(...args: Parameters<F>): Promise<Awaited<ReturnType<F>>>;
   /** Of a generator: the call starts when its values are first asked for, and leaving the loop stops it. */
   remoteGen(...args: Parameters<F>): ReturnType<F> extends AsyncIterable<infer Y> ? AsyncIterable<Y> : never;
-  /** In this process. @throws InvalidArgument where this program has it by name only */
+  /**
+   * In this process and on its files, whatever the image.
+   * @throws InvalidArgument where this program has it by name only, VolumeUnavailable where it has volumes, NotFound for a required
+   * key of a secret
+   */
   local(...args: Parameters<F>): ReturnType<F>;
   /** Starts the call and returns at its admission; its result can be fetched later, by another process too. */
   spawn(...args: Parameters<F>): Promise<FunctionCall<Awaited<ReturnType<F>>>>;

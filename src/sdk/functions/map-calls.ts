@@ -43,7 +43,7 @@ export class MapCalls implements AsyncIterableIterator<unknown, undefined, undef
   #taken = 0;
   /** Inputs whose results were not read yet. */
   #outstanding = 0;
-  /** Its caller waits no longer, whatever is there. */
+  /** Its caller waits no longer, whatever is there: told once. */
   #stopped: { readonly error: unknown } | null = null;
   /** Not from the inputs, nor from calls: it comes after the results of those that were taken before. */
   #failure: { readonly error: unknown } | null = null;
@@ -71,6 +71,7 @@ export class MapCalls implements AsyncIterableIterator<unknown, undefined, undef
   }
 
   async return(): Promise<IteratorResult<unknown, undefined>> {
+    this.#stopped = null;
     await this.#end();
     return over;
   }
@@ -78,11 +79,12 @@ export class MapCalls implements AsyncIterableIterator<unknown, undefined, undef
   async #read(): Promise<IteratorResult<unknown, undefined>> {
     if (this.#source === null && !this.#isOver) this.#begin();
     for (;;) {
-      if (this.#isOver) return over;
       if (this.#stopped !== null) {
-        await this.#end();
-        throw this.#stopped.error;
+        const { error } = this.#stopped;
+        this.#stopped = null;
+        throw error;
       }
+      if (this.#isOver) return over;
       const ready = this.#takeReady();
       if (ready !== null) {
         this.#wakeFeeder();
@@ -117,9 +119,11 @@ export class MapCalls implements AsyncIterableIterator<unknown, undefined, undef
   }
 
   #limit(): void {
+    // At once, and not with the next read, which may be far away.
     const stopped = (error: unknown): void => {
+      if (this.#isOver) return;
       this.#stopped = { error };
-      this.#wakeReader();
+      void this.#end().catch(ignore);
     };
     try {
       const ended = new Promise<void>((resolve) => this.#stop.signal.addEventListener('abort', () => resolve()));
@@ -129,7 +133,7 @@ export class MapCalls implements AsyncIterableIterator<unknown, undefined, undef
     }
   }
 
-  /** Its owner is the reader: `#end` ends it. Never rejects. */
+  /** `#end` ends it. Never rejects. */
   async #feed(source: Iterator<unknown> | AsyncIterator<unknown>): Promise<void> {
     while (!this.#isOver) {
       if (this.#outstanding >= this.#parts.window) {
@@ -144,8 +148,9 @@ export class MapCalls implements AsyncIterableIterator<unknown, undefined, undef
         const step = pulled instanceof Promise ? await pulled : pulled;
         this.#isPulling = false;
         if (step.done) break;
+        const input = await step.value;
         if (this.#isOver) return;
-        this.#start(await step.value);
+        this.#start(input);
       } catch (error) {
         this.#isPulling = false;
         this.#failure = { error };

@@ -60,14 +60,14 @@ export async function spawnLocally(callee: LocalCallee, args: readonly unknown[]
   const { host, plan, keepAlive } = callee;
   const { idempotencyKey, signal, timeoutMs } = callee.options ?? {};
   const id = idempotencyKey === undefined ? host.nextCallId() : `${host.id}:${plan.name}:${idempotencyKey}`;
+  if (signal?.aborted) throw cancelled(`${host.label}.${plan.name}`, false);
   const known = localSpawned(id);
   if (known !== null) {
-    await known.admitted;
+    await unlessStopped(known.admitted, { signal, timeoutMs }, 'spawn');
     return new FunctionCall(known);
   }
   const payload = Uint8Array.from(encodeArgs(args));
   if (payload.length > mostCallBytes) throw tooLarge(payload.length);
-  if (signal?.aborted) throw cancelled(`${host.label}.${plan.name}`, false);
   const controller = new AbortController();
   const progress: LocalProgress = { isRunning: false, attempt: 0, onAdmitted: () => undefined };
   const own = { ...callee, options: { signal: controller.signal } };

@@ -8,11 +8,12 @@ const instead =
   'call it on a cluster: `holdfast dev` runs one on this machine, `startCluster` of holdfast/testing one for a test';
 
 /**
- * What a class or function names and only a container has is refused here, and not left out in silence.
+ * A local run is in this process, on the files of this machine, so an image does not count. A volume is refused: what is written to
+ * its path would be this machine's own file. Of secrets the required keys must be here; without any, nothing is known to be missing.
  *
- * @throws VolumeUnavailable, InvalidArgument for an image, NotFound for a secret whose variables this program does not have
+ * @throws VolumeUnavailable, NotFound for a required key that this program does not have
  */
-export function checkLocalResources(what: string, { image, recipe, volumes = [], secrets }: ClassOptions): void {
+export function checkLocalResources(what: string, { volumes = [], secrets }: ClassOptions): void {
   // In a container that is what its own class names; which of it this one would see is not known here.
   if (currentPlace() === 'container') return;
   const [mount] = volumes;
@@ -20,11 +21,10 @@ export function checkLocalResources(what: string, { image, recipe, volumes = [],
     const message = `${what} has a volume at ${mount.path}, and local() runs in this process, which sees none; ${instead}`;
     throw new HoldfastError('VolumeUnavailable', message, { details: { path: mount.path } });
   }
-  if (image !== undefined || recipe !== undefined) {
-    const message = `${what} has an image, and local() runs in this process, on the files of this machine; ${instead}`;
-    throw new HoldfastError('InvalidArgument', message, { details: { option: 'image' } });
-  }
-  localVariables(what, secrets);
+  localVariables(
+    what,
+    secrets.filter(({ requiredKeys = [] }) => requiredKeys.length > 0),
+  );
 }
 
 /**

@@ -4,7 +4,7 @@ import { HoldfastError } from '../../common/errors.js';
 import { type Check, expected } from '../../common/option-checks.js';
 import type { FileView, SnapshotAnswer } from '../../common/sandbox-methods.js';
 import { checkVariableName, envText } from '../../common/session-options.js';
-import { type CallLimits, Limits, limitChecks } from '../calls/call-limits.js';
+import { type CallLimits, during, Limits, limitChecks } from '../calls/call-limits.js';
 import { Image } from '../images/image.js';
 import type { CloseOptions, CloseResult } from '../infos.js';
 import * as commands from './commands.js';
@@ -26,6 +26,8 @@ import type {
   SandboxStreamEvent,
   SpawnOptions,
 } from './types.js';
+
+type Checks = Readonly<Record<string, Check>>;
 
 /**
  * A place with files and commands of its own, isolated from everything else. Relative paths start at its working directory.
@@ -258,8 +260,15 @@ export class SandboxSession {
 
   /** A local port that reaches a port inside. */
   async forward(port: number, options: { readonly localPort?: number } & CallLimits = {}): Promise<Forwarding> {
-    this.#in('forward', options, { localPort: expected.integer(0, 65_535) });
-    return await forward(this.#calls, { port, localPort: options.localPort });
+    const limits = this.#limits('forward', options, { localPort: expected.integer(0, 65_535) });
+    const opening = forward(this.#calls, { port, localPort: options.localPort });
+    try {
+      return await during(limits, opening);
+    } catch (e) {
+      // One that opens all the same has no caller any more.
+      void opening.then(({ close }) => close()).catch(() => undefined);
+      throw e;
+    }
   }
 
   /** Idempotent. Running commands finish, or are killed with `force`; then nothing of it is left. */
@@ -272,9 +281,13 @@ export class SandboxSession {
   }
 
   /** The way to it for one call. @throws InvalidArgument, Cancelled */
-  #in(method: string, options: CallLimits, checks: Readonly<Record<string, Check>> = {}): SessionCalls {
+  #in(method: string, options: CallLimits, checks: Checks = {}): SessionCalls {
+    return within(this.#limits(method, options, checks), this.#calls);
+  }
+
+  #limits(method: string, options: CallLimits, checks: Checks): Limits | undefined {
     checkOptions(method, options, { ...limitChecks, ...checks });
-    return within(Limits.of(this.#calls.clock, `${method} of ${this.#calls.label}`, options), this.#calls);
+    return Limits.of(this.#calls.clock, `${method} of ${this.#calls.label}`, options);
   }
 
   [inspect.custom](): string {

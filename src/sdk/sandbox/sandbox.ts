@@ -203,7 +203,7 @@ export class Sandbox {
 
 const listChecks = {
   ...limitChecks,
-  limit: expected.integer(1, Number.MAX_SAFE_INTEGER),
+  limit: expected.integer(0, Number.MAX_SAFE_INTEGER),
   tags: expected.tags,
 } as const;
 
@@ -212,6 +212,7 @@ async function* listed(
   { limit = Number.POSITIVE_INFINITY, tags = [] }: { readonly limit?: number; readonly tags?: readonly string[] },
 ): AsyncGenerator<SandboxSessionInfo, void, undefined> {
   let left = limit;
+  if (left === 0) return;
   for await (const view of views()) {
     const info = sessionInfo(view);
     if (!tags.every((tag) => info.tags.includes(tag))) continue;

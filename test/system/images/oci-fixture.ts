@@ -81,7 +81,14 @@ export interface OciRegistry extends AsyncDisposable {
   /** Paths that were asked for with a token. */
   readonly asked: string[];
   /** What whoever asks for a token, or for anything where there are none, must send; null: nothing. To be changed. */
-  login: { readonly name: string; readonly password: string; readonly by: 'token' | 'basic' } | null;
+  login: {
+    readonly name: string;
+    readonly password: string;
+    readonly by: 'token' | 'basic';
+    readonly isPublic?: boolean;
+  } | null;
+  /** Where blobs are: `http://host:port`; empty: here. To be changed. */
+  cdn: string;
   /** What it has; to be changed. */
   readonly blobs: Map<string, Buffer>;
 }
@@ -98,7 +105,9 @@ export async function startOciRegistry(image: OciFixture): Promise<OciRegistry> 
       return;
     }
     if (url.pathname === '/token') {
-      if (basic !== null && request.headers.authorization !== basic) return void response.writeHead(401).end();
+      const { authorization } = request.headers;
+      const isRefused = login?.isPublic === true ? authorization !== undefined : basic !== null;
+      if (isRefused && authorization !== basic) return void response.writeHead(401).end();
       const scope = url.searchParams.get('scope');
       response.end(JSON.stringify(scope === 'repository:team/thing:pull' ? { token: 'given' } : {}));
       return;
@@ -115,14 +124,14 @@ export async function startOciRegistry(image: OciFixture): Promise<OciRegistry> 
     const digest = name === '1.0' ? image.indexDigest : name;
     const bytes = blobs.get(digest);
     if (bytes === undefined) response.writeHead(404).end();
-    else if (kind === 'blobs') response.writeHead(307, { location: `/cdn/${digest}` }).end();
+    else if (kind === 'blobs') response.writeHead(307, { location: `${registry.cdn}/cdn/${digest}` }).end();
     else response.end(bytes);
   };
   const server = createServer(answer).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   const registry: OciRegistry = {
-    ...{ host, asked, blobs, login: null },
+    ...{ host, asked, blobs, login: null, cdn: '' },
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();
       server.close();

@@ -1,7 +1,7 @@
-import { HoldfastError } from '../../../common/errors.js';
+import { HoldfastError, isHoldfastError } from '../../../common/errors.js';
 import { isLoopback, type OciReference } from './oci-reference.js';
 import type { OciSource } from './oci-source.js';
-import { type RegistryAsk, registryFailed, registryRefused } from './registry-errors.js';
+import { type RegistryAsk, registryFailed, registryRefused, troubleOf } from './registry-errors.js';
 import { type RegistryLogin, registryLogin } from './registry-login.js';
 
 const manifestTypes = [
@@ -21,17 +21,22 @@ export function registrySource(
   const registry = new URL(origin).host;
   const image = `${registry}/${repository}${version.startsWith('sha256:') ? '@' : ':'}${version}`;
   let authorization: string | null = null;
+  let trouble: string | null = null;
 
   async function get(path: string): Promise<Response> {
     const of: RegistryAsk = { image, registry, what: path };
     const first = await ask(path, of);
     const challenge = first.headers.get('www-authenticate');
-    if (first.status !== 401 || challenge === null) return succeeded(first, of);
+    if (first.status !== 401 || challenge === null) return succeeded(first, { ...of, trouble });
     await first.body?.cancel();
-    authorization = await answerTo(challenge, repository, { of, signal });
-    return succeeded(await ask(path, of), of);
+    const answer = await answerTo(challenge, repository, { of, signal });
+    ({ authorization, trouble } = answer);
+    const second = await ask(path, of);
+    if (second.status === 401 && authorization.startsWith('Basic ')) trouble = loginRefused(registry);
+    return succeeded(second, { ...of, trouble });
   }
 
+  // What redirects it to another host, as registries do for blobs, has no authorization from here: fetch leaves that out.
   async function ask(path: string, of: RegistryAsk): Promise<Response> {
     const headers = { accept: manifestTypes, ...(authorization === null ? {} : { authorization }) };
     return await fetchFrom(`${origin}/v2/${repository}${path}`, { headers, of, signal });
@@ -51,42 +56,77 @@ export function registrySource(
   };
 }
 
-interface TokenAsk {
+interface Asked {
   readonly of: RegistryAsk;
   readonly signal: AbortSignal | undefined;
 }
 
-/** By the login of this machine, where it has one; whoever may read it without a name gets a token too. */
-async function answerTo(challenge: string, repository: string, { of, signal }: TokenAsk): Promise<string> {
-  const login = await registryLogin(of.registry);
-  if (!/^basic\b/i.test(challenge)) return `Bearer ${await tokenFor(challenge, repository, { of, signal, login })}`;
-  if (login !== null) return `Basic ${login.basic}`;
-  throw registryRefused(of, `it wants a login: \`docker login ${of.registry}\` on this machine gives it one`);
+interface Answer {
+  /** A header. */
+  readonly authorization: string;
+  /** See `RegistryAsk`. */
+  readonly trouble: string | null;
 }
 
-async function tokenFor(
-  challenge: string,
-  repository: string,
-  { of, signal, login }: TokenAsk & { readonly login: RegistryLogin | null },
-): Promise<string> {
+/** By the login of this machine; without one, or where it is refused, by none: whoever may read without a name gets a token too. */
+async function answerTo(challenge: string, repository: string, { of, signal }: Asked): Promise<Answer> {
+  const { login, trouble } = await ownLogin(of.registry);
+  if (/^basic\b/i.test(challenge)) {
+    if (login !== null) return { authorization: `Basic ${login.basic}`, trouble };
+    const why = `it wants a login: \`docker login ${of.registry}\` on this machine gives it one`;
+    throw registryRefused({ ...of, trouble }, why);
+  }
+  const url = tokenUrl(challenge, repository, { ...of, trouble });
+  const what = `a token of ${url.host}`;
+  if (login !== null) {
+    // Whoever is asked for a token reads the password: in the open on this machine only, as with the registry itself.
+    if (url.protocol !== 'https:' && !isLoopback(url.hostname)) {
+      throw registryRefused(of, `it wants its login sent to ${url.host} without TLS, which is not done`);
+    }
+    const headers = { authorization: `Basic ${login.basic}` };
+    const answer = await fetchFrom(url.href, { headers, of: { ...of, what }, signal });
+    const isRefused = answer.status === 401 || answer.status === 403;
+    if (!isRefused) return { authorization: `Bearer ${await tokenOf(answer, { ...of, what })}`, trouble };
+    await answer.body?.cancel();
+  }
+  const asked = { ...of, what, trouble: login === null ? trouble : loginRefused(of.registry) };
+  const token = await tokenOf(await fetchFrom(url.href, { of: asked, signal }), asked);
+  return { authorization: `Bearer ${token}`, trouble: asked.trouble };
+}
+
+/** A login that cannot be had, or is an old one, does not keep anybody from images that are public. */
+async function ownLogin(registry: string): Promise<{ login: RegistryLogin | null; trouble: string | null }> {
+  try {
+    return { login: await registryLogin(registry), trouble: null };
+  } catch (e) {
+    if (!isHoldfastError(e)) throw e;
+    return { login: null, trouble: `this machine's login was not to be had: ${e.message}` };
+  }
+}
+
+function loginRefused(registry: string): string {
+  // Docker's own is the one without a name.
+  const named = registry === 'registry-1.docker.io' ? '' : ` ${registry}`;
+  return `the login of this machine was refused: \`docker logout${named}\` forgets it, \`docker login${named}\` makes another`;
+}
+
+function tokenUrl(challenge: string, repository: string, of: RegistryAsk): URL {
   const field = (name: string): string | null => new RegExp(`${name}="([^"]*)"`, 'i').exec(challenge)?.[1] ?? null;
   const realm = field('realm');
   if (!/^bearer /i.test(challenge) || realm === null || !URL.canParse(realm)) {
     throw registryRefused(of, `it asks for ${challenge.split(' ')[0]}, expected a challenge for a bearer's token`);
   }
   const url = new URL(realm);
-  // Whoever is asked for a token reads the password: in the open on this machine only, as with the registry itself.
-  if (login !== null && url.protocol !== 'https:' && !isLoopback(url.hostname)) {
-    throw registryRefused(of, `it wants its login sent to ${url.host} without TLS, which is not done`);
-  }
   const service = field('service');
   if (service !== null) url.searchParams.set('service', service);
   url.searchParams.set('scope', field('scope') ?? `repository:${repository}:pull`);
-  const headers = login === null ? {} : { authorization: `Basic ${login.basic}` };
-  const asked: RegistryAsk = { ...of, what: `a token of ${url.host}` };
-  const answer = succeeded(await fetchFrom(url.href, { headers, of: asked, signal }), asked);
-  const token = tokenIn(Buffer.from(await wholeBody(answer, mostTokenBytes, asked)).toString('utf8'));
-  if (token === null) throw registryRefused(asked, 'it sent none, expected JSON with `token` or `access_token`');
+  return url;
+}
+
+async function tokenOf(response: Response, of: RegistryAsk): Promise<string> {
+  const answer = succeeded(response, of);
+  const token = tokenIn(Buffer.from(await wholeBody(answer, mostTokenBytes, of)).toString('utf8'));
+  if (token === null) throw registryRefused(of, 'it sent none, expected JSON with `token` or `access_token`');
   return token;
 }
 
@@ -121,7 +161,7 @@ function succeeded(response: Response, of: RegistryAsk): Response {
   }
   if (status === 404) {
     const { image, registry, what } = of;
-    const message = `image ${image}: registry ${registry} answers 404 for ${what}, expected a manifest; look whether the name and the tag or digest are right`;
+    const message = `image ${image}: registry ${registry} answers 404 for ${what}, expected a manifest; look whether the name and the tag or digest are right${troubleOf(of)}`;
     throw new HoldfastError('NotFound', message, { details: { image, registry, status } });
   }
   throw registryFailed(of, `it answers ${status}, expected 200`, { status });

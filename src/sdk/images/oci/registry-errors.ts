@@ -6,11 +6,14 @@ export interface RegistryAsk {
   /** `host:port` */
   readonly registry: string;
   readonly what: string;
+  /** Why it was asked without the login of this machine. */
+  readonly trouble?: string | null;
 }
 
 /** It does not let this program read the image. */
-export function registryRefused({ image, registry, what }: RegistryAsk, why: string, status?: number): HoldfastError {
-  const message = `image ${image}: registry ${registry} refuses ${what}: ${why}; take an image that is public, or bring it as a layout: Image.fromOci('oci:FOLDER:TAG')`;
+export function registryRefused(of: RegistryAsk, why: string, status?: number): HoldfastError {
+  const { image, registry, what } = of;
+  const message = `image ${image}: registry ${registry} refuses ${what}: ${why}${troubleOf(of)}; take an image that is public, or bring it as a layout: Image.fromOci('oci:FOLDER:TAG')`;
   return new HoldfastError('PermissionDenied', message, { details: { image, registry, status } });
 }
 
@@ -30,6 +33,11 @@ export function registryFailed(
   const reason = cause === undefined ? '' : ` (${reasonOf(cause)})`;
   const message = `image ${image}: registry ${registry} fails to give ${what}: ${why}${reason}; look whether this machine reaches ${registry}, then deploy again`;
   return new HoldfastError('Unavailable', message, { details, cause });
+}
+
+/** Of a login that was of no use, for the end of a sentence. */
+export function troubleOf({ trouble }: RegistryAsk): string {
+  return trouble === undefined || trouble === null ? '' : ` (${trouble})`;
 }
 
 /** What the network said is the cause of what fetch says. */

@@ -59,6 +59,14 @@ function readConfig(): DockerConfig {
   }
 }
 
+function loginIn(stdout: string): { readonly Username?: unknown; readonly Secret?: unknown } {
+  try {
+    return Object(JSON.parse(stdout)) as { readonly Username?: unknown; readonly Secret?: unknown };
+  } catch {
+    return {}; // no JSON: told by whoever wants it, without what it said, which may be a secret
+  }
+}
+
 async function fromHelper(helper: string, name: string): Promise<RegistryLogin | null> {
   const program = `docker-credential-${helper}`;
   const stdout = await new Promise<string | null>((resolve, reject) => {
@@ -74,7 +82,13 @@ async function fromHelper(helper: string, name: string): Promise<RegistryLogin |
     child.stdin?.end(name);
   });
   if (stdout === null) return null;
-  const { Username = '', Secret = '' } = JSON.parse(stdout) as { Username?: string; Secret?: string };
+  const { Username, Secret } = loginIn(stdout);
+  if (typeof Username !== 'string' || typeof Secret !== 'string') {
+    throw new HoldfastError(
+      'Unavailable',
+      `${program}, which has the login of ${name}, gave something else than JSON with a Username and a Secret`,
+    );
+  }
   if (Username === '<token>') {
     throw new HoldfastError(
       'PermissionDenied',
