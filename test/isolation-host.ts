@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 
 /** What tests of isolation need of the host, beside root. */
@@ -20,3 +21,9 @@ const isSkipped = lacking.length > 0 && process.env['CI'] !== 'true';
 if (isSkipped) console.warn(`SKIPPED: tests of isolation need ${lacking.join(', ')}; see \`npm run setup\``);
 
 export const canIsolate = !isSkipped;
+
+const lacksPython = process.env['CI'] !== 'true' && spawnSync('python3', ['--version']).status !== 0;
+if (canIsolate && lacksPython) console.warn('SKIPPED: tests of mounts that run programs of Python need python3');
+
+/** Also `python3`, which some programs on mounts are written in. */
+export const canRunPython = canIsolate && !lacksPython;

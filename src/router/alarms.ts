@@ -3,7 +3,7 @@ import type { Logger } from '../common/context.js';
 import { isHoldfastError } from '../common/errors.js';
 import { type BootId, instanceKey } from '../common/ids.js';
 import { isAtWorker, type Pin } from '../common/pin.js';
-import type { AlarmClaim } from '../common/ports/alarm-store.js';
+import type { Ahead, AlarmClaim } from '../common/ports/alarm-store.js';
 import type { Bus } from '../common/ports/bus.js';
 import type { Store } from '../common/ports/store.js';
 import type { TimerWheel } from '../common/timer-wheel.js';
@@ -25,9 +25,10 @@ export interface AlarmParts extends InstanceParts {
 
 /** So late an alarm rings, when all is well. */
 const everyMs = 1_000;
-/** Longer than all that a look takes: then another router has it. */
-const claimMs = 30_000;
+/** Longer than the lease of a worker that was just lost, which a look outlasts, and than the placement that follows. */
 const reachWithinMs = 20_000;
+/** Longer than all that a look takes, and not by much: then another router has it. */
+const claimMs = 22_000;
 const ringWithinMs = 3_000;
 /** Of one account. */
 const mostUnderway = 256;
@@ -56,10 +57,11 @@ async function keepAlarmsOf(parts: AlarmParts, account: string, closed: AbortSig
     // Routers that were started together need not look together.
     await clock.sleep(everyMs * (0.5 + random.next() / 2), closed).catch(() => undefined); // closed: the condition sees it
     const limit = mostUnderway - underway.size;
-    const aheadMs = losses.aheadMs();
+    const ahead = losses.ahead();
     if (closed.aborted || limit < 1) continue;
     try {
-      const { claims, nowMs } = await parts.store.alarms.claim(account, { limit, forMs: claimMs, aheadMs });
+      const { claims, nowMs, seenMs } = await parts.store.alarms.claim(account, { limit, forMs: claimMs, ahead });
+      losses.saw(seenMs);
       for (const claim of claims) {
         const look = lookAt(parts, { account, claim, nowMs }).finally(() => underway.delete(look));
         underway.add(look);
@@ -81,14 +83,16 @@ class Losses {
   readonly #alive = new Set<BootId>();
   /** Whoever was being watched when a worker was lost is due by then. */
   #until: Monotonic = Number.NEGATIVE_INFINITY;
+  /** By the store's clock: until then this router has looked since the last loss, and alarms that are really set stay there. */
+  #seenMs = 0;
 
   constructor(parts: Pick<AlarmParts, 'workers' | 'clock'>, account: string) {
     this.#parts = parts;
     this.#account = account;
   }
 
-  /** How much is to be looked at before its time now. */
-  aheadMs(): number {
+  /** Who is to be looked at before his time now. */
+  ahead(): Ahead {
     const { workers, clock } = this.#parts;
     const now = clock.monotonic();
     for (const bootId of workers.boots(this.#account)) if (workers.isFresh(bootId)) this.#alive.add(bootId);
@@ -96,8 +100,13 @@ class Losses {
       if (workers.isFresh(bootId)) continue;
       this.#alive.delete(bootId);
       this.#until = now + watchMs;
+      this.#seenMs = 0;
     }
-    return Math.max(0, Math.ceil(this.#until - now));
+    return { fromMs: this.#seenMs, withinMs: Math.max(0, Math.ceil(this.#until - now)) };
+  }
+
+  saw(seenMs: number): void {
+    this.#seenMs = seenMs;
   }
 }
 
@@ -122,7 +131,9 @@ async function lookAt(parts: AlarmParts, { account, claim, nowMs }: Look): Promi
       const mayCommit = seen !== null && isAtWorker(seen.state);
       const recently = calls.adoptedBy !== null && calls.adoptedBy === seen?.epoch;
       const next = [alarm?.dueMs, care === 'watch' ? nowMs + watchMs : undefined];
-      if (mayCommit) next.push(nowMs + (recently ? mayRecordMs : mayCommitMs));
+      // Ahead of its time it may be between what its worker announced and the record of that.
+      const mayComeMs = recently ? mayRecordMs : mayCommitMs;
+      if (mayCommit) next.push(nowMs + (claim.isAhead ? watchMs : mayComeMs));
       return await store.alarms.lookAgain(account, claim, earliest(next));
     }
     const pin = await wakeForCalls(parts, claim.key, request);

@@ -36,6 +36,8 @@ const firstLookMs = 50;
 const longestLookMs = 2_000;
 const longestWaitMs = 30_000;
 const askWithinMs = 10_000;
+/** One that is silent: it may be gone, and no answer says so. It is asked again until its lease is over. */
+const askSilentWithinMs = 1_000;
 const againAfterMs = 200;
 const mostListed = 1_000;
 
@@ -97,7 +99,7 @@ export async function cancelSpawned(
     const op = { $case: 'cancelSpawned' as const, value: { key, epoch, id } };
     const reply = await askWorker(parts.bus, addressOf(pin), {
       op,
-      timeoutMs: askWithinMs,
+      timeoutMs: patienceWith(parts, pin),
       signal: request.signal,
     }).catch(unlessAway);
     if (reply !== null && reply.outcome !== '') return { outcome: reply.outcome };
@@ -126,7 +128,7 @@ export async function resumeCalls(parts: SpawnedParts, pin: Pin, request: Reques
   const op = { $case: 'resumeCalls' as const, value: { key: instanceKey(pin.identity), epoch: pin.epoch } };
   const reply = await askWorker(parts.bus, addressOf(pin), {
     op,
-    timeoutMs: askWithinMs,
+    timeoutMs: patienceWith(parts, pin),
     signal: request.signal,
   }).catch(unlessAway);
   return reply?.resumed ?? false;
@@ -172,6 +174,10 @@ function addressOf({ identity, workerId, bootId }: Pin): Addressee {
 }
 
 /** Another boot, or nobody: whoever asks looks again. */
+function patienceWith({ workers }: SpawnedParts, { bootId }: Pin): number {
+  return bootId !== null && workers.isFresh(bootId) ? askWithinMs : askSilentWithinMs;
+}
+
 function unlessAway(error: unknown): null {
   if (isHoldfastError(error, 'Unavailable')) return null;
   throw error;

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +9,11 @@ const source = fileURLToPath(new URL('./fixtures/clock-shim.c', import.meta.url)
 export class Clocks {
   readonly #folder: string;
   readonly #library: string;
+
+  /** Whether there is a compiler. */
+  static canBeMade(): boolean {
+    return spawnSync('cc', ['--version']).status === 0;
+  }
 
   constructor(folder: string) {
     this.#folder = folder;

@@ -1,5 +1,6 @@
 /** Real faults: `npm run chaos [-- --only NAME]`. See docs/reliability.md. */
 import { parseArgs } from 'node:util';
+import { Clocks } from './clocks.js';
 import {
   keepResult,
   type Result,
@@ -89,11 +90,17 @@ async function runAll(): Promise<Result[]> {
   };
   for (const scenario of chosen) {
     if (results.has(scenario.name)) continue;
-    if (scenario.needsRoot === true && process.getuid?.() !== 0) console.log(`SKIPPED ${scenario.name}: it needs root`);
+    const lacking = lackingFor(scenario);
+    if (lacking !== null) console.log(`SKIPPED ${scenario.name}: it needs ${lacking}`);
     else add(resultOfScenario(await runScenario(scenario)));
   }
   if (values.soak !== undefined && !results.has('soak')) add(resultOfSoak(await runSoak(Number(values.soak))));
   return [...results.values()];
+}
+
+function lackingFor({ needsRoot = false, setup }: Scenario): string | null {
+  if (needsRoot && process.getuid?.() !== 0) return 'root';
+  return setup.clocks === true && !Clocks.canBeMade() ? 'a C compiler, `cc`' : null;
 }
 
 function write(results: readonly Result[]): void {

@@ -13,8 +13,15 @@ export interface Outcome {
   readonly note: string;
 }
 
-/** A world of its own, what is done to it, and the verdict. */
+/** A world of its own, what is done to it, and the verdict. Never rejects: a world that does not start is one that is broken. */
 export async function runScenario(scenario: Scenario): Promise<Outcome> {
+  return await runInWorld(scenario).catch((error: unknown) => ({
+    ...{ scenario, calls: 0, unknown: 0, successPercent: 0, recovery: null, note: '' },
+    violations: [`its world failed: ${error instanceof Error ? error.message : String(error)}`],
+  }));
+}
+
+async function runInWorld(scenario: Scenario): Promise<Outcome> {
   await using world = await World.start(scenario.setup);
   const broken: string[] = [];
   const note = await scenario.run(world).catch((error: unknown) => {

@@ -52,12 +52,14 @@ export class World implements AsyncDisposable {
 
   static async start(setup: Setup): Promise<World> {
     const folder = await mkdtemp(join(tmpdir(), 'holdfast-chaos-'));
-    const world = new World(new Site(folder, setup), { leaseTtlMs: 6_000, ...setup });
+    let world: World | null = null;
     try {
+      world = new World(new Site(folder, setup), { leaseTtlMs: 6_000, ...setup });
       await world.#startAll();
       return world;
     } catch (error) {
-      await world[Symbol.asyncDispose]();
+      await world?.[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 });
       throw error;
     }
   }

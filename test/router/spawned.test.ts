@@ -7,6 +7,7 @@ import { OpenRequest } from '../../src/router/service/request.js';
 import { cancelSpawned, careFor, getSpawned, listSpawned } from '../../src/router/spawned.js';
 import { encodeValue } from '../../src/wire/codec/codec.js';
 import { decodeError } from '../../src/wire/errors.js';
+import { workerControlSubject } from '../../src/wire/subjects.js';
 import { BusWorker } from './bus-worker.js';
 import { account, type ControlClient, Harness } from './harness.js';
 
@@ -107,7 +108,9 @@ describe('what routers do about open calls', () => {
     let rounds = 0;
     const claim: typeof alarms.claim = async (...[of, asked]) => {
       rounds += 1;
-      return (asked.aheadMs ?? 0) > 0 ? await alarms.claim(of, asked) : { nowMs: Date.now(), claims: [] };
+      return (asked.ahead?.withinMs ?? 0) > 0
+        ? await alarms.claim(of, asked)
+        : { nowMs: Date.now(), claims: [], seenMs: 0 };
     };
     cluster.addRouter({ store: { ...cluster.store, alarms: { ...alarms, claim } } });
     const [, watching] = cluster.routers;
@@ -122,6 +125,35 @@ describe('what routers do about open calls', () => {
     await worker.releaseLease();
     await vi.waitUntil(() => other.resumed.length > 0, { timeout: 60_000 });
     expect(other.resumed).toEqual([`${call.key} ${other.held[0]?.epoch}`]);
+  });
+
+  it('R4: one look lasts until the lease of a worker is over whose requests nobody answers', async () => {
+    const worker = await start();
+    const call = await recorded('a');
+    let looks = 0;
+    const { alarms } = cluster.store;
+    const claim: typeof alarms.claim = async (...asked) => {
+      const found = await alarms.claim(...asked);
+      looks += found.claims.length;
+      return found;
+    };
+    const looker = cluster.addRouter({ store: { ...cluster.store, alarms: { ...alarms, claim } } });
+    const other = await cluster.addWorker();
+    await vi.waitUntil(() => looker.workers.isFresh(other.bootId), { timeout: 60_000 });
+    worker.stopBeating();
+    worker.deafen();
+    let asked = 0;
+    // Its host is lost: what is sent there is swallowed, and its lease ends later.
+    cluster.connect().subscribe(workerControlSubject(account, worker.workerId), () => {
+      asked += 1;
+      if (asked === 3) void worker.die().then(() => worker.releaseLease());
+    });
+    await vi.waitUntil(() => !looker.workers.isFresh(worker.bootId), { timeout: 60_000 });
+    await expectNow(call);
+    looking = [keepAlarms(looker, looker.closed)];
+    await vi.waitUntil(() => other.resumed.length > 0, { timeout: 60_000 });
+    expect(asked).toBeGreaterThanOrEqual(3);
+    expect(looks).toBe(1);
   });
 
   it('R4: a worker that is heard as another boot, or whose lease was seen to be over, is lost', async () => {

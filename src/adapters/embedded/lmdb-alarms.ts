@@ -18,19 +18,25 @@ export function createLmdbAlarms(database: Transactions): AlarmStore {
         // Earlier in any case: who has claimed it, and found nothing before this, must see that it is expected again.
         move(db, { account, key }, now !== null && now <= atMs ? now - 1 : atMs);
       }),
-    claim: async (account, { limit, forMs, aheadMs = 0 }) => {
+    claim: async (account, { limit, forMs, ahead = { fromMs: 0, withinMs: 0 } }) => {
       // Nearly always nobody is, and a transaction that writes would go to the disk.
-      const isAnyDue = await database.read(
-        'looking for alarms',
-        (db) => due(db, { account, untilMs: clock.now() + aheadMs }, 1).length > 0,
-      );
-      if (!isAnyDue) return { nowMs: clock.now(), claims: [] };
+      const isAnyDue = await database.read('looking for alarms', (db) => {
+        const nowMs = clock.now();
+        const early = { account, fromMs: Math.max(nowMs, ahead.fromMs), untilMs: nowMs + ahead.withinMs };
+        return [{ account, untilMs: nowMs }, early].some((range) => due(db, range, 1).length > 0);
+      });
+      if (!isAnyDue) return { nowMs: clock.now(), claims: [], seenMs: ahead.fromMs };
       return database.write('claiming alarms', (db) => {
         const nowMs = clock.now();
         const untilMs = nowMs + forMs;
-        const keys = due(db, { account, untilMs: nowMs + aheadMs }, limit);
-        for (const key of keys) move(db, { account, key }, untilMs);
-        return { nowMs, claims: keys.map((key) => ({ key, untilMs })) };
+        const fromMs = Math.max(nowMs, ahead.fromMs);
+        const lastMs = nowMs + ahead.withinMs;
+        const now = due(db, { account, untilMs: nowMs }, limit);
+        const room = limit - now.length;
+        const early = room > 0 ? due(db, { account, fromMs, untilMs: lastMs }, room) : [];
+        for (const { key } of [...now, ...early]) move(db, { account, key }, untilMs);
+        const claims = [...now, ...early].map(({ key }, i) => ({ key, untilMs, isAhead: i >= now.length }));
+        return { nowMs, claims, seenMs: early.length < room ? lastMs : (early.at(-1)?.atMs ?? ahead.fromMs) };
       });
     },
     lookAgain: (account, { key, untilMs }, atMs) =>
@@ -54,11 +60,13 @@ export function createLmdbAlarms(database: Transactions): AlarmStore {
 
 function due(
   db: LmdbTable,
-  { account, untilMs }: { readonly account: string; readonly untilMs: number },
+  { account, fromMs, untilMs }: { readonly account: string; readonly fromMs?: number; readonly untilMs: number },
   limit: number,
-): InstanceKey[] {
-  const range = { start: ['alarm-due', account], end: ['alarm-due', account, untilMs, '\uffff'], limit };
-  return [...db.getKeys(range)].map((found) => String(found[3]) as InstanceKey);
+): { readonly key: InstanceKey; readonly atMs: number }[] {
+  if (fromMs !== undefined && fromMs >= untilMs) return [];
+  const after = fromMs === undefined ? [] : [fromMs, '\uffff'];
+  const range = { start: ['alarm-due', account, ...after], end: ['alarm-due', account, untilMs, '\uffff'], limit };
+  return [...db.getKeys(range)].map((found) => ({ key: String(found[3]) as InstanceKey, atMs: Number(found[2]) }));
 }
 
 function lookAt(db: LmdbTable, account: string, key: InstanceKey): number | null {

@@ -1,5 +1,5 @@
 import type { InstanceKey } from '../../common/ids.js';
-import type { AlarmClaim, AlarmStore } from '../../common/ports/alarm-store.js';
+import type { Ahead, AlarmClaims, AlarmStore } from '../../common/ports/alarm-store.js';
 import { decodeStateRecord } from '../records/state-record.js';
 import type { RedisConnection } from './connection.js';
 import { redisKeys } from './keys.js';
@@ -11,13 +11,19 @@ const shards = 8;
 export function createAlarms(redis: RedisConnection): AlarmStore {
   const claimFrom = async (
     key: string,
-    { limit, forMs, aheadMs }: { readonly limit: number; readonly forMs: number; readonly aheadMs: number },
-  ): Promise<{ readonly nowMs: number; readonly claims: readonly AlarmClaim[] }> => {
-    const answer = await redis.script('alarmClaim', 'claiming alarms', { keys: [key], args: [limit, forMs, aheadMs] });
-    const [nowMs, untilMs, ...due] = answer as readonly string[];
+    { limit, forMs, ahead }: { readonly limit: number; readonly forMs: number; readonly ahead: Ahead },
+  ): Promise<AlarmClaims> => {
+    const call = { keys: [key], args: [limit, forMs, ahead.withinMs, ahead.fromMs] };
+    const answer = await redis.script('alarmClaim', 'claiming alarms', call);
+    const [nowMs, untilMs, seenMs, due, ...instances] = answer as readonly string[];
     return {
       nowMs: Number(nowMs),
-      claims: due.map((instance) => ({ key: instance as InstanceKey, untilMs: Number(untilMs) })),
+      seenMs: Number(seenMs),
+      claims: instances.map((instance, i) => ({
+        key: instance as InstanceKey,
+        untilMs: Number(untilMs),
+        isAhead: i >= Number(due),
+      })),
     };
   };
   return {
@@ -25,14 +31,16 @@ export function createAlarms(redis: RedisConnection): AlarmStore {
       const call = { keys: [indexOf(account, key)], args: [key, atMs] };
       await redis.script('alarmExpect', `expecting the alarm of instance ${key}`, call);
     },
-    claim: async (account, { limit, forMs, aheadMs = 0 }) => {
-      const each = { limit: Math.max(1, Math.floor(limit / shards)), forMs, aheadMs };
+    claim: async (account, { limit, forMs, ahead = { fromMs: 0, withinMs: 0 } }) => {
+      const each = { limit: Math.max(1, Math.floor(limit / shards)), forMs, ahead };
       const found = await Promise.all(
         Array.from({ length: shards }, (_, shard) => claimFrom(redisKeys.alarms(account, shard), each)),
       );
       // The clocks of the nodes of a Cluster may differ: what one finds due is not early by another.
       const nowMs = Math.max(...found.map((part) => part.nowMs));
-      return { nowMs, claims: found.flatMap(({ claims }) => claims) };
+      // The shard that had more than its part goes on where it stopped.
+      const seenMs = Math.min(...found.map((part) => part.seenMs));
+      return { nowMs, seenMs, claims: found.flatMap(({ claims }) => claims) };
     },
     lookAgain: async (account, { key, untilMs }, atMs) => {
       const call = { keys: [indexOf(account, key)], args: [key, untilMs, atMs ?? ''] };

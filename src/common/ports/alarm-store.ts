@@ -18,6 +18,24 @@ export interface AlarmClaim {
   readonly key: InstanceKey;
   /** Then others may have it; also what this claim is known by. */
   readonly untilMs: number;
+  /** Its time had not come. */
+  readonly isAhead: boolean;
+}
+
+/** Instances that are to be looked at before their time. */
+export interface Ahead {
+  /** Whoever is expected by then is not meant: somebody has seen to those. */
+  readonly fromMs: number;
+  /** Those who are expected within that are. */
+  readonly withinMs: number;
+}
+
+/** What was claimed, at which time. */
+export interface AlarmClaims {
+  readonly nowMs: number;
+  readonly claims: readonly AlarmClaim[];
+  /** Of those ahead whoever is expected by then is claimed; from there the next claim goes on. */
+  readonly seenMs: number;
 }
 
 /**
@@ -27,11 +45,11 @@ export interface AlarmClaim {
 export interface AlarmStore {
   /** Somebody looks then, or before. Whoever is looking now cannot take that back. @throws Unavailable */
   expect(account: string, key: InstanceKey, atMs: number): Promise<void>;
-  /** Those whose time has come, or comes within `aheadMs`; nobody else gets them before it is over. @throws Unavailable */
+  /** Those whose time has come, then those ahead; nobody else gets them before the claim is over. @throws Unavailable */
   claim(
     account: string,
-    claim: { readonly limit: number; readonly forMs: number; readonly aheadMs?: number },
-  ): Promise<{ readonly nowMs: number; readonly claims: readonly AlarmClaim[] }>;
+    claim: { readonly limit: number; readonly forMs: number; readonly ahead?: Ahead },
+  ): Promise<AlarmClaims>;
   /** Look again then; null: no more. Nothing happens where it was expected again meanwhile. @throws Unavailable */
   lookAgain(account: string, claim: AlarmClaim, atMs: number | null): Promise<void>;
   /** Null where none stands. @throws Unavailable */

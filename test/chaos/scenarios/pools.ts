@@ -7,12 +7,16 @@ type Crowd = ClassInstance<ChaosApp['Crowd']>;
 /** Spawned and not fetched yet, at once. */
 const lanes = 256;
 const faults = 4;
+/** A call that has not ended by then is lost, whatever was killed. */
+const endsWithinMs = 180_000;
 
 interface Progress {
   next: number;
   fetched: number;
   readonly ids: Set<string>;
   readonly pids: Set<number>;
+  /** A lane has failed, or somebody gave up waiting. */
+  isBroken: boolean;
 }
 
 /** @param calls how many are spawned */
@@ -30,10 +34,29 @@ export function poolScenarios(calls: number): Readonly<Record<string, Scenario>>
 async function spawnAll(world: World, calls: number): Promise<string> {
   const client = world.newClient();
   const crowd = await (await world.remote(client)).Crowd.bind();
-  const progress: Progress = { next: 0, fetched: 0, ids: new Set(), pids: new Set() };
-  const done = Promise.all(Array.from({ length: lanes }, () => lane(crowd, calls, progress)));
+  const progress: Progress = { next: 0, fetched: 0, ids: new Set(), pids: new Set(), isBroken: false };
+  const running = Array.from({ length: lanes }, () => lane(crowd, calls, progress));
+  const done = Promise.all(running);
   // Whoever waits for faults first learns of it, too.
-  done.catch(() => undefined);
+  done.catch(() => (progress.isBroken = true));
+  try {
+    const places = await killWhile(world, crowd, { done, progress, calls });
+    await done;
+    await checkTaken(crowd, calls, progress);
+    return `${calls} calls in ${progress.pids.size} containers at ${places.size} workers`;
+  } finally {
+    progress.isBroken = true;
+    await Promise.allSettled(running);
+    await leave(world, client, crowd);
+  }
+}
+
+/** Gives the workers at which the pool was. */
+async function killWhile(
+  world: World,
+  crowd: Crowd,
+  { done, progress, calls }: { readonly done: Promise<unknown>; readonly progress: Progress; readonly calls: number },
+): Promise<ReadonlySet<string>> {
   const places = new Set<string>();
   for (let fault = 1; fault <= faults; fault += 1) {
     await Promise.race([done, reached(progress, (calls * fault) / (faults + 1))]);
@@ -45,14 +68,15 @@ async function spawnAll(world: World, calls: number): Promise<string> {
     await world.fault(() => victim.kill());
     await victim.restart();
   }
-  await done;
+  return places;
+}
+
+async function checkTaken(crowd: Crowd, calls: number, progress: Progress): Promise<void> {
   const { count, sum } = await crowd.taken();
   if (count !== calls || sum !== (calls * (calls - 1)) / 2)
     throw new Error(`${calls} numbers were spawned, ${count} were taken, their sum is ${sum}`);
   if (progress.ids.size !== Math.min(calls, rememberedIds))
     throw new Error(`${calls} calls have ${progress.ids.size} ids`);
-  await leave(world, client, crowd);
-  return `${calls} calls in ${progress.pids.size} containers at ${places.size} workers`;
 }
 
 /** Of a million the first are enough to tell whether ids are given twice. */
@@ -60,11 +84,11 @@ const rememberedIds = 200_000;
 
 /** One after another: spawned, and fetched by its id. */
 async function lane(crowd: Crowd, calls: number, progress: Progress): Promise<void> {
-  while (progress.next < calls) {
+  while (progress.next < calls && !progress.isBroken) {
     const number = progress.next++;
     const call = await crowd.take.spawn(number);
     if (progress.ids.size < rememberedIds) progress.ids.add(call.id);
-    const answer = await call.get();
+    const answer = await call.get({ timeoutMs: endsWithinMs });
     if (answer.number !== number) throw new Error(`call ${number} was answered with ${answer.number}`);
     progress.pids.add(answer.pid);
     progress.fetched += 1;
@@ -72,7 +96,7 @@ async function lane(crowd: Crowd, calls: number, progress: Progress): Promise<vo
 }
 
 async function reached(progress: Progress, count: number): Promise<void> {
-  while (progress.fetched < count) await new Promise((resolve) => setTimeout(resolve, 20));
+  while (progress.fetched < count && !progress.isBroken) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 /** Where its containers are, its own worker first. */

@@ -19,16 +19,21 @@ function lost(moment: Moment, what: string): Scenario {
       const churning = new AbortController();
       const churned = churn(world, churning.signal);
       churned.catch(() => churning.abort()); // awaited below
-      for (const link of links)
-        await world.fault(async () => {
-          for (let i = 0; i < timesEach; i++) {
-            if (!(await tampers.lose(link, moment, saysSomethingWithinMs)))
-              throw new Error(`nobody said anything from ${link} for ${saysSomethingWithinMs} ms`);
-            await delay(pauseMs);
-          }
-        });
-      await world.calm();
-      churning.abort();
+      try {
+        for (const link of links)
+          await world.fault(async () => {
+            for (let i = 0; i < timesEach; i++) {
+              if (!(await tampers.lose(link, moment, saysSomethingWithinMs)))
+                throw new Error(`nobody said anything from ${link} for ${saysSomethingWithinMs} ms`);
+              await delay(pauseMs);
+            }
+          });
+        await world.calm();
+      } finally {
+        churning.abort();
+        // Its visitors leave before their world ends.
+        await Promise.allSettled([churned]);
+      }
       return `${links.length * timesEach} lost; ${await churned} instances came and went`;
     },
   };

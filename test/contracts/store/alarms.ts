@@ -104,8 +104,34 @@ export function alarmTests(context: () => StoreUnderTest): void {
     await alarms.expect(of, soon, Date.now() + 3_600_000);
     await alarms.expect(of, later, Date.now() + 36_000_000);
     expect(await claim(of)).toEqual([]);
-    const { claims } = await alarms.claim(of, { limit: 80, forMs: 60_000, aheadMs: 7_200_000 });
-    expect(claims.map(({ key }) => key)).toEqual([soon]);
+    const { claims } = await alarms.claim(of, { limit: 80, forMs: 60_000, ahead: { fromMs: 0, withinMs: 7_200_000 } });
+    expect(claims.map(({ key, isAhead }) => [key, isAhead])).toEqual([[soon, true]]);
+  });
+
+  test('of those before their time each claim goes on where the last one ended, and those that are due come first', async () => {
+    const { alarms } = context().store;
+    const of = account();
+    const keys = await Promise.all(Array.from({ length: 24 }, async () => (await active()).owner.key));
+    const soonMs = Date.now() + 3_600_000;
+    for (const [i, key] of keys.entries()) await alarms.expect(of, key, soonMs + i * 1_000);
+    const found: string[] = [];
+    let fromMs = 0;
+    let isOver = false;
+    while (!isOver) {
+      const ahead = { fromMs, withinMs: 7_200_000 };
+      const { claims, seenMs } = await alarms.claim(of, { limit: 16, forMs: 60_000, ahead });
+      // As one whose alarm is really set then.
+      for (const claimed of claims) await alarms.lookAgain(of, claimed, soonMs + keys.indexOf(claimed.key) * 1_000);
+      found.push(...claims.map(({ key }) => key));
+      fromMs = seenMs;
+      isOver = claims.length === 0;
+    }
+    expect(new Set(found)).toEqual(new Set(keys));
+    const due = keys[0];
+    if (due === undefined) throw new Error('there is none');
+    await alarms.expect(of, due, past());
+    const again = await alarms.claim(of, { limit: 80, forMs: 60_000, ahead: { fromMs, withinMs: 7_200_000 } });
+    expect(again.claims.map(({ key, isAhead }) => [key, isAhead])).toEqual([[due, false]]);
   });
 
   test('a claim that nobody ends is over at its time', async () => {

@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { BucketReference } from '../../../src/common/volume-mounts.js';
 import type { HostMount } from '../../../src/runtime/mounts/mount-host.js';
-import { canIsolate } from '../../isolated-test.js';
+import { canRunPython } from '../../isolation-host.js';
 import { S3FaultProxy } from '../../s3/fault-proxy.js';
 import { startS3, type TestServer } from '../../servers.js';
 import { MountWorld, mountedBelow, run } from './mount-world.js';
@@ -10,7 +10,7 @@ import { MountWorld, mountedBelow, run } from './mount-world.js';
 const keys = { accessKeyId: 'AKIDTEST', secretAccessKey: 'bucket-needle-1' };
 const mebibyte = 1_048_576;
 
-describe.runIf(canIsolate)('a bucket that is mounted', () => {
+describe.runIf(canRunPython)('a bucket that is mounted', () => {
   let s3: TestServer & { readonly bucket: string };
   let proxy: S3FaultProxy;
   let world: MountWorld;

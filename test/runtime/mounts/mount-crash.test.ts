@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { expect } from 'vitest';
-import { isolatedTest } from '../../isolated-test.js';
+import { pythonTest } from '../../isolated-test.js';
 import { MountWorld, mountedBelow, run } from './mount-world.js';
 
 const mebibyte = 1_048_576;
@@ -46,7 +46,7 @@ for line in sys.stdin:
     print('.', flush=True)
 `;
 
-isolatedTest(
+pythonTest(
   'of what is open as the process of mounts is killed nothing is read wrong, and nothing that fails looks done',
   async () => {
     await using world = await MountWorld.start();

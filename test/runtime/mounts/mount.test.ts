@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import type { HostMount } from '../../../src/runtime/mounts/mount-host.js';
-import { isolatedTest } from '../../isolated-test.js';
+import { isolatedTest, pythonTest } from '../../isolated-test.js';
 import { MountWorld, mountedBelow, run } from './mount-world.js';
 
 const mebibyte = 1_048_576;
@@ -90,7 +90,7 @@ isolatedTest('git, tar, sqlite and thousands of small files work on a mount as o
   expect(await run(next.folder, 'rm -rf m copy origin; ls -A')).not.toMatch(/^(m|copy|origin)$/m);
 });
 
-isolatedTest('a file is mapped into memory, read and written, by several programs', async () => {
+pythonTest('a file is mapped into memory, read and written, by several programs', async () => {
   await using world = await MountWorld.start();
   const volume = await world.volumes.volume();
   await world.volumes.commit(volume, { map: Buffer.alloc(17 * mebibyte, 'a') });
@@ -205,18 +205,16 @@ isolatedTest(
   },
 );
 
-isolatedTest(
-  'signals that a program handles do not end its requests, and one that is killed does not wait',
-  async () => {
-    await using world = await MountWorld.start();
-    const volume = await world.volumes.volume();
-    await world.volumes.commit(volume, { slow: Buffer.alloc(mebibyte, 'a') });
-    const { folder } = await world.mount(volume);
-    const objects = join(world.volumes.folder, 'objects');
-    // Whoever reads the chunk waits until somebody writes it there.
-    const chunk = (await run(objects, 'find . -type f -size +1000k')).trim();
-    await run(objects, `mv ${chunk} ../kept; mkfifo ${chunk}`);
-    const program = `
+pythonTest('signals that a program handles do not end its requests, and one that is killed does not wait', async () => {
+  await using world = await MountWorld.start();
+  const volume = await world.volumes.volume();
+  await world.volumes.commit(volume, { slow: Buffer.alloc(mebibyte, 'a') });
+  const { folder } = await world.mount(volume);
+  const objects = join(world.volumes.folder, 'objects');
+  // Whoever reads the chunk waits until somebody writes it there.
+  const chunk = (await run(objects, 'find . -type f -size +1000k')).trim();
+  await run(objects, `mv ${chunk} ../kept; mkfifo ${chunk}`);
+  const program = `
 import ctypes, os, signal
 libc = ctypes.CDLL(None, use_errno=True)
 signal.signal(signal.SIGALRM, lambda *_: None)
@@ -228,13 +226,12 @@ print('reading', flush=True)
 got = libc.read(fd, room, 10)
 signal.setitimer(signal.ITIMER_REAL, 0)
 print(got, ctypes.get_errno(), room.raw[:3].decode())`;
-    const killed = run(folder, 'timeout -s KILL 1 head -c 1 slow || echo ended');
-    const read = run(folder, `python3 -c "${program}"`);
-    expect(await killed).toBe('ended\n');
-    await run(objects, `cat ../kept > ${chunk}`);
-    expect(await read).toBe('reading\n10 0 aaa\n');
-  },
-);
+  const killed = run(folder, 'timeout -s KILL 1 head -c 1 slow || echo ended');
+  const read = run(folder, `python3 -c "${program}"`);
+  expect(await killed).toBe('ended\n');
+  await run(objects, `cat ../kept > ${chunk}`);
+  expect(await read).toBe('reading\n10 0 aaa\n');
+});
 
 isolatedTest('private mounts of one host fetch a chunk once, keep no copy, and do not see each other', async () => {
   await using world = await MountWorld.start();

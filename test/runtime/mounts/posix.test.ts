@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';
-import { isolatedTest } from '../../isolated-test.js';
+import { pythonTest } from '../../isolated-test.js';
 import { MountWorld, run } from './mount-world.js';
 
 const ask = { message: '', onConflict: 'last-writer-wins' } as const;
@@ -8,7 +8,7 @@ const suite = readFileSync(new URL('../../fixtures/posix.py', import.meta.url), 
 /** All that is in a folder, as far as a volume keeps it. */
 const listing = `find . -printf '%p %y %m %s %T@ %l\\n' | sort; find . -type f -print0 | sort -z | xargs -0 md5sum`;
 
-isolatedTest(
+pythonTest(
   'a mount does what POSIX says of files, for root and for the user of a mount, and all of it outlives a commit',
   async () => {
     await using world = await MountWorld.start();

@@ -8,6 +8,8 @@ interface NewPlace {
   readonly path: string;
   /** What is there, and is replaced. */
   readonly target: BucketNode | null;
+  /** What is renamed and the folder of the new place are where they were when this was asked for. */
+  readonly isStill: () => boolean;
 }
 
 /** More objects are left to programs that move: they copy and delete themselves when they hear that it is another device. */
@@ -16,9 +18,11 @@ const pageKeys = 1_000;
 const copiesAtOnce = 16;
 
 /** A bucket cannot rename: a copy, then the old one goes. What breaks off between has both. */
-export async function renameFile(tree: BucketTree, node: BucketNode, { path, target }: NewPlace): Promise<void> {
+export async function renameFile(tree: BucketTree, node: BucketNode, to: NewPlace): Promise<void> {
   const { parts, nodes } = tree;
+  const { path, target } = to;
   await inTurns(target === null ? [node] : [node, target], async () => {
+    checkStill(to);
     await tree.uploadNow(node);
     const object = (await nodes.objectOf(node)) ?? refuse('ENOENT');
     if (object.size > maxCopyBytes) refuse('EXDEV');
@@ -35,7 +39,10 @@ export async function renameDirectory(tree: BucketTree, node: BucketNode, to: Ne
   const { nodes } = tree;
   await nodes.whileMoving(node.path, async () => {
     const known = [...nodes.below(node.path), node, ...(to.target === null ? [] : [to.target])];
-    await inTurns(known, () => moveDirectory(tree, node, to));
+    await inTurns(known, () => {
+      checkStill(to);
+      return moveDirectory(tree, node, to);
+    });
   });
 }
 
@@ -60,6 +67,11 @@ async function moveDirectory(tree: BucketTree, node: BucketNode, { path, target 
   if (target !== null) tree.gone(target);
   for (const one of nodes.below(node.path)) moved(tree, one, `${path}${one.path.slice(node.path.length)}`);
   moved(tree, node, path);
+}
+
+/** The kernel looks up anew and asks again. */
+function checkStill({ isStill }: NewPlace): void {
+  if (!isStill()) refuse('ESTALE');
 }
 
 function moved({ nodes }: BucketTree, node: BucketNode, path: string): void {

@@ -201,6 +201,7 @@ export class BucketTree implements FileTree<BucketNode> {
 
   async rename(from: Place, to: Place, mayReplace: boolean): Promise<void> {
     const node = (await this.find(from.directory, from.name)) ?? refuse('ENOENT');
+    const fromPath = node.path;
     const path = childPath(to.directory, to.name);
     if (path === node.path) return;
     if (path.startsWith(`${node.path}/`)) refuse('EINVAL');
@@ -210,9 +211,10 @@ export class BucketTree implements FileTree<BucketNode> {
       if (target.type !== node.type) refuse(target.type === 'directory' ? 'EISDIR' : 'ENOTDIR');
       if (target.type === 'directory') await this.folders.checkEmpty(path);
     }
+    const isStill = (): boolean => !node.isGone && node.path === fromPath && childPath(to.directory, to.name) === path;
     await (node.type === 'file'
-      ? renameFile(this, node, { path, target })
-      : renameDirectory(this, node, { path, target }));
+      ? renameFile(this, node, { path, target, isStill })
+      : renameDirectory(this, node, { path, target, isStill }));
   }
 
   forgotten(node: BucketNode): void {
