@@ -63,7 +63,7 @@ async function killWhile(
     const where = await placesOf(crowd);
     for (const workerId of where) places.add(workerId);
     const at = fault % 2 === 1 ? where.length - 1 : 0;
-    const victim = world.workers[Number(where[at]?.slice(1)) - 1];
+    const victim = world.workers.find(({ name }) => name === where[at]);
     if (victim === undefined) throw new Error(`the pool is nowhere: ${where.join(', ')}`);
     await world.fault(() => victim.kill());
     await victim.restart();
