@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { OwnContainer } from '../common/ports/container.js';
+import type { ContainerFiles, OwnContainer } from '../common/ports/container.js';
 import { filesOf } from '../common/recent-files.js';
 
 /** It is said every second. */
@@ -9,8 +9,11 @@ const most = 32;
 export class RecentFiles {
   readonly #names = new LRUCache<string, true>({ max: most });
 
-  /** A container was started with these. */
-  used({ image, volumes = [] }: OwnContainer): void {
+  /** A container was started with these; null: with none. */
+  used(files: ContainerFiles | OwnContainer | null): void {
+    if (files === null) return;
+    const { image } = files;
+    const volumes = 'volumes' in files ? (files.volumes ?? []) : [];
     const names = volumes.flatMap((mount) => ('volume' in mount ? [mount.volume] : []));
     for (const name of filesOf({ images: image === undefined ? [] : [image.id], volumes: names }))
       this.#names.set(name, true);

@@ -126,22 +126,16 @@ export class Worker {
     this.tickets = new ByteTickets({ random, mayRun: () => lease.mayRun() });
     const platform = deps.sandboxPlatform(bootId, watchdog);
     this.#sandboxes = platform && new Sandboxes({ platform, clock, random, wheel: this.#wheel, tickets: this.tickets });
+    const sandboxes = this.#sandboxes;
     const eventsOf = (container: Container) => this.#eventsOf(container);
-    this.#pools = makePools({
-      config,
-      clock,
-      bundles: deps.bundles,
-      starter: deps.starterOf(bootId, watchdog),
-      sandboxes: this.#sandboxes,
-      eventsOf,
-    });
+    const starter = deps.starterOf(bootId, watchdog);
+    this.#pools = makePools({ config, clock, bundles: deps.bundles, starter, sandboxes, eventsOf });
     const changed = (key: InstanceKey, pin: Pin) => this.#announce(key, pin);
     const pins = new PinKeeper({ store, clock, random, over: lease.over, changed });
     const instances = this.#instances;
     this.#leaving = new Leaving({ clock, pools: this.#pools, pins, objects, instances });
     const shared = { bootId, clock, wheel: this.#wheel, pins, instances, leaving: this.#leaving };
     const own = { store, clock, random, mayRun: this.#mayRun };
-    const sandboxes = this.#sandboxes;
     this.#sessions = sandboxes && new Sessions({ ...shared, store: store.pins, sandboxes });
     const transport = () => deps.transport(this.#capabilities.keys);
     const placing = {
@@ -149,6 +143,7 @@ export class Worker {
       secrets: secretsOf(bootId, transport),
       mayRun: this.#mayRun,
       mayPlace: () => this.refusing === null,
+      recentFiles: this.#recentFiles,
     };
     const keys = () => this.#capabilities.keys;
     this.#loans = new Loans({ ...placing, transport, keys, eventsOf, deadline: () => lease.deadline });
@@ -159,7 +154,6 @@ export class Worker {
       spawned: { ...own, announce: ({ key, epoch }) => this.#announce(key, { epoch, state: 'active' }) },
       borrowing: this.#loans.borrowing,
       hostResources: deps.hostResources,
-      recentFiles: this.#recentFiles,
     });
     this.#control = this.#listen();
     this.#heartbeat = new Heartbeat(config, { bus, clock, state: () => this.#state() });

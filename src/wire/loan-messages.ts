@@ -64,13 +64,13 @@ export function readLent(message: Uint8Array): Lent {
 /** @throws InvalidArgument */
 export function readAsk(message: Uint8Array): { readonly askedAt: Monotonic } {
   const { askedAt } = decodeBody(message.subarray(1));
-  return typeof askedAt === 'number' ? { askedAt } : refuse('ask', 'askedAt');
+  return isFiniteNumber(askedAt) ? { askedAt } : refuse('ask', 'askedAt');
 }
 
 /** What the borrower had left of its right to run when it was asked, or later. @throws InvalidArgument */
 export function readRenew(message: Uint8Array): { readonly askedAt: Monotonic; readonly remainingMs: number } {
   const { askedAt, remainingMs } = decodeBody(message.subarray(1));
-  const isGood = typeof askedAt === 'number' && typeof remainingMs === 'number' && remainingMs >= 0;
+  const isGood = isFiniteNumber(askedAt) && isFiniteNumber(remainingMs) && remainingMs >= 0;
   return isGood ? { askedAt, remainingMs } : refuse('renew', 'askedAt and remainingMs');
 }
 
@@ -88,6 +88,10 @@ export function readGone(message: Uint8Array): ContainerExit {
 export function readSettled(message: Uint8Array): string | null {
   const { problem } = decodeBody(message.subarray(1));
   return typeof problem === 'string' ? problem.slice(0, longestText) : null;
+}
+
+function isFiniteNumber(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value);
 }
 
 function refuse(message: string, needs: string): never {

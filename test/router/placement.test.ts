@@ -67,6 +67,12 @@ describe('why a worker is rejected', () => {
       "isolation: gives bubblewrap, needs gvisor; containers of classes do not run in gVisor: give the class isolation 'bubblewrap', or run its untrusted code in a sandbox with isolation 'gvisor'",
     ],
     [
+      'it has no walls for an image',
+      demand({ image: 'an-image' }),
+      {},
+      'isolation: gives process, needs bubblewrap for its image',
+    ],
+    [
       'its GPUs are taken',
       demand({ placement: { gpu: 'H100', gpuCount: 2 } }),
       { offer: { gpu: 'H100', gpuCount: 4 }, freeGpus: 1 },

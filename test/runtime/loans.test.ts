@@ -177,6 +177,33 @@ describe('a container that another worker lends', () => {
     await until(() => isRecalled);
   });
 
+  it('is not lent any more where its lender drains before it is there', async () => {
+    const clock = new ManualClock();
+    const pair = createChannelPair();
+    const opened = BorrowedProcess.open(pair.left, asked, { clock, remainingMs: () => leaseMs });
+    const loan = new Loan(pair.right, clock, () => new Promise(() => undefined));
+    pair.right.open(loan);
+    loan.recall();
+    await expect(opened).rejects.toMatchObject({ code: 'NoCapacity' });
+  });
+
+  it('is wanted back at once by whoever says so together with the loan, and ends for that reason', async () => {
+    const pair = createChannelPair();
+    pair.right.open({ onMessage: () => undefined, onDrain: () => undefined, onClosed: () => undefined });
+    const clock = new ManualClock();
+    const opened = BorrowedProcess.open(pair.left, asked, { clock, remainingMs: () => leaseMs });
+    pair.right.send(loanMessage(LoanMessage.lent, { containerId: 'c1', hasVolumes: false }));
+    pair.right.send(loanMessage(LoanMessage.recall));
+    const process = await opened;
+    await turns(10);
+    const container = new Container(process, clock);
+    process.onRecall(() => container.kill());
+    expect(container.isUsable).toBe(false);
+    pair.right.send(loanMessage(LoanMessage.gone, { exitCode: null, signal: 'SIGKILL', outOfMemory: false }));
+    expect(await process.exited).toMatchObject({ why: expect.stringContaining('wanted it back') });
+    expect(() => container.checkAlive()).toThrow(expect.objectContaining({ code: 'NoCapacity' }));
+  });
+
   it('ends with the first message that is none of a loan, whoever sends it', async () => {
     const toLender = await lent();
     toLender.pair.left.send(loanMessage(LoanMessage.lent, { containerId: 'mine', hasVolumes: false }));
@@ -187,6 +214,8 @@ describe('a container that another worker lends', () => {
     const malformed = await lent();
     malformed.pair.left.send(loanMessage(LoanMessage.renew, { askedAt: 'now', remainingMs: -1 }));
     await until(() => malformed.scripted.kills === 1);
+    const endless = loanMessage(LoanMessage.renew, { askedAt: 0, remainingMs: Number.POSITIVE_INFINITY });
+    expect(() => readRenew(endless)).toThrow('the loan is broken');
     for (const read of [readBorrow, readRenew]) expect(() => read(loanMessage(0, {}))).toThrow('the loan is broken');
     expect(readGone(loanMessage(0, { exitCode: 'x' }))).toEqual({ exitCode: null, signal: null, outOfMemory: false });
     expect(readSettled(loanMessage(0, {}))).toBeNull();
@@ -213,6 +242,78 @@ describe('the ticket of a loan', () => {
     expect(() => verifyLoanTicket([{ ...key, secret: new Uint8Array(32) }], text, 0)).toThrow(refused);
     for (const forged of ['', 'x', text.slice(1), `${text}.x`, text.replace('.k1.', '.k2.'), 'a'.repeat(5_000)])
       expect(() => verifyLoanTicket([key], forged, 0)).toThrow(refused);
+  });
+
+  /** A lender, asked for a container of this class. */
+  function lender(options: object, deps: object) {
+    const clock = new ManualClock();
+    const { left, right } = createChannelPair();
+    const klass = { label: 'demo/Pool@2', options: { tasksPerContainer: 1, exitTimeoutMs: 1_000, ...options } };
+    const lending = new Lending({
+      ...{ bootId: 'b2' as BootId, clock, keys: () => [key], mayPlace: () => true, isolation: 'process' },
+      classes: { load: async () => klass },
+      ...deps,
+    } as unknown as LendingDeps);
+    const opened = BorrowedProcess.open(
+      left,
+      { ...asked, ticket: mintLoanTicket(key, ticket) },
+      { clock, remainingMs },
+    );
+    const host = new LinkHost({
+      bootId: 'b2',
+      clock,
+      onSession: () => {
+        throw new Error('no client comes here');
+      },
+      onOther: (channel, first) => lending.accept(channel, first),
+    });
+    host.accept(right);
+    opened.catch(() => undefined);
+    return { clock, lending, opened };
+  }
+  const remainingMs = () => leaseMs;
+
+  it('gets no container without the walls that an image or volumes need', async () => {
+    for (const options of [{ image: 'an-image' }, { volumes: [{}] }, { isolation: 'bubblewrap' }]) {
+      const { opened } = lender(options, {});
+      await expect(opened).rejects.toMatchObject({
+        code: 'NoCapacity',
+        message: expect.stringContaining('bubblewrap'),
+      });
+    }
+  });
+
+  it('buys the secrets before a container is started, which can take longer than it is good for', async () => {
+    const steps: string[] = [];
+    const { opened } = lender(
+      {},
+      {
+        secrets: { of: () => async () => steps.push('secrets'), ofMounts: () => async () => ({}) },
+        pools: {
+          of: () => ({
+            reserve: () => {
+              steps.push('reserve');
+              return null;
+            },
+          }),
+        },
+      },
+    );
+    await expect(opened).rejects.toMatchObject({ code: 'NoCapacity' });
+    expect(steps).toEqual(['secrets', 'reserve']);
+  });
+
+  it('P7: keeps no lender from its end, whatever its container still waits for', async () => {
+    const { clock, lending, opened } = lender({}, { classes: { load: () => new Promise(() => undefined) } });
+    await turns(10);
+    let isOver = false;
+    const recalled = lending.recall().then(() => {
+      isOver = true;
+    });
+    await expect(opened).rejects.toMatchObject({ code: 'NoCapacity' });
+    expect(isOver).toBe(false);
+    await seconds(clock, 4);
+    await recalled;
   });
 
   it('is for one boot, and nothing that begins otherwise is a borrower', () => {

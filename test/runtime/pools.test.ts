@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { HoldfastError } from '../../src/common/errors.js';
 import type { ClassOptions } from '../../src/common/manifest.js';
-import { encodeArgs, hashArgs } from '../../src/wire/codec/codec.js';
+import { encodeArgs, encodeValue, hashArgs } from '../../src/wire/codec/codec.js';
 import { encodeError } from '../../src/wire/errors.js';
-import { CancelReason, FrameKind } from '../../src/wire/frames/frames.js';
+import { CancelReason, FrameKind, inlinePayloadBytes } from '../../src/wire/frames/frames.js';
 import { encodeStateRequest } from '../../src/wire/frames/state-bodies.js';
 import type { ScriptedContainer } from './scripted-container.js';
 import { turns, until } from './until.js';
@@ -75,6 +75,21 @@ describe('the pool of an instance that is shared by its arguments', () => {
     await world.pass(25_000);
     await world.stateBecomes(pin, 'idle');
     await until(() => running().length === 0);
+  });
+
+  it('P3: keeps a container that still sends an answer', async () => {
+    world = await WorkerWorld.start();
+    const { pin, client } = await pool({ maxContainers: 2, idleTimeoutMs: 10_000 });
+    for (const n of [1, 2]) client.call('work', [n]);
+    await world.runs(pin, 2);
+    const [first, second] = running() as [ScriptedContainer, ScriptedContainer];
+    await first.call(1);
+    const sending = await second.call(1);
+    const bytes = encodeValue('x'.repeat(100_000), 'result');
+    sending.part(bytes.length, bytes.subarray(0, inlinePayloadBytes));
+    await world.runs(pin, 1);
+    await world.pass(25_000);
+    expect(running()).toEqual([first, second]);
   });
 
   it('P3: keeps its least, and as many beside those that run calls', async () => {

@@ -31,7 +31,7 @@ const noLabel = '';
 
 /**
  * A worker that lends the pool at `bootId` another container. Answers at once: whoever asks has calls that run elsewhere, and comes
- * back. @throws NoCapacity with each worker's reason, PermissionDenied where the pool is not there
+ * back. @throws NoCapacity with each worker's reason, PermissionDenied where the pool is not there, InvalidArgument where it is no pool
  */
 export async function lend(parts: LendParts, ask: BorrowRequest, request: Request): Promise<BorrowReply> {
   const pin = await parts.pins.read(ask.key as InstanceKey, request);
@@ -47,6 +47,8 @@ export async function lend(parts: LendParts, ask: BorrowRequest, request: Reques
   const manifest = deployment.manifest.classes[identity.className];
   if (manifest === undefined)
     throw new HoldfastError('NotFound', `deployment ${pin.deployment} has no ${identity.app}/${identity.className}`);
+  if ((manifest.options.maxContainers ?? 1) < 2)
+    throw new HoldfastError('InvalidArgument', `${describeIdentity(identity)} has one container and borrows no others`);
   const options = { ...manifest.options, tasksPerContainer: 1 };
   const local = await parts.localVolumes.neededBy(
     { identity, args: pin.args },

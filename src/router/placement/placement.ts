@@ -122,11 +122,12 @@ export function isolationLack(
   candidate: Candidate,
 ): string | null {
   const hasVolumes = (options.volumes?.length ?? 0) > 0;
-  const isolation = hasVolumes && weakest(options.isolation) ? 'bubblewrap' : options.isolation;
+  const needsWalls = hasVolumes || options.image !== undefined;
+  const isolation = needsWalls && weakest(options.isolation) ? 'bubblewrap' : options.isolation;
   const given = kind === 'sandbox' ? candidate.sandboxIsolation : candidate.isolation;
   if (isolation === null || strength[isolation] <= strength[given]) return null;
   if (kind === 'sandbox' && candidate.sandboxLack !== '') return candidate.sandboxLack;
-  const why = isolation === options.isolation ? '' : ' for its volumes';
+  const why = isolation === options.isolation ? '' : ` for its ${hasVolumes ? 'volumes' : 'image'}`;
   const help = kind === 'class' && isolation === 'gvisor' ? `; ${noClassesInGvisor}` : '';
   return `isolation: gives ${given}, needs ${isolation}${why}${help}`;
 }

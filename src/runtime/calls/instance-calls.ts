@@ -162,7 +162,7 @@ export class InstanceCalls implements TimedCalls {
     if (isLast) call.answered();
     if (call.isDetached) return;
     if (call.hasReleased) {
-      if (isLast) this.#sending.delete(call);
+      if (isLast && this.#sending.delete(call)) this.pooled?.sent(call);
       return this.#tellQuiet();
     }
     if (!isLast) this.#sending.add(call);
@@ -178,9 +178,8 @@ export class InstanceCalls implements TimedCalls {
     this.#tellQuiet();
   }
 
-  /** From the container: that code has stopped. @throws InvalidArgument before the answer */
+  /** From the container: that code has stopped. */
   detachedEnded(call: WorkerCall): void {
-    if (!call.isDetached || !call.isAnswered) throw errors.notDetachable();
     this.#codeStopped(call);
   }
 

@@ -11,17 +11,8 @@ import type { Gpus } from './gpus.js';
 import type { LoadedClass } from './loaded-class.js';
 import { OpenPlaces } from './open-places.js';
 import { filesOfClass } from './own-container.js';
+import type { PoolLimits } from './pool-limits.js';
 import { PreparedContainers } from './prepared-containers.js';
-
-export interface PoolLimits {
-  /** Containers that run a class at once; warm ones are not counted, whether they have loaded one or not. */
-  readonly maxContainers: number;
-  /** Generic containers that wait for a class. */
-  readonly warm: number;
-  /** What those are made for, and whether they can be given more. */
-  readonly warmMemoryMb: number;
-  readonly canGrow: boolean;
-}
 
 /** A container with the bundle of one class, and its places. */
 interface ClassContainer {
@@ -51,6 +42,8 @@ export class ContainerPool {
   readonly #loads: ClassLoads;
   readonly #starts: ContainerStarts;
   readonly #used = new Map<Container, ClassContainer>();
+  /** That ended, or are killed: until what they wrote into volumes is committed, or cannot be. */
+  readonly #settling = new Set<Container>();
   readonly #open = new OpenPlaces<ClassContainer>();
   /** By class label: containers that are being started, each with all its places. */
   readonly #starting = new Map<string, Set<Promise<Place>>>();
@@ -181,11 +174,11 @@ export class ContainerPool {
     return await container.killed();
   }
 
-  /** Kills every container and waits until they are gone, also those that are just being started; those that ran instances. */
+  /** Kills every container and waits until they are gone, also those that are just being started; those that ran instances and have not settled. */
   async close(): Promise<readonly Container[]> {
     const used = [...this.#used.keys()];
     await Promise.all([this.#starts.close(), ...used.map((container) => container.stopped())]);
-    return used;
+    return [...this.#settling];
   }
 
   /** @param claimed called in the moment in which the place is taken */
@@ -288,11 +281,14 @@ export class ContainerPool {
     return { containers, gpus };
   }
 
+  /** It is dead, or its owner kills it. */
   #forget(container: Container): void {
     const used = this.#used.get(container);
     this.#used.delete(container);
     if (used === undefined) return;
     this.#open.remove(used);
+    this.#settling.add(container);
+    void container.killed().then(() => this.#settling.delete(container));
     this.fillSoon();
   }
 }

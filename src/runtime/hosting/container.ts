@@ -19,7 +19,7 @@ import { RefTable } from '../../wire/frames/ref-table.js';
 import { answerPart } from '../calls/call-flow.js';
 import type { WorkerCall } from '../calls/worker-call.js';
 import type { Instance } from '../instances/instance.js';
-import { diedStarting } from '../instances/instance-errors.js';
+import { diedStarting, notDetachable } from '../instances/instance-errors.js';
 import type { ContainerEvents, LogOrigin } from './container-events.js';
 import { ContainerWaits } from './container-waits.js';
 import { exitReport } from './exit-report.js';
@@ -81,6 +81,11 @@ export class Container {
   /** Bytes that wait because it does not read. */
   get bufferedBytes(): number {
     return this.#stream.bufferedBytes;
+  }
+
+  /** Calls run in it, or their answers are not sent in full. */
+  get hasCalls(): boolean {
+    return this.#calls.size > 0;
   }
 
   /** @throws ActivationFailed or OutOfMemory where it has died */
@@ -182,7 +187,10 @@ export class Container {
   }
 
   kill(): void {
-    if (this.#exit === null) this.#process.kill();
+    if (this.#exit !== null) return;
+    // Another worker's takes a while to die: what it still says brings it no calls.
+    this.#isCutOff = true;
+    this.#process.kill();
   }
 
   /** Resolves when the process is gone: none of its code runs any more. */
@@ -238,9 +246,10 @@ export class Container {
       }
       case FrameKind.Detached: {
         const call = this.#calls.get(ref);
-        call?.instance.calls.detachedEnded(call);
+        if (call === undefined) return;
+        if (!call.isDetached || !call.isAnswered) throw notDetachable();
         this.#calls.delete(ref);
-        return;
+        return call.instance.calls.detachedEnded(call);
       }
       case FrameKind.Loaded:
         return this.#waits.loaded()?.resolve();

@@ -11,8 +11,9 @@ import { Arrival } from '../calls/arrival.js';
 import { RecentCalls } from '../calls/recent-calls.js';
 import type { Room } from '../hosting/container-place.js';
 import type { ContainerPools } from '../hosting/container-pools.js';
+import { isolationOf, strength } from '../hosting/isolation-needed.js';
 import type { ClassLoader, LoadedClass } from '../hosting/loaded-class.js';
-import { ownContainerOf } from '../hosting/own-container.js';
+import { filesOfClass, ownContainerOf } from '../hosting/own-container.js';
 import type { Borrowing } from '../loans/borrowing.js';
 import { withKeys } from '../mounts/bucket/bucket-keys.js';
 import { enterPool } from '../pool/pool-entry.js';
@@ -60,8 +61,6 @@ interface Given {
   readonly mountSecrets: MountSecretSource;
   readonly room: Room;
 }
-
-const strength: Readonly<Record<Isolation, number>> = { process: 0, bubblewrap: 1, gvisor: 2 };
 
 /**
  * Brings placed instances to life (S5).
@@ -199,7 +198,7 @@ export class Activator {
     const { container, ready } = await room.take(own);
     instance.container = container;
     await ready;
-    if (own !== null) this.#deps.recentFiles.used(own);
+    this.#deps.recentFiles.used(own ?? filesOfClass(instance.klass));
     const loadedAt = clock.monotonic();
     instance.passed('container', loadedAt - startedAt);
     if (instance.klass.kind === 'sandbox') this.#deps.sessions?.entering(instance, { containerId: container.id, args });
@@ -267,12 +266,6 @@ function joinPool(instance: Instance): void {
   if (pool === null || container === null) return;
   instance.container = null;
   pool.add({ container, slot, workerId: null, phasesMs });
-}
-
-/** Volumes and images are seen in a mount namespace only. */
-function isolationOf({ options: { isolation, image, volumes = [] } }: LoadedClass): Isolation {
-  const asked = isolation ?? 'process';
-  return (volumes.length > 0 || image !== undefined) && asked === 'process' ? 'bubblewrap' : asked;
 }
 
 function notIsolated(

@@ -101,6 +101,8 @@ export function diedStarting(exit: ContainerExit): HoldfastError {
       outcome: 'ran',
     });
   }
+  // Its class is not at fault: whoever waits for it may wait for another one.
+  if (exit.why !== undefined) return new HoldfastError('NoCapacity', `the container ${endOf(exit)} while it started`);
   return new HoldfastError('ActivationFailed', `the container ${endOf(exit)} while it started; see its log`, {
     details: { exitCode: exit.exitCode, signal: exit.signal },
   });

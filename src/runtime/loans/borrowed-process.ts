@@ -46,6 +46,7 @@ export class BorrowedProcess implements ContainerProcess {
   /** What came before anybody listened. */
   #early: Uint8Array[] = [];
   #isOver = false;
+  #isRecalled = false;
   #silence: Timer | null = null;
   #killing: Timer | null = null;
   #onLent: (result: BorrowedProcess | Error) => void = () => undefined;
@@ -113,9 +114,10 @@ export class BorrowedProcess implements ContainerProcess {
     return this.#lent?.hasVolumes ?? false;
   }
 
-  /** @param listener the lender drains: the container is wanted back */
+  /** @param listener the lender drains: the container is wanted back; called at once where that was said already */
   onRecall(listener: () => void): void {
     this.#onRecall = listener;
+    if (this.#isRecalled) listener();
   }
 
   limit(): void {
@@ -157,9 +159,10 @@ export class BorrowedProcess implements ContainerProcess {
         this.#lent = readLent(message);
         return this.#onLent(this);
       case LoanMessage.recall:
+        this.#isRecalled = true;
         return this.#onRecall();
       case LoanMessage.gone:
-        this.#resolveExited(readGone(message));
+        this.#resolveExited(this.#exitOf(readGone(message)));
         this.#killing?.cancel();
         return;
       case LoanMessage.settled:
@@ -168,6 +171,12 @@ export class BorrowedProcess implements ContainerProcess {
       default:
         throw new HoldfastError('InvalidArgument', `worker ${this.workerId} sent a message ${message[0]} of no loan`);
     }
+  }
+
+  /** One that was wanted back and killed for that: no fault of its class. */
+  #exitOf(exit: ContainerExit): ContainerExit {
+    if (!this.#isRecalled || this.#killing === null || exit.outOfMemory) return exit;
+    return { ...exit, why: `worker ${this.workerId}, which lends it, wanted it back` };
   }
 
   #answer(ask: Uint8Array): void {

@@ -9,9 +9,11 @@ import { LoanMessage, readBorrow } from '../../wire/loan-messages.js';
 import { type LoanTicket, verifyLoanTicket } from '../../wire/loan-ticket.js';
 import type { Container } from '../hosting/container.js';
 import type { ContainerPools } from '../hosting/container-pools.js';
+import { isolationOf, strength } from '../hosting/isolation-needed.js';
 import type { ClassLoader, LoadedClass } from '../hosting/loaded-class.js';
-import { ownContainerOf } from '../hosting/own-container.js';
+import { filesOfClass, ownContainerOf } from '../hosting/own-container.js';
 import { withKeys } from '../mounts/bucket/bucket-keys.js';
+import type { RecentFiles } from '../recent-files.js';
 import type { Secrets } from '../secret-source.js';
 import { Loan } from './loan.js';
 
@@ -23,6 +25,7 @@ export interface LendingDeps {
   readonly classes: ClassLoader;
   readonly pools: ContainerPools;
   readonly secrets: Secrets;
+  readonly recentFiles: RecentFiles;
   /** False: fenced or draining. */
   readonly mayPlace: () => boolean;
 }
@@ -53,7 +56,10 @@ export class Lending {
     return loan;
   }
 
-  /** Borrowers give back what they have; resolves when nothing is lent any more. */
+  /**
+   * Borrowers give back what they have; resolves when no code of theirs runs in it. Commits of what it wrote into volumes may still
+   * be under way: those are waited for where containers end.
+   */
   async recall(): Promise<void> {
     await Promise.all([...this.#given].map((loan) => this.#takeBack(loan)));
   }
@@ -65,27 +71,42 @@ export class Lending {
 
   async #takeBack(loan: Loan): Promise<void> {
     loan.recall();
-    const late = this.#deps.clock.after(loan.graceMs + answerWithinMs, () => loan.kill());
-    await loan.ended;
-    late.cancel();
+    if (await this.#endsWithin(loan, loan.graceMs + answerWithinMs)) return;
+    loan.kill();
+    await this.#endsWithin(loan, answerWithinMs);
+  }
+
+  async #endsWithin(loan: Loan, withinMs: number): Promise<boolean> {
+    const enough = new AbortController();
+    const late = this.#deps.clock.sleep(withinMs, enough.signal).then(
+      () => false,
+      () => true, // aborted: it ended first
+    );
+    const hasEnded = await Promise.race([loan.ended.then(() => true), late]);
+    enough.abort();
+    return hasEnded;
   }
 
   async #bring(given: Loan, ticket: LoanTicket, loan: string): Promise<Container> {
-    const { classes, pools, secrets, mayPlace, isolation } = this.#deps;
+    const { classes, pools, secrets, mayPlace, isolation, recentFiles } = this.#deps;
     const { identity, instanceKey: key, epoch, deployment } = ticket;
     const klass = alone(await classes.load(identity, deployment));
     given.graceMs = 2 * klass.options.exitTimeoutMs;
     const owner = { key, epoch, loan };
     const own = ownContainerOf({ key, klass });
-    if (own !== null && isolation === 'process')
-      throw noRoom('this worker does not isolate, which its volumes or its image need');
+    const needed = isolationOf(klass);
+    if (strength[needed] > strength[isolation])
+      throw noRoom(`this worker gives isolation '${isolation}', the class needs '${needed}'`);
     const variables = secrets.of(owner, klass);
+    // Now: its ticket buys them, and has expired by the time that a container with a large image is there.
+    await variables();
     const ofMounts = await secrets.ofMounts(owner, mountSecrets(klass.options.volumes ?? []))();
     if (!mayPlace()) throw noRoom('this worker is draining or fenced');
     const room = pools.of(klass).reserve(klass, variables);
     if (room === null) throw noRoom('this worker runs its limit of containers');
     const { container, ready } = await room.take(withKeys(own, ofMounts));
     await ready;
+    recentFiles.used(own ?? filesOfClass(klass));
     return container;
   }
 }

@@ -8,6 +8,8 @@ import type { Container } from '../hosting/container.js';
 const askEveryMs = 1_000;
 /** To the first answer of the borrower; nothing of an instance runs before. */
 const firstAnswerWithinMs = 10_000;
+/** Beyond every lease; it is renewed each second. */
+const longestLeaseMs = 120_000;
 /** What may wait for a slow other side, in either direction: as of any link. */
 const maxWaitingBytes = 67_108_864;
 
@@ -67,8 +69,9 @@ export class Loan implements ChannelHandlers {
     this.#end(null);
   }
 
-  /** The container is wanted back: its calls may end first. */
+  /** The container is wanted back: its calls may end first. One that is not lent yet never is. */
   recall(): void {
+    if (this.#process === null) return this.#end(new HoldfastError('NoCapacity', 'this worker is draining'));
     this.#channel.send(loanMessage(LoanMessage.recall));
   }
 
@@ -120,7 +123,8 @@ export class Loan implements ChannelHandlers {
       }
       case LoanMessage.renew: {
         const { askedAt, remainingMs } = readRenew(message);
-        this.#deadline = askedAt + remainingMs;
+        // No word of the other side makes it longer than a lease is.
+        this.#deadline = Math.min(askedAt, this.#clock.monotonic()) + Math.min(remainingMs, longestLeaseMs);
         return this.#onRenewed();
       }
       case LoanMessage.end:

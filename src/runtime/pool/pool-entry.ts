@@ -6,11 +6,12 @@ import type { Container } from '../hosting/container.js';
 import type { Room } from '../hosting/container-place.js';
 import type { ContainerPools } from '../hosting/container-pools.js';
 import type { LoadedClass } from '../hosting/loaded-class.js';
-import { ownContainerOf } from '../hosting/own-container.js';
+import { filesOfClass, ownContainerOf } from '../hosting/own-container.js';
 import type { Instance } from '../instances/instance.js';
 import type { Leaving } from '../instances/leaving.js';
 import type { Borrowing } from '../loans/borrowing.js';
 import { withKeys } from '../mounts/bucket/bucket-keys.js';
+import type { RecentFiles } from '../recent-files.js';
 import { ownerOf, type Secrets } from '../secret-source.js';
 import type { WorkerDeps } from '../worker-options.js';
 import { Pool, type PoolDeps } from './pool.js';
@@ -23,6 +24,7 @@ export interface PoolEntryDeps {
   readonly leaving: Leaving;
   readonly secrets: Secrets;
   readonly borrowing: Borrowing;
+  readonly recentFiles: RecentFiles;
   readonly hostResources: WorkerDeps['hostResources'];
   /** False: fenced or draining. */
   readonly mayPlace: () => boolean;
@@ -60,16 +62,18 @@ class PoolEntry implements PoolDeps {
 
   async enter(instance: Instance, room: Room, started: (container: Container) => void): Promise<PoolPlace> {
     const { id, epoch, pin } = instance;
-    const { clock, secrets, leaving } = this.#deps;
+    const { clock, secrets, leaving, recentFiles } = this.#deps;
     const startedAt = clock.monotonic();
     const args = await leaving.argumentsOf(pin);
     const ofMounts = secrets.ofMounts(ownerOf(pin), mountSecrets(instance.klass.options.volumes ?? []));
-    const { container, ready, workerId } = await room.take(withKeys(ownContainerOf(instance), await ofMounts()));
+    const own = withKeys(ownContainerOf(instance), await ofMounts());
+    const { container, ready, workerId } = await room.take(own);
     started(container);
     // No slot has that number: it was not activated.
     let slot = 0;
     try {
       await ready;
+      if (workerId === null) recentFiles.used(own ?? filesOfClass(instance.klass));
       const loadedAt = clock.monotonic();
       const activation = container.activate(instance, { id, epoch, restarted: pin.restarted, args });
       slot = activation.slot;

@@ -44,8 +44,20 @@ export class PoolMember {
     return this.#batched;
   }
 
-  get isIdle(): boolean {
+  get #isIdle(): boolean {
     return this.#running + this.#readers === 0;
+  }
+
+  /** Its container has nothing more to say to anybody. */
+  get mayLeave(): boolean {
+    return this.#isIdle && !this.container.hasCalls;
+  }
+
+  /** A batch that is not full yet is filled before another one begins elsewhere. */
+  loadFor({ concurrent, method }: WorkerCall): number {
+    if (method.batch === undefined) return concurrent ? this.#readers : this.#running;
+    const { maxSize } = method.batch;
+    return this.#batched % maxSize === 0 ? this.#batched : this.#batched / maxSize - 1;
   }
 
   began(call: WorkerCall): void {
@@ -54,7 +66,7 @@ export class PoolMember {
 
   ended(call: WorkerCall, now: Monotonic): void {
     this.#count(call, -1);
-    if (this.isIdle) this.idleSince = now;
+    if (this.#isIdle) this.idleSince = now;
   }
 
   #count({ concurrent, method }: WorkerCall, change: 1 | -1): void {

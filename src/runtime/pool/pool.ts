@@ -3,6 +3,7 @@ import type { Clock, Monotonic } from '../../common/clock.js';
 import { isHoldfastError } from '../../common/errors.js';
 import type { ClassOptions } from '../../common/manifest.js';
 import type { TimerWheel, WheelEntry } from '../../common/timer-wheel.js';
+import { CancelReason } from '../../wire/frames/frames.js';
 import type { WorkerCall } from '../calls/worker-call.js';
 import type { Container } from '../hosting/container.js';
 import type { Room } from '../hosting/container-place.js';
@@ -53,7 +54,7 @@ export class Pool {
   readonly #waitingReaders = new WaitingCalls();
   /** Being started; null before there is a container. */
   readonly #starting = new Map<Promise<void>, { readonly room: Room; container: Container | null }>();
-  readonly #retiring = new Set<Promise<void>>();
+  readonly #retiring = new Map<Container, Promise<void>>();
   #restUntil: Monotonic = 0;
   /** Why there was no other container when one was wanted last; empty: there was one. */
   #lack = '';
@@ -123,8 +124,8 @@ export class Pool {
   /** Starts containers where there is work for them. */
   scale(): void {
     if (this.#isOver || this.#instance.phase !== 'active') return;
-    const wanted = this.#wanted();
-    while (this.#members.length + this.#starting.size < wanted && this.#mayStart()) this.#start();
+    const most = Math.min(this.#max, this.#wanted() + this.#recalled);
+    while (this.#members.length + this.#starting.size < most && this.#mayStart()) this.#start();
   }
 
   /** Its calls learn of it by themselves. */
@@ -136,15 +137,21 @@ export class Pool {
   /** Its lender wants it back: the calls that it has may end, others go elsewhere. */
   recall(container: Container): void {
     const member = this.#members.find((each) => each.container === container);
-    if (member === undefined) return container.kill(); // it is being started, or leaves
+    // No call has run yet in one that is being started; one that leaves is left to its hooks.
+    if (member === undefined) return this.#retiring.has(container) ? undefined : container.kill();
     member.isRecalled = true;
+    // As in a drain of its own worker: later its lender kills it.
+    this.#deps.wheel.add(this.#options.exitTimeoutMs, () =>
+      this.#instance.abortRunning(CancelReason.forceClose, (call) => call.member === member && call.container !== null),
+    );
     this.returnIfIdle(member);
+    this.scale();
   }
 
   /** One that is wanted back leaves with its last call. */
   returnIfIdle(member: PoolMember): void {
     const index = this.#members.indexOf(member);
-    if (this.#isOver || !member.isRecalled || !member.isIdle || index < 0) return;
+    if (this.#isOver || !member.isRecalled || !member.mayLeave || index < 0) return;
     this.#members.splice(index, 1);
     this.#retire(member);
   }
@@ -165,7 +172,7 @@ export class Pool {
     // Nobody waits for their `enter` any more. One with others in it is not ours to end.
     const isOwn = this.#options.tasksPerContainer === 1;
     for (const { container } of this.#starting.values()) if (isOwn) container?.kill();
-    await Promise.all([...this.#starting.keys(), ...this.#retiring]);
+    await Promise.all([...this.#starting.keys(), ...this.#retiring.values()]);
     return this.#members;
   }
 
@@ -188,7 +195,7 @@ export class Pool {
     for (const member of this.#members) {
       if (!member.container.isUsable || member.isRecalled) continue;
       const isFull = !call.concurrent && member.running >= this.#options.concurrentRequests;
-      if (!isFull && (best === null || loadOf(member, call) < loadOf(best, call))) best = member;
+      if (!isFull && (best === null || member.loadFor(call) < best.loadFor(call))) best = member;
     }
     return best;
   }
@@ -197,10 +204,17 @@ export class Pool {
     return Math.min(this.#max, this.#options.minContainers ?? 0);
   }
 
+  /** Members that get no more calls; they count as containers, and as nothing that calls could wait for. */
+  get #recalled(): number {
+    return this.#members.filter(({ isRecalled }) => isRecalled).length;
+  }
+
+  /** Beside those that are recalled. */
   #wanted(): number {
     let taken = this.#waiting.size;
     let batched = this.#waitingReaders.size;
     for (const member of this.#members) {
+      if (member.isRecalled) continue;
       taken += member.running;
       batched += member.batched;
     }
@@ -265,10 +279,11 @@ export class Pool {
   #lookForIdle(): void {
     const { clock, wheel } = this.#deps;
     const now = clock.monotonic();
-    const kept = Math.max(1, this.#wanted());
+    const kept = Math.max(1, this.#wanted()) + this.#recalled;
     for (let index = this.#members.length - 1; index >= 0 && this.#members.length > kept; index -= 1) {
       const member = this.#members[index];
-      if (member === undefined || !member.isIdle || now - member.idleSince < this.idleMs) continue;
+      if (member === undefined || member.isRecalled || !member.mayLeave || now - member.idleSince < this.idleMs)
+        continue;
       this.#members.splice(index, 1);
       this.#retire(member);
     }
@@ -277,14 +292,8 @@ export class Pool {
   }
 
   #retire(member: PoolMember): void {
-    const retiring = this.#deps.retire(this.#instance, member).finally(() => this.#retiring.delete(retiring));
-    this.#retiring.add(retiring);
+    const { container } = member;
+    const retiring = this.#deps.retire(this.#instance, member).finally(() => this.#retiring.delete(container));
+    this.#retiring.set(container, retiring);
   }
-}
-
-/** A batch that is not full yet is filled before another one begins elsewhere. */
-function loadOf(member: PoolMember, { concurrent, method }: WorkerCall): number {
-  if (method.batch === undefined) return concurrent ? member.readers : member.running;
-  const { maxSize } = method.batch;
-  return member.batched % maxSize === 0 ? member.batched : member.batched / maxSize - 1;
 }

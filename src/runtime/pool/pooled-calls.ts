@@ -71,6 +71,11 @@ export class PooledCalls {
     if (member.isRecalled) this.#pool.returnIfIdle(member);
   }
 
+  /** The last part of its answer, after its code had stopped. */
+  sent({ member }: WorkerCall): void {
+    if (member?.isRecalled) this.#pool.returnIfIdle(member);
+  }
+
   /** False: it does not wait here. */
   withdraw(call: WorkerCall): boolean {
     if (this.#gated.delete(call)) {
