@@ -1,11 +1,16 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { HoldfastError } from '../../src/common/errors.js';
 import type { ClassOptions } from '../../src/common/manifest.js';
+import { Container } from '../../src/runtime/hosting/container.js';
+import { Loan } from '../../src/runtime/loans/loan.js';
 import { encodeArgs, encodeValue, hashArgs } from '../../src/wire/codec/codec.js';
 import { encodeError } from '../../src/wire/errors.js';
 import { CancelReason, FrameKind, inlinePayloadBytes } from '../../src/wire/frames/frames.js';
 import { encodeStateRequest } from '../../src/wire/frames/state-bodies.js';
-import type { ScriptedContainer } from './scripted-container.js';
+import { BorrowReply } from '../../src/wire/gen/holdfast/v1/router.js';
+import { createChannelPair } from '../../src/wire/link/channel-pair.js';
+import { LinkHost } from '../../src/wire/link/link-host.js';
+import { ScriptedContainer } from './scripted-container.js';
 import { turns, until } from './until.js';
 import { WorkerWorld } from './worker-world.js';
 
@@ -216,5 +221,131 @@ describe('a class with several containers', () => {
     await world.waits(pin, 2);
     await turns(20);
     expect(world.starter.asked).toBe(1);
+  });
+});
+
+describe('a pool whose containers another worker lends', () => {
+  /** A router that knows one lender, and that: one container for each loan. */
+  async function borrowing(options: Partial<ClassOptions>) {
+    const loans: Loan[] = [];
+    const lent: ScriptedContainer[] = [];
+    const setUp = { prepare: (_container: ScriptedContainer): void => undefined };
+    const openWorker = () => {
+      const { left, right } = createChannelPair();
+      const container = new ScriptedContainer(`lent${lent.length}`, 128);
+      setUp.prepare(container);
+      lent.push(container);
+      const host = new LinkHost({
+        bootId: 'b2',
+        clock: world.clock,
+        onSession: () => {
+          throw new Error('no client comes here');
+        },
+        onOther: (channel) => {
+          const loan = new Loan(channel, world.clock, async () => new Container(container, world.clock));
+          loans.push(loan);
+          return loan;
+        },
+      });
+      host.accept(right);
+      return left;
+    };
+    const reply = { workerId: 'w2', bootId: 'b2', address: 'host:1', ticket: 'a ticket' };
+    const unary = async () => BorrowReply.encode(reply).finish();
+    const openRouter = (): never => {
+      throw new Error('this test opens no stream to a router');
+    };
+    world = await WorkerWorld.start({
+      transport: () => ({ unary, openRouter, openWorker, close: async () => undefined }),
+    });
+    // More than its own host has.
+    return { ...(await pool({ cpu: 8, ...options })), loans, lent, setUp };
+  }
+
+  it('P7: has another one where one is wanted back before it is there, and nobody hears of that', async () => {
+    const { client, container, loans, lent, setUp } = await borrowing({ maxContainers: 2 });
+    const first = client.call('work', [1]);
+    await container.call(1);
+    container.die();
+    expect(await first.error()).toMatchObject({ code: 'OutcomeUnknown' });
+    setUp.prepare = (entering) => {
+      entering.onActivate = () => undefined;
+    };
+    const second = client.call('work', [2]);
+    await until(() => lent[0]?.slots.size === 1);
+    setUp.prepare = () => undefined;
+    loans[0]?.recall();
+    await until(() => lent[0]?.hasExited === true);
+    await turns(20);
+    await world.pass(2_000);
+    await until(() => lent.length === 2);
+    (await (lent[1] as ScriptedContainer).call(1)).result('done');
+    expect(await second.value()).toBe('done');
+  });
+
+  it('P7: gives one back when its last answer was sent in full, and has another one for calls that wait', async () => {
+    const { client, container, loans, lent } = await borrowing({ maxContainers: 3 });
+    client.call('work', [1]);
+    await container.call(1);
+    const second = client.call('work', [2]);
+    await until(() => lent.length === 1);
+    const sending = await (lent[0] as ScriptedContainer).call(1);
+    loans[0]?.recall();
+    await turns(20);
+    client.call('work', [3]);
+    await until(() => lent.length === 2);
+    expect((await (lent[1] as ScriptedContainer).call(1)).args).toEqual([3]);
+    const long = 'x'.repeat(inlinePayloadBytes);
+    const bytes = encodeValue(long, 'result');
+    sending.part(bytes.length, bytes.subarray(0, inlinePayloadBytes));
+    await turns(20);
+    expect(lent[0]).toMatchObject({ kills: 0, reasons: [] });
+    sending.chunk(bytes.subarray(inlinePayloadBytes));
+    expect(await second.value()).toBe(long);
+    await until(() => lent[0]?.hasExited === true);
+    expect(lent[0]?.reasons).toEqual(['idle']);
+  });
+
+  it('P7: aborts what still runs in it when the time for that is over', async () => {
+    const { client, container, loans, lent } = await borrowing({ maxContainers: 2, exitTimeoutMs: 2_000 });
+    client.call('work', [1]);
+    await container.call(1);
+    const second = client.call('work', [2]);
+    await until(() => lent.length === 1);
+    const running = await (lent[0] as ScriptedContainer).call(1);
+    loans[0]?.recall();
+    await turns(20);
+    await world.pass(3_000);
+    await until(() => running.cancelled !== null);
+    expect(running.cancelled).toBe(CancelReason.forceClose);
+    expect(await second.error()).toMatchObject({ outcome: 'ran' });
+    expect(container.calls[0]?.cancelled).toBeNull();
+  });
+});
+
+describe('a worker that ends', () => {
+  it('names containers that have left and whose commits are not made', async () => {
+    world = await WorkerWorld.start();
+    let commit: (problem: null) => void = () => undefined;
+    const settled = new Promise<null>((resolve) => {
+      commit = resolve;
+    });
+    world.starter.prepare = (started) => Object.assign(started, { hasVolumes: true, settled });
+    const { pin, container } = await pool({ exitTimeoutMs: 1_000 });
+    const closing = world.close(pin);
+    await until(() => container.hasExited);
+    await world.pass(2_000);
+    await closing;
+    let problem: unknown = null;
+    const stopping = world.worker.stop().catch((error: unknown) => {
+      problem = error;
+    });
+    await until(() => world.worker.over.aborted);
+    await turns(50);
+    expect(problem).toBeNull();
+    await world.pass(61_000);
+    await stopping;
+    expect(problem).toMatchObject({ code: 'VolumeUnavailable', message: expect.stringContaining(container.id) });
+    commit(null);
   });
 });
