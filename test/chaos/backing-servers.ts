@@ -1,4 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Redis } from 'ioredis';
 import { freePort } from '../servers.js';
 import type { Proc } from './processes.js';
 import type { Site } from './site.js';
@@ -75,7 +77,18 @@ async function startSentinels(site: Site, master: Node, more: readonly string[])
       await site.start(name, { command: ['redis-server', file, '--sentinel'], ready });
     }),
   );
+  await untilReplicated(master);
   return `redis+sentinel://${nodes.map(({ ip, port }) => `${ip}:${port}`).join(',')}/main`;
+}
+
+/** Before that the master takes no writes: its replicas have to say first that they follow. */
+async function untilReplicated({ ip, port }: Node): Promise<void> {
+  const redis = new Redis(port, ip);
+  try {
+    while (!(await redis.info('replication')).includes(`min_slaves_good_slaves:${replicas}`)) await delay(50);
+  } finally {
+    redis.disconnect();
+  }
 }
 
 async function startNats(site: Site, count: number): Promise<Pick<BackingServers, 'nats' | 'natsUrl'>> {

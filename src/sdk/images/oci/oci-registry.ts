@@ -29,6 +29,11 @@ export function registrySource(
     const challenge = first.headers.get('www-authenticate');
     if (first.status !== 401 || challenge === null) return succeeded(first, { ...of, trouble });
     await first.body?.cancel();
+    // The login is the registry's: whoever it redirects to is told nothing of it, whatever that one asks for.
+    const asker = new URL(first.url);
+    if (asker.origin !== new URL(origin).origin) {
+      throw registryRefused(of, `${asker.host}, to which it redirects, wants a login`, first.status);
+    }
     const answer = await answerTo(challenge, repository, { of, signal });
     ({ authorization, trouble } = answer);
     const second = await ask(path, of);
@@ -134,7 +139,8 @@ function tokenIn(text: string): string | null {
   try {
     const { token, access_token } = JSON.parse(text) as Readonly<Record<string, unknown>>;
     const found = token ?? access_token;
-    return typeof found === 'string' && found !== '' ? found : null;
+    // What is no text for a header would be shown by the error that says so.
+    return typeof found === 'string' && /^[\x21-\x7e]+$/.test(found) ? found : null;
   } catch {
     return null; // no JSON: told by whoever wants it
   }

@@ -36,11 +36,20 @@ export async function registryLogin(host: string): Promise<RegistryLogin | null>
     const helper = config.credHelpers?.[name];
     const auth = config.auths?.[name]?.auth;
     if (helper !== undefined) return await fromHelper(helper, name);
-    if (auth !== undefined && auth !== '') return { basic: auth };
+    if (auth !== undefined && auth !== '') return { basic: checkedAuth(auth, name) };
   }
   const store = config.credsStore;
   const known = names.find((name) => config.auths?.[name] !== undefined);
   return store === undefined || known === undefined ? null : await fromHelper(store, known);
+}
+
+function checkedAuth(auth: string, name: string): string {
+  if (typeof auth === 'string' && /^[\w+/=-]+$/.test(auth)) return auth;
+  const path = join(dockerFolder(), 'config.json');
+  throw new HoldfastError(
+    'InvalidArgument',
+    `the \`auth\` of ${name} in ${path} is no base64: \`docker login\` writes it anew`,
+  );
 }
 
 function readConfig(): DockerConfig {
@@ -48,14 +57,9 @@ function readConfig(): DockerConfig {
   if (!existsSync(path)) return {};
   try {
     return (JSON.parse(readFileSync(path, 'utf8')) ?? {}) as DockerConfig;
-  } catch (cause) {
-    throw new HoldfastError(
-      'InvalidArgument',
-      `${path}, which has the logins of registries, cannot be read: ${cause}`,
-      {
-        cause,
-      },
-    );
+  } catch {
+    // Without what a parser quotes of it: there are passwords in it.
+    throw new HoldfastError('InvalidArgument', `${path}, which has the logins of registries, cannot be read as JSON`);
   }
 }
 
