@@ -19,7 +19,7 @@ export const pools: readonly Mutation[] = [
     changes: [
       {
         file: 'src/runtime/pool/pool.ts',
-        from: '    await Promise.all([...this.#starting.keys(), ...this.#retiring]);\n',
+        from: '    await Promise.all([...this.#starting.keys(), ...this.#retiring.values()]);\n',
         to: '',
       },
     ],
