@@ -93,12 +93,12 @@ export class Durable extends Echo {
   }
 }
 
-/** Its calls are spawned. */
-@app.cls(overlapping)
+/** Its calls are spawned: more are recorded in a second than run in it. */
+@app.cls({ ...overlapping, maxPendingTasks: 1_000_000 })
 export class Spawned extends Echo {}
 
 /** The same, one call at a time. */
-@app.cls({ maxPendingTasks: 10_000 })
+@app.cls({ maxPendingTasks: 1_000_000 })
 export class SpawnedSerial extends Echo {}
 
 /** Keeps what it is told, one call at a time. */
