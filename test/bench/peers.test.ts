@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
@@ -9,6 +8,7 @@ import type { Peer } from '../../bench/peers/peers.js';
 import { measureWarmCalls } from '../../bench/peers/warm-calls.js';
 import { AwakeCores } from '../../bench/processes/cores.js';
 import type { Bench } from '../../bench/scenarios/scenario.js';
+import { isRunning } from '../runtime/process/foreign-process.js';
 
 const cwd = join(import.meta.dirname, '../..');
 const bench: Bench = {
@@ -51,7 +51,7 @@ describe('the peers beside the product', { timeout: 240_000 }, () => {
     } finally {
       await contest[Symbol.asyncDispose]();
     }
-    expect(pids.filter((pid) => existsSync(`/proc/${pid}`))).toEqual([]);
+    expect(pids.filter(isRunning)).toEqual([]);
   });
 
   it('refuses a peer that there is not, and names those that there are', async () => {

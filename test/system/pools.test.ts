@@ -113,7 +113,7 @@ describe('the pool of a class', () => {
 
   it('closes with all its containers, and is made anew', async () => {
     const bound = await remote.Pooled.bind('d');
-    const calls = Promise.allSettled(times(2, () => bound.pid(300)));
+    const calls = Promise.allSettled(times(2, () => bound.pid(3_000)));
     await until(async () => (await bound.inspect()).running > 0);
     expect(await bound.close()).toMatchObject({ closed: true });
     for (const call of await calls) {

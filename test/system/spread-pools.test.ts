@@ -2,6 +2,7 @@ import { App, type ClassInstance, type HoldfastError, isHoldfastError, type Pool
 import { startCluster, type TestCluster } from 'holdfast/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Home } from '../cli/holdfast.js';
+import { isRunning } from '../runtime/process/foreign-process.js';
 
 type SpreadApp = typeof import('../fixtures/spread-app.js');
 type Pool = ClassInstance<SpreadApp['Spread']>;
@@ -71,15 +72,6 @@ async function elsewhere(): Promise<TestCluster['workers'][number]> {
   if (worker === undefined) throw new Error('no container of the pool is elsewhere');
   return worker;
 }
-
-const isAlive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-};
 
 describe('a pool with more containers than its worker has room for', () => {
   it('has them at other workers, as one instance', async () => {
@@ -186,7 +178,7 @@ describe('a pool with more containers than its worker has room for', () => {
   it('is made anew where its own worker dies, and nothing of it goes on elsewhere', async () => {
     const before = await spread();
     const home = (await pool.inspect()).workerId;
-    const idempotent = Promise.all(times(9, () => pool.work(1_000)));
+    const idempotent = Promise.all(times(9, () => pool.work(3_000)));
     await until(async () => (await pool.inspect()).running === 3);
     await cluster.workers.find(({ id }) => id === home)?.kill();
     await cluster.addWorker({ id: 'home-instead' });
@@ -195,14 +187,14 @@ describe('a pool with more containers than its worker has room for', () => {
     expect(after[0]?.epoch).toBeGreaterThan(before[0]?.epoch ?? Infinity);
     const old = new Set(before.map(({ pid }) => pid));
     for (const { pid } of after) expect(old.has(pid)).toBe(false);
-    await until(async () => [...old].every((pid) => !isAlive(pid)));
+    await until(async () => [...old].every((pid) => !isRunning(pid)));
     expect(await pool.get('key-0')).toBeGreaterThan(0);
   });
 
   it('ends with all its containers, wherever they are', async () => {
     const pids = new Set((await spread()).map(({ pid }) => pid));
     expect(await pool.close()).toMatchObject({ closed: true });
-    await until(async () => [...pids].every((pid) => !isAlive(pid)));
+    await until(async () => [...pids].every((pid) => !isRunning(pid)));
     await until(async () => {
       const workers = await cluster.client.workers();
       return workers.reduce((sum, { containers }) => sum + containers, 0) <= 1;
