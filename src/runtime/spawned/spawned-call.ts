@@ -6,17 +6,12 @@ import { mayRetry, pauseMs } from '../../common/retry.js';
 import { type CallProgress, isEnded, mostCallBytes, type SpawnedState } from '../../common/spawned-call.js';
 import { decodeError, encodeError } from '../../wire/errors.js';
 import { readBody, readCredit, readPayload } from '../../wire/frames/frame-reader.js';
-import {
-  CancelReason,
-  chunkWindowBytes,
-  FrameKind,
-  frameOffsets,
-  inlinePayloadBytes,
-} from '../../wire/frames/frames.js';
-import { callFrame, chunkFrame } from '../calls/call-frame.js';
+import { CancelReason, chunkWindowBytes, FrameKind, frameOffsets } from '../../wire/frames/frames.js';
+import { callFrame } from '../calls/call-frame.js';
 import { type Caller, type StartGate, WorkerCall } from '../calls/worker-call.js';
 import type { Instance } from '../instances/instance.js';
 import type { CallJournal } from './call-journal.js';
+import { OutgoingArguments } from './outgoing-arguments.js';
 
 export interface SpawnedParts {
   readonly instance: Instance;
@@ -53,12 +48,11 @@ export class SpawnedCall implements Caller, StartGate {
   readonly record: OpenCall;
   readonly #parts: SpawnedParts;
   readonly #method: MethodManifest;
-  readonly #args: Uint8Array;
+  readonly #args: OutgoingArguments;
   #progress: CallProgress;
   #phase: Phase = { phase: 'new' };
   #mayBegin = false;
   #isCancelled = false;
-  #sentBytes = 0;
   /** Of a result that comes in parts. */
   #result: Buffer[] = [];
   #resultBytes = 0;
@@ -70,7 +64,7 @@ export class SpawnedCall implements Caller, StartGate {
     this.#parts = parts;
     this.record = of.record;
     this.#method = of.method;
-    this.#args = of.args;
+    this.#args = new OutgoingArguments(of.args);
     this.#progress = of.record.progress;
   }
 
@@ -99,7 +93,7 @@ export class SpawnedCall implements Caller, StartGate {
 
   /** @returns whether the store has it */
   recorded(): Promise<boolean> {
-    return this.#parts.journal.add({ ...this.record, progress: this.#progress }, this.#args);
+    return this.#parts.journal.add({ ...this.record, progress: this.#progress }, this.#args.bytes);
   }
 
   /** It was admitted by an earlier activation, or its pause is over. */
@@ -153,7 +147,8 @@ export class SpawnedCall implements Caller, StartGate {
       case FrameKind.Error:
         return this.#failed(decodeError(readBody(frame)), Buffer.from(readBody(frame)));
       case FrameKind.Credit:
-        return this.#sendArguments(call, readCredit(frame));
+        for (const chunk of this.#args.chunks(readCredit(frame))) call.chunk(chunk);
+        return;
       case FrameKind.Result: {
         const { total, bytes } = readPayload(frame);
         if (total > mostCallBytes) return this.#refuseResult(call, total);
@@ -206,23 +201,13 @@ export class SpawnedCall implements Caller, StartGate {
       isKeyed: true,
       gate: this,
     });
-    this.#sentBytes = Math.min(this.#args.length, inlinePayloadBytes);
-    call.argumentBytesToCome = this.#args.length - this.#sentBytes;
+    this.#args.begin();
+    call.argumentBytesToCome = this.#args.bytesToCome;
     const { attempt } = this.#progress;
     if (!isFirst) this.#phase = { phase: 'admitted', call };
-    instance.calls.accept(call, callFrame(this.#method.name, this.#args, attempt === 1 ? null : { attempt }));
+    instance.calls.accept(call, callFrame(this.#method.name, this.#args.bytes, attempt === 1 ? null : { attempt }));
     if (this.#phase.phase === 'new') this.#phase = { phase: 'admitted', call };
     return call;
-  }
-
-  /** As the container asks for them. */
-  #sendArguments(call: WorkerCall, creditBytes: number): void {
-    const until = Math.min(this.#args.length, this.#sentBytes + creditBytes);
-    while (this.#sentBytes < until) {
-      const frame = chunkFrame(this.#args, this.#sentBytes, until - this.#sentBytes);
-      this.#sentBytes += readBody(frame).length;
-      call.chunk(frame);
-    }
   }
 
   #take(call: WorkerCall, bytes: Buffer, credit: number): void {

@@ -9,6 +9,7 @@ import { chunksOf, type StoredContent } from '../../../common/volumes/content.js
 import type { Hash } from '../../../common/volumes/entry.js';
 import type { ObjectReader } from '../../../common/volumes/object-reader.js';
 import { refuse } from '../refused.js';
+import { ChangeQueue } from './change-queue.js';
 import type { ChunkCache } from './chunk-cache.js';
 import { isWithin, rangesOf } from './chunk-ranges.js';
 import { type Growth, growthOfCut, growthOfWrite } from './content-growth.js';
@@ -36,8 +37,7 @@ export class FileContent {
   /** Null: the list was not looked at yet. */
   #slots: Slot[] | null = null;
   #changes = 0;
-  #waiting = 0;
-  #turn: Promise<void> = Promise.resolve();
+  readonly #queue = new ChangeQueue();
 
   constructor(parts: ContentParts, stored: StoredContent | null) {
     this.#parts = parts;
@@ -104,7 +104,7 @@ export class FileContent {
 
   /** @param bytes must stay as they are until it resolves */
   async write(offset: number, bytes: Uint8Array): Promise<void> {
-    await this.#inTurn(async () => {
+    await this.#queue.inTurn(async () => {
       while (!this.#tryChange(offset, offset + bytes.length, () => this.#write(offset, bytes))) {
         await this.#bring(offset, offset + bytes.length);
       }
@@ -112,12 +112,12 @@ export class FileContent {
   }
 
   tryWrite(offset: number, bytes: Uint8Array): boolean {
-    if (this.#waiting > 0) return false;
+    if (!this.#queue.isEmpty) return false;
     return this.#tryChange(offset, offset + bytes.length, () => this.#write(offset, bytes));
   }
 
   async truncate(size: number): Promise<void> {
-    await this.#inTurn(async () => {
+    await this.#queue.inTurn(async () => {
       if (size === 0) return this.discard();
       while (!this.#tryChange(size, size, () => this.#truncate(size))) await this.#bring(size - 1, size);
     });
@@ -286,17 +286,5 @@ export class FileContent {
     if (typeof slot !== 'string' || this.#parts.cache.pathOf(slot) !== null) return;
     // Its failure is for whoever comes to it.
     this.#parts.cache.fetch(slot).catch(() => undefined);
-  }
-
-  async #inTurn(work: () => Promise<void>): Promise<void> {
-    this.#waiting += 1;
-    const before = this.#turn;
-    const mine = before.then(work);
-    this.#turn = mine.catch(() => undefined); // told to whoever asked for it
-    try {
-      await mine;
-    } finally {
-      this.#waiting -= 1;
-    }
   }
 }
