@@ -13,11 +13,18 @@ const names = readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
 );
 
 /** Their classes or functions have volumes, which they see behind walls only. */
-const withVolumes = ['volumes', 'workspace'];
+const withVolumes = ['cloud-bucket', 'fast-cache', 'volumes', 'workspace'];
+
+/** What a worker says of its host goes before what can be seen of it: nobody looks for the GPU. */
+const gpuOffer = { gpu: 'RTX_4070', gpuCount: 1, vramGb: 12, geolocation: 'US', diskGb: 500 };
+const workersOf = (name: string) => (name === 'fast-cache' ? [{ id: 'plain' }, { id: 'gpu', offer: gpuOffer }] : 1);
 
 async function runExample(name: string): Promise<void> {
   const isolation = withVolumes.includes(name) ? 'bubblewrap' : 'process';
-  await using cluster = process.env['HOLDFAST_ENDPOINT'] ? null : await startCluster({ mode: 'embedded', isolation });
+  const workers = workersOf(name);
+  await using cluster = process.env['HOLDFAST_ENDPOINT']
+    ? null
+    : await startCluster({ mode: 'embedded', isolation, workers });
   // What the client of every process reads that names no other cluster, here and in the example's own processes.
   if (cluster) Object.assign(process.env, { HOLDFAST_ENDPOINT: cluster.endpoint, HOLDFAST_TOKEN: cluster.token });
 

@@ -63,7 +63,6 @@ const paths = [
 const commands = [
   ['true'],
   ['no-such-program'],
-  [],
   ['sh', '-c', 'echo out; echo err >&2; exit 3'],
   ['sh', '-c', 'mkdir -p /tmp/a/b; touch /tmp/a/b/c; ln -s /tmp/a /tmp/link; mkfifo /tmp/pipe'],
   ['sh', '-c', 'yes | head -c 300000'],
@@ -72,7 +71,18 @@ const commands = [
   ['cat'],
 ];
 
-const kinds = { spawn: 1, data: 2, resize: 6, write: 14, connect: 19, listen: 20, discard: 21 };
+const kinds = {
+  data: 1,
+  end: 2,
+  credit: 3,
+  close: 4,
+  resize: 5,
+  discard: 6,
+  spawn: 7,
+  write: 16,
+  connect: 20,
+  listen: 21,
+};
 const takesData = [kinds.spawn, kinds.write, kinds.connect];
 
 const number = (width, value) => {
@@ -81,7 +91,6 @@ const number = (width, value) => {
   return bytes;
 };
 const text = (value) => Buffer.from(`${value}\0`);
-const texts = (values) => Buffer.concat([number(4, values.length), ...values.map(text)]);
 
 /** One request as bytes. `sent` has the kinds of those before, by ref: later ones are about earlier ones. */
 function makeRequest(draw, sent) {
@@ -90,44 +99,45 @@ function makeRequest(draw, sent) {
   const path = () => text(oneOf(paths));
   const flags = () => number(1, draw(4));
   const oldRef = () => Math.max(1, sent.length - draw(12));
+  const words = oneOf(commands);
   const bodies = {
-    1: () => [
+    1: () => [Buffer.alloc(oneOf([0, 1, 5000, 65536]), 120)],
+    2: () => [],
+    3: () => [credit()],
+    4: () => [],
+    5: () => [number(2, draw(65536)), number(2, draw(100))],
+    6: () => [flags()],
+    7: () => [
+      credit(),
       flags(),
       number(2, 80),
       number(2, 50),
-      number(4, 0xffffffff),
-      credit(),
+      number(4, words.length),
       path(),
-      texts(oneOf(commands)),
-      texts(['PATH=/bin']),
+      ...words.map(text),
+      text('PATH=/bin'),
     ],
-    2: () => [Buffer.alloc(oneOf([0, 1, 5000, 65536]), 120)],
-    3: () => [],
-    4: () => [credit()],
-    5: () => [],
-    6: () => [number(2, draw(65536)), number(2, draw(100))],
-    7: () => [number(4, oldRef()), number(1, oneOf([0, 1, 9, 9, 15, 200]))],
-    8: () => [flags(), path()],
-    9: () => [credit(), path()],
+    8: () => [number(4, oldRef()), number(1, oneOf([0, 1, 9, 9, 15, 200]))],
+    9: () => [flags(), path()],
     10: () => [number(2, draw(65536)), path()],
-    11: () => [flags(), path()],
-    12: () => [path(), path()],
-    13: () => [number(8, oneOf([0, 5, 2 ** 53 - 1])), number(8, oneOf([0, 100, 2 ** 53 - 1])), credit(), path()],
-    14: () => [flags(), number(2, draw(4096)), path()],
-    15: () => [flags(), path()],
-    16: () => [number(4, draw(65536)), credit(), path()],
-    17: () => [number(4, oldRef()), number(4, draw(65536)), path()],
-    18: () => [number(4, oldRef()), number(4, draw(4))],
-    19: () => [number(2, oneOf([9, 40123])), credit()],
-    20: () => [number(2, oneOf([0, 40123])), credit()],
-    21: () => [flags()],
+    11: () => [path(), path()],
+    12: () => [path()],
+    13: () => [flags(), path()],
+    14: () => [credit(), number(8, oneOf([0, 5, 2 ** 53 - 1])), number(8, oneOf([0, 100, 2 ** 53 - 1])), path()],
+    15: () => [credit(), number(8, 0), number(8, 2 ** 53 - 1), path()],
+    16: () => [flags(), number(2, draw(4096)), path()],
+    17: () => [credit()],
+    18: () => [number(4, oldRef()), number(4, draw(65536)), path()],
+    19: () => [number(4, oldRef()), number(4, draw(4))],
+    20: () => [credit(), number(2, oneOf([9, 40123]))],
+    21: () => [credit(), number(2, oneOf([0, 40123]))],
   };
   const ref = oldRef();
   // Data for what takes none is the end of the agent, as it should be: seldom enough to get further.
   const isDataWelcome = takesData.includes(sent[ref - 1]) || draw(500) === 0;
-  const drawn = draw(4) === 0 ? kinds.data + draw(5) : 1 + draw(kinds.discard);
+  const drawn = draw(4) === 0 ? kinds.data + draw(5) : 1 + draw(kinds.listen);
   const kind = drawn === kinds.data && !isDataWelcome ? kinds.spawn : drawn;
-  const isFollowUp = kind === kinds.discard || (kind >= kinds.data && kind <= kinds.resize);
+  const isFollowUp = kind <= kinds.discard;
   if (!isFollowUp) sent.push(kind);
   const body = Buffer.concat(bodies[kind]());
   const frame = Buffer.concat([

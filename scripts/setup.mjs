@@ -3,7 +3,7 @@
  * and what sandboxes stand on, bubblewrap and mkfs.ext4. On Debian and Ubuntu as root it installs them; elsewhere it says
  * in one line what is missing. Without them the tests that need them are skipped, so their absence fails here where
  * CI=true, and only warns otherwise. With --sandboxes it looks for what these stand on only, and leaves it to the program
- * after it, the demo, to say what is missing.
+ * after it, the demo, to say what is missing; with --suites also for what tests want that are too long for each change.
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
@@ -25,7 +25,13 @@ const ofTests = [
   // Examples run it in sandboxes, which show the programs of the host.
   ['python3', 'python3'],
 ];
-const needed = new Map(isForSandboxes ? ofSandboxes : [...ofSandboxes, ...ofTests]);
+const ofSuites = [
+  // Images of Debian are made by it, for which a mirror is needed, too.
+  ['mmdebstrap', 'mmdebstrap'],
+  ['stress-ng', 'stress-ng'],
+];
+const ofAllTests = [...ofSandboxes, ...ofTests, ...(process.argv.includes('--suites') ? ofSuites : [])];
+const needed = new Map(isForSandboxes ? ofSandboxes : ofAllTests);
 const policy = '/usr/sbin/policy-rc.d';
 
 /** Debian puts servers in /usr/sbin, which is not on every user's PATH. */

@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import { App, CloudBucketMount } from 'holdfast';
 
 export const app = new App('cloud-bucket', { entry: import.meta.url });
@@ -13,3 +14,6 @@ const datasets = new CloudBucketMount({
 });
 
 export const shell = app.sandbox({ name: 'shell', volumes: [datasets.mountedAt('/bucket')] });
+export const listBucket = app.function(async () => await readdir('/bucket'), {
+  volumes: [datasets.mountedAt('/bucket')],
+});

@@ -12,3 +12,4 @@ const run = async (command: string): Promise<void> =>
 await run('printf "milk,2\\nbread,3\\n" > /bucket/prices.csv && ls /bucket');
 await run('cut -d, -f2 /bucket/prices.csv | sort | tail -1');
 await run('env | grep -c BUCKET');
+console.log(`a function sees: ${(await app.listBucket()).join(', ')}`);

@@ -11,6 +11,7 @@ import { sendReady } from '../runtime/process/ready-signal.js';
 import { findClass, loaded, useContainerTransport } from '../sdk/classes/container-hooks.js';
 import * as sdk from '../sdk/index.js';
 import type { LoadBody } from '../wire/frames/frames.js';
+import { MessageReader } from '../wire/link/message-reader.js';
 import { SocketChannel } from '../wire/link/socket-channel.js';
 import { rehearse } from './rehearsal.js';
 
@@ -33,11 +34,12 @@ await rehearse(parts);
 // Behind walls there is no network but this.
 if (existsSync(outboundSocketPath)) Object.assign(process.env, proxyVariables(await routeOutbound()));
 
-const socket = new Socket({ fd: 3, readable: true, writable: true });
+const reader = new MessageReader();
+const socket = new Socket({ fd: 3, readable: true, writable: true, ...reader.options });
 sendReady(socket);
 const container = runContainer({
   ...parts,
-  channel: new SocketChannel(socket),
+  channel: new SocketChannel(socket, reader),
   onTransport: useContainerTransport,
 });
 process.on('uncaughtExceptionMonitor', (thrown) => container.reportCrash(thrown));

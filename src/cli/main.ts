@@ -43,21 +43,17 @@ async function run(program: Command, terminal: Terminal): Promise<number> {
 
 /** Null where what commander throws was help that was asked for, or is help already. */
 function usageError(e: CommanderError, program: Command): HoldfastError | null {
-  if (e.exitCode === 0) return null;
+  if (e.exitCode === 0 || e.code === 'commander.help') return null;
   const [, , name, about] = process.argv;
-  const commands = program.commands.map((known) => known.name());
-  if (e.code === 'commander.help') {
-    const isWrong = name === 'help' && about !== undefined && !commands.includes(about);
-    return isWrong ? new HoldfastError('InvalidArgument', `there is no command '${about}'; the above are all`) : null;
-  }
+  const command = program.commands.find((known) => known.name() === name);
+  const below = command?.commands.find((known) => known.name() === about);
+  const wanted = [command?.name(), below?.name()].filter((part) => part !== undefined);
+  const help =
+    command === undefined ? '`holdfast help` shows the commands' : `\`holdfast help ${wanted.join(' ')}\` shows how`;
   const what = e.message
     .replace(/^error: /, '')
     .replace(/\.$/, '')
     .replaceAll('\n', ' ');
-  const command = program.commands.find((known) => known.name() === name);
-  const below = command?.commands.find((known) => known.name() === about);
-  const wanted = below === undefined ? `help ${command?.name()}` : `${command?.name()} ${below.name()} --help`;
-  const help = command === undefined ? '`holdfast help` shows the commands' : `\`holdfast ${wanted}\` shows how`;
   return new HoldfastError('InvalidArgument', `${what}; ${help}`, { cause: e });
 }
 

@@ -28,6 +28,7 @@ await obeyMountOrders({
     return { store: await openStore(store, systemClock), objects: opened.objects };
   },
   openBucket: (location, keys) => openS3Bucket(location, keys, systemClock),
+  chunkThread: new URL('../runtime/mounts/content/chunk-thread-main.js', import.meta.url),
   log: (line) => process.stderr.write(`${line}\n`),
 });
 process.exit(0);

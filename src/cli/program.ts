@@ -12,16 +12,18 @@ import { registerDoctor } from './commands/doctor/doctor.js';
 import { registerDrain } from './commands/drain.js';
 import { registerExitCodes } from './commands/exit-codes.js';
 import { registerHandle } from './commands/handle.js';
+import { registerHelp } from './commands/help.js';
 import { registerImage } from './commands/image/image.js';
 import { registerInspect } from './commands/inspect.js';
 import { registerLogs } from './commands/logs.js';
+import { registerNfs } from './commands/nfs/nfs.js';
 import { registerPs } from './commands/ps.js';
 import { registerRouter } from './commands/router.js';
 import { registerSandbox } from './commands/sandbox/sandbox.js';
 import { registerSecret } from './commands/secret.js';
 import { registerSigningKey } from './commands/signing-key.js';
 import { registerToken } from './commands/token.js';
-import { registerVersion } from './commands/version.js';
+import { packageVersion, registerVersion } from './commands/version.js';
 import { registerVolume } from './commands/volume/volume.js';
 import { registerWorker } from './commands/worker.js';
 import { registerWorkers } from './commands/workers.js';
@@ -45,12 +47,12 @@ const groups: readonly (readonly [
     ],
   ],
   ['Sandboxes:', [registerSandbox]],
-  ['Data:', [registerSecret, registerVolume, registerImage]],
+  ['Data:', [registerSecret, registerVolume, registerNfs, registerImage]],
   [
     'Cluster:',
     [registerRouter, registerWorker, registerWorkers, registerApps, registerDrain, registerToken, registerSigningKey],
   ],
-  ['Other:', [registerDoctor, registerVersion, registerExitCodes]],
+  ['Other:', [registerDoctor, registerVersion, registerHelp, registerExitCodes]],
 ];
 
 const epilogue = `
@@ -69,9 +71,8 @@ const always = { validateStream: false } as const;
 export function createProgram(context: CommandContext): Command {
   const program = new Command('holdfast')
     .description('Stateful TypeScript classes as distributed actors, and sandboxes.')
-    .addHelpCommand(
-      new Command('help').argument('[command]').description('show help for a command').helpGroup('Other:'),
-    )
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .helpCommand(false)
     .configureHelp({
       subcommandTerm: (command) => command.name(),
       styleTitle: (title) => styleText('bold', title, always),

@@ -160,6 +160,13 @@ export class Activation {
   #method(name: string): Method {
     const method: unknown = this.#class.methods.has(name) ? Reflect.get(this.#object, name) : undefined;
     if (typeof method === 'function') return method as Method;
+    if (this.hasMethod(name)) {
+      throw new HoldfastError(
+        'InvalidArgument',
+        `${this.#subject.label}.${name} is no function any more: its class has put ${method === null ? 'null' : `a value of type ${typeof method}`} in its place; give that field another name`,
+        { details: { method: name } },
+      );
+    }
     throw new HoldfastError(
       'NotFound',
       `${this.#subject.label} has no method ${JSON.stringify(name)}; it has: ${[...this.#class.methods].join(', ') || 'none'}`,

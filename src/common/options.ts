@@ -84,7 +84,7 @@ export interface ResourceOptions extends PlacementOptions {
   readonly startupTimeoutMs?: number;
   /** Grace for `exit` hooks and running calls at a close or drain. Default 30 000. */
   readonly exitTimeoutMs?: number;
-  /** After this long without a call the instance sleeps: `exit('idle')`, its container freed, its handle good; the next call wakes it (`enter` again). Default: never; 60 000 of functions and pools. */
+  /** After this long without a call the instance sleeps: `exit('idle')`, its container freed, its handle good; the next call wakes it (`enter` again). Default: never; 60 000 of functions and pools. Instances of `local` never sleep. */
   readonly idleTimeoutMs?: number;
   /** At least this much isolation; a worker can demand more. `process`: a process of its own; `bubblewrap`: namespaces, seccomp, no capabilities; `gvisor`: runsc. Default: the worker's; sandboxes, images and volumes always have `bubblewrap` or more. */
   readonly isolation?: Isolation;

@@ -1,4 +1,5 @@
 import type { MethodManifest } from './manifest.js';
+import type { FilesTaken } from './ports/sandbox.js';
 import type { SessionArguments } from './session-options.js';
 
 /**
@@ -108,6 +109,7 @@ export interface SessionView {
     readonly startedAtMs: number;
   }[];
   readonly memoryBytes: number;
+  readonly files: FilesTaken | null;
   readonly tags: readonly string[];
 }
 

@@ -5,8 +5,8 @@
  *     is larger moves on credit.
  * A2. Whatever ends the link ends the agent, and with it, as it is process 1, everything inside.
  * A3. The loop waits for the link and for its files, never for a command, a pipe, a terminal or a connection. What takes
- *     long, lists and removals, is done by a child.
- * A4. An object is freed only between two turns of the loop: events of the turn may still point to it.
+ *     long, the removal of a tree, is done by a child.
+ * A4. An operation is freed only between two turns of the loop: events of the turn may still point to it.
  */
 #ifndef HOLDFAST_AGENT_H
 #define HOLDFAST_AGENT_H
@@ -25,115 +25,78 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "frames.h"
 
-struct object;
+enum { LINK = 3 };
 
-/* A descriptor of an object; -1: closed. */
+/* A descriptor of an operation; -1: closed. */
 struct source {
     int fd;
     uint32_t wanted; /* events; 0: not in the epoll set, which would report a hang-up for ever */
-    struct object *owner;
-};
-
-/* What can happen to an object; NULL: nothing then. */
-struct kind {
-    void (*ready)(struct object *object, struct source *source);
-    void (*data)(struct object *object, const uint8_t *bytes, size_t size);
-    void (*end)(struct object *object);
-    void (*credited)(struct object *object);
-    void (*nap_over)(struct object *object); /* each turn while it naps, and each few ms */
-    void (*release)(struct object *object);  /* what it has besides its source */
-};
-
-/* One operation that is under way; a file, a watch and a listener are no more than that. */
-struct object {
-    const struct kind *kind;
-    uint32_t ref;
-    struct source source;
-    int64_t credit; /* bytes that may be sent */
-    size_t owed;    /* bytes that were taken, credit for which was not given back yet */
-    uint64_t left;  /* of a file, in bytes; of a hunt, its target */
-    bool naps, dropped;
-    struct object *next;
-};
-
-/* What is read for the worker. */
-struct outlet {
-    struct source source;
-    uint8_t kind;   /* of its frames */
+    struct operation *owner;
     bool discarded; /* its process has ended, but something in the background writes on: it must not break, nor block */
-    int64_t left;   /* -1: all until its end */
+    int64_t left;   /* bytes to read; -1: all until its end */
 };
 
-/* A process with its pipes or terminal, or a connection; what it is written to is its object's source. */
-struct stream {
-    struct object object;
-    enum stream_type { COMMAND, HELPER, CONNECTION } type;
-    uint8_t *waiting; /* of WINDOW bytes, where not all is taken at once */
+/* One operation that is under way. */
+struct operation {
+    uint8_t kind; /* of its request */
+    uint32_t ref;
+    struct source in, out[2]; /* what it is written to; what is read for the worker */
+    struct source slave;      /* of its terminal, ours until its end: a program that closes it must not look like one that ended */
+    int64_t credit;           /* bytes that may be sent; of a listener, by each connection */
+    size_t owed;              /* bytes that were taken, credit for which was not given back yet */
+    uint8_t *waiting;         /* of WINDOW bytes, where not all is taken at once */
     size_t waiting_start, waiting_size;
-    bool ending;
-    struct outlet out, errors;
+    bool ending;   /* `in` closes when nothing waits any more */
+    bool running;  /* more may come of it than there is now; of a process: its status is not known */
+    bool finished; /* for the worker it is over */
+    bool dropped, terminal;
     pid_t pid;
     int status;
-    bool running;  /* of a process: its status is not known */
-    bool finished; /* for the worker it is over */
-    bool terminal;
-    int slave; /* of its terminal, ours until its end: a program that closes it must not look like one that has ended */
+    uint32_t target; /* of a hunt */
+    struct operation *next;
 };
 
-/* main.c */
+/* main.c, link.c */
 extern struct rlimit inherited_files; /* what commands get; the agent takes more */
 _Noreturn void die(const char *why);
-void close_from(int first, unsigned int flags); /* of close_range */
-
-/* link.c */
-void open_link(int fd);
-void receive(void (*handle)(const struct request *request));
+void handle(const struct request *request);
+void handle_ready(struct source *source);
+void receive(void);
 void flush(void);
 uint8_t *reserve(size_t size); /* room for a body; what comes next is commit, or nothing */
 void commit(uint8_t kind, uint32_t ref, size_t size);
-void emit(uint8_t kind, uint32_t ref, const void *body, size_t size);
-void emit_number(uint8_t kind, uint32_t ref, uint64_t value, size_t width);
-void emit_error(uint32_t ref, int error, uint8_t place);
+void emit(uint8_t kind, uint32_t ref, uint64_t number, size_t width);
 
-/* objects.c */
-void *add_object(const struct request *request, const struct kind *kind, size_t size); /* NULL: too many, said so */
-struct object *find_object(uint32_t ref);
-void drop_object(struct object *object);
-void fail_object(struct object *object); /* with errno */
-void each_object(void (*visit)(struct object *object, void *context), void *context);
-void set_napping(struct object *object, bool naps);
+/* operations.c */
+struct operation *add_operation(uint32_t ref, uint8_t kind, uint32_t credit); /* NULL: too many, said so */
+struct operation *find_operation(uint32_t ref);
+struct operation *find_process(pid_t pid); /* that runs */
+void drop_operation(struct operation *o);
+void answer(struct operation *o, int result);                     /* its last; negative: with errno */
+void fail(struct operation *o, int error, enum place place); /* the same */
 uint32_t draw_ref(void);
-void repay(struct object *object);
-int wake_objects(void); /* the timeout for wait_events */
-void bury_dropped(void);
-void open_poll(void);
-void wait_events(int timeout, void (*ready)(struct source *source));
+int tidy(void); /* between two turns: the timeout for wait_events */
+void wait_events(int timeout);
 void want(struct source *source, uint32_t events);
-void close_source(struct source *source);
+int close_source(struct source *source);
 
-/* streams.c */
-struct stream *add_stream(const struct request *request, enum stream_type type, int64_t credit);
-struct stream *as_process(struct object *object); /* NULL where it is none, or has ended */
-void settle(struct object *object);
-void end_process(struct stream *stream, int status);
-void discard_output(struct object *object, uint8_t flags);
-void close_operation(struct object *object);
-
-/* commands.c, processes.c */
-void start_helper(const struct request *request, int (*work)(const struct request *request));
+/* streams.c, commands.c, connections.c */
+void settle(struct operation *o);
+void end_process(struct operation *o, int status);
+void operation_ready(struct source *source);
 void reap_children(void);
-uint64_t process_tag(uint32_t ref);
-int kill_descendants(uint32_t ref, pid_t leader); /* how many of them still run */
+int kill_descendants(uint32_t ref); /* of a command; how many of them still run */
+void accept_connection(struct operation *listener);
 
-/* What begins with a request, in the files of those names. */
-typedef void handler(const struct request *request);
-handler spawn_command, resize_command, kill_command;
-handler stat_path, make_directory, rename_path, resolve_path, read_file, write_file;
-handler list_directory, remove_path, watch_path, watch_more, unwatch_path, connect_port, listen_port;
+/* What carries out a request: of an operation that has just been added for it, or that it is about. */
+typedef void handler(struct operation *o, const struct request *request);
+handler take_input, take_credit, close_operation, resize_command, discard_output, spawn_command, kill_command, handle_path;
+handler remove_path, read_path, write_file, open_watch, change_watch, open_port;
 
 #endif

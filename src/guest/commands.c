@@ -1,21 +1,27 @@
 #include "agent.h"
 
-#include <grp.h>
 #include <sched.h>
+
+/* Pids are below PIDS, see proc(5). */
+enum { MAX_PROCESSES = 32768, PIDS = 1 << 22 };
+
+struct process {
+    pid_t pid, parent, session;
+};
+
+/*
+ * A command marks what it starts by a limit that no kernel enforces any more (RLIMIT_LOCKS since Linux 2.6): children inherit
+ * it whatever session, parent or environment they give themselves, and nobody in the sandbox can raise it.
+ */
+#define TAG(ref) (0x4846000000000000u | (ref))
 
 /* What the child needs; it shares our memory until it runs the program. */
 struct launch {
     const struct request *request;
     int fds[3];
     int error;
-    uint8_t place;
+    enum place place;
 };
-
-static int fail(struct launch *launch, uint8_t place) {
-    launch->error = errno;
-    launch->place = place;
-    return 127;
-}
 
 static int run_child(void *context) {
     struct launch *launch = context;
@@ -26,21 +32,21 @@ static int run_child(void *context) {
     setsid();
     /* The agent comes first in its sandbox, and it alone. */
     setpriority(PRIO_PROCESS, 0, 0);
-    if (request->flags & SPAWN_PTY && ioctl(launch->fds[0], TIOCSCTTY, 0) != 0) return fail(launch, PLACE_PROGRAM);
-    for (int i = 0; i < 3; i++)
-        if (dup2(launch->fds[i], i) < 0) return fail(launch, PLACE_PROGRAM);
     /* Refused where there is a limit already: such a child is found by its parents only. */
-    struct rlimit tag = {process_tag(request->ref), process_tag(request->ref)};
+    struct rlimit tag = {TAG(request->ref), TAG(request->ref)};
     setrlimit(RLIMIT_LOCKS, &tag);
     setrlimit(RLIMIT_NOFILE, &inherited_files);
-    uint32_t user = (uint32_t)request->number[2];
-    if (user != SAME_USER && (setgroups(0, NULL) != 0 || setgid(user) != 0 || setuid(user) != 0))
-        return fail(launch, PLACE_USER);
-    if (chdir(request->text[0]) != 0) return fail(launch, PLACE_CWD);
-    /* Of the agent too, which asks it for nothing: this is where execvp takes PATH from. */
-    environ = request->environment;
-    execvp(request->argv[0], request->argv);
-    return fail(launch, PLACE_PROGRAM);
+    bool ready = !(request->number[0] & SPAWN_PTY) || ioctl(launch->fds[0], TIOCSCTTY, 0) == 0;
+    for (int i = 0; i < 3; i++) ready = ready && dup2(launch->fds[i], i) >= 0;
+    if (ready) launch->place = PLACE_CWD;
+    if (ready && chdir(request->text[0]) == 0) {
+        launch->place = PLACE_PROGRAM;
+        /* Of the agent too, which asks it for nothing: this is where execvp takes PATH from. */
+        environ = request->text + request->number[SPAWN_WORDS] + 2;
+        execvp(request->text[1], request->text + 1);
+    }
+    launch->error = errno;
+    return 127;
 }
 
 static bool open_pipe(struct source *ours, int *theirs, bool reading) {
@@ -51,113 +57,113 @@ static bool open_pipe(struct source *ours, int *theirs, bool reading) {
     return fcntl(ours->fd, F_SETFL, O_NONBLOCK) == 0;
 }
 
-static void set_size(int fd, const struct request *request) {
-    struct winsize size = {.ws_col = (uint16_t)request->number[0], .ws_row = (uint16_t)request->number[1]};
+static void set_size(int fd, const uint64_t *number) {
+    struct winsize size = {.ws_col = (uint16_t)number[0], .ws_row = (uint16_t)number[1]};
     ioctl(fd, TIOCSWINSZ, &size);
 }
 
-static bool open_terminal(struct stream *s, int fds[3], const struct request *request) {
-    char path[32];
-    int unlocked = 0, number, master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+static bool open_terminal(struct operation *o, int fds[3], const struct request *request) {
+    char path[64];
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
     if (master < 0) return false;
-    s->terminal = true;
-    s->out.source.fd = master;
+    o->terminal = true;
+    o->out[0].fd = master;
     /* The two directions wait for their own events. */
-    s->object.source.fd = fcntl(master, F_DUPFD_CLOEXEC, 3);
-    set_size(master, request);
-    if (ioctl(master, TIOCSPTLCK, &unlocked) != 0 || ioctl(master, TIOCGPTN, &number) != 0) return false;
-    snprintf(path, sizeof path, "/dev/pts/%d", number);
-    s->slave = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    fds[0] = fds[1] = fds[2] = s->slave;
-    return s->object.source.fd >= 0 && s->slave >= 0;
+    o->in.fd = fcntl(master, F_DUPFD_CLOEXEC, 3);
+    set_size(master, request->number + 1);
+    if (unlockpt(master) != 0 || ptsname_r(master, path, sizeof path) != 0) return false;
+    fds[0] = fds[1] = fds[2] = o->slave.fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    return o->in.fd >= 0 && o->slave.fd >= 0;
 }
 
-static bool open_streams(struct stream *s, int fds[3], const struct request *request) {
-    if (request->flags & SPAWN_PTY) return open_terminal(s, fds, request);
-    if (request->flags & SPAWN_STDIN ? !open_pipe(&s->object.source, &fds[0], false)
-                                     : (fds[0] = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
+static bool open_streams(struct operation *o, int fds[3], const struct request *request) {
+    if (request->number[0] & SPAWN_PTY) return open_terminal(o, fds, request);
+    if (request->number[0] & SPAWN_STDIN ? !open_pipe(&o->in, &fds[0], false)
+                                         : (fds[0] = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
         return false;
-    return open_pipe(&s->out.source, &fds[1], true) && open_pipe(&s->errors.source, &fds[2], true);
+    return open_pipe(&o->out[0], &fds[1], true) && open_pipe(&o->out[1], &fds[2], true);
 }
 
-void spawn_command(const struct request *request) {
+void spawn_command(struct operation *o, const struct request *request) {
     /* execvp copies the argument list of a script there. */
     static uint8_t stack[MAX_TEXTS * sizeof(char *) + 65536] __attribute__((aligned(16)));
-    struct stream *s = add_stream(request, COMMAND, (int64_t)request->number[3]);
-    if (s == NULL) return;
-    struct launch launch = {.request = request, .fds = {-1, -1, -1}};
-    errno = EINVAL;
-    if (request->argv[0] == NULL || !open_streams(s, launch.fds, request)) fail(&launch, PLACE_PROGRAM);
+    struct launch launch = {.request = request, .fds = {-1, -1, -1}, .place = PLACE_PROGRAM};
     /* Memory is shared and we are stopped meanwhile: no page table is copied, and its errno is ours to read. */
-    else s->pid = clone(run_child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &launch);
-    if (s->pid < 0) fail(&launch, PLACE_PROGRAM);
+    if (!open_streams(o, launch.fds, request) ||
+        (o->pid = clone(run_child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &launch)) < 0)
+        launch.error = errno;
     for (int i = 0; i < 3; i++)
-        if (!s->terminal && launch.fds[i] >= 0) close(launch.fds[i]);
-    if (launch.error != 0) {
-        emit_error(request->ref, launch.error, launch.place);
-        drop_object(&s->object);
-        return;
+        if (!o->terminal && launch.fds[i] >= 0) close(launch.fds[i]);
+    if (launch.error != 0) return fail(o, launch.error, launch.place);
+    emit(A_OK, o->ref, (uint64_t)o->pid, 4);
+    settle(o);
+}
+
+void resize_command(struct operation *o, const struct request *request) {
+    if (o->terminal && o->running) set_size(o->out[0].fd, request->number);
+}
+
+static pid_t pid_of(uint32_t ref) {
+    struct operation *o = find_operation(ref);
+    return o != NULL && o->kind == SPAWN && o->running ? o->pid : 0;
+}
+
+/* Whether it runs. See proc(5); the name, in brackets, may hold anything. */
+static bool read_process(struct process *process) {
+    char path[64], text[1024], state;
+    snprintf(path, sizeof path, "/proc/%d/stat", process->pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    ssize_t size = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[size < 0 ? 0 : size] = 0;
+    const char *fields = strrchr(text, ')');
+    return fields != NULL && sscanf(fields + 1, " %c %d %*d %d", &state, &process->parent, &process->session) == 3 &&
+           state != 'Z' && state != 'X' && process->parent >= 0 && process->parent < PIDS;
+}
+
+int kill_descendants(uint32_t ref) {
+    static struct process all[MAX_PROCESSES];
+    static bool member[PIDS];
+    pid_t leader = pid_of(ref);
+    size_t count = 0;
+    DIR *folder = opendir("/proc");
+    if (folder == NULL) return leader > 0 ? kill(-leader, SIGKILL) + 1 : 0;
+    for (struct dirent *entry; count < MAX_PROCESSES && (entry = readdir(folder)) != NULL;) {
+        struct process process = {.pid = atoi(entry->d_name)};
+        struct rlimit limit;
+        if (process.pid <= 0 || process.pid >= PIDS || process.pid == getpid() || !read_process(&process)) continue;
+        bool tagged = prlimit(process.pid, RLIMIT_LOCKS, NULL, &limit) == 0 && limit.rlim_max == TAG(ref);
+        member[process.pid] = tagged || (leader > 0 && process.session == leader);
+        all[count++] = process;
     }
-    emit_number(A_OK, request->ref, (uint64_t)s->pid, 4);
-    settle(&s->object);
-}
-
-/* Runs `work` in a copy of the agent: its standard output becomes Data, what it returns is an errno. */
-void start_helper(const struct request *request, int (*work)(const struct request *request)) {
-    struct stream *s = add_stream(request, HELPER, (int64_t)request->number[0]);
-    int output = -1;
-    if (s == NULL) return;
-    if (open_pipe(&s->out.source, &output, true)) s->pid = fork();
-    if (s->pid == 0 && output >= 0) {
-        dup2(output, STDOUT_FILENO);
-        /* Nobody waits for the end of a pipe that it would keep open. */
-        close_from(3, 0);
-        _exit(work(request));
+    closedir(folder);
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t i = 0; i < count; i++)
+            if (!member[all[i].pid] && member[all[i].parent]) member[all[i].pid] = changed = true;
     }
-    if (output >= 0) close(output);
-    if (s->pid > 0) settle(&s->object);
-    else fail_object(&s->object);
+    int killed = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (member[all[i].pid] && kill(all[i].pid, SIGKILL) == 0) killed++;
+        member[all[i].pid] = false;
+    }
+    return killed;
 }
 
-void resize_command(const struct request *request) {
-    struct stream *s = as_process(find_object(request->ref));
-    if (s != NULL && s->terminal) set_size(s->out.source.fd, request);
-}
-
-/* Again and again: what is to die may still be forking. */
-static void hunt(struct object *object) {
-    uint32_t target = (uint32_t)object->left;
-    struct stream *leader = as_process(find_object(target));
-    if (kill_descendants(target, leader == NULL ? 0 : leader->pid) > 0) return set_napping(object, true);
-    emit(A_OK, object->ref, NULL, 0);
-    drop_object(object);
-}
-
-static const struct kind hunt_kind = {.nap_over = hunt};
-
-void kill_command(const struct request *request) {
-    uint32_t target = (uint32_t)request->number[0];
-    struct stream *leader = as_process(find_object(target));
-    if (request->number[1] != SIGKILL && leader != NULL) kill(-leader->pid, (int)request->number[1]);
-    if (request->number[1] != SIGKILL) return emit(A_OK, request->ref, NULL, 0);
-    struct object *object = add_object(request, &hunt_kind, sizeof *object);
-    if (object == NULL) return;
-    object->left = target;
-    hunt(object);
-}
-
-struct ended {
-    pid_t pid;
-    int status;
-};
-
-static void note_end(struct object *object, void *context) {
-    const struct ended *ended = context;
-    struct stream *s = as_process(object);
-    if (s != NULL && s->pid == ended->pid) end_process(s, ended->status);
+/* What is killed for good is hunted again and again, see tidy: it may still be forking. */
+void kill_command(struct operation *o, const struct request *request) {
+    o->target = (uint32_t)request->number[0];
+    if (request->number[1] == SIGKILL) return;
+    pid_t leader = pid_of(o->target);
+    if (leader > 0) kill(-leader, (int)request->number[1]);
+    answer(o, 0);
 }
 
 void reap_children(void) {
-    struct ended ended;
-    while ((ended.pid = waitpid(-1, &ended.status, WNOHANG)) > 0) each_object(note_end, &ended);
+    int status;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+        struct operation *o = find_process(pid);
+        if (o != NULL) end_process(o, status);
+    }
 }

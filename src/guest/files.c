@@ -1,11 +1,8 @@
 #include "agent.h"
 
-enum { STATUS = 19 };
+#include <sys/inotify.h>
 
-static void answer(const struct request *request, int result) {
-    if (result < 0) emit_error(request->ref, errno, PLACE_PATH);
-    else emit(A_OK, request->ref, NULL, 0);
-}
+enum { STATUS = 19 };
 
 static void emit_status(uint32_t ref, const struct stat *status) {
     uint8_t *at = write_number(reserve(STATUS), (uint64_t)IFTODT(status->st_mode), 1);
@@ -15,100 +12,74 @@ static void emit_status(uint32_t ref, const struct stat *status) {
     commit(A_OK, ref, STATUS);
 }
 
-void stat_path(const struct request *request) {
+static void resolve(struct operation *o, const char *from) {
+    char *path = (char *)reserve(PATH_MAX);
+    if (realpath(from, path) == NULL) return answer(o, -1);
+    commit(A_OK, o->ref, strlen(path));
+    drop_operation(o);
+}
+
+void handle_path(struct operation *o, const struct request *request) {
+    char *const *path = request->text;
     struct stat status;
-    int flags = request->flags & STAT_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW;
-    if (fstatat(AT_FDCWD, request->text[0], &status, flags) != 0) answer(request, -1);
-    else emit_status(request->ref, &status);
-}
-
-void make_directory(const struct request *request) {
-    answer(request, mkdir(request->text[0], (mode_t)request->number[0]));
-}
-
-void rename_path(const struct request *request) { answer(request, rename(request->text[0], request->text[1])); }
-
-void resolve_path(const struct request *request) {
-    char path[PATH_MAX];
-    struct stat status = {0};
-    bool resolved = realpath(request->text[0], path) != NULL && stat(path, &status) == 0;
-    if (resolved && request->flags & REALPATH_FOLDER) {
-        resolved = S_ISDIR(status.st_mode) && access(path, X_OK) == 0;
-        if (!S_ISDIR(status.st_mode)) errno = ENOTDIR;
-    }
-    if (resolved) emit(A_OK, request->ref, path, strlen(path));
-    else answer(request, -1);
+    if (request->kind == REALPATH) return resolve(o, path[0]);
+    if (request->kind == MKDIR) return answer(o, mkdir(path[0], (mode_t)request->number[0]));
+    if (request->kind == RENAME) return answer(o, rename(path[0], path[1]));
+    int flags = request->number[0] & STAT_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW;
+    if (fstatat(AT_FDCWD, path[0], &status, flags) != 0) return answer(o, -1);
+    emit_status(o->ref, &status);
+    drop_operation(o);
 }
 
 /* What blocks is refused (A3): pipes, sockets, terminals. False: errno says why. */
-static bool open_file(struct object *object, const char *path, int flags, mode_t mode) {
-    struct stat status;
-    object->source.fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, mode);
-    if (object->source.fd < 0 || fstat(object->source.fd, &status) != 0) return false;
-    errno = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
-    return S_ISREG(status.st_mode) || (S_ISCHR(status.st_mode) && !isatty(object->source.fd));
+static bool open_path(struct source *source, const char *path, int flags, mode_t mode, struct stat *status) {
+    source->fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, mode);
+    if (source->fd < 0 || fstat(source->fd, status) != 0) return false;
+    errno = S_ISDIR(status->st_mode) ? EISDIR : EINVAL;
+    return flags & O_DIRECTORY || S_ISREG(status->st_mode) || (S_ISCHR(status->st_mode) && !isatty(source->fd));
 }
 
-/* As far as credit goes. A small file travels with the answer to its request. */
-static void read_more(struct object *object) {
-    for (ssize_t got = 1; got > 0;) {
-        uint64_t most = object->left < CHUNK ? object->left : CHUNK;
-        if (most > 0 && object->credit == 0) return;
-        if ((int64_t)most > object->credit) most = (uint64_t)object->credit;
-        got = read(object->source.fd, reserve(most), most);
-        if (got < 0) return fail_object(object);
-        if (got == 0) break;
-        commit(A_DATA, object->ref, (size_t)got);
-        object->credit -= got;
-        object->left -= (uint64_t)got;
-    }
-    emit(A_END, object->ref, NULL, 0);
-    drop_object(object);
-}
-
-static const struct kind reader_kind = {.credited = read_more};
-
-void read_file(const struct request *request) {
-    struct object *file = add_object(request, &reader_kind, sizeof *file);
-    if (file == NULL) return;
+/*
+ * A small file travels with the answer to its request. Entries of a directory go out as the kernel gives them, in its order: who
+ * wants another one sorts them at his own expense.
+ */
+void read_path(struct operation *o, const struct request *request) {
     struct stat status;
+    struct source *file = &o->out[0];
     off_t offset = (off_t)request->number[0];
-    file->left = request->number[1];
-    file->credit = (int64_t)request->number[2];
-    if (!open_file(file, request->text[0], O_RDONLY, 0) || fstat(file->source.fd, &status) != 0 ||
-        (offset != 0 && lseek(file->source.fd, offset, SEEK_SET) < 0))
-        return fail_object(file);
-    emit_status(request->ref, &status);
-    read_more(file);
+    if (!open_path(file, request->text[0], O_RDONLY | (o->kind == LIST ? O_DIRECTORY : 0), 0, &status) ||
+        (offset != 0 && lseek(file->fd, offset, SEEK_SET) < 0))
+        return answer(o, -1);
+    file->left = request->number[1] < INT64_MAX ? (int64_t)request->number[1] : INT64_MAX;
+    emit_status(o->ref, &status);
+    settle(o);
 }
 
-static void write_more(struct object *object, const uint8_t *bytes, size_t size) {
-    if (object->owed + size > WINDOW) die("more data than it gave credit for");
-    object->owed += size;
-    while (size > 0) {
-        ssize_t written = write(object->source.fd, bytes, size);
-        if (written == 0) errno = EIO;
-        if (written <= 0) return fail_object(object);
-        bytes += written;
-        size -= (size_t)written;
-    }
-    repay(object);
+void write_file(struct operation *o, const struct request *request) {
+    struct stat status;
+    int flags = O_WRONLY | O_CREAT | (request->number[0] & WRITE_APPEND ? O_APPEND : O_TRUNC);
+    if (open_path(&o->in, request->text[0], flags, (mode_t)request->number[1], &status)) emit(A_OK, o->ref, 0, 0);
+    else answer(o, -1);
 }
 
-static void end_file(struct object *object) {
-    int fd = object->source.fd;
-    object->source.fd = -1;
-    if (close(fd) != 0) return fail_object(object);
-    emit(A_OK, object->ref, NULL, 0);
-    drop_object(object);
+/* Events go out as the kernel gives them: what is behind a number, and what a rename moves, the worker keeps. */
+void open_watch(struct operation *o, const struct request *request) {
+    (void)request;
+    o->out[0].fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (o->out[0].fd < 0) return answer(o, -1);
+    emit(A_OK, o->ref, 0, 0);
+    settle(o);
 }
 
-static const struct kind writer_kind = {.data = write_more, .end = end_file};
-
-void write_file(const struct request *request) {
-    struct object *file = add_object(request, &writer_kind, sizeof *file);
-    if (file == NULL) return;
-    int flags = O_WRONLY | O_CREAT | (request->flags & WRITE_APPEND ? O_APPEND : O_TRUNC);
-    if (open_file(file, request->text[0], flags, (mode_t)request->number[0])) emit(A_OK, request->ref, NULL, 0);
-    else fail_object(file);
+void change_watch(struct operation *o, const struct request *request) {
+    struct operation *watch = find_operation((uint32_t)request->number[0]);
+    if (watch == NULL || watch->kind != WATCH) return fail(o, ENOENT, PLACE_PATH);
+    int fd = watch->out[0].fd, number = (int)request->number[1];
+    /* What is dropped may be gone with its directory. */
+    if (o->kind == DROP_PATH) inotify_rm_watch(fd, number);
+    else number = inotify_add_watch(fd, request->text[0], (uint32_t)request->number[1]);
+    /* There is no space for watches, not on the disk. */
+    if (number < 0) return fail(o, errno == ENOSPC ? EMFILE : errno, PLACE_PATH);
+    emit(A_OK, o->ref, (uint64_t)number, 4);
+    drop_operation(o);
 }

@@ -4,17 +4,11 @@
 
 enum { READ_AT_ONCE = 262144, IN_SIZE = MAX_FRAME + READ_AT_ONCE, OUT_SIZE = 524288, BACKLOG = 131072 };
 
-static int link_fd;
 static uint8_t in[IN_SIZE], out[OUT_SIZE];
-static size_t in_size, out_start, out_end;
+static size_t in_size, out_size;
 
-void open_link(int fd) {
-    link_fd = fd;
-    emit_number(A_HELLO, 0, PROTOCOL_VERSION, 4);
-}
-
-void receive(void (*handle)(const struct request *request)) {
-    ssize_t got = recv(link_fd, in + in_size, READ_AT_ONCE, MSG_DONTWAIT);
+void receive(void) {
+    ssize_t got = recv(LINK, in + in_size, READ_AT_ONCE, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got == 0) _exit(0);
     if (got < 0) die("the link is broken");
@@ -29,43 +23,29 @@ void receive(void (*handle)(const struct request *request)) {
     memmove(in, in + at, in_size);
 }
 
-static void send_some(void) {
-    ssize_t sent = send(link_fd, out + out_start, out_end - out_start, MSG_NOSIGNAL | MSG_DONTWAIT);
-    struct pollfd link = {.fd = link_fd, .events = POLLOUT};
-    if (sent >= 0) out_start += (size_t)sent;
-    else if (errno == EAGAIN) poll(&link, 1, -1);
-    else if (errno != EINTR) die("the link is broken");
-}
-
 /* The worker always reads, so this ends; while it does not, the commands of the sandbox stop at their full pipes. */
 void flush(void) {
-    while (out_end > out_start) send_some();
-    out_start = out_end = 0;
+    for (size_t start = 0; start < out_size;) {
+        ssize_t sent = send(LINK, out + start, out_size - start, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent >= 0) start += (size_t)sent;
+        else if (errno == EAGAIN) poll(&(struct pollfd){.fd = LINK, .events = POLLOUT}, 1, -1);
+        else if (errno != EINTR) die("the link is broken");
+    }
+    out_size = 0;
 }
 
 uint8_t *reserve(size_t size) {
     if (HEADER + size > OUT_SIZE) die("an answer is too long");
-    if (out_end > BACKLOG || out_end + HEADER + size > OUT_SIZE) flush();
-    return out + out_end + HEADER;
+    if (out_size > BACKLOG || out_size + HEADER + size > OUT_SIZE) flush();
+    return out + out_size + HEADER;
 }
 
 void commit(uint8_t kind, uint32_t ref, size_t size) {
-    write_number(write_number(write_number(out + out_end, HEADER - 4 + size, 4), kind, 1), ref, 4);
-    out_end += HEADER + size;
+    write_number(write_number(write_number(out + out_size, HEADER - 4 + size, 4), kind, 1), ref, 4);
+    out_size += HEADER + size;
 }
 
-void emit(uint8_t kind, uint32_t ref, const void *body, size_t size) {
-    uint8_t *at = reserve(size);
-    if (size > 0) memcpy(at, body, size);
-    commit(kind, ref, size);
-}
-
-void emit_number(uint8_t kind, uint32_t ref, uint64_t value, size_t width) {
-    write_number(reserve(width), value, width);
+void emit(uint8_t kind, uint32_t ref, uint64_t number, size_t width) {
+    write_number(reserve(width), number, width);
     commit(kind, ref, width);
-}
-
-void emit_error(uint32_t ref, int error, uint8_t place) {
-    *write_number(reserve(5), (uint64_t)error, 4) = place;
-    commit(A_ERROR, ref, 5);
 }

@@ -1,187 +1,175 @@
 #include "agent.h"
 
-/* A terminal does not say how much is left at the end of its process. */
-enum { TERMINAL_REST = 65536 };
+/* A terminal does not say how much is left at the end of its process; entries and events come whole, or not at all. */
+enum { TERMINAL_REST = 65536, LONGEST_ENTRY = 4096 };
 
-enum pumped { MOVED, NOTHING, ENDED };
+enum pumped { MOVED, NOTHING, ENDED, BROKEN };
 
-static void close_in(struct stream *s) {
+static bool is_file(struct operation *o) { return o->kind == READ || o->kind == LIST; }
+
+static bool has_credit(struct operation *o) {
+    return o->credit >= (o->kind == LIST || o->kind == WATCH ? LONGEST_ENTRY : 1);
+}
+
+static void close_in(struct operation *o) {
     /* A connection has a direction to end; for the others closing is enough. */
-    if (s->type == CONNECTION && s->object.source.fd >= 0) shutdown(s->object.source.fd, SHUT_WR);
-    close_source(&s->object.source);
+    if (o->kind == CONNECT && o->in.fd >= 0) shutdown(o->in.fd, SHUT_WR);
+    int result = close_source(&o->in);
+    if (o->kind == WRITE && !o->dropped) answer(o, result);
 }
 
-/* Where nobody reads any more, all of it into nothing: a writer waits for credit, not for readers. */
-static void write_in(struct stream *s) {
-    while (s->waiting_size > 0) {
-        int fd = s->object.source.fd;
-        ssize_t written = (ssize_t)s->waiting_size;
-        if (fd >= 0) written = write(fd, s->waiting + s->waiting_start, s->waiting_size);
-        if (written < 0 && errno == EAGAIN) break;
-        if (written < 0 && errno != EINTR) close_in(s);
-        if (written < 0) continue;
-        s->waiting_start += (size_t)written;
-        s->waiting_size -= (size_t)written;
-        s->object.owed += (size_t)written;
+/* How much went. Where nobody reads any more, all of it into nothing: a writer waits for credit, not for readers. */
+static size_t write_some(struct operation *o, const uint8_t *bytes, size_t size) {
+    for (size_t done = 0; done < size && o->in.fd >= 0;) {
+        ssize_t written = write(o->in.fd, bytes + done, size - done);
+        if (written == 0) errno = EIO;
+        if (written > 0) done += (size_t)written;
+        else if (errno == EAGAIN) return done;
+        else if (o->kind == WRITE) answer(o, -1);
+        else if (errno != EINTR) close_in(o);
     }
-    if (s->waiting_size == 0) {
-        free(s->waiting);
-        s->waiting = NULL;
-        s->waiting_start = 0;
-        if (s->ending) close_in(s);
+    return size;
+}
+
+static void write_waiting(struct operation *o) {
+    size_t done = o->waiting_size == 0 ? 0 : write_some(o, o->waiting + o->waiting_start, o->waiting_size);
+    if (o->dropped) return;
+    o->waiting_start += done;
+    o->waiting_size -= done;
+    o->owed += done;
+    want(&o->in, o->waiting_size > 0 ? EPOLLOUT : 0);
+    /* In pieces: a frame for each line that is written would be as much work as the line. */
+    if (o->owed >= WINDOW / 4) {
+        emit(A_CREDIT, o->ref, o->owed, 4);
+        o->owed = 0;
     }
-    want(&s->object.source, s->waiting_size > 0 ? EPOLLOUT : 0);
-    repay(&s->object);
+    if (o->waiting_size > 0) return;
+    free(o->waiting);
+    o->waiting = NULL;
+    o->waiting_start = 0;
+    if (o->ending) close_in(o);
 }
 
-static void stream_data(struct object *object, const uint8_t *bytes, size_t size) {
-    struct stream *s = (struct stream *)object;
-    if (s->waiting_size + object->owed + size > WINDOW) die("more data than it gave credit for");
-    if (s->waiting == NULL && (s->waiting = malloc(WINDOW)) == NULL) die("out of memory");
-    memmove(s->waiting, s->waiting + s->waiting_start, s->waiting_size);
-    memcpy(s->waiting + s->waiting_size, bytes, size);
-    s->waiting_start = 0;
-    s->waiting_size += size;
-    write_in(s);
+void take_input(struct operation *o, const struct request *request) {
+    bool takes = o->kind == SPAWN || o->kind == WRITE || o->kind == CONNECT;
+    if (request->kind == DATA && !takes) die("data for what takes none");
+    if (o->waiting_size + o->owed + request->size > WINDOW) die("more data than it gave credit for");
+    size_t done = o->waiting_size > 0 ? 0 : write_some(o, request->data, request->size);
+    o->owed += done;
+    if (done < request->size) {
+        if (o->waiting == NULL && (o->waiting = malloc(WINDOW)) == NULL) die("out of memory");
+        memmove(o->waiting, o->waiting + o->waiting_start, o->waiting_size);
+        memcpy(o->waiting + o->waiting_size, request->data + done, request->size - done);
+        o->waiting_start = 0;
+        o->waiting_size += request->size - done;
+    }
+    o->ending = o->ending || request->kind == END;
+    write_waiting(o);
+    settle(o);
 }
 
-static void stream_end(struct object *object) {
-    ((struct stream *)object)->ending = true;
-    write_in((struct stream *)object);
-    settle(object);
+void take_credit(struct operation *o, const struct request *request) {
+    o->credit += request->credit;
+    if (o->credit > UINT32_MAX) o->credit = UINT32_MAX;
+    settle(o);
 }
 
 /* One read, as far as credit goes. */
-static enum pumped pump(struct object *object, struct outlet *outlet) {
+static enum pumped pump(struct operation *o, struct source *source) {
     static uint8_t nowhere[WINDOW];
-    size_t most = object->credit < CHUNK ? (size_t)object->credit : CHUNK;
-    if (outlet->left >= 0 && outlet->left < (int64_t)most) most = (size_t)outlet->left;
-    if (outlet->discarded) most = sizeof nowhere;
-    if (most == 0) return outlet->left == 0 ? ENDED : NOTHING;
-    ssize_t got = read(outlet->source.fd, outlet->discarded ? nowhere : reserve(most), most);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return NOTHING;
-    if (got <= 0) return ENDED;
-    if (outlet->discarded) return MOVED;
-    commit(outlet->kind, object->ref, (size_t)got);
-    object->credit -= got;
-    if (outlet->left > 0) outlet->left -= got;
+    int64_t most = o->credit < CHUNK ? o->credit : CHUNK;
+    if (source->left >= 0 && source->left < most) most = source->left;
+    if (source->discarded) most = sizeof nowhere;
+    else if (source->left == 0) return ENDED;
+    else if (!has_credit(o)) return NOTHING;
+    uint8_t *bytes = source->discarded ? nowhere : reserve((size_t)most);
+    ssize_t got = o->kind == LIST ? syscall(SYS_getdents64, source->fd, bytes, most) : read(source->fd, bytes, (size_t)most);
+    if (got < 0 && !is_file(o) && (errno == EAGAIN || errno == EINTR)) return NOTHING;
+    if (got <= 0) return got == 0 ? ENDED : BROKEN;
+    if (source->discarded) return MOVED;
+    commit(source == &o->out[0] ? A_DATA : A_ERRORS, o->ref, (size_t)got);
+    o->credit -= got;
+    if (source->left > 0) source->left -= got;
     return MOVED;
 }
 
-/* What its process wrote before it ended, and no more; then the pipe goes, or is kept for those who still write. */
-static void drain(struct stream *s, struct outlet *outlet) {
+/* A file to its end. What a process wrote before it ended, and no more: its pipe stays for those who may still write. */
+static void drain(struct operation *o, struct source *source) {
     enum pumped how = MOVED;
-    while (how == MOVED) how = pump(&s->object, outlet);
-    if (how == NOTHING && (s->object.credit == 0 || !s->terminal)) return want(&outlet->source, 0);
-    uint8_t dropped;
-    ssize_t got = read(outlet->source.fd, &dropped, 1);
-    outlet->discarded = got > 0 || (got < 0 && errno == EAGAIN);
-    if (outlet->discarded) want(&outlet->source, EPOLLIN);
-    else close_source(&outlet->source);
+    while (how == MOVED) how = pump(o, source);
+    if (how == BROKEN && is_file(o)) return answer(o, -1);
+    if (how == NOTHING && !has_credit(o)) return want(source, 0);
+    if (is_file(o)) close_source(source);
+    source->discarded = true;
+    want(source, EPOLLIN);
 }
 
-static void finish(struct stream *s) {
-    bool killed = WIFSIGNALED(s->status);
-    int code = killed ? WTERMSIG(s->status) : WEXITSTATUS(s->status);
-    uint8_t exit[2] = {killed, (uint8_t)code};
-    if (s->type == COMMAND) emit(A_EXIT, s->object.ref, exit, sizeof exit);
-    else if (s->type == HELPER && s->status != 0) emit_error(s->object.ref, killed ? ECANCELED : code, PLACE_PATH);
-    else if (s->type == HELPER) emit(A_END, s->object.ref, NULL, 0);
-    s->object.ref = draw_ref();
-    s->finished = true;
+static void finish(struct operation *o) {
+    int killed = WIFSIGNALED(o->status), code = killed ? WTERMSIG(o->status) : WEXITSTATUS(o->status);
+    if (o->kind == SPAWN) emit(A_EXIT, o->ref, (uint64_t)(killed | code << 8), 2);
+    else if (o->status != 0) return fail(o, killed ? ECANCELED : code, PLACE_PATH);
+    else if (o->kind != CONNECT) emit(A_END, o->ref, 0, 0);
+    o->ref = draw_ref();
+    o->finished = true;
 }
 
 /* Whether something is still to come from it. */
-static bool is_open(struct stream *s, struct outlet *outlet) {
-    if (outlet->source.fd < 0 || outlet->discarded) return false;
-    if (s->running) want(&outlet->source, s->object.credit > 0 ? EPOLLIN : 0);
-    else drain(s, outlet);
-    return outlet->source.fd >= 0 && !outlet->discarded;
+static bool is_open(struct operation *o, struct source *source) {
+    if (source->fd < 0 || source->discarded) return false;
+    if (o->running) want(source, has_credit(o) ? EPOLLIN : 0);
+    else drain(o, source);
+    return source->fd >= 0 && !source->discarded;
 }
 
-void settle(struct object *object) {
-    struct stream *s = (struct stream *)object;
-    bool out_open = is_open(s, &s->out), errors_open = is_open(s, &s->errors);
-    bool over = s->type == CONNECTION ? s->object.source.fd < 0 : !s->running;
-    if (!s->finished && over && !out_open && !errors_open) finish(s);
-    if (s->finished && s->out.source.fd < 0 && s->errors.source.fd < 0) drop_object(object);
+/* After whatever has happened to it. */
+void settle(struct operation *o) {
+    bool is_read = is_open(o, &o->out[0]) | is_open(o, &o->out[1]);
+    if (o->dropped) return;
+    bool over = o->kind == CONNECT ? o->in.fd < 0 : !o->running;
+    if (!o->finished && over && !is_read) finish(o);
+    if (o->finished && o->out[0].fd < 0 && o->out[1].fd < 0) drop_operation(o);
 }
 
-static void stream_ready(struct object *object, struct source *source) {
-    struct stream *s = (struct stream *)object;
-    if (source == &s->object.source) {
-        write_in(s);
-    } else if (pump(object, source == &s->out.source ? &s->out : &s->errors) == ENDED) {
+void operation_ready(struct source *source) {
+    struct operation *o = source->owner;
+    if (o->kind == LISTEN) return accept_connection(o);
+    if (source == &o->in) {
+        write_waiting(o);
+    } else if (pump(o, source) >= ENDED) {
         close_source(source);
-        if (s->type == CONNECTION) emit(A_END, object->ref, NULL, 0);
+        if (o->kind == CONNECT) emit(A_END, o->ref, 0, 0);
     }
-    settle(object);
-}
-
-static void stream_release(struct object *object) {
-    struct stream *s = (struct stream *)object;
-    close_in(s);
-    free(s->waiting);
-    close_source(&s->out.source);
-    close_source(&s->errors.source);
-    if (s->slave >= 0) close(s->slave);
-}
-
-static const struct kind stream_kind = {
-    .ready = stream_ready, .data = stream_data, .end = stream_end, .credited = settle, .release = stream_release};
-
-struct stream *add_stream(const struct request *request, enum stream_type type, int64_t credit) {
-    struct stream *s = add_object(request, &stream_kind, sizeof *s);
-    if (s == NULL) return NULL;
-    s->type = type;
-    s->running = true;
-    s->object.credit = credit;
-    s->slave = -1;
-    s->out = (struct outlet){.source = s->object.source, .kind = A_DATA, .left = -1};
-    s->errors = (struct outlet){.source = s->object.source, .kind = A_ERRORS, .left = -1};
-    return s;
-}
-
-struct stream *as_process(struct object *object) {
-    if (object == NULL || object->kind != &stream_kind) return NULL;
-    struct stream *s = (struct stream *)object;
-    return s->type != CONNECTION && s->running ? s : NULL;
+    settle(o);
 }
 
 /* A pipe that nobody empties would stop the command. */
-void discard_output(struct object *object, uint8_t flags) {
-    struct stream *s = (struct stream *)object;
-    if (object->kind != &stream_kind || s->type != COMMAND) return;
-    struct outlet *const outlets[] = {&s->out, &s->errors};
-    for (int i = 0; i < 2; i++) {
-        bool meant = flags & (i == 0 ? DISCARD_OUT : DISCARD_ERRORS);
-        if (!meant || outlets[i]->source.fd < 0 || outlets[i]->discarded) continue;
-        outlets[i]->left = s->running ? -1 : 0;
-        outlets[i]->discarded = s->running;
-        if (s->running) want(&outlets[i]->source, EPOLLIN);
+void discard_output(struct operation *o, const struct request *request) {
+    for (int i = 0; i < 2 && o->kind == SPAWN; i++) {
+        struct source *source = &o->out[i];
+        if (!(request->number[0] & (uint64_t)DISCARD_OUT << i)) continue;
+        source->discarded = true;
+        want(source, EPOLLIN);
     }
-    settle(object);
+    settle(o);
 }
 
-void close_operation(struct object *object) {
-    struct stream *s = as_process(object);
-    if (s != NULL && s->type == COMMAND) return;
-    if (s != NULL) kill(s->pid, SIGKILL);
-    drop_object(object);
+void close_operation(struct operation *o, const struct request *request) {
+    (void)request;
+    if (o->kind == SPAWN && o->running) return;
+    if (o->kind == REMOVE) kill(o->pid, SIGKILL);
+    drop_operation(o);
 }
 
-void end_process(struct stream *s, int status) {
-    s->running = false;
-    s->status = status;
-    close_in(s);
-    write_in(s);
-    if (s->slave >= 0) close(s->slave);
-    s->slave = -1;
-    struct outlet *const outlets[] = {&s->out, &s->errors};
+void end_process(struct operation *o, int status) {
+    o->running = false;
+    o->status = status;
+    close_in(o);
+    write_waiting(o);
+    close_source(&o->slave);
     for (int i = 0; i < 2; i++) {
         int rest = TERMINAL_REST;
-        if (!s->terminal && ioctl(outlets[i]->source.fd, FIONREAD, &rest) != 0) rest = 0;
-        outlets[i]->left = rest;
+        if (!o->terminal && ioctl(o->out[i].fd, FIONREAD, &rest) != 0) rest = 0;
+        o->out[i].left = rest;
     }
-    settle(&s->object);
+    settle(o);
 }

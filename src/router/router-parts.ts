@@ -26,6 +26,7 @@ import { Secrets } from './secrets/secrets.js';
 import { Authenticator } from './service/auth.js';
 import type { RouterMetrics } from './service/metrics.js';
 import { SigningKeys } from './service/signing-keys.js';
+import { SpawnedEnds } from './spawned-ends.js';
 
 /** What a router is given: it owns none of it and closes none of it. */
 export interface RouterDeps {
@@ -59,7 +60,8 @@ export function createRouterParts(deps: RouterDeps) {
   const keys = new SigningKeys({ store: store.keys, clock, random });
   const auth = new Authenticator({ store: store.keys, keys, clock, accounts });
   const pins = new Pins({ store: store.pins, bus, clock, random });
-  const events = new PinEvents({ bus, clock, log, accounts });
+  const ends = new SpawnedEnds(wheel);
+  const events = new PinEvents({ bus, clock, log, accounts, ends });
   const leases = new Leases({ store: store.leases, clock, times: leaseTimes });
   const workers = new Workers({ bus, clock, log, accounts });
   const deployments = new Deployments({ store: store.apps, clock });
@@ -97,6 +99,7 @@ export function createRouterParts(deps: RouterDeps) {
     auth,
     closed,
     deployments,
+    ends,
     events,
     flights,
     keys,

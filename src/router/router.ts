@@ -48,13 +48,13 @@ export async function startRouter(config: RouterConfig): Promise<Router> {
     const address = `${listen.slice(0, listen.lastIndexOf(':'))}:${port}`;
     const beating = beatForEver(config, { routerId, address: config.advertise ?? address }, parts.closed);
     const keeping = Promise.all([keepVolumes(config, parts.closed), keepAlarms(parts, parts.closed)]);
-    log.info('router.started', { router: routerId, address });
+    log.debug('router.started', { address });
     const close = async (): Promise<void> => {
       const reason = new HoldfastError('Unavailable', `router ${routerId} is closing; ask another one`);
       for (const stream of streams) stream.close(reason);
       parts.close();
       await Promise.all([beating, keeping, health?.close(), stopGrpcServer(server, clock, closeGraceMs)]);
-      log.info('router.closed', { router: routerId });
+      log.debug('router.closed');
     };
     let closing: Promise<void> | null = null;
     return { address, httpAddress: health?.address ?? null, close: () => (closing ??= close()) };

@@ -17,10 +17,10 @@ import type {
 } from '../wire/gen/holdfast/v1/router.js';
 import { instanceGone } from './pins/instance-errors.js';
 import { checkedIdentity } from './pins/names.js';
-import type { PinEvents } from './pins/pin-events.js';
 import { type InstanceParts, reach } from './pins/resolve.js';
 import { type Addressee, askWorker } from './placement/worker-control.js';
 import type { Request } from './service/request.js';
+import type { SpawnedEnds } from './spawned-ends.js';
 import { type InspectParts, inspect } from './views/inspect.js';
 
 export interface SpawnedParts extends InstanceParts {
@@ -29,10 +29,13 @@ export interface SpawnedParts extends InstanceParts {
   readonly clock: Clock;
 }
 
+/** What waiting for one needs. */
+export type WaitParts = SpawnedParts & InspectParts & { readonly ends: SpawnedEnds };
+
 type Known = CallRecord & { readonly answer: Uint8Array | null };
 
 /** Who waits for a call is told of its end; where that was lost, he looks after this, and ever later. */
-const firstLookMs = 50;
+const firstLookMs = 250;
 const longestLookMs = 2_000;
 const longestWaitMs = 30_000;
 const askWithinMs = 10_000;
@@ -42,28 +45,24 @@ const againAfterMs = 200;
 const mostListed = 1_000;
 
 /** A spawned call; where that is asked for, when it has ended. @throws NotFound */
-export async function getSpawned(
-  parts: SpawnedParts & InspectParts & { readonly events: PinEvents },
-  ask: GetSpawnedRequest,
-  request: Request,
-): Promise<SpawnedView> {
-  const key = checkedKey(ask.id);
-  const { clock, events } = parts;
+export async function getSpawned(parts: WaitParts, ask: GetSpawnedRequest, request: Request): Promise<SpawnedView> {
+  checkedKey(ask.id);
+  const { clock, ends } = parts;
   const until = clock.monotonic() + Math.min(longestWaitMs, Math.max(0, ask.waitMs));
   for (let lookMs = firstLookMs; ; lookMs = Math.min(longestLookMs, lookMs * 2)) {
-    // Before the look: an event that comes while it is under way must not be lost.
-    const woken = new AbortController();
     const leftMs = until - clock.monotonic();
-    const event =
-      leftMs > 0 ? events.next(key, Math.min(lookMs, leftMs), AbortSignal.any([request.signal, woken.signal])) : null;
-    event?.catch(() => undefined); // whoever waits for it hears of it below
-    const call = await known(parts, ask.id as CallId, request);
-    if (event === null || isEnded(call.progress)) {
-      woken.abort();
-      const where = ask.explain ? await whereIs(parts, call, request) : undefined;
-      return { ...viewOf(call), answer: call.answer === null ? undefined : Buffer.from(call.answer), where };
+    // Before the look: an end that is told while it is under way must not be lost.
+    const end = leftMs > 0 ? ends.await(ask.id, Math.min(lookMs, leftMs)) : null;
+    try {
+      const call = await known(parts, ask.id as CallId, request);
+      if (end === null || isEnded(call.progress)) {
+        const where = ask.explain ? await whereIs(parts, call, request) : undefined;
+        return { ...viewOf(call), answer: call.answer === null ? undefined : Buffer.from(call.answer), where };
+      }
+      await request.race(end.passed);
+    } finally {
+      end?.leave();
     }
-    await event;
   }
 }
 

@@ -169,13 +169,13 @@ function absent(key: string): HoldfastError {
 
 function sessionOf(view: SessionView | null | undefined): InstanceLoad['session'] {
   if (view === null || view === undefined) return undefined;
-  const { cwd, memoryBytes } = view;
+  const { cwd, memoryBytes, files } = view;
   const processes = view.processes.slice(0, describedProcesses).map(({ pid, command, startedAtMs }) => ({
     pid,
     command: command.slice(0, describedWords).map((word) => word.slice(0, describedCharacters)),
     startedAtMs: Math.round(startedAtMs),
   }));
-  return { cwd, memoryBytes, processes };
+  return { cwd, memoryBytes, processes, files: files ?? undefined };
 }
 
 function answerInstead(message: BusMessage, error: unknown): void {

@@ -47,6 +47,11 @@ export class LogBook {
     this.#add(origin, decodeBody(body));
   }
 
+  /** What the worker itself has to say of an instance. */
+  note(origin: LogOrigin, message: string): void {
+    this.#add(origin, { level: 'error', message, source: 'worker' });
+  }
+
   tail(request: LogsRequest): LogLine[] {
     const fits = (wanted: string, is: string) => wanted === '' || wanted === is;
     const lines = this.#lines.filter(

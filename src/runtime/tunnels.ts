@@ -1,9 +1,11 @@
+import type { Clock } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
 import type { Channel, Transport } from '../common/ports/channel.js';
 import { encodeError } from '../wire/errors.js';
 import { readUnary } from '../wire/frames/frame-bodies.js';
-import { FrameKind } from '../wire/frames/frames.js';
+import { FrameKind, type UnaryBody } from '../wire/frames/frames.js';
 import type { Container } from './hosting/container.js';
+import { ContainerObjects, type ObjectAccess } from './objects/container-objects.js';
 
 interface Tunnel {
   readonly channel: Channel;
@@ -11,16 +13,25 @@ interface Tunnel {
   waitingBytes: number;
 }
 
-/** What a container may ask of the router by name; deploying and tokens are not for user code. */
+/**
+ * What a container may ask of the router by name. Deploying, tokens, sweeps and secrets are not for user code; urls of objects
+ * are credentials, and its worker moves the objects.
+ */
 const allowedUnary = new Set([
-  'Lookup',
-  'Inspect',
-  'ListInstances',
-  'ListWorkers',
-  'ListApps',
-  'GetSpawned',
-  'CancelSpawned',
+  ...['Lookup', 'Inspect', 'ListInstances', 'ListWorkers', 'ListApps', 'GetSpawned', 'CancelSpawned'],
+  ...['CreateVolume', 'FindVolume', 'ListVolumes', 'DeleteVolume', 'ExtendVolume', 'ListCommits'],
+  ...['Hold', 'ReserveObjects', 'PublishCommit', 'FindObjects'],
+  ...['MakeLive', 'ExtendLive', 'DeleteLive', 'ListLiveNames', 'ListLive', 'ReadLive', 'WriteLive', 'RemoveLive'],
 ]);
+const secretMethods = new Set(['SetSecret', 'ListSecrets', 'DeleteSecret']);
+/** Whom it asks on behalf of the container. */
+export interface TunnelDeps {
+  /** @throws Unavailable while no router has been heard of */
+  readonly transport: () => Transport;
+  readonly clock: Clock;
+  readonly objects: ObjectAccess;
+}
+
 const maxTunnels = 1_024;
 const maxUnaryAtOnce = 256;
 const longestUnaryMs = 120_000;
@@ -33,15 +44,18 @@ const maxWaitingBytes = 67_108_864;
  */
 export class Tunnels {
   readonly #container: Container;
-  /** Rejects while no router has been heard of. */
   readonly #transport: () => Transport;
+  readonly #clock: Clock;
+  readonly #objects: ContainerObjects;
   readonly #open = new Map<number, Tunnel>();
   readonly #closed = new AbortController();
   #unary = 0;
 
-  constructor(container: Container, transport: () => Transport) {
+  constructor(container: Container, deps: TunnelDeps) {
     this.#container = container;
-    this.#transport = transport;
+    this.#transport = deps.transport;
+    this.#clock = deps.clock;
+    this.#objects = new ContainerObjects(deps.objects);
   }
 
   onFrame(kind: FrameKind, ref: number, body: Buffer): void {
@@ -65,6 +79,7 @@ export class Tunnels {
     this.#closed.abort();
     for (const { channel } of this.#open.values()) channel.close();
     this.#open.clear();
+    this.#objects.close();
   }
 
   #dial(ref: number, address: string): void {
@@ -127,9 +142,6 @@ export class Tunnels {
 
   async #unaryAnswer(body: Buffer): Promise<Uint8Array> {
     const request = readUnary(body);
-    if (!allowedUnary.has(request.method)) {
-      throw new HoldfastError('PermissionDenied', `'${request.method}' cannot be called from inside a container`);
-    }
     if (this.#unary >= maxUnaryAtOnce) {
       throw new HoldfastError(
         'Unavailable',
@@ -138,20 +150,50 @@ export class Tunnels {
     }
     this.#unary++;
     try {
-      const timeoutMs = Math.min(longestUnaryMs, request.timeoutMs);
-      return await this.#transport().unary(request.method, request.request, { timeoutMs, signal: this.#closed.signal });
+      return (await this.#movedObject(request)) ?? (await this.#askRouter(request));
     } finally {
       this.#unary--;
     }
   }
+
+  /** Null: it is not about an object. */
+  async #movedObject({ method, request, timeoutMs }: UnaryBody): Promise<Uint8Array | null> {
+    const late = new AbortController();
+    const moved = this.#objects.answer(method, request, AbortSignal.any([late.signal, this.#closed.signal]));
+    if (moved === null) return null;
+    const timer = this.#clock.after(Math.min(longestUnaryMs, timeoutMs), () => late.abort(notMoved(timeoutMs)));
+    try {
+      const bytes = await moved;
+      const waiting = this.#container.bufferedBytes;
+      if (waiting + bytes.length > maxWaitingBytes / 2) throw tooSlow('the container', waiting);
+      return bytes;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  async #askRouter({ method, request, timeoutMs }: UnaryBody): Promise<Uint8Array> {
+    if (!allowedUnary.has(method)) throw notAllowed(method);
+    const limits = { timeoutMs: Math.min(longestUnaryMs, timeoutMs), signal: this.#closed.signal };
+    return await this.#transport().unary(method, request, limits);
+  }
+}
+
+function notAllowed(method: string): HoldfastError {
+  const why = secretMethods.has(method)
+    ? 'secrets are set, listed and deleted outside of containers; code reads those that its class names, as variables'
+    : `'${method}' cannot be called from inside a container`;
+  return new HoldfastError('PermissionDenied', why, { details: { method } });
+}
+
+function notMoved(timeoutMs: number): HoldfastError {
+  return new HoldfastError('DeadlineExceeded', `an object of a volume did not move within ${timeoutMs} ms`, {
+    outcome: 'unknown',
+  });
 }
 
 function tooSlow(who: string, bytes: number): HoldfastError {
-  return new HoldfastError(
-    'Unavailable',
-    `the tunnel was closed: ${bytes} bytes wait for ${who}, which does not read`,
-    {
-      outcome: 'unknown',
-    },
-  );
+  return new HoldfastError('Unavailable', `${bytes} bytes wait for ${who}, which does not read`, {
+    outcome: 'unknown',
+  });
 }

@@ -1,4 +1,5 @@
 import type { Clock, Monotonic, Random } from '../common/clock.js';
+import type { Logger } from '../common/context.js';
 import type { BootId, WorkerId } from '../common/ids.js';
 import type { LeaseTimes } from '../common/lease.js';
 import type { Isolation } from '../common/manifest.js';
@@ -47,6 +48,8 @@ export interface WorkerDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly metrics: WorkerMetrics;
+  /** For whoever runs this worker. */
+  readonly log: Logger;
   /** Starts the watchdog of a boot; the container starter needs it. */
   readonly startWatchdog: (bootId: BootId, deadline: Monotonic) => Promise<Watchdog>;
   readonly starterOf: (bootId: BootId, watchdog: Watchdog) => ContainerStarter;

@@ -15,9 +15,7 @@ import { Control } from './control.js';
 import { describeWorker } from './describe-worker.js';
 import { Heartbeat } from './heartbeat.js';
 import { announcePin } from './hints.js';
-import type { Container } from './hosting/container.js';
-import type { ContainerEvents } from './hosting/container-events.js';
-import { containerListener } from './hosting/container-listener.js';
+import { containerListeners } from './hosting/container-listener.js';
 import { type ContainerPools, makePools } from './hosting/container-pools.js';
 import { ClassLoader } from './hosting/loaded-class.js';
 import { Activator } from './instances/activator.js';
@@ -105,7 +103,7 @@ export class Worker {
     },
   ) {
     const { config, deps, lease, watchdog } = parts;
-    const { clock, random, store, bus, objects } = deps;
+    const { clock, random, store, bus, objects, bundles } = deps;
     const { account, workerId } = config;
     this.bootId = bootId;
     this.#config = config;
@@ -127,17 +125,18 @@ export class Worker {
     const platform = deps.sandboxPlatform(bootId, watchdog);
     this.#sandboxes = platform && new Sandboxes({ platform, clock, random, wheel: this.#wheel, tickets: this.tickets });
     const sandboxes = this.#sandboxes;
-    const eventsOf = (container: Container) => this.#eventsOf(container);
+    const transport = () => deps.transport(this.#capabilities.keys);
+    const said = { clock, store, log: deps.log, logs: this.#logs, mayRun: this.#mayRun };
+    const eventsOf = containerListeners({ ...said, transport, objects, account });
     const starter = deps.starterOf(bootId, watchdog);
-    this.#pools = makePools({ config, clock, bundles: deps.bundles, starter, sandboxes, eventsOf });
+    this.#pools = makePools({ config, clock, bundles, starter, sandboxes, eventsOf });
     const changed = (key: InstanceKey, pin: Pin) => this.#announce(key, pin);
     const pins = new PinKeeper({ store, clock, random, over: lease.over, changed });
     const instances = this.#instances;
     this.#leaving = new Leaving({ clock, pools: this.#pools, pins, objects, instances });
-    const shared = { bootId, clock, wheel: this.#wheel, pins, instances, leaving: this.#leaving };
+    const shared = { bootId, clock, log: deps.log, wheel: this.#wheel, pins, instances, leaving: this.#leaving };
     const own = { store, clock, random, mayRun: this.#mayRun };
     this.#sessions = sandboxes && new Sessions({ ...shared, store: store.pins, sandboxes });
-    const transport = () => deps.transport(this.#capabilities.keys);
     const placing = {
       ...{ bootId, clock, isolation: config.isolation, pools: this.#pools, classes: new ClassLoader(store) },
       secrets: secretsOf(bootId, transport),
@@ -146,12 +145,13 @@ export class Worker {
       recentFiles: this.#recentFiles,
     };
     const keys = () => this.#capabilities.keys;
-    this.#loans = new Loans({ ...placing, transport, keys, eventsOf, deadline: () => lease.deadline });
+    const leases = { leases: store.leases, leaseTimes: config.leaseTimes, over: lease.over };
+    this.#loans = new Loans({ ...placing, ...leases, transport, keys, eventsOf, deadline: () => lease.deadline });
     this.#activator = new Activator({
       ...shared,
       ...placing,
       sessions: this.#sessions,
-      spawned: { ...own, announce: ({ key, epoch }) => this.#announce(key, { epoch, state: 'active' }) },
+      spawned: { ...own, announce: ({ key, epoch }, ended) => this.#announce(key, { epoch, state: 'active' }, ended) },
       borrowing: this.#loans.borrowing,
       hostResources: deps.hostResources,
     });
@@ -259,12 +259,6 @@ export class Worker {
     };
   }
 
-  #eventsOf(container: Container): ContainerEvents {
-    const { clock, store, transport } = this.#deps;
-    const shared = { clock, store, logs: this.#logs, mayRun: this.#mayRun };
-    return containerListener(container, { ...shared, transport: () => transport(this.#capabilities.keys) });
-  }
-
   #listen(): BusSubscription {
     const shared = { clock: this.#deps.clock, instances: this.#instances, logs: this.#logs };
     const control = new Control({
@@ -281,8 +275,8 @@ export class Worker {
     return this.#deps.bus.subscribe(subject, (message) => void control.onMessage(message));
   }
 
-  #announce(key: InstanceKey, pin: Pick<Pin, 'epoch' | 'state'>): void {
-    announcePin(this.#deps.bus, this.#config.account, { key, epoch: pin.epoch, state: pin.state });
+  #announce(key: InstanceKey, { epoch, state }: Pick<Pin, 'epoch' | 'state'>, ended: readonly string[] = []): void {
+    announcePin(this.#deps.bus, this.#config.account, { key, epoch, state, endedCalls: [...ended] });
   }
 
   #state(): WorkerHeartbeat {

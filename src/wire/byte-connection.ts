@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { HoldfastError } from '../common/errors.js';
+import { freeBytes } from '../common/free-bytes.js';
 import type { ByteStream } from '../common/ports/byte-stream.js';
 import { decodeError, encodeError, maxErrorBytes } from './errors.js';
 
@@ -86,6 +87,8 @@ export class ByteConnection implements ByteStream {
         if (piece !== undefined) {
           this.#took(piece.length);
           yield piece;
+          // All that came at once is here by now: whatever else has the same memory is the next one.
+          if (this.#pieces[0]?.buffer !== piece.buffer) freeBytes(piece);
         } else if (this.#failure !== null) throw this.#failure;
         else if (this.#hasEnded) return;
         else await this.#more();

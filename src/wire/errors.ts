@@ -13,9 +13,11 @@ export interface WireError {
   readonly cause?: unknown;
 }
 
-/** Errors travel in one frame, never in chunks: a longer one loses its cause, then its details, then the end of its message. */
+/** Errors travel in one frame, never in chunks: of a longer one its cause is cut first, then its details, then its message. */
 export const maxErrorBytes = 65_536;
 const keptMessageCharacters = 1_024;
+const keptFields = 32;
+const errorFields: ReadonlySet<string> = new Set(['name', 'message', 'stack', '__proto__']);
 
 /** A HoldfastError as it is, anything else as `Internal` with its message alone. */
 export function encodeError(error: unknown, maxBytes = maxErrorBytes): Uint8Array {
@@ -65,7 +67,12 @@ function encodeWireError(error: WireError, maxBytes: number): Uint8Array {
   const smaller: (() => WireError)[] = [
     () => error,
     () => ({ ...withoutCause, ...shortened(cause) }),
-    () => withoutCause,
+    () => ({
+      ...withoutCause,
+      ...shortened(cause),
+      details: {},
+      message: error.message.slice(0, keptMessageCharacters),
+    }),
     () => ({ ...withoutCause, details: {}, message: error.message.slice(0, keptMessageCharacters) }),
   ];
   for (const candidate of smaller) {
@@ -89,7 +96,23 @@ function shortened(cause: unknown): { cause?: Error } {
   const short = new Error(messageOf(cause).slice(0, keptMessageCharacters));
   short.name = nameOf(cause).slice(0, 100);
   short.stack = (readText(() => cause.stack) ?? '').slice(0, keptMessageCharacters);
-  return { cause: short };
+  return { cause: Object.assign(short, shortFields(cause)) };
+}
+
+/** What programs branch on, a `code` or a `status`, is short; what made the error too long is not. */
+function shortFields(error: Error): Record<string, unknown> {
+  const names = Object.keys(error).filter((name) => !errorFields.has(name) && name.length <= keptMessageCharacters);
+  const kept: Record<string, unknown> = {};
+  for (const name of names.slice(0, keptFields)) {
+    const value = readValue(() => Reflect.get(error, name));
+    if (isShort(value)) kept[name] = value;
+  }
+  return kept;
+}
+
+function isShort(value: unknown): boolean {
+  if (typeof value === 'string') return value.length <= keptMessageCharacters;
+  return typeof value === 'number' || typeof value === 'boolean' || value === null;
 }
 
 function errorOf(value: unknown): HoldfastError {
@@ -115,5 +138,13 @@ function readText(read: () => unknown): string | null {
     return String(read());
   } catch {
     return null;
+  }
+}
+
+function readValue(read: () => unknown): unknown {
+  try {
+    return read();
+  } catch {
+    return undefined; // A getter of the user's.
   }
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { link, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -32,9 +32,21 @@ describe('the folder of an object store', () => {
     expect(await readdir(join(folder, 'bundles'))).toEqual(['a']);
   });
 
-  test('a folder that cannot be made is named', () => {
-    expect(() => createDiskObjectStore({ folder: '/dev/null/objects' })).toThrow(
-      expect.objectContaining({ code: 'Unavailable', message: expect.stringContaining('/dev/null/objects') }),
+  test('an object is a file that never changes: who has a link to it keeps what it was', async () => {
+    const store = createDiskObjectStore({ folder });
+    await store.put('chunks/a', Buffer.from('first'));
+    const linked = join(folder, 'link');
+    await link(store.pathOf?.('chunks/a') ?? '', linked);
+    await store.put('chunks/a', Buffer.from('second'));
+    expect(await readFile(linked, 'utf8')).toBe('first');
+    await store.delete('chunks/a');
+    expect(await readFile(linked, 'utf8')).toBe('first');
+    expect(() => store.pathOf?.('../a')).toThrow(expect.objectContaining({ code: 'InvalidArgument' }));
+  });
+
+  test.each(['/dev/null/objects', '/proc/nowhere/objects'])('a folder that cannot be made is named: %s', (place) => {
+    expect(() => createDiskObjectStore({ folder: place })).toThrow(
+      expect.objectContaining({ code: 'Unavailable', message: expect.stringContaining(place) }),
     );
   });
 });

@@ -9,8 +9,8 @@ import { raise } from './lmdb-race.js';
 
 const [path = '', key = '', count = '', bootId = ''] = process.argv.slice(2);
 const store = createLmdbStore({ path, clock: systemClock });
-await raise(store, key as InstanceKey, Number(count));
+const won = await raise(store, key as InstanceKey, Number(count));
 const lease = { bootId: bootId as BootId, workerId: 'w' as WorkerId, account: 'a', address: 'h:1' };
 await store.leases.create(lease, 600_000);
-process.stdout.write('raised\n');
+process.stdout.write(`${JSON.stringify(won)}\n`);
 process.stdin.resume();

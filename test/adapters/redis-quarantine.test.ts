@@ -113,6 +113,24 @@ describe('a Redis that was started again and has lost everything', () => {
     expect(await store.leases.renew('of another process' as BootId, 15_000)).toBe('refused');
   });
 
+  test('has been in quarantine since the first renewal of a lease, though nothing was placed meanwhile', async () => {
+    await using server = await startRedis();
+    const store = await open(server.url);
+    const mine = lease('mine');
+    await store.leases.create(mine, 15_000);
+    await again(server, store);
+    expect(await store.leases.renew(mine.bootId, 15_000)).toBe('forgotten');
+    const redis = new Redis(server.url);
+    try {
+      const began = await redis.get('hf:owner');
+      expect(began).toMatch(/^[0-9a-f]{40} \d+$/);
+      await expect(change(store)).rejects.toMatchObject(quarantined);
+      expect(await redis.get('hf:owner')).toBe(began);
+    } finally {
+      redis.disconnect();
+    }
+  });
+
   test('is out of quarantine after its time', async () => {
     await using server = await startRedis();
     const store = await open(server.url, 300);

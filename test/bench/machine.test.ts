@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { nameOfPin } from '../../bench/load/resolves.js';
 import { BenchProcess } from '../../bench/processes/child.js';
@@ -36,6 +36,22 @@ describe('the machine of a benchmark', { timeout: 180_000 }, () => {
     await expect.poll(idleOnes, { timeout: 30_000 }).toHaveLength(allCores().length);
     await cores.letSleep();
     expect(idleOnes()).toEqual([]);
+  });
+
+  it('has cores that look for work while sandboxes are measured, and as before afterwards', async ({ skip }) => {
+    const latency = '/dev/cpu_dma_latency';
+    try {
+      accessSync(latency, constants.W_OK);
+    } catch {
+      return skip(`needs ${latency}, and the right to write to it`);
+    }
+    const read = (): number => readFileSync(latency).readInt32LE();
+    const before = read();
+    await using cores = new AwakeCores();
+    expect(await cores.pollingDuring(async () => read())).toBe(0);
+    expect(read()).toBe(before);
+    await expect(cores.pollingDuring(() => Promise.reject(new Error('broken')))).rejects.toThrow('broken');
+    expect(read()).toBe(before);
   });
 
   it('shows the memory of processes by their part, that of Redis as Redis counts it', async () => {

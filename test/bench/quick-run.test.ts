@@ -48,6 +48,10 @@ describe('a quick run of the benchmarks', { timeout: 240_000 }, () => {
       expect.arrayContaining([
         expect.objectContaining({ scenario: 'first-call', target: 'tcp-container', callers: 1 }),
         expect.objectContaining({
+          ...{ scenario: 'first-call', target: 'path', callers: 1 },
+          cpuPer100k: expect.objectContaining({ ...cpuPer100k, ...servers }),
+        }),
+        expect.objectContaining({
           scenario: 'first-call',
           ...product,
           cpuPer100k: expect.objectContaining({ ...cpuPer100k, ...servers }),

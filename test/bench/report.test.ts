@@ -9,7 +9,7 @@ import { type CallRow, type MemoryRow, type Row, spreadOf } from '../../bench/re
 import { type Run, readRuns, writeRun } from '../../bench/report/run-file.js';
 import { tableMarkdown, tableText } from '../../bench/report/table.js';
 import { callTable, cpuTable } from '../../bench/report/tables.js';
-import { judge, type Verdict } from '../../bench/report/verdicts.js';
+import { judge, type Verdict, verdictTable } from '../../bench/report/verdicts.js';
 
 const floor = 'tcp-container';
 
@@ -101,6 +101,16 @@ describe('a table', () => {
   });
 });
 
+describe('a table with the floor of the path', () => {
+  it('shows every median beside it', () => {
+    const rows = [callRow(floor, { p50: 50 }), callRow('path', { p50: 100 }), callRow('holdfast', { p50: 150 })];
+    const { header, rows: cells } = callTable(rows);
+    expect(header.at(-1)).toBe('to path');
+    expect(cells.map((row) => row.at(-1))).toEqual(['0.50', '1.00', '1.50']);
+    expect(callTable(rows.slice(0, 1)).header).not.toContain('to path');
+  });
+});
+
 describe('a verdict', () => {
   const figure = 'CPU per call, 64 callers';
   const against = (cpu: number): Row[] => [callRow(floor), callRow('holdfast', { cpuPer100k: { client: cpu } })];
@@ -155,6 +165,22 @@ describe('a verdict', () => {
     expect(found).toMatchObject({ value: 0.3, measured: '90 µs', against: 'workerd, 300 µs' });
   });
 
+  it('says what the same messages with nothing in them came to, by the same measure', () => {
+    const load = { scenario: 'cold-names', callers: 8 };
+    const ours = [callRow('holdfast', { ...load, rate: 1_000 }), callRow('path', { ...load, rate: 1_500 })];
+    // Measured on another machine, perhaps: only the ratio of ours to theirs is known there.
+    const peers = [callRow('holdfast', { ...load, rate: 2_000 }), callRow('workerd', { ...load, rate: 4_000 })];
+    expect(verdictOf(ours, 'cold names/s, packed, 8 callers', peers)).toMatchObject({ value: 0.5, path: 0.75 });
+
+    const first = [callRow('holdfast', { scenario: 'first-call', callers: 1, p50: 8_000 })];
+    const least = callRow('path', { scenario: 'first-call', callers: 1, p50: 4_000 });
+    expect(verdictOf(first, 'first call, own container, p50')).not.toHaveProperty('path');
+    expect(verdictOf([...first, least], 'first call, own container, p50')).toMatchObject({ value: 8, path: 4 });
+    const text = tableText(verdictTable(judge([...first, least], null)));
+    expect(text).toMatch(/path floor/);
+    expect(text).toMatch(/first call, own container, p50 .* 4\.00 ms .* missed/);
+  });
+
   it('compares cold names with workerd alone', () => {
     const ours = callRow('holdfast', { scenario: 'cold-names', callers: 8, rate: 3_000 });
     const peers = [
@@ -172,6 +198,30 @@ describe('a verdict', () => {
       'fetched for 20 sandboxes, to what is read',
     );
     expect(verdict).toMatchObject({ value: 1.05, measured: '1 050 MB', against: '1 000 MB', result: 'missed' });
+  });
+
+  it('tells the worst of what a sandbox does to calls beside it, with as many callers', () => {
+    const beside = { scenario: 'neighbours', floor: 'idle' };
+    const p99Us = (us: number) => ({ p99Us: spreadOf([us]) });
+    const rows = [1, 16].flatMap((callers) => [
+      callRow('idle', { ...beside, callers, floor: null, ...p99Us(callers * 1_000) }),
+      callRow('loops', { ...beside, callers, ...p99Us(callers * 1_500) }),
+      callRow('bomb', { ...beside, callers, ...p99Us(callers === 1 ? 1_000 : 40_000) }),
+    ]);
+    expect(verdictOf(rows, 'warm call p99 beside the worst sandbox')).toMatchObject({
+      ...{ value: 2.5, measured: '40 ms, bomb, 16 callers', against: 'idle, 16 ms', result: 'missed' },
+    });
+    expect(verdictOf(rows.slice(0, 3), 'warm call p99 beside the worst sandbox')).toMatchObject({ value: 1.5 });
+  });
+
+  it('holds steps of sandboxes on cores that are awake and on idle ones against the same bar', () => {
+    const rows = ['sandboxes', 'sandboxes-idle'].flatMap((scenario) => [
+      callRow('bare exec', { scenario, floor: 'bare exec', p50: 1_000 }),
+      callRow('holdfast exec', { scenario, floor: 'bare exec', p50: scenario === 'sandboxes' ? 1_500 : 2_500 }),
+    ]);
+    const [awake, idle] = ['awake', 'idle'].map((how) => verdictOf(rows, `exec in a live sandbox, p50, cores ${how}`));
+    expect(awake).toMatchObject({ value: 1.5, result: 'bar' });
+    expect(idle).toMatchObject({ value: 2.5, against: 'bare, 1 ms', result: 'missed' });
   });
 
   it('holds what has no ratio against its own unit', () => {

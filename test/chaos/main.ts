@@ -26,6 +26,7 @@ const usage = `npm run chaos -- [options]
   --short        those that CI runs
   --list         their names, and nothing else
   --calls N      of the scenario of spawned calls, default 20000
+  --many N       of the one of very many, default 1000000
   --soak N       then the soak, for N minutes
   --json FILE    adds what came of each to this file, a line each, as soon as it is known
   --rest         only what the file of --json lacks, or has with violations: goes on with a run that was broken off
@@ -39,6 +40,7 @@ const { values } = parseArgs({
     short: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
     calls: { type: 'string', default: '20000' },
+    many: { type: 'string', default: '1000000' },
     soak: { type: 'string' },
     json: { type: 'string' },
     rest: { type: 'boolean', default: false },
@@ -47,7 +49,7 @@ const { values } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 });
-const pools = poolScenarios(Number(values.calls));
+const pools = poolScenarios({ calls: Number(values.calls), many: Number(values.many) });
 const all: readonly Scenario[] = [processFaults, stores, network, requests, clocks, limits, pools].flatMap((group) =>
   Object.values<Scenario>(group),
 );

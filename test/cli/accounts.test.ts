@@ -132,6 +132,25 @@ describe('two accounts on the same Redis, NATS and objects, with the permissions
     expect((await volume.listdir()).map(({ path }) => path)).toEqual(['a.txt']);
   });
 
+  it('have classes whose clients see the volumes of their own account, and no others', async () => {
+    const inside = fileURLToPath(new URL('../fixtures/inside-app.ts', import.meta.url));
+    const librarianOf = async ({ client, endpoint, token }: Side) => {
+      await home.out('deploy', inside, '--endpoint', endpoint, '--token', token);
+      const app = await App.lookup<typeof import('../fixtures/inside-app.js')>('inside-test', { client });
+      return await app.Librarian.named('one');
+    };
+    const [here, there] = [await librarianOf(ours), await librarianOf(theirs)];
+    await here.write('of-ours', 'a', 'x'.repeat(100_000));
+    expect(await there.volumes()).toEqual([]);
+    // What its code was refused with.
+    const refused = await there.read('of-ours', 'a').catch((error: Error) => error.cause);
+    expect(refused).toMatchObject({ code: 'NotFound' });
+    // The same bytes: each account has its own.
+    await there.write('of-ours', 'a', 'x'.repeat(100_000));
+    expect(await there.list('of-ours')).toEqual(['a']);
+    expect((await Volume.list({ client: theirs.client })).map(({ name }) => name)).toEqual(['of-ours']);
+  });
+
   it('cannot speak to each other’s workers over NATS', async () => {
     const errors: string[] = [];
     const connection = await connect({ servers: nats.url.replace('nats://', ''), user: 'ours-router', pass: 'secret' });

@@ -16,6 +16,7 @@ export function fakeTerminal(
     paintNote: (_style, text) => text,
     redraw: () => undefined,
     columns,
+    noteColumns: columns,
     isInteractive: false,
   };
 }

@@ -16,6 +16,17 @@ function fullName(command: Command): string {
 }
 
 describe('help', () => {
+  it('is shown for a command below another', async () => {
+    terminal.out.length = 0;
+    await program.parseAsync(['help', 'sandbox', 'exec'], { from: 'user' });
+    expect(terminal.out.join('\n')).toMatch(/^Usage: holdfast sandbox exec /);
+  });
+
+  it('about what is no command names the page that lists them', async () => {
+    const asked = program.parseAsync(['help', 'sandbox', 'exce'], { from: 'user' });
+    await expect(asked).rejects.toThrow("there is no command 'sandbox exce'; `holdfast help sandbox` shows all");
+  });
+
   it.each(below(program).map((command) => [fullName(command), command] as const))(
     'of %s fits a terminal of 80 columns',
     (_name, command) => {

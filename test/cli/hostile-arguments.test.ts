@@ -14,6 +14,7 @@ const commands = [
   ...['rotate', 'ls', 'retire'].map((name) => ['signing-key', name]),
   ...['ls', 'rm', 'rotate-key'].map((name) => ['secret', name]),
   ...['create', 'exec', 'ls', 'ps', 'close', 'cp'].map((name) => ['sandbox', name]),
+  ...['create', 'ls', 'rm', 'cat', 'delete'].map((name) => ['nfs', name]),
   ...['create', 'ls', 'rm', 'cat', 'history', 'diff', 'gc', 'delete'].map((name) => ['volume', name]),
 ];
 

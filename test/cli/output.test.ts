@@ -8,6 +8,7 @@ import { createProcessLog } from '../../src/cli/output/process-log.js';
 import { withProgress } from '../../src/cli/output/progress.js';
 import { tableLines } from '../../src/cli/output/table.js';
 import { valueText } from '../../src/cli/output/value.js';
+import { wrapped } from '../../src/cli/output/wrapped.js';
 import { HoldfastError } from '../../src/common/errors.js';
 import { decodeError, encodeUserError } from '../../src/wire/errors.js';
 import { ManualClock } from '../manual-clock.js';
@@ -25,6 +26,31 @@ describe('an error', () => {
     expect(lines[1]).toMatch(/^ {2}next: .*holdfast token create/);
   });
 
+  it('is broken between words on a terminal, a command to copy never within, and left as it is elsewhere', () => {
+    const error = new HoldfastError(
+      'InvalidArgument',
+      'no cluster to talk to: start one with `holdfast dev`, or say which',
+    );
+    expect(errorLines(error, fakeTerminal(58))).toEqual([
+      'error InvalidArgument: no cluster to talk to: start one',
+      '  with `holdfast dev`, or say which',
+    ]);
+    expect(errorLines(error, fakeTerminal(72))[1]).toMatch(/^ {2}`holdfast dev`,/);
+    expect(errorLines(error, fakeTerminal())).toHaveLength(1);
+  });
+
+  it('keeps every word, however narrow the terminal is', () => {
+    const text = fc.string({ unit: fc.constantFrom('a', 'bb', ' ', '`', "'", '\t'), maxLength: 120 });
+    fc.assert(
+      fc.property(text, fc.integer({ min: 3, max: 40 }), (said, width) => {
+        const lines = wrapped(said, width);
+        expect(lines.join(' ').split(/\s+/).filter(Boolean)).toEqual(said.split(/\s+/).filter(Boolean));
+        const tooWide = lines.filter((line) => line.length > width);
+        expect(tooWide.filter((line) => !/^\s*(`[^`]*`\S*|'[^']*'\S*|\S+)$/.test(line))).toEqual([]);
+      }),
+    );
+  });
+
   it("of the user's code comes with its own stack, indented, and its causes", () => {
     const thrown = new RangeError('too much', { cause: new TypeError('inner') });
     const lines = errorLines(decodeError(encodeUserError(thrown)), fakeTerminal());
@@ -39,7 +65,7 @@ describe('an error', () => {
     thrown.stack = [
       'RangeError: too much',
       '    at Basket.add (/var/lib/holdfast/w1/bundles/src/app.ts:11:24)',
-      '    at <anonymous> (/node_modules/holdfast/src/common/activation.ts:95:47)',
+      '    at file:///node_modules/holdfast/dist/cli/container-main.js:4732:52',
       '    at AsyncLocalStorage.run (node:async_hooks:346:14)',
     ].join('\n');
     const lines = errorLines(decodeError(encodeUserError(thrown)), fakeTerminal());
@@ -188,6 +214,7 @@ describe('the log of a process', () => {
     const line = JSON.parse(terminal.out[0] ?? '');
     expect(line).toMatchObject({ level: 'info', event: 'worker.ready', worker: 'w1', address: '127.0.0.1:1' });
     expect(Date.parse(line.time)).toBeGreaterThan(0);
+    expect(terminal.out[0]).toMatch(/"event":"worker\.ready","address"/);
   });
 
   it('is a short line on a terminal', () => {

@@ -88,7 +88,7 @@ describe('holdfast sandbox', () => {
     expect(mistyped).toMatchObject({ exitCode: 3, stderr: expect.stringContaining("no sandbox 'shel'") });
     expect((await run(['create', 'sandboxes'])).stderr).toContain('write APP/SANDBOX, e.g. demo/shell');
     expect((await run(['create', session])).stderr).toContain('write APP/SANDBOX ID, with a space');
-    expect((await run(['attach', session, 'x'])).stderr).toContain('`holdfast sandbox attach --help` shows how');
+    expect((await run(['attach', session, 'x'])).stderr).toContain('`holdfast help sandbox attach` shows how');
     const conflict = await run(['create', 'sandboxes/shell', 'one', '--env', 'A=1']);
     expect(conflict.stderr).toContain('session sandboxes/shell/one was made with other options');
     expect(await run(['ls', `${session}:/nowhere`])).toMatchObject({ exitCode: 3 });

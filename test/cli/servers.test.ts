@@ -57,6 +57,9 @@ describe('a cluster of processes', () => {
     expect(await home.out('call', 'shop/Counter', 'one', 'add', '[4]', ...to)).toBe('4');
     expect(await home.json('workers', ...to)).toMatchObject([{ id: 'first', offer: { zone: 'a' } }]);
 
+    const sealing = await home.run(['secret', 'set', 'KEY', ...to], { stdin: 'value' });
+    expect(sealing.stderr).toMatch(/^error Unavailable: this router keeps no secrets, as it has no master key: /);
+
     const health = ['--http', '127.0.0.1:0'];
     const isolation = canIsolate ? [] : plain;
     await using second = home.start(
@@ -134,8 +137,17 @@ describe('a server that cannot start', () => {
     const isolation = await home.run(['worker', '--listen', '127.0.0.1:0', '--isolation', 'gvisor'], { env });
     expect(isolation).toMatchObject({ exitCode: 7 });
     expect(isolation.stderr).toMatch(/^error SandboxUnavailable: /);
-    const taken = await home.run(['router', '--listen', `127.0.0.1:${redis.port}`], { env });
-    expect(taken.exitCode).toBe(4);
-    expect(taken.stderr).toMatch(new RegExp(`^error Unavailable: .*127\\.0\\.0\\.1:${redis.port}.*\\n$`));
+    const address = `127.0.0.1:${redis.port}`;
+    const free = ['--listen', '127.0.0.1:0'];
+    for (const args of [
+      ['router', '--listen', address],
+      ['router', ...free, '--http', address],
+      ['worker', ...plain, '--listen', address],
+    ]) {
+      const taken = await home.run(args, { env });
+      expect(taken.exitCode).toBe(4);
+      expect(taken.stderr).toMatch(/^error Unavailable: cannot listen on \S+: another process listens there; .*\n$/);
+      expect(taken.stderr).toContain(address);
+    }
   });
 });

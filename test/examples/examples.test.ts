@@ -71,6 +71,10 @@ scratch: foo
 kept: foo bar 
 scratch is left: false
 `,
+  'fast-cache': `first run: GPU 0, found in /cache: none
+second run: GPU 0, found in /cache: compiled
+fast-cache is vast_local, on one of 1 workers with that GPU
+`,
   'data-set': `sandbox 0: 1000 rows, wrote 0
 sandbox 1: 1000 rows, wrote 1
 sandbox 2: 1000 rows, wrote 2
@@ -131,7 +135,7 @@ dock: 7500
 };
 
 /** By tests of what they need, beside a cluster. */
-const testedElsewhere = ['cloud-bucket'];
+const testedElsewhere = ['cloud-bucket', 'debian-python'];
 
 let folder: string;
 

@@ -259,6 +259,7 @@ export class ControlClient {
       this.#waiting.delete(requestId);
       if (result === undefined) throw new Error('an empty reply');
       if (result.$case === 'error') waiting?.reject(decodeError(result.value));
+      else if (result.$case === 'spawned') throw new Error('nobody asked for a call');
       else waiting?.resolve(result.value);
     }
   }

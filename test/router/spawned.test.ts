@@ -2,12 +2,17 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type InstanceKey, instanceKey } from '../../src/common/ids.js';
 import type { CallProgress } from '../../src/common/spawned-call.js';
 import { type CallId, callId } from '../../src/common/spawned-call.js';
+import { TimerWheel } from '../../src/common/timer-wheel.js';
 import { keepAlarms } from '../../src/router/alarms.js';
+import { PinEvents } from '../../src/router/pins/pin-events.js';
 import { OpenRequest } from '../../src/router/service/request.js';
 import { cancelSpawned, careFor, getSpawned, listSpawned } from '../../src/router/spawned.js';
+import { SpawnedEnds } from '../../src/router/spawned-ends.js';
 import { encodeValue } from '../../src/wire/codec/codec.js';
 import { decodeError } from '../../src/wire/errors.js';
-import { workerControlSubject } from '../../src/wire/subjects.js';
+import { PinEvent } from '../../src/wire/gen/holdfast/v1/bus.js';
+import { pinEventSubject, workerControlSubject } from '../../src/wire/subjects.js';
+import { ManualClock } from '../manual-clock.js';
 import { BusWorker } from './bus-worker.js';
 import { account, type ControlClient, Harness } from './harness.js';
 
@@ -201,6 +206,37 @@ describe('asking a router for a spawned call', () => {
     expect(explained.where?.instance).toMatchObject({ id: 'a', state: 'active' });
     const listed = await listSpawned(router(), { instance: identityOf('a'), limit: 0 }, request());
     expect(listed.calls).toMatchObject([{ id: call.id, state: 'succeeded', answer: undefined }]);
+  });
+
+  it('R3: looks again when it is said that the call has ended, and not at what else is said of its instance', async () => {
+    await start();
+    const { calls } = cluster.store;
+    const looks: string[] = [];
+    const get: typeof calls.get = async (id) => {
+      looks.push(id);
+      return await calls.get(id);
+    };
+    cluster.addRouter({ store: { ...cluster.store, calls: { ...calls, get } } });
+    const watching = cluster.routers[1] as (typeof cluster.routers)[number];
+    // Nobody looks of his own accord: that clock stands still.
+    const ends = new SpawnedEnds(new TimerWheel(new ManualClock(), 10));
+    const { bus, clock, log } = watching;
+    const events = new PinEvents({ bus, clock, log, accounts: [account], ends });
+    const call = await recorded('a');
+    const other = callId(call.key, 'y'.repeat(22));
+    const waiting = getSpawned({ ...watching, ends }, { id: call.id, explain: false, waitMs: 30_000 }, request());
+    await vi.waitUntil(() => looks.length === 1);
+    const tell = (endedCalls: readonly string[]): void => {
+      const event = PinEvent.encode({ key: call.key, epoch: call.epoch, state: 'active', endedCalls: [...endedCalls] });
+      bus.publish(pinEventSubject(account, call.key), event.finish());
+    };
+    tell([]);
+    tell([other]);
+    await ended(call, 'done');
+    tell([other, call.id]);
+    expect(await waiting).toMatchObject({ state: 'succeeded' });
+    expect(looks).toEqual([call.id, call.id]);
+    events.close();
   });
 
   it('of another account, of nobody, or by what is no id, it knows none', async () => {

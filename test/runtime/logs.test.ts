@@ -83,3 +83,40 @@ describe('what containers say', () => {
     expect(container.hasExited).toBe(false);
   });
 });
+
+describe('what a worker says', () => {
+  it('of a container that died is for who runs it and for who wrote the class, with how it ended and what it had', async () => {
+    world = await WorkerWorld.start();
+    const lines = heard();
+    const { container, pin } = await world.alive('Basket', 'a');
+    container.die({ exitCode: null, signal: 'SIGKILL', outOfMemory: true });
+    await until(() => lines.length === 1);
+    const how = 'used more than its memoryMb and was killed';
+    const message = `the container of this instance ${how}`;
+    expect(lines).toMatchObject([{ className: 'Basket', id: 'a', level: 'error', message, source: 'worker' }]);
+    const instances = [{ id: 'a', epoch: pin.epoch }];
+    expect(world.told).toMatchObject([
+      { event: 'container.died', fields: { class: 'demo/Basket', how, calls: 0, instances, more: 0 } },
+    ]);
+  });
+
+  it('of an activation that failed is which one and its code, and nothing that the code of the class has said', async () => {
+    world = await WorkerWorld.start();
+    world.starter.prepare = (container) => {
+      container.onActivate = () => container.die();
+    };
+    const { pin } = await world.instance('Basket', 'a');
+    await until(() => world.told.length === 2);
+    const fields = { instance: 'demo/Basket/a', epoch: pin.epoch, code: 'ActivationFailed' };
+    expect(world.told[1]).toEqual({ event: 'activation.failed', fields });
+  });
+
+  it('of a container that was to end is nothing', async () => {
+    world = await WorkerWorld.start();
+    const { container, pin } = await world.alive('Basket', 'a');
+    await world.close(pin);
+    await until(() => container.hasExited);
+    await turns(3);
+    expect(world.told).toEqual([]);
+  });
+});

@@ -6,7 +6,9 @@ import { createDiskObjectStore } from '../../src/adapters/disk/disk-object-store
 import { createBusHub, type InProcessBus } from '../../src/adapters/embedded/in-process-bus.js';
 import { createLmdbStore } from '../../src/adapters/embedded/lmdb-store.js';
 import { systemClock, systemRandom } from '../../src/adapters/system/clock.js';
+import { silentLog } from '../../src/cli/parts/silent-log.js';
 import type { Monotonic } from '../../src/common/clock.js';
+import type { Logger } from '../../src/common/context.js';
 import type { HoldfastError } from '../../src/common/errors.js';
 import { type BootId, type InstanceKey, instanceKey, type WorkerId } from '../../src/common/ids.js';
 import { defaultLeaseTimes } from '../../src/common/lease.js';
@@ -111,6 +113,9 @@ export class WorkerWorld implements AsyncDisposable {
   readonly hub = createBusHub({ clock: systemClock, onError: (error) => this.busErrors.push(error) });
   readonly busErrors: unknown[] = [];
   readonly metrics = createWorkerMetrics();
+  /** What the worker has told whoever runs it: events with their fields. */
+  readonly told: { readonly event: string; readonly fields: object }[] = [];
+  readonly log: Logger = { ...silentLog, warn: (event, fields = {}) => void this.told.push({ event, fields }) };
   readonly store: Store;
   readonly objects: ObjectStore;
   readonly folder: string;
@@ -167,6 +172,7 @@ export class WorkerWorld implements AsyncDisposable {
         clock,
         random: systemRandom,
         metrics: this.metrics,
+        log: this.log,
         startWatchdog: async (bootId, deadline) => {
           this.#watchdog = new ScriptedWatchdog(store, bootId, deadline);
           this.#hooks.onWatchdog?.(this.#watchdog, clock);

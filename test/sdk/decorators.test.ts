@@ -160,6 +160,18 @@ describe('decoration is refused', () => {
     throw new Error('nothing was refused');
   };
 
+  test('without parentheses, as JavaScript lets it be written', () => {
+    const decorators = { method, enter, exit, alarm } as unknown as Record<
+      string,
+      (fn: object, context: object) => void
+    >;
+    for (const [name, decorator] of Object.entries(decorators)) {
+      expect(() => decorator(() => 1, { kind: 'method', name: 'm' })).toThrow(
+        `@${name} is written with parentheses: @${name}()`,
+      );
+    }
+  });
+
   test('of static, private and symbol-named methods', () => {
     const statics = refusal(
       () =>

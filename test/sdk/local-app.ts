@@ -159,4 +159,17 @@ export class Broken {
   }
 }
 
+@app.cls()
+export class Hiding {
+  @method()
+  shown(): number {
+    return 1;
+  }
+
+  @method()
+  hide(): void {
+    Object.assign(this, { shown: 2 });
+  }
+}
+
 export const instances = new Map<string, ClassInstance<typeof Worker>>();

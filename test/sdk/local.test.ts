@@ -1,11 +1,11 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { systemRandom } from '../../src/adapters/system/clock.js';
 import { registeredClass } from '../../src/sdk/classes/registry.js';
 import { Cls, isHoldfastError } from '../../src/sdk/index.js';
 import { consoleLogger } from '../../src/sdk/local/console-logger.js';
 import { localInstance } from '../../src/sdk/local/local-instance.js';
 import { ManualClock } from '../manual-clock.js';
-import { Broken, Flaky, gate, gates, instances, seen, Worker } from './local-app.js';
+import { Broken, Flaky, gate, gates, Hiding, instances, seen, Worker } from './local-app.js';
 
 afterEach(() => {
   for (const each of gates.values()) each.open();
@@ -219,6 +219,30 @@ describe('an instance as an object', () => {
     expect((error as Error).message).toMatch(/has no method 'hodl'.*it has: hold, most, echo/);
     expect(await code(instance.method('open')())).toBe('InvalidArgument not-run');
     expect(await instance.method('echo')(7)).toBe(7);
+  });
+
+  test('logs whatever it is given', () => {
+    const lines: string[] = [];
+    const written = vi.spyOn(process.stderr, 'write').mockImplementation((line) => lines.push(String(line)) > 0);
+    const endless: Record<string, unknown> = { name: 'endless' };
+    endless['self'] = endless;
+    try {
+      consoleLogger.error('broke', { error: new RangeError('why'), big: 2n ** 70n });
+      consoleLogger.info('turns', endless);
+    } finally {
+      written.mockRestore();
+    }
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+      ...{ level: 'error', message: 'broke', big: '1180591620717411303424' },
+      error: { name: 'RangeError', message: 'why' },
+    });
+    expect(JSON.parse(lines[1] ?? '')).toMatchObject({ level: 'info', message: 'turns' });
+  });
+
+  test('says so when its class has put a value in the place of a method', async () => {
+    await using instance = await Cls.of(Hiding).local();
+    await instance.hide();
+    await expect(instance.shown()).rejects.toThrow(/Hiding\/.*\.shown is no function any more.*type number/);
   });
 
   test('is no thenable, and looks like no object of a library', async () => {

@@ -61,7 +61,7 @@ const wrong: readonly (readonly [what: string, option: string, wanted: string, (
       (given) => NetworkFileSystem.fromName('n', given),
       { readOnly: true },
     ],
-    ['nfs.listdir', 'recursive', 'it has: signal, timeoutMs', (given) => nfs.listdir('', given), { recursive: true }],
+    ['nfs.listdir', 'recursive', 'true or false', (given) => nfs.listdir('', given), { recursive: 'yes' }],
   ];
 
 const cases = wrong.map(([what, option, wanted, ask, given]) => ({ what, option, wanted, ask, given }));

@@ -1,7 +1,8 @@
-import type { InstanceKey, WorkerId } from '../../src/common/ids.js';
+import type { BootId, InstanceKey, WorkerId } from '../../src/common/ids.js';
 import { leaseTimes } from '../../src/common/lease.js';
+import type { CallStore } from '../../src/common/ports/call-store.js';
 import type { StateStore } from '../../src/common/ports/state-store.js';
-import type { PinStore, Store } from '../../src/common/ports/store.js';
+import type { LeaseStore, PinStore, Store } from '../../src/common/ports/store.js';
 import { registeredApps } from '../../src/sdk/classes/registry.js';
 import { createToken } from '../../src/wire/token.js';
 import { app } from './app/recorder.js';
@@ -56,7 +57,8 @@ export class Cluster {
       quarantineMs: times.ttlMs + times.graceMs,
     });
     this.history = new History(timeline, (bootId) => this.storeServer.isLeaseHeld(bootId));
-    this.#watchStore(this.storeServer.store);
+    this.#watchStore(this.storeServer.store, times.ttlMs);
+    this.#watchCalls(this.storeServer.store.calls);
     this.busServer = new BusServer({
       process: this.machine('bus').start('bus'),
       network,
@@ -110,7 +112,7 @@ export class Cluster {
     }
     const worker = this.workers.get(name);
     if (worker !== undefined && !worker.run?.process.isAlive && !worker.machine.host.isDown) {
-      const limits = this.#plan.workers[Number(name.slice(1))] ?? { maxContainers: 4, warmContainers: 0 };
+      const limits = this.#plan.workers[Number(name.slice(1))] ?? otherwise;
       const settings = { workerId: name as WorkerId, address: addressOf(name), ...limits };
       worker.run = new WorkerProcess(this.context, worker.machine, settings);
     }
@@ -155,8 +157,49 @@ export class Cluster {
     });
   }
 
+  /** In which state of its instance a spawned call is lost. */
+  #watchCalls(calls: CallStore): void {
+    const commit = calls.commit.bind(calls);
+    const abandon = calls.abandon.bind(calls);
+    Object.assign(calls, {
+      commit: async (...[owner, wanted]: Parameters<CallStore['commit']>) => {
+        const result = await commit(owner, wanted);
+        for (const change of result === 'committed' ? wanted.changes : []) {
+          if (change.kind === 'end' && change.progress.state === 'lost') this.history.callLost(change.id, owner.key);
+        }
+        return result;
+      },
+      abandon: async (...[key, ends]: Parameters<CallStore['abandon']>) => {
+        const before = await calls.list(key, mostCalls);
+        await abandon(key, ends);
+        const after = new Map((await calls.list(key, mostCalls)).map(({ id, progress }) => [id, progress.state]));
+        for (const { id, progress } of before) {
+          if (progress.endedAtMs === null && after.get(id) === 'lost') this.history.callLost(id, key);
+        }
+      },
+    });
+  }
+
   /** The truth about pins and durable state, as the store's server has it. */
-  #watchStore({ pins, state }: Pick<Store, 'pins' | 'state'>): void {
+  #watchStore({ pins, state, leases }: Pick<Store, 'pins' | 'state' | 'leases'>, ttlMs: number): void {
+    const create = leases.create.bind(leases);
+    const renew = leases.renew.bind(leases);
+    const release = leases.release.bind(leases);
+    Object.assign(leases, {
+      create: async (...[lease, forMs]: Parameters<LeaseStore['create']>) => {
+        await create(lease, forMs);
+        this.history.leaseTaken(lease.bootId, ttlMs);
+      },
+      renew: async (...[bootId, forMs]: Parameters<LeaseStore['renew']>) => {
+        const answer = await renew(bootId, forMs);
+        if (answer === 'renewed') this.history.leaseTaken(bootId, ttlMs);
+        return answer;
+      },
+      release: async (bootId: BootId) => {
+        await release(bootId);
+        this.history.leaseReleased(bootId);
+      },
+    });
     const [change, attest] = [pins.change.bind(pins), pins.attest.bind(pins)];
     Object.assign(pins, {
       change: async (...[key, wanted]: Parameters<PinStore['change']>) => {
@@ -181,6 +224,10 @@ export class Cluster {
     });
   }
 }
+
+/** Of one instance, in one world. */
+const mostCalls = 10_000;
+const otherwise = { maxContainers: 4, warmContainers: 0, cpuCores: 4 } as const;
 
 function addressOf(name: string): string {
   return `${name}:1`;

@@ -1,6 +1,7 @@
 import type { Cluster } from './cluster.js';
 import type { SimHost, SimProcess, WakeOrder } from './engine/sim-process.js';
 import type { Timeline } from './engine/timeline.js';
+import type { Machine } from './parts/machine.js';
 import type { Fault, KillTarget, StopTarget } from './plan/plan.js';
 
 type Undo = () => void;
@@ -86,6 +87,11 @@ export class FaultRunner {
         return this.#storeTrouble(fault);
       case 'drain':
         return this.#drain(fault);
+      case 'close':
+        return this.#close(fault);
+      case 'redeploy':
+        this.#cluster.routers.get(fault.target)?.run?.redeploy(fault.instances);
+        return null;
       case 'clock-jump':
         this.#host(fault.target).wallOffsetMs += fault.byMs;
         return null;
@@ -192,6 +198,15 @@ export class FaultRunner {
     };
   }
 
+  #close({ target }: Of<'close'>): Undo {
+    const run = this.#cluster.routers.get(target)?.run;
+    if (run?.process.isAlive) run.process.in(0, () => run.close());
+    return () => {
+      run?.process.kill();
+      this.#start(target);
+    };
+  }
+
   /**
    * Where neither the worker nor its watchdog can act for long, nobody ends the code in time (S7: then only its durable writes are
    * fenced). A watchdog that died before the worker stood still is no excuse: the worker had to end by itself.
@@ -201,6 +216,7 @@ export class FaultRunner {
     for (const { run, machine } of this.#cluster.workers.values()) {
       if (run === null || run.watchdog === null) continue;
       const { process, watchdog } = run;
+      this.#lookForUnguardedLoans(machine, process);
       const isGuarded = (): boolean => {
         const isLate = !watchdog.isAlive && process.isStopped && watchdog.diedAt < process.stoppedAt - noticedWithinMs;
         return [process, watchdog].some((each) => each.isAlive && !each.isStopped) || isLate;
@@ -213,6 +229,20 @@ export class FaultRunner {
         }
       });
     }
+  }
+
+  /** The end of a borrower's lease is seen by the lender's worker alone; where that stands still, by its watchdog at the end of its own. */
+  #lookForUnguardedLoans(machine: Machine, worker: SimProcess): void {
+    const { history, context } = this.#cluster;
+    if (!worker.isStopped) return;
+    const { stoppedAt } = worker;
+    this.#nature.in(context.leaseTimes.fenceAfterMs / 2, () => {
+      if (!worker.isStopped || worker.stoppedAt !== stoppedAt) return;
+      for (const activation of history.activations) {
+        const isHere = activation.process.host === machine.host && activation.loan !== null;
+        if (isHere && activation.endedAt === null) activation.hasStoodStill = true;
+      }
+    });
   }
 
   #processes(target: string, what: KillTarget | StopTarget): SimProcess[] {

@@ -4,6 +4,7 @@ import type { TraceLine } from './engine/timeline.js';
 import { makePlan } from './plan/make-plan.js';
 import type { Plan } from './plan/plan.js';
 import { shrink, sizeOf } from './shrink.js';
+import { leastSuccess, shareOfSuccess } from './success.js';
 import { type Outcome, runWorld } from './world.js';
 
 export interface SimulateOptions {
@@ -14,10 +15,8 @@ export interface SimulateOptions {
   readonly isQuiet: boolean;
 }
 
-type Verdict = Omit<Outcome, 'lines'>;
+export type Verdict = Omit<Outcome, 'lines'>;
 
-/** Below this share of calls that succeed the worlds would show nothing. */
-const leastSuccess = 0.5;
 const shownLines = 400;
 const entry = fileURLToPath(new URL('./seeds-main.ts', import.meta.url));
 
@@ -99,12 +98,13 @@ function textOf({ at, who, what }: TraceLine): string {
 function summary(verdicts: readonly Verdict[], seconds: number): number {
   const total = (read: (verdict: Verdict) => number) => verdicts.reduce((sum, verdict) => sum + read(verdict), 0);
   const calls = total((verdict) => verdict.calls);
-  const share = calls === 0 ? 1 : total((verdict) => verdict.succeeded) / calls;
+  const share = shareOfSuccess(verdicts);
   const hours = total((verdict) => verdict.virtualMs) / 3_600_000;
   console.log(
     `${verdicts.length} worlds in ${seconds.toFixed(1)} s: ${hours.toFixed(1)} hours of cluster time, ` +
       `${total((verdict) => verdict.events)} events, ${calls} calls, ${percent(share)} of them succeeded, ` +
-      `${total((verdict) => verdict.ahead.sent)} sent ahead, ${total((verdict) => verdict.ahead.recalled)} of those given back`,
+      `${total((verdict) => verdict.ahead.sent)} sent ahead, ${total((verdict) => verdict.ahead.recalled)} of those given back, ` +
+      `${total((verdict) => verdict.lent)} containers lent`,
   );
   return share;
 }

@@ -68,6 +68,7 @@ test('a failing plan is shortened to what it needs to fail', async () => {
       calls: 0,
       succeeded: 0,
       ahead: { sent: 0, recalled: 0 },
+      lent: 0,
       virtualMs: 0,
       lines: null,
     };

@@ -1,5 +1,4 @@
 import { type CodeTrouble, setOutside } from './app/inside.js';
-import { limitsOf, poolClasses, poolId } from './app/ledger-app.js';
 import { keptAs } from './app/recorder.js';
 import { ClientRun, type Handles, nameOf } from './client-run.js';
 import { Cluster, type Site } from './cluster.js';
@@ -8,11 +7,13 @@ import type { SimProcess } from './engine/sim-process.js';
 import { Timeline, type TraceLine } from './engine/timeline.js';
 import { FaultRunner } from './faults.js';
 import type { History } from './history/history.js';
+import { checkLoans } from './history/loan-rules.js';
 import type { Violation } from './history/records.js';
 import { checkRules } from './history/rules.js';
 import { checkSpawned } from './history/spawned-rules.js';
 import { checkAlarms, checkState } from './history/state-rules.js';
-import type { CallPlan, InstanceRef, Plan, Step } from './plan/plan.js';
+import { exactIn, LastRound, recoverMs, ringsWithinMs } from './last-round.js';
+import type { InstanceRef, Plan, Step } from './plan/plan.js';
 
 /** What a world came to. */
 export interface Outcome {
@@ -24,45 +25,14 @@ export interface Outcome {
   readonly calls: number;
   readonly succeeded: number;
   readonly ahead: History['ahead'];
+  /** Containers. */
+  readonly lent: number;
   readonly virtualMs: number;
   /** Null where it was not traced. */
   readonly lines: readonly TraceLine[] | null;
 }
 
-/** The longest that a lost place takes to be noticed and taken elsewhere, beside the lease. */
-const recoverMs = 12_000;
-/** A claim of a router that died, and an attempt that failed before that. */
-const ringsWithinMs = 60_000;
-/** The store's clock, and this one. */
-const clocksDifferMs = 1_000;
-const hardEndAfterMs = 210_000;
-const lastCall: CallPlan = {
-  method: 'append',
-  timeoutMs: 60_000,
-  workMs: 0,
-  isDeaf: false,
-  argumentBytes: 0,
-  resultBytes: 0,
-  cancelAfterMs: null,
-  items: 1,
-  read: 1,
-  to: null,
-  key: '',
-  isSpawned: false,
-};
-/** Of the second one calls are sent ahead. */
-const exact: readonly InstanceRef[] = [
-  { className: 'Wide', id: 'exact' },
-  { className: 'Quick', id: 'exact' },
-];
-/** In worlds that have pools. */
-const exactPool: InstanceRef = { className: 'Calm', id: poolId };
-/** Longer than calls of all clients take to arrive. */
-const exactWorkMs = 4_000;
-
-function exactIn(refs: readonly InstanceRef[]): readonly InstanceRef[] {
-  return refs.some(({ className }) => poolClasses.has(className)) ? [...exact, exactPool] : exact;
-}
+const hardEndAfterMs = 420_000;
 
 interface ClientSite extends Site<ClientRun> {
   /** The steps that are left, by lane. */
@@ -129,6 +99,7 @@ class World {
     const { history } = this.#cluster;
     if (!this.#isOver) history.break('liveness', this.#whatHangs());
     checkRules(history, this.#timeline.now);
+    checkLoans(history, this.#timeline.now);
     checkState(history, (instance, operation) => this.#cluster.storeServer.hasState(instance, keptAs(operation)));
     checkAlarms(history, (instance) => this.#cluster.storeServer.alarmOf(instance));
     // What a server forgets that was replaced is forgotten.
@@ -144,6 +115,7 @@ class World {
       calls: calls.length,
       succeeded: calls.filter(({ result }) => result === 'ok').length,
       ahead: history.ahead,
+      lent: history.loans.size,
       virtualMs: this.#timeline.now,
       lines: this.#timeline.lines,
     };
@@ -177,90 +149,39 @@ class World {
   }
 
   async #lastRound(run: ClientRun): Promise<void> {
+    const must = new LastRound(this.#cluster, this.#plan, this.#nature);
     const refs = new Map<string, InstanceRef>();
     for (const step of this.#plan.clients.flatMap(({ lanes }) => lanes.flat()))
       refs.set(nameOf(step.instance), step.instance);
-    await Promise.all([...refs.values()].map((ref) => this.#mustAnswer(run, ref)));
-    if (this.#lastRounds === this.#clients.size && run === [...this.#clients.values()][0]?.run)
-      for (const ref of exactIn([...refs.values()])) await this.#mustBeExact(run, ref);
-    for (const ref of refs.values()) await this.#mustRing(run, ref);
+    await Promise.all([...refs.values()].map((ref) => must.answers(run, ref)));
+    if (this.#lastRounds === this.#clients.size && run === [...this.#clients.values()][0]?.run) {
+      await must.moves();
+      for (const ref of exactIn([...refs.values()])) await must.isExact(run, ref);
+    }
+    for (const ref of refs.values()) await must.rings(run, ref);
     this.#lastRounds -= 1;
     this.#lookForEnd();
   }
 
-  async #mustAnswer(run: ClientRun, ref: InstanceRef): Promise<void> {
-    const began = this.#timeline.now;
-    const withinMs = this.#plan.leaseTtlMs + recoverMs;
-    const tries: string[] = [];
-    while (this.#timeline.now < began + withinMs) {
-      const instance = await run.named(ref);
-      const result = instance === null ? 'not found' : await run.call(instance, ref, { ...lastCall, method: 'look' });
-      if (result === 'ok') {
-        const tookMs = this.#timeline.now - began;
-        if (tookMs <= withinMs) return;
-        tries.push(`ok after ${Math.round(tookMs)} ms`);
-        break;
-      }
-      tries.push(result);
-      // Lost for good is an answer, too.
-      if (ref.className === 'Fragile' && (result === 'not found' || result === 'InstanceLost')) return;
-      await run.process.clock.sleep(500);
-    }
-    this.#cluster.history.break('liveness', `${nameOf(ref)} does not answer ${run.process.name}: ${tries.join(', ')}`);
-  }
-
-  /** A2: what was due when all was healed has rung. One that is lost for good, or closed meanwhile, does not. */
-  async #mustRing(run: ClientRun, ref: InstanceRef): Promise<void> {
+  /** R4: each spawned call has ended by then, those that wait for others some time after them; what has not is for the rules to tell. */
+  #endOnceSpawned(last: { readonly open: number; readonly until: number }): void {
     const { storeServer, history } = this.#cluster;
-    const healedAtMs = this.#timeline.epochMs + this.#plan.healAtMs;
-    const until = this.#timeline.now + this.#plan.leaseTtlMs + recoverMs + ringsWithinMs;
-    for (;;) {
-      const atMs = storeServer.alarmOf(nameOf(ref));
-      const pin = [...history.pins.values()].find(({ identity }) => nameOf(identity) === nameOf(ref));
-      if (atMs === null || atMs > healedAtMs - clocksDifferMs || pin?.state === 'lost') return;
-      if (this.#timeline.now > until) return history.break('alarms', `${nameOf(ref)} does not ring, due at ${atMs}`);
-      await run.process.clock.sleep(500);
+    const open = [...history.spawned.values()].filter((id) => storeServer.callOf(id)?.endedAtMs === null).length;
+    const { now } = this.#timeline;
+    if (open === 0 || now > last.until) {
+      this.#isOver = true;
+      return;
     }
-  }
-
-  /** R4: every spawned call has ended by then; one that has not is for the rules to tell. */
-  #endOnceSpawned(until: number): void {
-    const { storeServer, history } = this.#cluster;
-    const isOpen = [...history.spawned.values()].some((id) => storeServer.callOf(id)?.endedAtMs === null);
-    if (!isOpen || this.#timeline.now > until) this.#isOver = true;
-    else this.#nature.in(500, () => this.#endOnceSpawned(until));
-  }
-
-  /** As many calls as an instance takes, and some more: exactly those are refused. */
-  async #mustBeExact(run: ClientRun, ref: InstanceRef): Promise<void> {
-    const limits = limitsOf[ref.className];
-    const instance = await run.named(ref);
-    if (instance === null || limits === undefined)
-      return this.#cluster.history.break('liveness', 'no instance for limits');
-    // The connection may still be one to a worker that is no more, which nobody has noticed.
-    await run.call(instance, ref, { ...lastCall, method: 'look' });
-    const tick: CallPlan = { ...lastCall, method: 'tick' };
-    await run.call(instance, ref, tick);
-    const tooMany = 4;
-    const taken = limits.concurrentRequests + limits.maxPendingTasks;
-    const long = { ...tick, workMs: exactWorkMs };
-    const calls = Array.from({ length: taken + tooMany }, (_, i) =>
-      run.call(instance, ref, i < limits.concurrentRequests ? long : tick),
-    );
-    const results = await Promise.all(calls);
-    const [ok, refused] = [results.filter((r) => r === 'ok'), results.filter((r) => r === 'PendingLimitExceeded')];
-    if (ok.length !== taken || refused.length !== tooMany) {
-      const others = results.filter((r) => r !== 'ok' && r !== 'PendingLimitExceeded');
-      const text = `of ${results.length} calls of ${nameOf(ref)} at once (${others.join(', ')}) ${ok.length} succeeded and ${refused.length} were refused, expected ${taken} and ${tooMany}`;
-      this.#cluster.history.break('limits', text);
-    }
+    const until = now + this.#plan.leaseTtlMs + recoverMs + ringsWithinMs;
+    const next = open < last.open ? { open, until } : last;
+    this.#nature.in(500, () => this.#endOnceSpawned(next));
   }
 
   #lookForEnd(): void {
     const isHealed = this.#timeline.now >= this.#plan.healAtMs;
     const isWalking = [...this.#clients.values()].some(({ underway }) => underway > 0);
     if (!isHealed || isWalking || this.#lastRounds > 0) return;
-    this.#endOnceSpawned(this.#timeline.now + this.#plan.leaseTtlMs + recoverMs + ringsWithinMs);
+    this.#endOnceSpawned({ open: Infinity, until: Infinity });
   }
 
   #whatHangs(): string {

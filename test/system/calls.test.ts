@@ -1,6 +1,7 @@
-import { App, type Cls, type HoldfastError, isHoldfastError, type RemoteApp } from 'holdfast';
+import { App, Cls, type HoldfastError, isHoldfastError, type RemoteApp } from 'holdfast';
 import { startCluster, type TestCluster } from 'holdfast/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Counter } from '../fixtures/behaviour-app.js';
 
 type Behaviour = typeof import('../fixtures/behaviour-app.js');
 
@@ -133,6 +134,21 @@ describe('generators', () => {
     expect(next).toBe(10_000);
   });
 
+  it('says what to do where a method returns an iterable and is not declared as a generator', async () => {
+    const instances = [await remote.Counter.named('iterable'), await Cls.of(Counter).local()];
+    for (const instance of instances) {
+      const read = async (values: AsyncIterable<number>): Promise<void> => {
+        for await (const value of values) throw new Error(`there was ${value}`);
+      };
+      const answered = await errorOf(read(instance.iterable(3)));
+      expect(answered).toMatchObject({ code: 'NotSerializable', outcome: 'ran' });
+      expect(answered.message).toContain('async function*');
+      expect(await errorOf(read(instance.iterable.remoteGen(3)))).toMatchObject({ code: 'InvalidArgument' });
+      const value = instance.count() as unknown as AsyncIterable<number>;
+      expect((await errorOf(read(value))).message).toContain('await it');
+    }
+  });
+
   it('stream values larger than a frame', async () => {
     const instance = await remote.Counter.named('blocks');
     const firsts: number[] = [];
@@ -223,6 +239,9 @@ describe('bad input', () => {
 
   it('an unknown app or class is NotFound and says what there is', async () => {
     expect((await errorOf(App.lookup('no-such-app', { client: cluster.client }))).code).toBe('NotFound');
+    for (const name of ['', 'two words', undefined as unknown as string]) {
+      expect((await errorOf(App.lookup(name, { client: cluster.client }))).code).toBe('InvalidArgument');
+    }
     const cls = (await App.lookup('behaviour', { client: cluster.client })) as unknown as { cls(name: string): Cls };
     const error = await errorOf((async () => await cls.cls('NoSuchClass').named('x'))());
     expect(error.code).toBe('NotFound');
@@ -275,6 +294,10 @@ describe('handles', () => {
     const instance = await remote.Counter.named('handles');
     const forged = { ...instance.handle, id: 'other' };
     expect((await errorOf(remote.Counter.attach(forged))).code).toBe('PermissionDenied');
+    for (const other of [{ app: 'no-such-app' }, { name: 'NoSuchClass' }]) {
+      const moved = { ...instance.handle, ...other };
+      expect((await errorOf(Cls.fromHandle(moved, { client: cluster.client }))).code).toBe('PermissionDenied');
+    }
     expect((await errorOf(remote.Counter.attach({ ...instance.handle, account: 'foreign' }))).code).toBe(
       'PermissionDenied',
     );

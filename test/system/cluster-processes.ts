@@ -14,6 +14,8 @@ const bin = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 /** A router or worker as an operator runs it, through the CLI. */
 export interface CliProcess {
   readonly address: string;
+  /** Of its log, so far. */
+  readonly events: readonly string[];
   signal(signal: NodeJS.Signals): void;
   kill(signal?: NodeJS.Signals): Promise<void>;
 }
@@ -100,9 +102,11 @@ export async function startClusterProcesses(options: ClusterProcessesOptions = {
 
 async function startCli(args: readonly string[], env: NodeJS.ProcessEnv): Promise<CliProcess> {
   const child = spawn(process.execPath, [bin, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-  const address = await readyAddress(child, args.join(' '));
+  const events: string[] = [];
+  const address = await readyAddress(child, args.join(' '), events);
   return {
     address,
+    events,
     signal: (signal) => void child.kill(signal),
     kill: async (signal = 'SIGKILL') => {
       if (child.exitCode !== null || child.signalCode !== null) return;
@@ -113,16 +117,19 @@ async function startCli(args: readonly string[], env: NodeJS.ProcessEnv): Promis
   };
 }
 
-async function readyAddress(child: ChildProcess, what: string): Promise<string> {
+async function readyAddress(child: ChildProcess, what: string, events: string[]): Promise<string> {
   const said: string[] = [];
   child.stderr?.setEncoding('utf8').on('data', (text: string) => said.push(text));
-  for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) {
-    said.push(line);
-    const event = line.startsWith('{') ? (JSON.parse(line) as { event?: string; address?: string }) : {};
-    if (event.event?.endsWith('.ready') && event.address !== undefined) {
-      child.stdout?.resume();
-      return event.address;
-    }
-  }
-  throw new Error(`holdfast ${what} did not become ready: ${said.join('\n')}`);
+  return new Promise((resolve, reject) => {
+    const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+    lines.on('line', (line) => {
+      said.push(line);
+      const { event, address } = line.startsWith('{')
+        ? (JSON.parse(line) as { event?: string; address?: string })
+        : ({} as { event?: undefined; address?: undefined });
+      if (event !== undefined) events.push(event);
+      if (event?.endsWith('.ready') && address !== undefined) resolve(address);
+    });
+    lines.on('close', () => reject(new Error(`holdfast ${what} did not become ready: ${said.join('\n')}`)));
+  });
 }

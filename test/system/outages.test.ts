@@ -1,6 +1,7 @@
 import { App, Client, isHoldfastError } from 'holdfast';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ClusterProcesses, startClusterProcesses } from './cluster-processes.js';
+import { until } from '../runtime/until.js';
+import { type CliProcess, type ClusterProcesses, startClusterProcesses } from './cluster-processes.js';
 
 type LedgerApp = typeof import('../fixtures/ledger-app.js');
 
@@ -9,6 +10,15 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
     () => 'ok',
     (e: unknown) => (isHoldfastError(e) ? e.code : String(e)),
   );
+}
+
+/** Its log has one line for each loss and one for each return, however often it has redialled. */
+async function saidLossAndReturn(part: CliProcess, server: string): Promise<void> {
+  const said = () => part.events.filter((event) => event.startsWith(`${server}.`));
+  await until(() => said().at(-1) === `${server}.back`);
+  const pairs = said().length / 2;
+  expect(pairs).toBeGreaterThanOrEqual(1);
+  expect(said()).toEqual(Array.from({ length: pairs }, () => [`${server}.lost`, `${server}.back`]).flat());
 }
 
 describe('parts that go away and come back', () => {
@@ -38,6 +48,7 @@ describe('parts that go away and come back', () => {
     await cluster.redis.start();
     expect((await (await remote.Ledger.named('made-later')).append('c', 1)).count).toBe(1);
     expect(await instance.append('c', 5)).toMatchObject({ count: 5, restarted: false });
+    for (const part of [cluster.router, cluster.worker]) await saidLossAndReturn(part, 'redis');
   });
 
   it('NATS: calls go on, and names can be made again once it is back', async () => {
@@ -49,6 +60,7 @@ describe('parts that go away and come back', () => {
     const waiting = remote.Ledger.named('made-after-nats');
     await cluster.nats.start();
     expect((await (await waiting).append('c', 1)).count).toBe(1);
+    for (const part of [cluster.router, cluster.worker]) await saidLossAndReturn(part, 'nats');
   });
 
   it('router: calls go on, new names fail with the endpoint or wait, and go on when one is back', async () => {

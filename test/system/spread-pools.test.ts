@@ -1,4 +1,13 @@
-import { App, type ClassInstance, type HoldfastError, isHoldfastError, type PoolInfo, type RemoteApp } from 'holdfast';
+import { fileURLToPath } from 'node:url';
+import {
+  App,
+  type ClassInstance,
+  type HoldfastError,
+  isHoldfastError,
+  type PoolInfo,
+  type RemoteApp,
+  Secret,
+} from 'holdfast';
 import { startCluster, type TestCluster } from 'holdfast/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Home } from '../cli/holdfast.js';
@@ -6,6 +15,8 @@ import { isRunning } from '../runtime/process/foreign-process.js';
 
 type SpreadApp = typeof import('../fixtures/spread-app.js');
 type Pool = ClassInstance<SpreadApp['Spread']>;
+
+const module = new URL('../fixtures/spread-app.ts', import.meta.url);
 
 let cluster: TestCluster;
 let remote: RemoteApp<SpreadApp>;
@@ -15,9 +26,11 @@ beforeAll(async () => {
   // Four places, and nowhere three: a pool of three is at two workers at least, beside a function.
   cluster = await startCluster({
     mode: 'real',
+    routers: 2,
     workers: [{ maxContainers: 1 }, { maxContainers: 1 }, { maxContainers: 2 }],
   });
-  await cluster.deploy(new URL('../fixtures/spread-app.ts', import.meta.url));
+  await Secret.set('SPREAD_TOKEN', 'known to all', { client: cluster.client });
+  await cluster.deploy(module);
   remote = await App.lookup<SpreadApp>('spread', { client: cluster.client });
   expect(await remote.square(3)).toBe(9);
   pool = await remote.Spread.bind('a');
@@ -58,11 +71,16 @@ async function places(): Promise<string[]> {
 }
 
 /** Calls until three containers answer; what the last round answered. */
-async function spread(): Promise<{ readonly pid: number; readonly most: number; readonly epoch: number }[]> {
+async function spread(of = pool): Promise<{ readonly pid: number; readonly most: number; readonly epoch: number }[]> {
   for (;;) {
-    const answers = await Promise.all(times(9, () => pool.work(100)));
+    const answers = await Promise.all(times(9, () => of.work(100)));
     if (distinct(answers.map(({ pid }) => pid)) === 3) return answers;
   }
+}
+
+/** Kills what runs there; a container that its pool has lost meanwhile is as good as killed. */
+function kill(pids: readonly (number | undefined)[]): void {
+  for (const pid of pids) if (pid !== undefined && isRunning(pid)) process.kill(pid, 'SIGKILL');
 }
 
 async function elsewhere(): Promise<TestCluster['workers'][number]> {
@@ -71,6 +89,24 @@ async function elsewhere(): Promise<TestCluster['workers'][number]> {
   const worker = cluster.workers.find(({ id }) => id === lender);
   if (worker === undefined) throw new Error('no container of the pool is elsewhere');
   return worker;
+}
+
+/** Idempotent calls one after another, of which none may fail, until they are ended. */
+function steadily(): { end(): Promise<void> } {
+  let isOver = false;
+  const load = times(4, async () => {
+    let calls = 0;
+    for (; !isOver; calls += 1) await pool.work(20);
+    return calls;
+  });
+  const counted = Promise.all(load);
+  counted.catch(() => undefined); // told at the end
+  return {
+    end: async () => {
+      isOver = true;
+      for (const calls of await counted) expect(calls).toBeGreaterThan(0);
+    },
+  };
 }
 
 describe('a pool with more containers than its worker has room for', () => {
@@ -119,22 +155,67 @@ describe('a pool with more containers than its worker has room for', () => {
     expect(distinct(streams.map((values) => values[0]?.pid))).toBe(3);
   });
 
+  it('has the secrets of its class wherever a call runs', async () => {
+    const told = await Promise.all(times(3, () => pool.token(300)));
+    expect(told.map(({ value }) => value)).toEqual(times(3, () => 'known to all'));
+    expect(distinct(told.map(({ pid }) => pid))).toBe(3);
+  });
+
+  it('borrows by another router when one is lost, and what is lent goes on meanwhile', async () => {
+    const before = await spread();
+    const load = steadily();
+    await cluster.routers[1]?.kill();
+    // Of the three at least one is lent: for another one its worker asks a router.
+    const [first, second] = new Set(before.map(({ pid }) => pid));
+    kill([first, second]);
+    const after = await spread();
+    await load.end();
+    expect(after[0]?.epoch).toBe(before[0]?.epoch);
+    expect(after.map(({ pid }) => pid)).not.toContain(first);
+    expect(after.map(({ pid }) => pid)).not.toContain(second);
+  });
+
+  it('stays on its deployment with what it borrows later, and moves as a whole where it is told to', async () => {
+    const before = await spread();
+    const { deployment } = await pool.inspect();
+    await cluster.deploy(module);
+    const [first, second] = new Set(before.map(({ pid }) => pid));
+    kill([first, second]);
+    const kept = await spread();
+    expect(kept[0]?.epoch).toBe(before[0]?.epoch);
+    expect((await pool.inspect()).deployment).toBe(deployment);
+
+    const load = steadily();
+    await using home = new Home();
+    const env = { HOLDFAST_ENDPOINT: cluster.endpoint, HOLDFAST_TOKEN: cluster.token };
+    const told = await home.run(['deploy', fileURLToPath(module), '--instances', 'restart'], { env });
+    expect(told).toMatchObject({ exitCode: 0 });
+    await until(async () => (await pool.inspect()).deployment > deployment);
+    const moved = await spread();
+    await load.end();
+    expect(moved[0]?.epoch).toBeGreaterThan(before[0]?.epoch ?? Infinity);
+    const old = new Set(kept.map(({ pid }) => pid));
+    for (const { pid } of moved) expect(old.has(pid)).toBe(false);
+    await until(async () => [...old].every((pid) => !isRunning(pid)));
+  });
+
   it('cancels calls wherever they are, and explains what waits', async () => {
     const stop = new AbortController();
     const calls = times(5, () => errorOf(pool.once.with({ signal: stop.signal })()));
-    await until(async () => {
-      const { containers, waitingForSlot } = await poolNow();
-      return waitingForSlot === 2 && containers.every(({ running }) => running === 1);
-    });
-    const info = await poolNow();
-    expect(info).toMatchObject({ maxContainers: 3, slots: 3, whyWaiting: 'all 3 slots are held' });
-    await using home = new Home();
-    const env = { HOLDFAST_ENDPOINT: cluster.endpoint, HOLDFAST_TOKEN: cluster.token };
-    const { id } = pool;
-    const { stdout } = await home.run(['inspect', 'spread/Spread', id, '--explain'], { env });
-    expect(stdout).toContain('3 of 3 containers, 3 slots');
-    expect(stdout).toContain('all 3 slots are held');
-    stop.abort();
+    try {
+      await until(async () => {
+        const { containers, waitingForSlot } = await poolNow();
+        return waitingForSlot === 2 && containers.length === 3 && containers.every(({ running }) => running === 1);
+      });
+      expect(await poolNow()).toMatchObject({ maxContainers: 3, slots: 3, whyWaiting: 'all 3 slots are held' });
+      await using home = new Home();
+      const env = { HOLDFAST_ENDPOINT: cluster.endpoint, HOLDFAST_TOKEN: cluster.token };
+      const { stdout } = await home.run(['inspect', 'spread/Spread', pool.id, '--explain'], { env });
+      expect(stdout).toContain('3 of 3 containers, 3 slots');
+      expect(stdout).toContain('all 3 slots are held');
+    } finally {
+      stop.abort();
+    }
     expect((await Promise.all(calls)).map(({ code }) => code)).toEqual(times(5, () => 'Cancelled'));
   });
 
@@ -162,16 +243,10 @@ describe('a pool with more containers than its worker has room for', () => {
 
   it('gives containers back to a worker that drains, and no call fails of that', async () => {
     const lender = await elsewhere();
-    let isOver = false;
-    const load = times(4, async () => {
-      let calls = 0;
-      for (; !isOver; calls += 1) await pool.work(20);
-      return calls;
-    });
+    const load = steadily();
     await lender.kill('SIGTERM');
     await until(async () => !(await places()).includes(lender.id));
-    isOver = true;
-    for (const calls of await Promise.all(load)) expect(calls).toBeGreaterThan(0);
+    await load.end();
     await cluster.addWorker({ id: 'drained-instead' });
   });
 
@@ -199,5 +274,13 @@ describe('a pool with more containers than its worker has room for', () => {
       const workers = await cluster.client.workers();
       return workers.reduce((sum, { containers }) => sum + containers, 0) <= 1;
     });
+  });
+
+  it('goes on without any router', async () => {
+    const other = await remote.Spread.bind('b');
+    const before = new Set((await spread(other)).map(({ pid }) => pid));
+    for (const router of [...cluster.routers]) await router.kill();
+    const after = new Set((await spread(other)).map(({ pid }) => pid));
+    expect(after).toEqual(before);
   });
 });

@@ -72,6 +72,8 @@ describe.each(['embedded', 'real'] as const)('a cluster of mode %s', (mode) => {
     const app = await App.lookup<Counter>('counter', cluster);
     const counter = await app.Counter.new();
     expect(await counter.add()).toBe(1);
+    await cluster.routers[0]?.kill();
+    expect(await (await app.Counter.named('at the other router')).add()).toBe(1);
     // Noted now: what a killed worker leaves is no descendant any more.
     const processes = started();
     expect(processes.length).toBeGreaterThan(4);
@@ -137,6 +139,8 @@ test('a real worker that is paused answers again when it is resumed in time', as
   const counter = await app.Counter.named('a');
   expect(await counter.add()).toBe(1);
   const [worker] = cluster.workers;
+  for (const signal of ['SIGSTOP', 'SIGWINCH', 'SIGNONE'] as NodeJS.Signals[])
+    await expect(worker?.kill(signal)).rejects.toThrow(`got ${signal}, which would not end it`);
   worker?.pause();
   const answer = counter.add();
   worker?.resume();

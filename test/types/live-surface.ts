@@ -6,10 +6,14 @@ export async function networkFileSystems(client: Client, bytes: Bytes): Promise<
   const mounted: NetworkFileSystem = nfs.mountedAt('/mnt/nfs');
   await using brief: NetworkFileSystem & AsyncDisposable = await NetworkFileSystem.ephemeral({ client });
   const pieces: AsyncIterable<Uint8Array> = nfs.readFile('a');
-  for (const content of ['text', bytes]) await nfs.writeFile('a', content);
+  for (const content of ['text', bytes, nfs.readFile('b')]) await nfs.writeFile('a', content);
   const stats: FileStat[] = await nfs.listdir('d');
+  await nfs.listdir('d', { recursive: true });
   await nfs.removeFile('a');
+  await nfs.removeFile('d', { recursive: true });
+  const all: NetworkFileSystem[] = await NetworkFileSystem.list({ client });
+  const { deleted }: { readonly deleted: boolean } = await nfs.delete();
   new App('a').sandbox({ volumes: { '/mnt/nfs': nfs } });
   new App('b').sandbox({ volumes: [mounted] });
-  void [brief, pieces, stats];
+  void [brief, pieces, stats, all, deleted];
 }

@@ -35,7 +35,8 @@ const open = (serve: (stream: ByteStream) => Promise<void>): ByteStream =>
 
 async function read(stream: ByteStream): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
-  for await (const piece of stream.read()) pieces.push(piece);
+  // Each is good until the next is asked for.
+  for await (const piece of stream.read()) pieces.push(Buffer.from(piece));
   return Buffer.concat(pieces);
 }
 
@@ -55,6 +56,20 @@ test('clients are told of windows and frames in which files travel fast', async 
 });
 
 describe('a stream of bytes', () => {
+  test('gives the memory of a piece back when the next is asked for, and not before', async () => {
+    const sent = Buffer.alloc(4_000_000, 'memory');
+    const down = open((stream) => stream.write(sent));
+    const seen: Uint8Array[] = [];
+    let [bytes, isWhole] = [0, true];
+    for await (const piece of down.read()) {
+      bytes += piece.length;
+      isWhole &&= piece.length > 0 && Buffer.compare(piece, sent.subarray(bytes - piece.length, bytes)) === 0;
+      seen.push(piece);
+    }
+    expect([bytes, isWhole]).toEqual([sent.length, true]);
+    expect(seen.filter(({ length }) => length === 0).length).toBeGreaterThan(seen.length / 2);
+  });
+
   test('carries them both ways, in order, whatever their size, until each side has ended', async () => {
     const sent = Buffer.from(Array.from({ length: 1_000_003 }, (_, i) => i % 251));
     const echo = open(async (stream) => {

@@ -7,14 +7,16 @@ import { Client, credentials } from '@grpc/grpc-js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isHoldfastError } from '../../src/common/errors.js';
+import type { Channel } from '../../src/common/ports/channel.js';
 import { SplitBatch } from '../../src/wire/frames/split-message.js';
 import { ControlBatch } from '../../src/wire/gen/holdfast/v1/router.js';
 import { LinkBatch } from '../../src/wire/gen/holdfast/v1/worker.js';
-import { CloseNotice, encodedFormat, linkBatchFormat } from '../../src/wire/grpc/grpc-messages.js';
+import { CloseNotice, encodedFormat, LaneMark, LaneOffer, linkBatchFormat } from '../../src/wire/grpc/grpc-messages.js';
 import { clientOptions } from '../../src/wire/grpc/grpc-options.js';
 import { workerService } from '../../src/wire/grpc/grpc-server.js';
 import { createGrpcTransport } from '../../src/wire/grpc/grpc-transport.js';
 import { createChannelPair } from '../../src/wire/link/channel-pair.js';
+import { MessageReader } from '../../src/wire/link/message-reader.js';
 import { SocketChannel } from '../../src/wire/link/socket-channel.js';
 import { ChannelEnd, type ChannelsUnderTest, describeChannel } from '../contracts/channel-contract.js';
 import { grpcServer, streamOf } from './grpc-service.js';
@@ -29,12 +31,13 @@ interface Sockets extends AsyncDisposable {
   readonly server: Socket;
 }
 
-async function unixSockets(): Promise<Sockets> {
+/** @param reader what the client's end reads with */
+async function unixSockets(reader?: MessageReader): Promise<Sockets> {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-socket-'));
   const listener = createServer();
   listener.listen(join(folder, 's'));
   await once(listener, 'listening');
-  const client = connect(join(folder, 's'));
+  const client = connect({ path: join(folder, 's'), ...reader?.options });
   const [server] = (await once(listener, 'connection')) as [Socket];
   const end = async () => {
     client.destroy();
@@ -51,6 +54,35 @@ describeChannel('a Unix socket', async () => {
   const { client, server } = sockets;
   return {
     left: new SocketChannel(client),
+    right: new SocketChannel(server),
+    cut: () => {
+      client.destroy();
+      server.destroy();
+    },
+    [Symbol.asyncDispose]: () => sockets[Symbol.asyncDispose](),
+  };
+});
+
+/** Its messages are gone when they were read. */
+function copying(channel: Channel): Channel {
+  return {
+    open: (handlers) =>
+      channel.open({
+        onMessage: (message) => handlers.onMessage(Buffer.from(message)),
+        onDrain: () => handlers.onDrain(),
+        onClosed: (error) => handlers.onClosed(error),
+      }),
+    send: (message) => channel.send(message),
+    close: (error) => channel.close(error),
+  };
+}
+
+describeChannel('a Unix socket that is read in place', async () => {
+  const reader = new MessageReader();
+  const sockets = await unixSockets(reader);
+  const { client, server } = sockets;
+  return {
+    left: copying(new SocketChannel(client, reader)),
     right: new SocketChannel(server),
     cut: () => {
       client.destroy();
@@ -94,29 +126,43 @@ describe('a socket channel', () => {
     expect(await end.closed()).toMatchObject({ code: 'PayloadTooLarge' });
   });
 
-  it('reads messages however their bytes are cut', async () => {
+  it('reads in place what is longer than its memory, and goes on in that', () => {
+    const reader = new MessageReader();
+    const { buffer } = reader.options.onread;
+    const room = () => (buffer as () => Buffer)();
+    const sent = [5, 300_000, 0, 262_144, 262_140, 1_000_000, 7].map((bytes, i) => Buffer.alloc(bytes, `${i}`));
+    const received: Buffer[] = [];
+    const wire = Buffer.concat(sent.flatMap((message) => [u32(message.length), message]));
+    for (let at = 0; at < wire.length; ) {
+      const taken = wire.copy(room(), 0, at, at + 100_001);
+      expect(taken).toBeGreaterThan(0);
+      reader.came(taken, (message) => received.push(Buffer.from(message.subarray(4))) > 0);
+      at += taken;
+    }
+    expect(received.map(({ length }) => length)).toEqual(sent.map(({ length }) => length));
+    expect(received.every((message, i) => sent[i]?.equals(message))).toBe(true);
+    expect(room().length).toBe(262_144);
+  });
+
+  it.each(['from pieces', 'in place'])('reads messages %s however their bytes are cut', async (how) => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.uint8Array({ maxLength: 40 }), { minLength: 1, maxLength: 10 }),
         fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 60 }),
         async (messages, cuts) => {
-          await using sockets = await unixSockets();
-          const end = new ChannelEnd(new SocketChannel(sockets.server));
-          const parts = messages.flatMap((message) => {
-            const length = Buffer.alloc(4);
-            length.writeUInt32LE(message.length);
-            return [length, Buffer.from(message)];
-          });
-          let rest = Buffer.concat(parts);
-          sockets.client.setNoDelay(true);
+          const reader = how === 'in place' ? new MessageReader() : undefined;
+          await using sockets = await unixSockets(reader);
+          const [near, far] =
+            reader === undefined ? [sockets.server, sockets.client] : [sockets.client, sockets.server];
+          const end = new ChannelEnd(copying(new SocketChannel(near, reader ?? null)));
+          let rest = Buffer.concat(messages.flatMap((message) => [u32(message.length), Buffer.from(message)]));
+          far.setNoDelay(true);
           for (const cut of cuts) {
             if (rest.length === 0) break;
-            await new Promise<void>((resolve) =>
-              sockets.client.write(rest.subarray(0, cut), () => setImmediate(resolve)),
-            );
+            await new Promise<void>((resolve) => far.write(rest.subarray(0, cut), () => setImmediate(resolve)));
             rest = rest.subarray(cut);
           }
-          sockets.client.write(rest);
+          far.write(rest);
           const received = await end.received(messages.length);
           return messages.every((message, i) => Buffer.from(message).equals(received[i] as Uint8Array));
         },
@@ -125,6 +171,12 @@ describe('a socket channel', () => {
     );
   });
 });
+
+function u32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
 
 /** As grpc-js takes what a serializer returns. */
 function written(message: Buffer): Buffer {
@@ -142,12 +194,18 @@ describe('messages over gRPC', () => {
         const split = new SplitBatch(Buffer.from(bytes.subarray(0, 17)), bytes.subarray(17));
         const isSame = written(linkBatchFormat.serialize(split)).equals(batch);
         const back = linkBatchFormat.deserialize(
-          Buffer.from(LinkBatch.encode({ batch: Buffer.from(bytes), closeError: Buffer.alloc(0) }).finish()),
+          Buffer.from(LinkBatch.encode({ ...LinkBatch.decode(Buffer.alloc(0)), batch: Buffer.from(bytes) }).finish()),
         );
         return isSame && decoded.batch.equals(bytes) && Buffer.from(bytes).equals(back as Uint8Array);
       }),
       { numRuns: 200 },
     );
+    const mark = new LaneMark(Buffer.alloc(200, 'h'), 1_000_000);
+    const { batch: head, laneBytes } = LinkBatch.decode(linkBatchFormat.serialize(mark));
+    expect(new LaneMark(head, laneBytes)).toEqual(mark);
+    expect(linkBatchFormat.deserialize(linkBatchFormat.serialize(mark))).toEqual(mark);
+    const offer = new LaneOffer('0123456789abcdef');
+    expect(linkBatchFormat.deserialize(linkBatchFormat.serialize(offer))).toEqual(offer);
     const notice = new CloseNotice(Buffer.alloc(300, 'e'));
     expect(LinkBatch.decode(linkBatchFormat.serialize(notice)).closeError).toEqual(notice.error);
     expect(ControlBatch.decode(encodedFormat.serialize(notice)).closeError).toEqual(notice.error);

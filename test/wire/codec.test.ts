@@ -7,11 +7,13 @@ import {
   decodeArgs,
   decodeValue,
   encodeArgs,
+  encodeForNow,
   encodeReference,
   encodeValue,
   hashArgs,
   readReference,
 } from '../../src/wire/codec/codec.js';
+import { encodeBody } from '../../src/wire/frames/frame-bodies.js';
 
 const roundTrip = (value: unknown) => decodeValue(encodeValue(value));
 
@@ -24,6 +26,23 @@ function refusalOf(act: () => unknown): HoldfastError {
   }
   throw new Error('nothing was refused');
 }
+
+async function* asyncValues(): AsyncGenerator<number> {
+  yield 1;
+}
+
+describe('an iterator', () => {
+  it('is refused with what to do instead', () => {
+    const iterable = { [Symbol.asyncIterator]: asyncValues };
+    for (const made of [asyncValues(), [1].values(), new Map().values(), iterable, new ReadableStream()]) {
+      const { code, message } = refusalOf(() => encodeValue(made, 'result'));
+      expect([code, message]).toEqual([
+        'NotSerializable',
+        'result is an iterator, which cannot travel: send its values, as a method declared with function* or async function* does',
+      ]);
+    }
+  });
+});
 
 const notProto = (key: string) => key !== '__proto__';
 const text = fc.oneof(
@@ -313,6 +332,36 @@ describe('hostile bytes', () => {
     const copy = roundTrip({ constructor: { prototype: { polluted: 1 } } }) as object;
     expect(Object.hasOwn(copy, 'constructor')).toBe(true);
     expect(({} as { polluted?: number }).polluted).toBeUndefined();
+  });
+});
+
+describe('what is encoded for now', () => {
+  const values = [null, 'x', { a: [1, -0] }, Buffer.alloc(40_000, 'b'), Buffer.alloc(65_536, 'c'), 'é'.repeat(20_000)];
+  const long = [
+    'x'.repeat(80_000),
+    'y'.repeat(200_000),
+    Buffer.alloc(70_000, 'd'),
+    [Buffer.alloc(60_000), 'z'.repeat(30_000)],
+    Array.from({ length: 90 }, (_, i) => `${i % 10}`.repeat(1_000)),
+  ];
+
+  it('is the same as what is encoded for long', () => {
+    for (const value of [...values, ...long]) {
+      const kept = Buffer.from(encodeValue(value));
+      expect(kept.equals(encodeForNow(value, 'value'))).toBe(true);
+    }
+  });
+
+  it('leaves alone what others encoded, and what is longer than a frame', () => {
+    const others = [encodeValue('mine'), encodeBody({ a: 'body' }), encodeValue(Buffer.alloc(100, 'e'))];
+    const kept = [...others, ...long.map((value) => encodeForNow(value, 'value'))];
+    encodeForNow('now', 'value');
+    kept.push(encodeBody({ b: 'behind' }), encodeValue('behind'));
+    encodeForNow('now', 'value');
+    kept.push(Buffer.from(hashArgs(encodeValue(['behind']))), encodeValue('behind it'));
+    const before = kept.map((bytes) => Buffer.from(bytes));
+    for (const value of values) encodeForNow(value, 'value');
+    expect(kept.every((bytes, i) => before[i]?.equals(bytes))).toBe(true);
   });
 });
 

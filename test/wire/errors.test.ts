@@ -83,6 +83,22 @@ describe('errors on the wire', () => {
     expect(isHoldfastError(copy.cause, 'InstanceLost')).toBe(true);
   });
 
+  it('keep their cause and its short fields, however long its message or its other fields are', () => {
+    const status = { code: 'E_TEAPOT', status: 418 };
+    for (const thrown of [
+      Object.assign(new RangeError('x'.repeat(maxErrorBytes)), status),
+      Object.assign(new RangeError('short'), status, { body: 'x'.repeat(maxErrorBytes) }),
+    ]) {
+      const bytes = encodeUserError(thrown);
+      expect(bytes.length).toBeLessThanOrEqual(maxErrorBytes);
+      const { code, cause } = decodeError(bytes);
+      expect(code).toBe('UserError');
+      expect(cause).toMatchObject({ name: 'RangeError', ...status });
+      expect(thrown.message.startsWith((cause as Error).message)).toBe(true);
+      expect((cause as Error).message).not.toBe('');
+    }
+  });
+
   it('end a chain of causes that is too long or never ends', () => {
     const endless = new Error('endless');
     endless.cause = endless;

@@ -32,6 +32,10 @@ function framesOf(batch: Uint8Array, start = 0): Seen[] {
   return seen;
 }
 
+function partsOf(message: Uint8Array | SplitMessage): readonly Uint8Array[] {
+  return message instanceof Uint8Array ? [message] : [message.head, message.tail];
+}
+
 function isRefusal(act: () => unknown): boolean {
   try {
     act();
@@ -241,6 +245,52 @@ describe('a frame stream', () => {
     const { payload, meta, method, payloadLength } = readCall(frames[3] as Buffer);
     expect([payload.equals(long), meta, method, payloadLength]).toEqual([true, call.meta, 'save', long.length + 4]);
     expect(readPayload(frames[4] as Buffer).bytes.equals(long)).toBe(true);
+  });
+
+  it('needs no more memory for what is sent at once', () => {
+    const { left } = createChannelPair();
+    const memories = new Set<ArrayBufferLike>();
+    const send: Channel['send'] = (message, sent) => {
+      for (const part of partsOf(message)) memories.add(part.buffer);
+      sent?.();
+      return true;
+    };
+    const stream = new FrameStream({ ...left, send });
+    for (let i = 0; i < 1_000; i += 1) {
+      stream.writer.payload(FrameKind.Result, i, 0, 60_000, Buffer.alloc(60_000));
+      stream.flushNow();
+    }
+    expect(memories.size).toBeLessThan(4);
+  });
+
+  it('writes again into the memory of batches that were sent, and of no others', () => {
+    const act = fc.record({ bytes: fc.integer({ min: 0, max: 60_000 }), isUrgent: fc.boolean(), sends: fc.nat(3) });
+    fc.assert(
+      fc.property(fc.array(act, { minLength: 1, maxLength: 60 }), (acts) => {
+        const { left } = createChannelPair();
+        const underway: { message: Uint8Array | SplitMessage; before: Buffer; sent: () => void }[] = [];
+        const send: Channel['send'] = (message, sent = () => undefined) => {
+          underway.push({ message, before: Buffer.concat(partsOf(message)), sent });
+          return underway.length % 5 !== 0;
+        };
+        const stream = new FrameStream({ ...left, send });
+        const isUnchanged = () =>
+          underway.every(({ message, before }) => before.equals(Buffer.concat(partsOf(message))));
+        const isRight = acts.every(({ bytes, isUrgent, sends }, i) => {
+          const body = Buffer.alloc(bytes, `${i}`);
+          if (isUrgent) stream.writer.urgent(FrameKind.Credit, i, Buffer.alloc(4, i));
+          // What is all of a payload is copied, however long it is.
+          stream.writer.payload(FrameKind.Result, i, 0, bytes, body);
+          stream.flushNow();
+          const isSame = isUnchanged();
+          for (const { sent } of underway.splice(0, sends)) sent();
+          stream.onDrain();
+          return isSame;
+        });
+        return isRight && isUnchanged();
+      }),
+      { numRuns: 60 },
+    );
   });
 
   it('keeps urgent frames whole when the slab is full at that moment', () => {

@@ -191,8 +191,10 @@ describe('the storage of an instance', () => {
 
   test('whatever is written and read in whatever order, it reads as a map that was changed in this order', async () => {
     const key = fc.constantFrom('a', 'b', 'ab', 'b:1');
+    // A field of that name is refused, as a test of its own says of the codec.
+    const value = fc.jsonValue().filter((json) => !JSON.stringify(json).includes('__proto__'));
     const step = fc.oneof(
-      fc.record({ do: fc.constant('put' as const), key, value: fc.jsonValue() }),
+      fc.record({ do: fc.constant('put' as const), key, value }),
       fc.record({ do: fc.constant('delete' as const), key }),
       fc.record({ do: fc.constant('batch' as const), put: fc.dictionary(key, fc.integer()) }),
       fc.record({ do: fc.constant('get' as const), key }),

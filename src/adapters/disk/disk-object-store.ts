@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { constants, mkdirSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises';
+import { constants, existsSync, mkdirSync, statSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import type { ObjectStore } from '../../common/ports/object-store.js';
@@ -15,7 +15,7 @@ const unfinished = '.unfinished';
  */
 export function createDiskObjectStore({ folder }: { readonly folder: string }): ObjectStore {
   try {
-    mkdirSync(join(folder, unfinished), { recursive: true, mode: 0o700 });
+    makeFolder(join(folder, unfinished));
   } catch (cause) {
     throw failed(folder, 'making the folder', cause);
   }
@@ -28,7 +28,7 @@ export function createDiskObjectStore({ folder }: { readonly folder: string }): 
   };
   return {
     put: (key, bytes) => within(`storing ${key}`, () => putFile(folder, checkedKey(key), bytes)),
-    get: (key) => within(`reading ${key}`, () => readFile(join(folder, checkedKey(key))).catch(nullWhereAbsent)),
+    get: (key) => within(`reading ${key}`, () => readRange(join(folder, checkedKey(key)), 0)),
     getRange: (key, offset, length) =>
       within(`reading ${key}`, () => readRange(join(folder, checkedKey(key)), offset, length)),
     has: (key) =>
@@ -40,8 +40,24 @@ export function createDiskObjectStore({ folder }: { readonly folder: string }): 
       await within(`deleting ${key}`, () => unlink(join(folder, checkedKey(key))).catch(nullWhereAbsent));
     },
     list: (below) => listFiles(folder, checkedKey(below), within),
+    pathOf: (key) => join(folder, checkedKey(key)),
     presigner: null,
   };
+}
+
+/** Node's own recursive mkdir never returns where a file system makes no folders and says that they do not exist, as /proc does. */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' && !existsSync(dirname(path))) {
+      makeFolder(dirname(path));
+      makeFolder(path);
+    } else if (code !== 'EEXIST' || !statSync(path).isDirectory()) {
+      throw error;
+    }
+  }
 }
 
 /** A page for each folder. */
@@ -77,14 +93,18 @@ async function putFile(folder: string, key: string, bytes: Uint8Array): Promise<
   }
 }
 
-async function readRange(path: string, offset: number, length: number): Promise<Uint8Array | null> {
+/** In one piece: a file may be long, and what Node reads by itself comes in small ones. @param length default: to the end */
+async function readRange(path: string, offset: number, length?: number): Promise<Uint8Array | null> {
   const file = await open(path, constants.O_RDONLY).catch(nullWhereAbsent);
   if (file === null) return null;
   try {
-    const buffer = Buffer.allocUnsafe(length);
+    const most = length ?? (await file.stat()).size;
+    // What does not know how long it is.
+    if (length === undefined && most === 0) return await file.readFile();
+    const buffer = Buffer.allocUnsafeSlow(most);
     let read = 0;
-    while (read < length) {
-      const { bytesRead } = await file.read(buffer, read, length - read, offset + read);
+    while (read < most) {
+      const { bytesRead } = await file.read(buffer, read, most - read, offset + read);
       if (bytesRead === 0) break;
       read += bytesRead;
     }

@@ -3,6 +3,7 @@ import { open, type RootDatabase } from 'lmdb';
 import type { Clock } from '../../common/clock.js';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { withDeadline } from '../deadline.js';
+import { LmdbNewestCommit } from './lmdb-newest-commit.js';
 
 export type LmdbKey = (string | number)[];
 
@@ -30,11 +31,17 @@ export interface Transactions {
   write<T>(what: string, action: (db: LmdbTable) => T): Promise<T>;
 }
 
-/** An LMDB environment that several processes of this host may have open, each operation with a deadline. */
+/**
+ * An LMDB environment that several processes of this host may have open, each operation with a deadline.
+ *
+ * I1. Every transaction that writes has begun upon the newest commit, whoever opens the environment meanwhile.
+ * I2. Every read sees what was committed before it.
+ */
 export class LmdbDatabase implements Transactions {
   readonly clock: Clock;
   readonly server = null;
   readonly #db: RootDatabase<string, LmdbKey>;
+  readonly #newest: LmdbNewestCommit;
   readonly #path: string;
   readonly #opTimeoutMs: number;
   #isClosed = false;
@@ -47,6 +54,7 @@ export class LmdbDatabase implements Transactions {
     try {
       mkdirSync(settings.path, { recursive: true, mode: 0o700 });
       this.#db = open<string, LmdbKey>({ path: settings.path, noSubdir: false, encoding: 'string' });
+      this.#newest = new LmdbNewestCommit(this.#db, settings.path);
     } catch (cause) {
       throw this.#error('opening', cause);
     }
@@ -55,25 +63,28 @@ export class LmdbDatabase implements Transactions {
   async read<T>(what: string, action: (db: LmdbTable) => T): Promise<T> {
     this.#checkOpen(what);
     try {
-      this.#db.resetReadTxn();
-      return action(this.#db);
+      const { committed } = this.#newest;
+      if (this.#newest.told >= committed) {
+        this.#db.resetReadTxn();
+        const found = action(this.#db);
+        if (this.#newest.told >= committed) return found;
+      }
     } catch (cause) {
       throw this.#error(what, cause);
     }
+    // I2: it would begin upon an older one, or one is just being made.
+    return this.write(what, action);
   }
 
   async write<T>(what: string, action: (db: LmdbTable) => T): Promise<T> {
     this.#checkOpen(what);
     const waited = `${what}: another process has been writing to the store at ${this.#path} for ${this.#opTimeoutMs} ms`;
     try {
-      return await withDeadline(
-        this.#db.transaction(() => action(this.#db)),
-        {
-          clock: this.clock,
-          timeoutMs: this.#opTimeoutMs,
-          onTimeout: () => new HoldfastError('Unavailable', waited, { outcome: 'unknown' }),
-        },
-      );
+      return await withDeadline(this.#transact(action), {
+        clock: this.clock,
+        timeoutMs: this.#opTimeoutMs,
+        onTimeout: () => new HoldfastError('Unavailable', waited, { outcome: 'unknown' }),
+      });
     } catch (cause) {
       throw this.#error(what, cause);
     }
@@ -83,6 +94,15 @@ export class LmdbDatabase implements Transactions {
     if (this.#isClosed) return;
     this.#isClosed = true;
     await this.#db.close();
+  }
+
+  /** Ends: only a process that opens the environment at just this moment makes it try again. */
+  async #transact<T>(action: (db: LmdbTable) => T): Promise<T> {
+    for (;;) {
+      // I1: one that has written nothing is no commit.
+      const done = await this.#db.transaction(() => (this.#newest.holds() ? { result: action(this.#db) } : null));
+      if (done !== null) return done.result;
+    }
   }
 
   #checkOpen(what: string): void {

@@ -34,6 +34,7 @@ export function createLmdbLeases(database: Transactions): LeaseStore {
     create: (lease, ttlMs) =>
       database.write(`creating the lease of boot ${lease.bootId}`, (db) => {
         if (stateOf(db.get(leaseKey(lease.bootId))).phase === 'released') throw releasedLease(lease.bootId);
+        quarantineLeft(db, database); // begins
         // Nobody asks for the lease of an old boot for long, and boots are few: the next one tidies up.
         const all = [...db.getRange({ start: ['lease'], end: ['lease', '\uffff'] })];
         for (const { key, value } of all) if (stateOf(value).phase === 'absent') db.removeSync(key);
@@ -42,7 +43,9 @@ export function createLmdbLeases(database: Transactions): LeaseStore {
     renew: (bootId, ttlMs) =>
       database.write(`renewing the lease of boot ${bootId}`, (db) => {
         const state = stateOf(db.get(leaseKey(bootId)));
-        if (state.phase === 'absent' && quarantineLeft(db, database) > 0) return 'forgotten';
+        // Asked in any case: it begins with the first one who asks (S10).
+        const left = quarantineLeft(db, database);
+        if (state.phase === 'absent' && left > 0) return 'forgotten';
         if (state.phase !== 'held') return 'refused';
         db.putSync(leaseKey(bootId), held(state.lease, ttlMs));
         return 'renewed';

@@ -3,6 +3,7 @@ import type { Clock } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { Bus, BusMessage, BusSubscription } from '../../common/ports/bus.js';
 import { type BusErrorListener, busAway, checkPayload, nobodyListens } from '../bus-errors.js';
+import { type ConnectionListener, ConnectionWatch } from '../connection-watch.js';
 import { withDeadline } from '../deadline.js';
 import { PendingRequests } from '../pending-requests.js';
 import { parseNatsUrl } from './url.js';
@@ -27,8 +28,9 @@ export async function createNatsBus(options: {
   readonly name: string;
   readonly clock: Clock;
   readonly onError?: BusErrorListener;
+  readonly onConnection?: ConnectionListener;
 }): Promise<Bus> {
-  const { url, name, clock, onError = () => undefined } = options;
+  const { url, name, clock, onError = () => undefined, onConnection = () => undefined } = options;
   const { shown, ...address } = parseNatsUrl(url);
   let connection: NatsConnection;
   try {
@@ -47,7 +49,7 @@ export async function createNatsBus(options: {
   } catch (cause) {
     throw natsAway(shown, cause);
   }
-  return new NatsBus({ connection, clock, onError });
+  return new NatsBus({ connection, clock, onError, watch: new ConnectionWatch(shown, clock, onConnection) });
 }
 
 /** @param shown the url without credentials */
@@ -61,6 +63,7 @@ class NatsBus implements Bus {
   readonly #connection: NatsConnection;
   readonly #clock: Clock;
   readonly #onError: BusErrorListener;
+  readonly #connectionWatch: ConnectionWatch;
   readonly #requests: PendingRequests;
   /** Answers come to this subject and the number of the request. */
   readonly #inbox = createInbox();
@@ -72,10 +75,12 @@ class NatsBus implements Bus {
     readonly connection: NatsConnection;
     readonly clock: Clock;
     readonly onError: BusErrorListener;
+    readonly watch: ConnectionWatch;
   }) {
     this.#connection = parts.connection;
     this.#clock = parts.clock;
     this.#onError = parts.onError;
+    this.#connectionWatch = parts.watch;
     this.#requests = new PendingRequests(parts.clock);
     this.#listen(`${this.#inbox}.*`, (message) => this.#answers.get(message.subject)?.(message));
     void this.#watch();
@@ -159,10 +164,14 @@ class NatsBus implements Bus {
   async #watch(): Promise<void> {
     for await (const { type } of this.#connection.status()) {
       if (this.#phase === 'closed') return;
-      if (type === 'reconnect') this.#phase = 'connected';
+      if (type === 'reconnect') {
+        this.#phase = 'connected';
+        this.#connectionWatch.back();
+      }
       if (type !== 'disconnect' && type !== 'close') continue;
       this.#phase = 'away';
       this.#requests.failAll('unknown');
+      this.#connectionWatch.lost('it was closed, or two pings were not answered');
     }
   }
 

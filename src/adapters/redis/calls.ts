@@ -1,7 +1,9 @@
 import type { InstanceKey } from '../../common/ids.js';
-import type { CallChange, CallEnd, CallRecord, CallStore, OpenCall } from '../../common/ports/call-store.js';
-import { type CallId, instanceOfCall, keptCallMs } from '../../common/spawned-call.js';
-import { decodeHead, decodeProgress, encodeHead, encodeProgress } from '../records/call-record.js';
+import type { CallChange, CallEnd, CallStore, OpenCall } from '../../common/ports/call-store.js';
+import { type CallId, instanceOfCall, isEnded, keptCallMs } from '../../common/spawned-call.js';
+import { decodeProgress, encodeProgress } from '../records/call-record.js';
+import { encodeCompactHead } from '../records/compact-call.js';
+import { CallReads } from './call-reads.js';
 import type { RedisConnection } from './connection.js';
 import { redisKeys } from './keys.js';
 
@@ -11,12 +13,7 @@ const abandonedAtOnce = 128;
 /** Spawned calls of instances, each in the slot of its instance's pin (R2). */
 export function createCalls(redis: RedisConnection): CallStore {
   const keysOf = (key: InstanceKey): string[] => [redisKeys.pin(key), redisKeys.calls(key), redisKeys.endedCalls(key)];
-  const read = async (ids: readonly CallId[]): Promise<(CallRecord | null)[]> => {
-    const records = await redis.run(`reading ${ids.length} calls`, (client) =>
-      Promise.all(ids.map((id) => client.hmget(callKey(id), 'h', 'p'))),
-    );
-    return records.map(([head, progress], at) => recordOf(ids[at] as CallId, head, progress));
-  };
+  const reads = new CallReads(redis);
   const openIds = async (key: InstanceKey): Promise<CallId[]> => {
     const found = await redis.run(`counting the calls of instance ${key}`, (client) =>
       client.hgetall(redisKeys.calls(key)),
@@ -29,7 +26,10 @@ export function createCalls(redis: RedisConnection): CallStore {
       const answer = await redis.script('callsAdopt', what, { keys: keysOf(key).slice(0, 2), args: [epoch] });
       if (answer === 'stale') return 'stale';
       const open = places(pairsOf(answer as readonly string[]));
-      const records = await read(open.map(({ id }) => id));
+      const records = await reads.many(
+        key,
+        open.map(({ id }) => id),
+      );
       return open.flatMap(({ order }, at): OpenCall[] => {
         const record = records[at];
         return record ? [{ ...record, order }] : [];
@@ -38,19 +38,18 @@ export function createCalls(redis: RedisConnection): CallStore {
     commit: async ({ key, epoch }, { sequence, changes }) => {
       const answer = await redis.binaryScript('callsCommit', `recording calls of instance ${key}`, {
         keys: [...keysOf(key), ...changes.map((change) => callKey(idOf(change)))],
-        args: [epoch, sequence, keptCallMs, ...changes.flatMap(argsOf)],
+        args: [epoch, sequence, keptCallMs, whoseOf(changes), ...changes.flatMap(argsOf)],
       });
       return Buffer.isBuffer(answer) && answer.toString() === 'stale' ? 'stale' : 'committed';
     },
-    arguments: (id) =>
-      redis.run(`reading the arguments of call ${id}`, (client) => client.hgetBuffer(callKey(id), 'a')),
-    get: async (id) => {
-      const [head, progress, answer] = await redis.run(`reading call ${id}`, (client) =>
-        client.hmgetBuffer(callKey(id), 'h', 'p', 'r'),
+    arguments: async (id) => {
+      const [progress, args] = await redis.run(`reading the arguments of call ${id}`, (client) =>
+        client.hmgetBuffer(callKey(id), 'p', 'x'),
       );
-      const record = recordOf(id, head?.toString(), progress?.toString());
-      return record && { ...record, answer: answer ?? null };
+      const isOpen = progress !== null && progress !== undefined && !isEnded(decodeProgress(progress.toString()));
+      return isOpen ? (args ?? null) : null;
     },
+    get: (id) => reads.one(id),
     pending: async (key) => {
       const [last, count] = await redis.run(`counting the calls of instance ${key}`, (client) =>
         Promise.all([client.hget(redisKeys.calls(key), ''), client.hlen(redisKeys.calls(key))]),
@@ -76,7 +75,7 @@ export function createCalls(redis: RedisConnection): CallStore {
           client.zrevrange(redisKeys.endedCalls(key), 0, limit - 1),
         ),
       ]);
-      const records = await read([...open, ...(ended as CallId[])].slice(0, limit));
+      const records = await reads.many(key, [...open, ...(ended as CallId[])].slice(0, limit));
       return records.filter((record) => record !== null);
     },
   };
@@ -93,11 +92,17 @@ function idOf(change: CallChange): CallId {
 function argsOf(change: CallChange): (string | number | Buffer)[] {
   if (change.kind === 'add') {
     const { id, order, head, progress } = change.call;
-    return ['+', id, order, encodeProgress(progress), bufferOf(change.args), encodeHead(head)];
+    return ['+', id, order, encodeProgress(progress), bufferOf(change.args), encodeCompactHead(head)];
   }
   const { id, progress } = change;
   if (change.kind === 'progress') return ['~', id, '', encodeProgress(progress), '', ''];
   return ['.', id, progress.endedAtMs ?? 0, encodeProgress(progress), bufferOf(change.answer), ''];
+}
+
+/** Said with calls that are new. */
+function whoseOf(changes: readonly CallChange[]): string {
+  const added = changes.find((change) => change.kind === 'add');
+  return added === undefined ? '' : JSON.stringify(added.call.head.identity);
 }
 
 function endArgs({ progress, answer }: CallEnd): (string | Buffer)[] {
@@ -116,9 +121,4 @@ function pairsOf(flat: readonly string[]): [string, string][] {
 function places(entries: readonly [string, string][]): { readonly id: CallId; readonly order: number }[] {
   const calls = entries.filter(([id]) => id !== '').map(([id, order]) => ({ id: id as CallId, order: Number(order) }));
   return calls.sort((one, other) => one.order - other.order);
-}
-
-function recordOf(id: CallId, head?: string | null, progress?: string | null): CallRecord | null {
-  if (head === null || head === undefined || progress === null || progress === undefined) return null;
-  return { id, head: decodeHead(head), progress: decodeProgress(progress) };
 }

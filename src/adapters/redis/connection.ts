@@ -1,6 +1,7 @@
 import { Cluster, type Redis } from 'ioredis';
 import type { Clock } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
+import { type ConnectionListener, ConnectionWatch } from '../connection-watch.js';
 import { withDeadline } from '../deadline.js';
 import { makeClient } from './client.js';
 import { connectError, type StoreOperation, storeAway, storeError, storeTimeout } from './errors.js';
@@ -50,7 +51,19 @@ export class RedisConnection {
       client.disconnect();
       throw connectError(address.shown, reasonOf(lastError) ?? error);
     }
-    return new RedisConnection(client, settings, address.shown);
+    const connection = new RedisConnection(client, settings, address.shown);
+    const { clock, onConnection } = settings;
+    if (onConnection === undefined) return connection;
+    const watch = new ConnectionWatch(address.shown, clock, onConnection);
+    lastError = null;
+    client.on('close', () => {
+      if (!connection.#isClosed) watch.lost(lastError === null ? 'it was closed' : String(reasonOf(lastError)));
+    });
+    client.on('ready', () => {
+      lastError = null;
+      watch.back();
+    });
+    return connection;
   }
 
   /** @throws Unavailable, Internal */
@@ -144,6 +157,7 @@ export interface ConnectionSettings {
   readonly url: string;
   readonly opTimeoutMs: number;
   readonly clock: Clock;
+  readonly onConnection?: ConnectionListener;
 }
 
 export interface ScriptCall {

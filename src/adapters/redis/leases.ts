@@ -18,19 +18,24 @@ export function createLeases(redis: RedisConnection, owners: Owners): LeaseStore
   const runs = new LRUCache<BootId, string>({ max: maxRuns });
   return {
     create: async (lease, ttlMs) => {
-      const run = await redis.script('leaseCreate', `creating the lease of boot ${lease.bootId}`, {
-        keys: [redisKeys.lease(lease.bootId)],
-        args: [JSON.stringify(lease), ttlMs],
-      });
-      if (typeof run !== 'string') throw releasedLease(lease.bootId);
+      const asked = owners.ask(redisKeys.lease(lease.bootId));
+      const answer = (await redis.script('leaseCreate', `creating the lease of boot ${lease.bootId}`, {
+        keys: [redisKeys.lease(lease.bootId), asked.key],
+        args: [JSON.stringify(lease), ttlMs, asked.met, owners.quarantineMs],
+      })) as [run: string, quarantineLeft: number] | null;
+      if (answer === null) throw releasedLease(lease.bootId);
+      const [run, left] = answer;
+      asked.answered(run, left > 0);
       runs.set(lease.bootId, run);
     },
     renew: async (bootId, ttlMs) => {
-      const [answer, run] = (await redis.script('leaseRenew', `renewing the lease of boot ${bootId}`, {
-        keys: [redisKeys.lease(bootId)],
-        args: [ttlMs, runs.get(bootId) ?? ''],
-      })) as ['renewed', string] | ['refused' | 'forgotten'];
-      if (run !== undefined) runs.set(bootId, run);
+      const asked = owners.ask(redisKeys.lease(bootId));
+      const [answer, run, left] = (await redis.script('leaseRenew', `renewing the lease of boot ${bootId}`, {
+        keys: [redisKeys.lease(bootId), asked.key],
+        args: [ttlMs, runs.get(bootId) ?? '', asked.met, owners.quarantineMs],
+      })) as ['renewed' | 'refused' | 'forgotten', string, number];
+      asked.answered(run, left > 0);
+      if (answer === 'renewed') runs.set(bootId, run);
       return answer;
     },
     release: async (bootId) => {

@@ -1,5 +1,6 @@
 import type { Clock } from '../../common/clock.js';
 import type { Store } from '../../common/ports/store.js';
+import type { ConnectionListener } from '../connection-watch.js';
 import { defaultOpTimeoutMs } from '../deadline.js';
 import { defaultQuarantineMs } from '../records/quarantine.js';
 import { createAccountKeys } from './account-keys.js';
@@ -27,9 +28,11 @@ export async function createRedisStore(options: {
   /** For how long nothing moves after a server was replaced (S10). Default: for leases of the default times. */
   readonly quarantineMs?: number;
   readonly clock: Clock;
+  readonly onConnection?: ConnectionListener;
 }): Promise<Store> {
-  const { url, opTimeoutMs = defaultOpTimeoutMs, quarantineMs = defaultQuarantineMs, clock } = options;
-  const redis = await RedisConnection.open({ url, opTimeoutMs, clock });
+  const { url, opTimeoutMs = defaultOpTimeoutMs, quarantineMs = defaultQuarantineMs, clock, onConnection } = options;
+  const watched = onConnection === undefined ? {} : { onConnection };
+  const redis = await RedisConnection.open({ url, opTimeoutMs, clock, ...watched });
   const owners = new Owners(redis, quarantineMs);
   return {
     pins: createPins(redis, clock, owners),

@@ -13,6 +13,7 @@ const files = {
   alarmLookAgain: 'alarm-look-again.lua',
   alarmEnded: 'alarm-ended.lua',
   callsAdopt: 'calls-adopt.lua',
+  callsRead: 'calls-read.lua',
   callsCommit: 'calls-commit.lua',
   callsAbandon: 'calls-abandon.lua',
   leaseCreate: 'lease-create.lua',
@@ -45,8 +46,13 @@ const files = {
 
 export type ScriptName = keyof typeof files;
 
-/** Those that ask whether the server is in quarantine. */
-const withQuarantine: ReadonlySet<string> = new Set([files.pinChanges, files.leaseRead]);
+/** Those that ask whether the server is in quarantine, or see to it that it begins. */
+const withQuarantine: ReadonlySet<string> = new Set([
+  files.pinChanges,
+  files.leaseCreate,
+  files.leaseRenew,
+  files.leaseRead,
+]);
 
 export interface Script {
   readonly lua: string;

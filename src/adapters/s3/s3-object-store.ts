@@ -95,6 +95,7 @@ function storeOf(s3: S3, once: S3): ObjectStore {
       );
     },
     list: (folder) => list(s3, folder),
+    pathOf: null,
     presigner: presignerOf(s3),
   };
 }

@@ -24,11 +24,12 @@ export function registerCalls(program: Command, context: CommandContext): void {
   const calls = program
     .command('calls')
     .description('spawned calls: list, fetch, explain, cancel')
+    .helpCommand(false)
     .addHelpText('after', examples);
   withConnection(
     calls
       .command('ls')
-      .description('those of one instance: that are open, and that ended last')
+      .description('calls of one instance: the open ones, and those that ended last')
       .argument('<app/class>')
       .argument('<instance>', 'its id')
       .option('--limit <n>', 'at most so many', positiveNumber, 100),
@@ -65,6 +66,7 @@ async function listCalls(
     const shown = calls.map(({ answer: _, where: __, instance: ___, ...call }) => call);
     return terminal.print(toJson(shown));
   }
+  if (calls.length === 0) return terminal.note('no calls');
   const rows = calls.map(({ id, method, state, attempt, spawnedAtMs, startedAtMs, endedAtMs }) => [
     id,
     method,

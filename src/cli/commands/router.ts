@@ -18,29 +18,35 @@ export function registerRouter(program: Command, context: CommandContext): void 
   const command = program
     .command('router')
     .description('run a router, of which a cluster may have many')
-    .option('--master-key-file <file>', 'of secrets; env: HOLDFAST_MASTER_KEY_FILE, or the key in HOLDFAST_MASTER_KEY')
+    .option(
+      '--master-key-file <file>',
+      'keys that seal secrets; env: HOLDFAST_MASTER_KEY_FILE, or a key in HOLDFAST_MASTER_KEY',
+    )
     .addHelpText('after', masterKeys);
   withServer(command, { default: '127.0.0.1:7070' }).action(async (options: RouterOptions) =>
     runRouter(options, context),
   );
 }
 
-async function runRouter(options: RouterOptions, { terminal, env, signal }: CommandContext): Promise<void> {
+async function runRouter(options: RouterOptions, { terminal, env, clock, signal }: CommandContext): Promise<void> {
   const settings = checkServer(options, env);
   const { startTelemetry } = await import('../telemetry.js');
   const telemetry = await startTelemetry(env, 'holdfast-router');
-  const [{ createProcessLog }, { openRealServices }, { startRouterPart }, { leaseTimes }, kms] = await Promise.all([
-    import('../output/process-log.js'),
-    import('../parts/real-services.js'),
-    import('../parts/router-part.js'),
-    import('../../common/lease.js'),
-    openMasterKeys(options, env),
-  ]);
-  const log = createProcessLog(terminal, { service: 'router' });
-  const services = await openRealServices({ ...settings, name: 'holdfast-router' });
+  const [{ ulid }, { createProcessLog }, { openRealServices }, { startRouterPart }, { leaseTimes }, kms] =
+    await Promise.all([
+      import('ulid'),
+      import('../output/process-log.js'),
+      import('../parts/real-services.js'),
+      import('../parts/router-part.js'),
+      import('../../common/lease.js'),
+      openMasterKeys(options, env),
+    ]);
+  const routerId = ulid(clock.now());
+  const log = createProcessLog(terminal, { service: 'router', router: routerId });
+  const services = await openRealServices({ ...settings, name: 'holdfast-router', log });
   try {
     const leases = leaseTimes(settings.leaseTtlMs);
-    const router = await startRouterPart(services, { ...settings, leaseTimes: leases, kms, log });
+    const router = await startRouterPart(services, { ...settings, routerId, leaseTimes: leases, kms, log });
     log.info('router.ready', readyFields(router));
     await aborted(signal);
     log.info('router.stopping');

@@ -61,6 +61,7 @@ async function listSecrets(options: Options, context: CommandContext): Promise<v
   const { terminal } = context;
   if (options.json)
     return terminal.print(toJson(secrets.map(({ name, createdAt, updatedAt }) => ({ name, createdAt, updatedAt }))));
+  if (secrets.length === 0) return terminal.note('no secrets: `holdfast secret set NAME` makes one');
   const { tableLines } = await import('../output/table.js');
   const columns = [{ title: 'SECRET', shrinksTo: 12 }, { title: 'MADE' }, { title: 'SET' }] as const;
   const rows = secrets.map(({ name, createdAt, updatedAt }) => [name, timeOf(createdAt), timeOf(updatedAt)]);

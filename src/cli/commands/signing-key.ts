@@ -12,7 +12,8 @@ const notes = `
 Handles, capabilities and what workers show are signed. A new key signs half a
 minute after it was made, when every worker has read it; what older keys signed
 stays good until they are retired. After a leak: rotate, wait, retire the old
-one. Who kept handles then finds its instances by name again.`;
+one. Handles that it signed are refused then; the instances of those are found
+by their names.`;
 
 /** `holdfast signing-key rotate | ls | retire` */
 export function registerSigningKey(program: Command, context: CommandContext): void {

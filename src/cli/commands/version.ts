@@ -12,6 +12,7 @@ export function registerVersion(program: Command, { terminal }: CommandContext):
   });
 }
 
-function packageVersion(): string {
+/** The version of this package. */
+export function packageVersion(): string {
   return JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')).version;
 }

@@ -99,7 +99,7 @@ async function runWorker(options: WorkerOptions, { terminal, env, signal }: Comm
     import('../../common/lease.js'),
   ]);
   const log = createProcessLog(terminal, { service: 'worker', worker: workerId });
-  const services = await openRealServices({ ...settings, name: `holdfast-worker-${workerId}` });
+  const services = await openRealServices({ ...settings, name: `holdfast-worker-${workerId}`, log });
   try {
     const worker = await startWorkerPart(services, {
       ...settings,
@@ -118,6 +118,7 @@ async function runWorker(options: WorkerOptions, { terminal, env, signal }: Comm
       dataFolder: resolve(options.data ?? join(stateFolder(env), 'workers', workerId)),
       containerEnv: options.env ?? {},
       leaseTimes: leaseTimes(settings.leaseTtlMs),
+      log,
       onSwept: (boots) => log.info('worker.swept', { boots: boots.map(({ bootId }) => bootId) }),
       onFenced: (why) => log.error('worker.fenced', { why, next: 'a new boot starts' }),
       onBooted: () => log.info('worker.ready', readyFields(worker)),

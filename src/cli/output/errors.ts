@@ -2,12 +2,12 @@ import { CommanderError } from 'commander';
 import { type ErrorCode, isHoldfastError } from '../../common/errors.js';
 import { toJson } from './json-value.js';
 import type { Terminal } from './terminal.js';
+import { wrapped } from './wrapped.js';
 
 /** What people can do next, where the message of the error cannot know that it is read in a terminal. */
 const nextSteps: Readonly<Partial<Record<ErrorCode, string>>> = {
   Unauthenticated:
     'give one with --token or HOLDFAST_TOKEN; the first of a cluster comes from `holdfast token create --redis URL`',
-  PermissionDenied: '`holdfast token create --role call|deploy` makes a token that may do more',
   NoCapacity: '`holdfast workers` shows what there is',
   SandboxUnavailable: '`holdfast doctor`, on the host of the worker, says whether sandboxes can run there',
   StoreQuarantined: 'the store was restarted and waits until no old worker can be alive: try again in a few seconds',
@@ -24,13 +24,14 @@ export function reportError(error: unknown, terminal: Terminal, format: { readon
 
 /** The lines of an error: `error Code: what`, the user's stack trace, the next step. */
 export function errorLines(error: unknown, terminal: Terminal): string[] {
-  const lines = [`${terminal.paintNote('red', `error ${codeOf(error)}:`)} ${messageOf(error)}`];
+  const said = `${terminal.paintNote('red', `error ${codeOf(error)}:`)} ${messageOf(error)}`;
+  const lines = said.split('\n').flatMap((line) => wrapped(line, terminal.noteColumns));
   if (!isHoldfastError(error)) return [...lines, ...stackLines(error, terminal)];
   const isUsers = error.code === 'UserError' || error.code === 'ActivationFailed';
   if (isUsers) lines.push(...causeLines(error.cause, terminal));
   // A file of a sandbox that is not allowed, or does not fit, is no matter of tokens or workers.
   const next = error.details['path'] === undefined ? nextSteps[error.code] : undefined;
-  if (next) lines.push(`  ${terminal.paintNote('dim', 'next:')} ${next}`);
+  if (next) lines.push(...wrapped(`  ${terminal.paintNote('dim', 'next:')} ${next}`, terminal.noteColumns, '        '));
   return lines;
 }
 
@@ -64,7 +65,7 @@ function causeLines(cause: unknown, terminal: Terminal, depth = 1): string[] {
 }
 
 /** Where a container calls the user's code, compiled or by its source map: what is below in a stack is not the user's. */
-const runtimeFrame = /\/(?:dist|src)\/(?:common\/activation|runtime\/container\/[a-z-]+)\.[jt]s:/;
+const runtimeFrame = /\/(?:dist|src)\/(?:common\/activation|runtime\/container\/[a-z-]+|cli\/container-main)\.[jt]s:/;
 /** A worker's copy of the bundle; what follows is relative to the module that was deployed. */
 const bundleFolder = /(?:file:\/\/)?\/[^()]*\/bundles\//;
 

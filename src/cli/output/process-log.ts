@@ -12,7 +12,6 @@ export function createProcessLog(terminal: Terminal, bound: Readonly<Record<stri
   const isForPeople = terminal.columns !== null;
   const logger = pino(
     {
-      messageKey: 'event',
       base: bound,
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (level) => ({ level }) },
@@ -22,7 +21,7 @@ export function createProcessLog(terminal: Terminal, bound: Readonly<Record<stri
   const at =
     (level: 'debug' | 'info' | 'warn' | 'error') =>
     (event: string, fields: object = {}): void =>
-      logger[level](fields, event);
+      logger[level]({ event, ...fields });
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
 

@@ -16,6 +16,8 @@ export interface Terminal {
   redraw(text: string): void;
   /** Width of stdout; null where it is no terminal. */
   readonly columns: number | null;
+  /** Width of stderr; null where it is no terminal. */
+  readonly noteColumns: number | null;
   /** Stderr is a terminal that can redraw a line. */
   readonly isInteractive: boolean;
 }
@@ -47,9 +49,14 @@ export function createTerminal({ stdout, stderr }: TerminalStreams, env: NodeJS.
       isDrawn = text !== '';
       stderr.write(`${clearLine}${text}`);
     },
-    columns: stdout.isTTY ? Math.max(narrowest, stdout.columns || 80) : null,
+    columns: widthOf(stdout),
+    noteColumns: widthOf(stderr),
     isInteractive: stderr.isTTY === true && env['TERM'] !== 'dumb' && !env['CI'],
   };
+}
+
+function widthOf({ isTTY, columns }: NodeJS.WriteStream): number | null {
+  return isTTY ? Math.max(narrowest, columns || 80) : null;
 }
 
 function paint(style: Style, text: string, stream: NodeJS.WriteStream): string {

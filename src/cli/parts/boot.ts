@@ -16,7 +16,7 @@ import type { OutboundProxies } from '../../runtime/outbound/outbound-proxy.js';
 import { bootFolderName } from '../../runtime/process/boot-folder.js';
 import { openCgroups } from '../../runtime/process/cgroups.js';
 import { harmlessEnv } from '../../runtime/process/container-env.js';
-import { createContainerStarter } from '../../runtime/process/container-starter.js';
+import { type ContainerStarterOptions, createContainerStarter } from '../../runtime/process/container-starter.js';
 import { startWatchdog } from '../../runtime/process/watchdog.js';
 import type { SandboxPlatform } from '../../runtime/sandbox/sandbox-factory.js';
 import { Worker } from '../../runtime/worker.js';
@@ -25,6 +25,7 @@ import { entryPath } from './entries.js';
 import { classBinds, createIsolation, sandboxesFolder } from './isolation.js';
 import { defaultImageCacheGb, type HostImages, hostImages, sandboxPlatform } from './sandbox-platform.js';
 import type { Services } from './services.js';
+import { silentLog } from './silent-log.js';
 import { storeEnv } from './store-env.js';
 import type { WorkerPartConfig } from './worker-part.js';
 
@@ -44,7 +45,6 @@ export async function startBoot(
     readonly outbound: OutboundProxies;
   },
 ): Promise<Worker> {
-  const containers = { entry: entryPath('container-main'), clock: systemClock, random: systemRandom };
   const cgroups = once((bootId: BootId) => openCgroups({ bootId }));
   const mounts = once((bootId: BootId) => bootMounts(services, config, bootId));
   const isolationOf = (kind: IsolationBackend['kind']) =>
@@ -73,6 +73,7 @@ export async function startBoot(
       clock: systemClock,
       random: systemRandom,
       metrics: shared.metrics,
+      log: config.log ?? silentLog,
       transport: shared.transport,
       hostResources,
       sandboxPlatform: (bootId, watchdog) =>
@@ -97,19 +98,33 @@ export async function startBoot(
           env: storeEnv(),
           clock: systemClock,
         }),
-      starterOf: (bootId, watchdog) =>
-        config.isolation === 'process'
-          ? createContainerStarter({ ...containers, cgroups: cgroups(bootId), watchdog, hostEnv: process.env, env: {} })
-          : isolatedStarter({
-              config,
-              bootId,
-              backend: isolation(bootId, watchdog),
-              outbound: shared.outbound,
-              images: images(bootId, watchdog),
-              mounts: mounts(bootId),
-            }),
+      starterOf: (bootId, watchdog) => {
+        const behindWalls = (): ContainerStarter =>
+          isolatedStarter({
+            ...{ config, bootId, outbound: shared.outbound, mounts: mounts(bootId) },
+            backend: isolation(bootId, watchdog),
+            images: images(bootId, watchdog),
+          });
+        if (config.isolation !== 'process') return behindWalls();
+        return unisolatedStarter(
+          { cgroups: cgroups(bootId), watchdog },
+          config.sandboxLack === null ? behindWalls() : null,
+        );
+      },
     },
   );
+}
+
+const containers = () => ({ entry: entryPath('container-main'), clock: systemClock, random: systemRandom });
+
+/** Of class containers without walls; but an image or volumes are seen behind some only (ADR 63). @param walled null: the host has none */
+function unisolatedStarter(
+  boot: Pick<ContainerStarterOptions, 'cgroups' | 'watchdog'>,
+  walled: ContainerStarter | null,
+): ContainerStarter {
+  const plain = createContainerStarter({ ...containers(), ...boot, hostEnv: process.env, env: {} });
+  if (walled === null) return plain;
+  return { start: (memoryMb, own) => (own === undefined ? plain : walled).start(memoryMb, own) };
 }
 
 /** Of class containers behind walls. */
@@ -125,7 +140,7 @@ function isolatedStarter(boot: {
   const bundleFolder = bundlesFolder(config);
   const socketFolder = join(bootFolder(config, bootId), 'outbound');
   return createIsolatedStarter({
-    ...{ entry: entryPath('container-main'), clock: systemClock, random: systemRandom },
+    ...containers(),
     backend,
     binds: classBinds(bundleFolder),
     imageBinds: classBinds(bundleFolder, nodeInImages),

@@ -1,8 +1,10 @@
+import type { ConnectionListener } from '../../adapters/connection-watch.js';
 import { createNatsBus } from '../../adapters/nats/nats-bus.js';
 import { parseNatsUrl } from '../../adapters/nats/url.js';
 import { createRedisStore } from '../../adapters/redis/redis-store.js';
 import { parseRedisUrl } from '../../adapters/redis/url.js';
 import { systemClock } from '../../adapters/system/clock.js';
+import type { Logger } from '../../common/context.js';
 import { leaseTimes } from '../../common/lease.js';
 import { hostOf } from './host-of.js';
 import { openObjectStore } from './object-store.js';
@@ -17,16 +19,18 @@ export async function openRealServices(options: {
   readonly leaseTtlMs: number;
   /** What the servers show for this connection. */
   readonly name: string;
+  readonly log: Logger;
 }): Promise<Services & { close(): Promise<void> }> {
-  const { natsUrl, redisUrl, objectStore, leaseTtlMs, name } = options;
+  const { natsUrl, redisUrl, objectStore, leaseTtlMs, name, log } = options;
   const { objects, hosts } = await openObjectStore(objectStore);
   const { storeTimeoutMs: opTimeoutMs, ttlMs, graceMs } = leaseTimes(leaseTtlMs);
   const store = await createRedisStore({
     ...{ url: redisUrl, opTimeoutMs, quarantineMs: ttlMs + graceMs },
     clock: systemClock,
+    onConnection: logged('redis', log),
   });
   try {
-    const bus = await createNatsBus({ url: natsUrl, name, clock: systemClock });
+    const bus = await createNatsBus({ url: natsUrl, name, clock: systemClock, onConnection: logged('nats', log) });
     return {
       store,
       storeConfig: { kind: 'redis', url: redisUrl },
@@ -47,4 +51,8 @@ export async function openRealServices(options: {
     await store.close();
     throw e;
   }
+}
+
+function logged(server: 'redis' | 'nats', log: Logger): ConnectionListener {
+  return ({ phase, ...fields }) => (phase === 'lost' ? log.warn : log.info)(`${server}.${phase}`, fields);
 }

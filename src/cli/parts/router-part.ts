@@ -6,6 +6,7 @@ import type { Kms } from '../../common/ports/kms.js';
 import { startRouter } from '../../router/router.js';
 import { createRouterMetrics } from '../../router/service/metrics.js';
 import type { Services, TlsFiles } from './services.js';
+import { silentLog } from './silent-log.js';
 import { readTls } from './tls.js';
 
 export interface RouterPartConfig {
@@ -34,8 +35,6 @@ export interface RouterPart {
   close(): Promise<void>;
 }
 
-const silent: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
-
 /** @throws Unavailable, InvalidArgument */
 export async function startRouterPart(services: Services, config: RouterPartConfig): Promise<RouterPart> {
   const id = config.routerId ?? ulid(systemClock.now());
@@ -48,7 +47,7 @@ export async function startRouterPart(services: Services, config: RouterPartConf
     kms: config.kms,
     clock: systemClock,
     random: systemRandom,
-    log: config.log ?? silent,
+    log: config.log ?? silentLog,
     leaseTimes: config.leaseTimes,
     metrics: createRouterMetrics(),
     listen: config.listen,

@@ -1,4 +1,5 @@
 import { systemClock } from '../../adapters/system/clock.js';
+import type { Logger } from '../../common/context.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { LeaseTimes } from '../../common/lease.js';
 import type { Isolation } from '../../common/manifest.js';
@@ -44,6 +45,8 @@ export interface WorkerPartConfig {
   readonly dataFolder: string;
   readonly containerEnv: Readonly<Record<string, string>>;
   readonly leaseTimes: LeaseTimes;
+  /** Default: nowhere. */
+  readonly log?: Logger;
   /** Boots before this one had left something, which is removed now. */
   readonly onSwept?: (leftovers: readonly Leftover[]) => void;
   /** A boot was fenced, or could not start after that; another one is tried. */

@@ -7,7 +7,7 @@ export interface ClusterProcess {
   readonly id: string;
   /** Null in embedded mode. */
   readonly pid: number | null;
-  /** SIGKILL by default; `SIGTERM` drains. Resolves when the process is gone. */
+  /** SIGKILL by default; `SIGTERM` drains. Resolves when the process is gone. @throws InvalidArgument for a signal that ends none */
   kill(signal?: NodeJS.Signals): Promise<void>;
   /** SIGSTOP. @throws InvalidArgument in embedded mode */
   pause(): void;
@@ -29,6 +29,15 @@ export interface ClusterPart {
 /** How long a part may take for what it runs and for its goodbyes when the cluster closes. */
 const stopWithinMs = 5_000;
 
+const endingSignals: ReadonlySet<string> = new Set<NodeJS.Signals>([
+  'SIGKILL',
+  'SIGTERM',
+  'SIGINT',
+  'SIGQUIT',
+  'SIGHUP',
+  'SIGABRT',
+]);
+
 /** A part that is a process of its own. */
 export function realPart(id: string, address: string, child: Child): ClusterPart {
   let isPaused = false;
@@ -36,6 +45,10 @@ export function realPart(id: string, address: string, child: Child): ClusterPart
     id,
     pid: child.pid,
     kill: async (signal = 'SIGKILL') => {
+      if (!endingSignals.has(signal)) {
+        const wanted = `kill of '${id}' takes ${[...endingSignals].join(', ')}, got ${String(signal)}`;
+        throw new HoldfastError('InvalidArgument', `${wanted}, which would not end it; see pause and resume`);
+      }
       child.kill(signal);
       await child.ended;
     },

@@ -9,7 +9,7 @@ import type { ClusterPart, ClusterProcess } from './cluster-process.js';
 /** A cluster of this program's own, gone without a trace after `close`, and after the end of the program too. */
 export interface TestCluster extends AsyncDisposable {
   readonly client: Client;
-  /** For `HOLDFAST_ENDPOINT` and `HOLDFAST_TOKEN` of other processes. */
+  /** Of all routers that it was started with (`HOLDFAST_ENDPOINT` of other processes). */
   readonly endpoint: string;
   readonly token: string;
   readonly natsUrl: string | null;
@@ -40,8 +40,10 @@ export class Cluster implements TestCluster {
   /** In the order in which they were asked for; null while one starts. */
   readonly #routers = new Map<string, ClusterPart | null>();
   readonly #workers = new Map<string, ClusterPart | null>();
-  /** One per router; the first is the one that users get. */
-  readonly #clients: Client[] = [];
+  /** Of each router alone, by its id. */
+  readonly #clients = new Map<string, Client>();
+  /** Of all of them: the one that users get. */
+  #client: Client | null = null;
   readonly #starting = new Set<Promise<ClusterPart>>();
   #token = '';
   #endpoint = '';
@@ -60,8 +62,10 @@ export class Cluster implements TestCluster {
     const startRouter = (id: string) => this.#add(this.#routers, id, this.#backend.startRouter(id));
     const routers = await every(routerIds.map(startRouter));
     this.#token = await this.#backend.createToken();
-    this.#endpoint = routers[0]?.address ?? '';
-    for (const { address } of routers) this.#clients.push(new Client({ endpoint: address, token: this.#token }));
+    this.#endpoint = routers.map(({ address }) => address).join(',');
+    this.#client = new Client({ endpoint: this.#endpoint, token: this.#token });
+    for (const { address, process } of routers)
+      this.#clients.set(process.id, new Client({ endpoint: address, token: this.#token }));
     const settings = plan.workers.map((setting) => ({ ...setting, id: this.#workerId(setting) }));
     await every(settings.map((setting) => this.#startWorker(setting)));
     await this.#seen(settings.map((setting) => setting.id));
@@ -71,9 +75,8 @@ export class Cluster implements TestCluster {
   }
 
   get client(): Client {
-    const [first] = this.#clients;
-    if (first === undefined) throw new HoldfastError('Unavailable', 'the cluster has no router');
-    return first;
+    if (this.#client === null) throw new HoldfastError('Unavailable', 'the cluster has no router');
+    return this.#client;
   }
 
   get endpoint(): string {
@@ -126,7 +129,10 @@ export class Cluster implements TestCluster {
     this.#abort.abort(new HoldfastError('Cancelled', 'the cluster is closed'));
     // Each step whatever became of the one before; workers before routers and these before what both stand on.
     const steps = [
-      () => every(this.#clients.map((client) => client.close())),
+      () =>
+        every(
+          [...this.#clients.values(), ...(this.#client === null ? [] : [this.#client])].map((each) => each.close()),
+        ),
       () => Promise.allSettled(this.#starting),
       () => every(running(this.#workers).map((worker) => worker.stop())),
       () => every(running(this.#routers).map((router) => router.stop())),
@@ -166,7 +172,9 @@ export class Cluster implements TestCluster {
 
   async #seen(ids: readonly string[]): Promise<void> {
     const deadline = systemClock.monotonic() + seenWithinMs;
-    for (const client of this.#clients) {
+    // One that was killed has nothing to say.
+    for (const [id, client] of this.#clients) {
+      if (!this.#routers.has(id)) continue;
       for (let missing = await unseen(client, ids); missing.length > 0; missing = await unseen(client, ids)) {
         if (systemClock.monotonic() > deadline) {
           const message = `no heartbeat of ${missing.join(', ')} reached a router within ${seenWithinMs} ms`;

@@ -46,7 +46,7 @@ export class LiveNames {
     if (found !== null) return found;
     throw new HoldfastError(
       'NotFound',
-      `there is no network file system ${name}: \`createIfMissing\` of NetworkFileSystem.fromName makes one`,
+      `there is no network file system ${name}: \`holdfast nfs create\` makes one, or \`createIfMissing\` of NetworkFileSystem.fromName`,
       { details: { name } },
     );
   }
@@ -105,6 +105,11 @@ export class LiveNames {
   async *all(): AsyncGenerator<{ readonly name: string } & LiveName, void, undefined> {
     for await (const { key, value } of this.#entries('name/'))
       yield { name: key.slice('name/'.length), ...parse(value) };
+  }
+
+  /** The names of all but those whose client is gone. */
+  async *living(): AsyncGenerator<string, void, undefined> {
+    for await (const { name, ...found } of this.all()) if (!this.#isOver(found)) yield name;
   }
 
   /** The names of those whose client is gone; they are deleted then. */

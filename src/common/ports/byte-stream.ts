@@ -4,7 +4,7 @@ export interface ByteStream {
   write(bytes: Uint8Array): Promise<void>;
   /** Nothing more is written. The other side reads what was, and then the end. */
   end(): void;
-  /** The other side's bytes, until it ends. A client that leaves early breaks the stream. @throws how it broke */
+  /** The other side's bytes, until it ends; each piece is good until the next is asked for. A client that leaves early breaks the stream. @throws how it broke */
   read(): AsyncIterable<Uint8Array>;
   /** Breaks it; does nothing to one that is over. */
   cancel(): void;

@@ -1,3 +1,5 @@
+import type { ObjectMover } from './object-mover.js';
+
 /**
  * A connection that carries whole messages in order, both ways: a gRPC bidi stream, a tunnel through a container's socket, or
  * a pair in one process. It may break at any time, and says so once.
@@ -5,8 +7,11 @@
 export interface Channel {
   /** Must be called once, in the same tick in which the channel was handed over. */
   open(handlers: ChannelHandlers): void;
-  /** False: the other side is slow; go on after `onDrain`. The bytes belong to the channel from here on. Does nothing when closed. */
-  send(message: Uint8Array | SplitMessage): boolean;
+  /**
+   * False: the other side is slow; go on after `onDrain`. The bytes belong to the channel from here on. Does nothing when closed.
+   * @param sent called when it does not read them any more, at once or later; a channel that keeps them never does
+   */
+  send(message: Uint8Array | SplitMessage, sent?: () => void): boolean;
   /** Idempotent; `onClosed` follows on both sides, here too. With an error the other side learns its code and message. */
   close(error?: Error): void;
 }
@@ -40,5 +45,7 @@ export interface Transport {
     request: Uint8Array,
     options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
   ): Promise<Uint8Array>;
+  /** Where somebody else moves objects of volumes: inside a container its worker does. */
+  readonly objects?: ObjectMover;
   close(): Promise<void>;
 }

@@ -49,6 +49,8 @@ export interface ContainerProcess {
   /** Lines of stdout and stderr, from the moment of the call. */
   onOutput(listener: (line: { readonly stream: 'stdout' | 'stderr'; readonly text: string }) => void): void;
   readonly exited: Promise<ContainerExit>;
+  /** Of one whose `exited` may say only that nobody hears of it any more: resolves when none of its code runs. */
+  readonly gone?: Promise<void>;
 }
 
 export interface ContainerLimits {

@@ -60,8 +60,6 @@ export interface GuestCommand {
   readonly stdin?: boolean;
   /** stdout and stderr are one then, `stdout`. */
   readonly pty?: { readonly cols: number; readonly rows: number };
-  /** Default: the agent's own. */
-  readonly uid?: number;
   /** Bytes of output that may come before the first `acknowledge`. Default 256 KiB. */
   readonly outputCreditBytes?: number;
 }
@@ -131,6 +129,8 @@ export interface GuestEntry {
 export interface GuestRange {
   readonly offset?: number;
   readonly length?: number;
+  /** Each piece is good until the next is asked for; its memory is given back then. Default: it stays. */
+  readonly isLent?: boolean;
 }
 
 export interface GuestWriteOptions {

@@ -12,6 +12,8 @@ export interface ObjectStore {
   delete(key: string): Promise<void>;
   /** Keys that begin with a folder's name and `/`, in pages; what is put or deleted meanwhile may or may not be there. */
   list(folder: string): AsyncIterable<readonly string[]>;
+  /** Where objects are files of this host: the path of one, also of one that is not there. Such a file never changes. Else null. */
+  readonly pathOf: ((key: string) => string) | null;
   /** Null: others reach objects through us only. */
   readonly presigner: Presigner | null;
 }

@@ -125,6 +125,12 @@ export interface IsolationLimits {
   readonly pids: number;
 }
 
+/** Files on a disk, directories included. */
+export interface FilesTaken {
+  readonly count: number;
+  readonly bytes: number;
+}
+
 export interface IsolatedProcess {
   readonly id: string;
   /** On the host, of the outermost process; for the watchdog and for logs, not to be signalled. */
@@ -140,6 +146,8 @@ export interface IsolatedProcess {
   limit(limits: IsolationLimits): void;
   /** Of all its processes, now. */
   memoryBytes(): number;
+  /** What its own files take, now; null: it has just ended. */
+  files(): Promise<FilesTaken | null>;
   /**
    * Processes of it that the kernel killed for want of memory. With cgroups v1 it kills one and the rest goes on: whoever sees
    * a process inside end with SIGKILL asks this, and kills the rest.

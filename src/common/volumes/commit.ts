@@ -3,6 +3,7 @@ import type { Clock } from '../clock.js';
 import { HoldfastError, isHoldfastError } from '../errors.js';
 import type { ObjectStore } from '../ports/object-store.js';
 import type { CommitRecord, HeldCommit, RootRecord, VolumeRecord, VolumeStore } from '../ports/volume-store.js';
+import type { Turns } from '../turns.js';
 import type { NodeStore } from './change-directory.js';
 import type { DirectoryEntry } from './entry.js';
 import { type CommitHolds, KeptHold } from './hold.js';
@@ -25,6 +26,8 @@ export interface CommitOptions {
   readonly message: string;
   readonly onConflict: 'last-writer-wins' | 'fail';
   readonly signal?: AbortSignal | undefined;
+  /** In which those of this process that were late merge and try again: all at once they would be late for each other. */
+  readonly turns?: Turns | undefined;
 }
 
 export interface Committed {
@@ -131,25 +134,49 @@ class Publishing {
 
   /** Merges and tries until the head is what the merge was made on. */
   async publish(id: string, from: Made): Promise<CommitRecord> {
-    let root = from.mine;
-    for (let head = from.base; ; ) {
-      this.#options.signal?.throwIfAborted();
-      const commit = await this.#commitOf(id, root, head);
-      const result = await this.#send(commit, head?.id ?? null);
-      switch (result.outcome) {
-        case 'published':
-          return commit;
-        case 'moved':
-          ({ head, root } = await this.#mergedInto(result.head, from));
-          break;
-        case 'lapsed':
-          throw tryAgain(this.#volume, 'took too long');
-        case 'gone':
-          throw deleted(this.#volume);
-        default:
-          result satisfies never;
-      }
+    const first = await this.#tried(id, from.mine, from.base);
+    if ('commit' in first) return first.commit;
+    const { turns } = this.#options;
+    if (turns === undefined) return await this.#untilPublished(id, from, first.moved);
+    return await turns.take(async () => await this.#untilPublished(id, from, await this.#headNow()));
+  }
+
+  async #untilPublished(id: string, from: Made, moved: CommitRecord | null): Promise<CommitRecord> {
+    for (let seen = moved; ; ) {
+      const { head, root } = await this.#mergedInto(seen, from);
+      const tried = await this.#tried(id, root, head);
+      if ('commit' in tried) return tried.commit;
+      seen = tried.moved;
     }
+  }
+
+  /** Once; what the head is where it has moved. */
+  async #tried(
+    id: string,
+    root: DirectoryEntry,
+    head: CommitRecord | null,
+  ): Promise<{ readonly commit: CommitRecord } | { readonly moved: CommitRecord | null }> {
+    this.#options.signal?.throwIfAborted();
+    const commit = await this.#commitOf(id, root, head);
+    const result = await this.#send(commit, head?.id ?? null);
+    switch (result.outcome) {
+      case 'published':
+        return { commit };
+      case 'moved':
+        return { moved: result.head };
+      case 'lapsed':
+        throw tryAgain(this.#volume, 'took too long');
+      case 'gone':
+        throw deleted(this.#volume);
+      default:
+        return result satisfies never;
+    }
+  }
+
+  async #headNow(): Promise<CommitRecord | null> {
+    const now = await this.#parts.volumes.find(this.#volume.account, this.#volume.name);
+    if (now?.volume.id !== this.#volume.id) throw deleted(this.#volume);
+    return now.head;
   }
 
   /** Into a head that is held, so that nothing of it goes while it is read. */
@@ -157,16 +184,15 @@ class Publishing {
     seen: CommitRecord | null,
     from: Made,
   ): Promise<{ readonly head: CommitRecord | null; readonly root: DirectoryEntry }> {
-    const { holds, volumes } = this.#parts;
-    const { name, account, id: volumeId } = this.#volume;
+    const { holds } = this.#parts;
+    const { account, id: volumeId } = this.#volume;
     for (let head = seen; head !== null; ) {
       if (await holds.holdAlso(account, this.#hold.id, { volumeId, commitId: head.id })) {
         return { head, root: await this.#merged(from, head) };
       }
-      const now = await volumes.find(account, name);
-      if (now?.volume.id !== volumeId) throw deleted(this.#volume);
-      if (now.head?.id === head.id) throw tryAgain(this.#volume, 'took too long');
-      head = now.head;
+      const now = await this.#headNow();
+      if (now?.id === head.id) throw tryAgain(this.#volume, 'took too long');
+      head = now;
     }
     return { head: null, root: from.mine };
   }

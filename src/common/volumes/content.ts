@@ -16,6 +16,14 @@ export interface StoredContent {
   readonly content: FileContent;
 }
 
+/** A chunk that is kept elsewhere, where it was compared with its hash. */
+export interface HashedChunk {
+  readonly hash: Hash;
+  readonly length: number;
+  /** The same each time; only where they are not in the object store yet. */
+  readonly bytes: () => Promise<Uint8Array>;
+}
+
 /** Stores a file as its bytes come; parts that are all zeros are holes. @throws PayloadTooLarge */
 export async function storeStream(uploads: Uploads, bytes: AsyncIterable<Uint8Array>): Promise<StoredContent> {
   const list: (Hash | null)[] = [];
@@ -44,23 +52,24 @@ export async function storeStream(uploads: Uploads, bytes: AsyncIterable<Uint8Ar
 }
 
 /**
- * Stores a file by its chunks: the bytes of one, the hash of one that is stored already, or null for a hole.
+ * Stores a file by its chunks: the bytes of one, as they are or with their hash, the hash of one that is stored already, or null
+ * for a hole.
  *
  * @returns also its list; empty where it is kept inline
  */
 export async function storeChunks(
   uploads: Uploads,
   size: number,
-  chunks: Iterable<Buffer | Hash | null>,
+  chunks: Iterable<Buffer | Hash | null> | AsyncIterable<Buffer | HashedChunk | Hash | null>,
 ): Promise<{ readonly stored: StoredContent; readonly list: ChunkList }> {
   if (size <= inlineBytes) {
     const bytes = Buffer.alloc(size);
-    for (const chunk of chunks) if (chunk !== null) bytes.set(bytesOf(chunk));
+    for await (const chunk of chunks) if (chunk !== null) bytes.set(await bytesOf(chunk));
     return { stored: { size, content: { kind: 'inline', bytes } }, list: [] };
   }
   const list: (Hash | null)[] = [];
   let stored = 0;
-  for (const chunk of chunks) {
+  for await (const chunk of chunks) {
     const { length } = chunkNumber(list.length, size);
     if (chunk !== null && typeof chunk !== 'string') checkLength(chunk, { index: list.length, length });
     const hash = chunk === null || typeof chunk === 'string' ? chunk : await storeChunk(uploads, chunk);
@@ -111,19 +120,23 @@ async function readChunk(
 }
 
 /** @throws Internal */
-function checkLength(bytes: Uint8Array, { index, length }: { readonly index: number; readonly length: number }): void {
+function checkLength(
+  bytes: { readonly length: number },
+  { index, length }: { readonly index: number; readonly length: number },
+): void {
   if (bytes.length === length) return;
   throw new HoldfastError('Internal', `chunk ${index} of a file has ${bytes.length} bytes, its list says ${length}`);
 }
 
 /** @throws Internal for one that is stored: a file that short has none */
-function bytesOf(chunk: Buffer | Hash): Buffer {
-  if (typeof chunk !== 'string') return chunk;
+async function bytesOf(chunk: Buffer | HashedChunk | Hash): Promise<Uint8Array> {
+  if (typeof chunk !== 'string') return chunk instanceof Uint8Array ? chunk : await chunk.bytes();
   throw new HoldfastError('Internal', `a file that is kept inline has chunk ${chunk}`);
 }
 
-async function storeChunk(uploads: Uploads, chunk: Buffer): Promise<Hash | null> {
+async function storeChunk(uploads: Uploads, chunk: Buffer | HashedChunk): Promise<Hash | null> {
   if (chunk.length > largestChunkBytes) throw new RangeError(`a chunk of ${chunk.length} bytes`);
+  if (!(chunk instanceof Uint8Array)) return await uploads.known(chunk.hash, chunk.length, chunk.bytes);
   return isZero(chunk) ? null : await uploads.object(chunk);
 }
 

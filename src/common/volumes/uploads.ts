@@ -70,20 +70,24 @@ export class Uploads implements NodeSink {
 
   /** Resolves when there is room for it on the way, with its hash. The bytes must not change after that. @throws what an upload before it failed with */
   async object(bytes: Uint8Array): Promise<Hash> {
-    const hash = hashOf(bytes);
-    while (!this.#hasRoom(bytes.length) && this.#failure === null) {
+    return await this.known(hashOf(bytes), bytes.length, () => bytes);
+  }
+
+  /** The same of bytes that were compared with their hash; they are asked for only where the object store does not have them. */
+  async known(hash: Hash, length: number, bytes: () => Uint8Array | Promise<Uint8Array>): Promise<Hash> {
+    while (!this.#hasRoom(length) && this.#failure === null) {
       await new Promise<void>((resolve) => this.#room.push(resolve));
     }
     if (this.#failure !== null) throw this.#failure;
     if (this.#known.has(hash)) return hash;
     this.#known.add(hash);
     this.#underway += 1;
-    this.#underwayBytes += bytes.length;
-    void this.#upload(hash, bytes)
+    this.#underwayBytes += length;
+    void this.#upload(hash, length, bytes)
       .catch((error: unknown) => {
         this.#failure ??= error;
       })
-      .finally(() => this.#done(bytes.length));
+      .finally(() => this.#done(length));
     return hash;
   }
 
@@ -109,11 +113,12 @@ export class Uploads implements NodeSink {
     if (this.#underway === 0) this.#whenIdle?.();
   }
 
-  async #upload(hash: Hash, bytes: Uint8Array): Promise<void> {
+  async #upload(hash: Hash, length: number, bytesOf: () => Uint8Array | Promise<Uint8Array>): Promise<void> {
     const { objects, hold } = this.#parts;
     const key = objectKey(hold.account, hash);
     await this.#reserve(hash);
-    if (bytes.length >= askFromBytes && (await this.#retried(() => objects.has(key)))) return;
+    if (length >= askFromBytes && (await this.#retried(() => objects.has(key)))) return;
+    const bytes = await bytesOf();
     await this.#retried(() => objects.put(key, bytes));
     this.#objects += 1;
     this.#bytes += bytes.length;

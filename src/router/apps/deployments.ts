@@ -7,6 +7,10 @@ import type { AppStore } from '../../common/ports/store.js';
 
 /** Another router's deploy is seen after this long at the latest; this router's at once. */
 const currentForMs = 1_000;
+/** What is asked for when it is older is asked of the store again, beside the way of whoever asked: */
+const renewedFromMs = 400;
+/** this much later, when that one has been served. */
+const renewAfterMs = 20;
 const maxApps = 10_000;
 const maxVersions = 1_000;
 
@@ -18,16 +22,20 @@ export interface DeployedClass {
   readonly label: string;
 }
 
-/** What is deployed. A version never changes once it is published; which one is current is asked for again each second. */
+interface Current {
+  readonly at: Monotonic;
+  readonly record: Promise<DeploymentRecord | null>;
+  isRenewed: boolean;
+}
+
+/**
+ * What is deployed. A version never changes once it is published; which one is current is asked for again each second, and before
+ * that where it is asked for often, so that no instance waits for it.
+ */
 export class Deployments {
   readonly #store: AppStore;
   readonly #clock: Clock;
-  readonly #current = new LRUCache<
-    string,
-    { readonly at: Monotonic; readonly record: Promise<DeploymentRecord | null> }
-  >({
-    max: maxApps,
-  });
+  readonly #current = new LRUCache<string, Current>({ max: maxApps });
   readonly #versions = new LRUCache<string, DeploymentRecord>({ max: maxVersions });
 
   constructor(options: { store: AppStore; clock: Clock }) {
@@ -68,8 +76,13 @@ export class Deployments {
   /** Null where the app is not there, as far as this router knows. */
   current(account: string, app: string): Promise<DeploymentRecord | null> {
     const known = this.#current.get(`${account}/${app}`);
-    if (known !== undefined && this.#clock.monotonic() - known.at <= currentForMs) return known.record;
-    return this.#refresh(account, app);
+    const ageMs = known === undefined ? Infinity : this.#clock.monotonic() - known.at;
+    if (known === undefined || ageMs > currentForMs) return this.#refresh(account, app);
+    if (ageMs > renewedFromMs && !known.isRenewed) {
+      known.isRenewed = true;
+      this.#clock.after(renewAfterMs, () => this.#renew(account, app, known));
+    }
+    return known.record;
   }
 
   async publish(deployment: Omit<DeploymentRecord, 'version'>): Promise<DeploymentRecord> {
@@ -84,7 +97,7 @@ export class Deployments {
 
   #refresh(account: string, app: string): Promise<DeploymentRecord | null> {
     const key = `${account}/${app}`;
-    const entry = { at: this.#clock.monotonic(), record: this.#store.get(account, app) };
+    const entry: Current = { at: this.#clock.monotonic(), record: this.#store.get(account, app), isRenewed: false };
     this.#current.set(key, entry);
     const forget = () => {
       if (this.#current.peek(key) === entry) this.#current.delete(key);
@@ -92,6 +105,19 @@ export class Deployments {
     // What is not there may be deployed at any moment, through any router.
     entry.record.then((record) => record ?? forget(), forget);
     return entry.record;
+  }
+
+  /** In its place, where nobody has asked or published since. Where it fails the next one who asks waits for it. */
+  #renew(account: string, app: string, known: Current): void {
+    const key = `${account}/${app}`;
+    const at = this.#clock.monotonic();
+    this.#store.get(account, app).then(
+      (record) => {
+        if (record === null || this.#current.peek(key) !== known) return;
+        this.#current.set(key, { at, record: Promise.resolve(record), isRenewed: false });
+      },
+      () => undefined, // as said above
+    );
   }
 
   async #version(account: string, app: string, version: number): Promise<DeploymentRecord | null> {

@@ -78,8 +78,9 @@ export class Redeploys {
       });
       return released;
     } catch (error) {
-      // A worker that is gone runs nothing old; whoever needs the instance next finds that out by its lease.
-      if (isHoldfastError(error, 'Unavailable') && error.outcome === 'not-run') return true;
+      // A worker that is gone runs nothing old; whoever needs the instance next finds that out by its lease. Of a bus that is away
+      // nobody learns who is gone.
+      if (isHoldfastError(error, 'Unavailable') && error.outcome === 'not-run') return bus.isConnected;
       closed.throwIfAborted();
       log.warn('redeploy.unreleased', { key, worker: workerId, error: String(error) });
       return false;

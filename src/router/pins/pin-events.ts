@@ -4,6 +4,7 @@ import type { InstanceKey } from '../../common/ids.js';
 import type { Bus, BusSubscription } from '../../common/ports/bus.js';
 import { PinEvent } from '../../wire/gen/holdfast/v1/bus.js';
 import { allPinEventsSubject } from '../../wire/subjects.js';
+import type { SpawnedEnds } from '../spawned-ends.js';
 import { Turnstile } from './turnstile.js';
 
 /** Wakes those who wait for a pin to change. Events may be lost, so every wait has an end and is followed by a read. */
@@ -12,13 +13,15 @@ export class PinEvents {
   readonly #subscriptions: BusSubscription[];
   readonly #turnstiles = new Map<string, Turnstile>();
 
-  constructor(options: { bus: Bus; clock: Clock; log: Logger; accounts: readonly string[] }) {
-    const { bus, clock, log, accounts } = options;
+  constructor(options: { bus: Bus; clock: Clock; log: Logger; accounts: readonly string[]; ends: SpawnedEnds }) {
+    const { bus, clock, log, accounts, ends } = options;
     this.#clock = clock;
     this.#subscriptions = accounts.map((account) =>
       bus.subscribe(allPinEventsSubject(account), ({ payload, subject }) => {
         try {
-          this.#turnstiles.get(PinEvent.decode(payload).key)?.open();
+          const { key, endedCalls } = PinEvent.decode(payload);
+          for (const id of endedCalls) ends.ended(id);
+          if (endedCalls.length === 0) this.#turnstiles.get(key)?.open();
         } catch (error) {
           log.warn('pin-event.malformed', { subject, bytes: payload.length, error: String(error) });
         }

@@ -52,7 +52,7 @@ export class Pins {
   #announce(pin: Pin): void {
     if (pin.state === 'placing') return;
     const key = instanceKey(pin.identity);
-    const event = PinEvent.encode({ key, epoch: pin.epoch, state: pin.state }).finish();
+    const event = PinEvent.encode({ key, epoch: pin.epoch, state: pin.state, endedCalls: [] }).finish();
     this.#bus.publish(pinEventSubject(pin.identity.account, key), event);
   }
 

@@ -124,7 +124,11 @@ export function isolationLack(
   const hasVolumes = (options.volumes?.length ?? 0) > 0;
   const needsWalls = hasVolumes || options.image !== undefined;
   const isolation = needsWalls && weakest(options.isolation) ? 'bubblewrap' : options.isolation;
-  const given = kind === 'sandbox' ? candidate.sandboxIsolation : candidate.isolation;
+  // Walls that are there for sandboxes are there for files of classes too (ADR 63).
+  const isLent = kind === 'class' && needsWalls && candidate.isolation === 'process';
+  const ofHost = candidate.sandboxIsolation === 'process' ? 'process' : 'bubblewrap';
+  const ofClasses = isLent ? ofHost : candidate.isolation;
+  const given = kind === 'sandbox' ? candidate.sandboxIsolation : ofClasses;
   if (isolation === null || strength[isolation] <= strength[given]) return null;
   if (kind === 'sandbox' && candidate.sandboxLack !== '') return candidate.sandboxLack;
   const why = isolation === options.isolation ? '' : ` for its ${hasVolumes ? 'volumes' : 'image'}`;

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-export type ControlOp = 'resolve' | 'create' | 'attach' | 'close';
+export type ControlOp = 'resolve' | 'create' | 'attach' | 'close' | 'getSpawned';
 
 /** What a router counts; ids are never labels. */
 export interface RouterMetrics {

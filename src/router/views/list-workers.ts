@@ -19,16 +19,18 @@ export interface WorkerParts {
   readonly leases: Leases;
 }
 
-/** The workers of the account; `lost`: silent, and its lease is gone. */
+/** The workers of the account; `lost`: silent, and its lease is gone. One that was empty by then has left, and is none any more. */
 export async function listWorkers(parts: WorkerParts, request: Request): Promise<ListWorkersReply> {
   const known = parts.workers.list(request.account);
-  return { workers: await Promise.all(known.map((worker) => viewOf(parts, worker))) };
+  const views = await Promise.all(known.map((worker) => viewOf(parts, worker)));
+  return { workers: views.filter((view) => view !== null) };
 }
 
-async function viewOf({ workers, leases }: WorkerParts, worker: KnownWorker): Promise<WorkerView> {
+async function viewOf({ workers, leases }: WorkerParts, worker: KnownWorker): Promise<WorkerView | null> {
   const { heartbeat, bootId } = worker;
   const silentMs = workers.silentMs(bootId);
   const isLost = !workers.isFresh(bootId) && (await leases.look(bootId)).phase !== 'held';
+  if (isLost && heartbeat.state === 'draining' && heartbeat.instances === 0) return null;
   return {
     id: worker.workerId,
     state: isLost ? 'lost' : heartbeat.state,

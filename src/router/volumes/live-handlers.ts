@@ -4,7 +4,7 @@ import type * as proto from '../../wire/gen/holdfast/v1/router.js';
 import type { RouterParts } from '../router-parts.js';
 import type { Request } from '../service/request.js';
 import { unaryHandler } from '../service/rpc.js';
-import { listLive, readLive, removeLive, writeLive } from './live-requests.js';
+import { listLive, listLiveNames, readLive, removeLive, writeLive } from './live-requests.js';
 import { checkedTtl } from './volumes.js';
 
 /** Network file systems are data of the account, as volumes are. */
@@ -32,6 +32,11 @@ export function liveHandlers(parts: RouterParts): UntypedServiceImplementation {
       run: async ({ name, id }: proto.DeleteLiveRequest, request) => ({
         deleted: await names(request).delete(name, id),
       }),
+    }),
+    listLiveNames: unaryHandler(parts, {
+      name: 'ListLiveNames',
+      role: 'read',
+      run: (_ask: unknown, request) => listLiveNames(names(request)),
     }),
     listLive: unaryHandler(parts, {
       name: 'ListLive',

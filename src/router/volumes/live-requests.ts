@@ -17,6 +17,17 @@ interface Ask {
   readonly path: string;
 }
 
+/** Of those that there are. @throws PayloadTooLarge */
+export async function listLiveNames(names: LiveNames): Promise<proto.ListLiveNamesReply> {
+  const found: string[] = [];
+  for await (const name of names.living()) {
+    if (found.length === maxListed)
+      throw new HoldfastError('PayloadTooLarge', `there are more than ${maxListed} network file systems: delete some`);
+    found.push(name);
+  }
+  return { names: found };
+}
+
 /** What is in a directory. @throws NotFound, FileNotFound, InvalidArgument, PayloadTooLarge */
 export async function listLive(names: LiveNames, ask: proto.ListLiveRequest): Promise<proto.ListLiveReply> {
   return await told(ask, async () => {

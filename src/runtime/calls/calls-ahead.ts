@@ -33,7 +33,9 @@ const mostAhead = 32;
 const mostFrameBytes = 4_096;
 
 /** False: it has to wait here. */
-export function sendAhead(call: WorkerCall, frame: Buffer, { mailbox, timers, container }: AheadParts): boolean {
+export function sendAhead(call: WorkerCall, frame: Buffer, parts: AheadParts | null): boolean {
+  if (parts === null) return false;
+  const { mailbox, timers, container } = parts;
   if (call.method.generator || call.isKeyed || call.argumentBytesToCome > 0 || frame.length > mostFrameBytes)
     return false;
   if (!mailbox.isQuick || mailbox.ahead >= mostAhead || mailbox.nextToSend() !== call || !container.isUsable)

@@ -8,7 +8,7 @@ import type { Instance } from '../instances/instance.js';
 import * as errors from '../instances/instance-errors.js';
 import { PooledCalls } from '../pool/pooled-calls.js';
 import { CallTimers, type TimedCalls } from './call-timers.js';
-import { aheadParts, recallAhead, sendAhead, sendMoreAhead } from './calls-ahead.js';
+import { type AheadParts, aheadParts, recallAhead, sendAhead, sendMoreAhead } from './calls-ahead.js';
 import type { WorkerCall } from './worker-call.js';
 
 /**
@@ -26,7 +26,7 @@ export class InstanceCalls implements TimedCalls {
   /** Null: it has one container. */
   readonly pooled: PooledCalls | null;
   /** Hold a slot, but have not been started. */
-  readonly #early: WorkerCall[] = [];
+  readonly #early = new Set<WorkerCall>();
   /** Their code has stopped, their result has not left the container yet. */
   readonly #sending = new Set<WorkerCall>();
   /** Calls that hold a slot and are answered: nobody waits for their code any more. */
@@ -67,23 +67,20 @@ export class InstanceCalls implements TimedCalls {
   /** Admission, in one step (C1). @param frame the call's frame; copied where the call has to wait */
   accept(call: WorkerCall, frame: Buffer): void {
     if (this.#instance.refusing !== null) return this.#refuse(call);
-    const { identity } = this.#instance;
     const admission = this.#mailbox.admit(call);
     switch (admission.verdict) {
       case 'run':
         this.#timers.admitted(call);
         return this.#start(call, frame);
-      case 'wait': {
+      case 'wait':
         this.#timers.admitted(call);
         this.pooled?.queued(call);
-        const parts = aheadParts(this.#instance, this.#mailbox, this.#timers);
-        if (parts === null || !sendAhead(call, frame, parts)) call.held = Buffer.from(frame);
+        if (!sendAhead(call, frame, this.#aheadParts())) call.held = Buffer.from(frame);
         return;
-      }
       case 'deadlock':
-        return this.#answer(call, errors.deadlock(identity, call.method.name, admission.chain));
+        return this.#answer(call, errors.deadlock(this.#instance.identity, call.method.name, admission.chain));
       case 'full':
-        return this.#answer(call, errors.pendingLimitExceeded(identity, admission));
+        return this.#answer(call, errors.pendingLimitExceeded(this.#instance.identity, admission));
       default:
         return admission satisfies never;
     }
@@ -194,11 +191,9 @@ export class InstanceCalls implements TimedCalls {
 
   /** The container died under a call that it had; the instance learned it first, so that no call takes its slot. */
   lost(call: WorkerCall, exit: ContainerExit): void {
-    const { identity } = this.#instance;
-    this.#answer(
-      call,
-      errors.containerDied(exit, { identity, method: call.method.name, memoryMb: this.klass.options.memoryMb }),
-    );
+    const { identity, klass } = this.#instance;
+    const where = { identity, method: call.method.name, memoryMb: klass.options.memoryMb };
+    this.#answer(call, errors.containerDied(exit, where));
     this.#sending.delete(call);
     if (call.hasReleased || this.#mailbox.withdraw(call)) this.#tellQuiet();
     else this.#codeStopped(call);
@@ -206,7 +201,9 @@ export class InstanceCalls implements TimedCalls {
 
   #takeEarly(): readonly WorkerCall[] {
     if (this.pooled !== null) return this.pooled.takeAll();
-    return this.#early.splice(0);
+    const early = [...this.#early];
+    this.#early.clear();
+    return early;
   }
 
   /** Where this boot is over it stays held, and is gone with its instance (I4). */
@@ -224,7 +221,7 @@ export class InstanceCalls implements TimedCalls {
     const isReady = phase !== 'activating' && container?.isUsable === true;
     if (!isReady || call.gate?.mayBegin(() => this.#letIn(call)) === false) {
       call.held = Buffer.from(frame);
-      this.#early.push(call);
+      this.#early.add(call);
       return;
     }
     call.trace?.running();
@@ -233,8 +230,9 @@ export class InstanceCalls implements TimedCalls {
 
   /** Its gate has opened, unless it has left meanwhile. */
   #letIn(call: WorkerCall): void {
-    const index = this.#early.indexOf(call);
-    if (index >= 0) this.#startHeld(...(this.#early.splice(index, 1) as [WorkerCall]));
+    if (!this.#early.delete(call)) return;
+    this.#startHeld(call);
+    this.#sendMore();
   }
 
   #codeStopped(call: WorkerCall): void {
@@ -270,7 +268,12 @@ export class InstanceCalls implements TimedCalls {
 
   #sendMore(): void {
     if (this.#mailbox.nextToSend() === undefined || !this.#instance.mayRun()) return;
-    sendMoreAhead(aheadParts(this.#instance, this.#mailbox, this.#timers));
+    sendMoreAhead(this.#aheadParts());
+  }
+
+  /** Null while one that has a slot has not been started: the container would give that slot to one that was sent ahead (C1). */
+  #aheadParts(): AheadParts | null {
+    return this.#early.size > 0 ? null : aheadParts(this.#instance, this.#mailbox, this.#timers);
   }
 
   #tellQuiet(): void {
@@ -278,9 +281,7 @@ export class InstanceCalls implements TimedCalls {
   }
 
   #withdrawEarly(call: WorkerCall): boolean {
-    const index = this.#early.indexOf(call);
-    if (index >= 0) this.#early.splice(index, 1);
-    else if (this.pooled?.withdraw(call) !== true) return false;
+    if (!this.#early.delete(call) && this.pooled?.withdraw(call) !== true) return false;
     const next = this.#mailbox.release(call);
     if (next !== undefined) this.#begin(next);
     return true;

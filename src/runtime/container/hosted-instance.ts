@@ -147,6 +147,7 @@ export class HostedInstance implements Activated {
   }
 
   #wait(call: RunningCall): void {
+    call.waits();
     this.#queued ??= [];
     this.#queued.push(call);
   }

@@ -1,10 +1,10 @@
 import type { Logger } from '../../common/context.js';
+import { plainFields } from '../../common/log-fields.js';
 import { encodeBody } from '../../wire/frames/frame-bodies.js';
 import type { FrameStream } from '../../wire/frames/frame-stream.js';
 import { FrameKind, type LogBody } from '../../wire/frames/frames.js';
 
 const longestMessage = 8_192;
-const longestFields = 16_384;
 
 type Level = LogBody['level'];
 
@@ -62,24 +62,4 @@ export class LogSink {
 
 function bounded(text: string): string {
   return text.length <= longestMessage ? text : `${text.slice(0, longestMessage)}… (${text.length} characters)`;
-}
-
-/** Logging must not throw whatever it is given: what does not become JSON is named instead. */
-function plainFields(fields: object): Readonly<Record<string, unknown>> {
-  try {
-    const json = JSON.stringify(fields, asPlain);
-    if (json.length > longestFields)
-      return { tooLong: `${json.length} characters of fields, at most ${longestFields} are kept` };
-    const plain: unknown = JSON.parse(json);
-    return typeof plain === 'object' && plain !== null ? { ...plain } : { value: plain };
-  } catch (error) {
-    return { notSerializable: String(error) };
-  }
-}
-
-function asPlain(_key: string, value: unknown): unknown {
-  if (typeof value === 'bigint') return String(value);
-  if (value instanceof Error)
-    return { ...value, name: value.name, message: value.message, stack: value.stack, cause: value.cause };
-  return value;
 }

@@ -18,7 +18,7 @@ import { StateRequests } from './state-requests.js';
 import { TunnelTransport } from './tunnel-transport.js';
 
 export interface ContainerOptions {
-  /** To the worker; its end is the end of the container. */
+  /** To the worker; its end is the end of the container. Of its messages nothing is kept: they may be gone when they were read. */
   readonly channel: Channel;
   /** The class that the bundle has registered; undefined where it has not. */
   readonly resolveClass: (app: string, className: string) => InstanceClass | undefined;

@@ -2,7 +2,7 @@ import type { Activation } from '../../common/activation.js';
 import type { Monotonic } from '../../common/clock.js';
 import { Detached } from '../../common/detached.js';
 import { HoldfastError } from '../../common/errors.js';
-import { decodeArgs, encodeValue } from '../../wire/codec/codec.js';
+import { decodeArgs, encodeForNow, encodeValue } from '../../wire/codec/codec.js';
 import { encodeError } from '../../wire/errors.js';
 import { creditBody } from '../../wire/frames/frame-bodies.js';
 import type { IncomingCall } from '../../wire/frames/frame-reader.js';
@@ -56,6 +56,11 @@ export class RunningCall {
     this.#first = head.payload;
     this.#payloadBytes = head.payloadLength;
     this.#context = new RunningContext(instance, ref, head);
+  }
+
+  /** It does not begin yet: the message that it came in is about to be gone. */
+  waits(): void {
+    this.#first = Buffer.from(this.#first);
   }
 
   /** It has a slot: runs, once all of its arguments are here. */
@@ -225,14 +230,13 @@ export class RunningCall {
     if (value instanceof Detached) return this.#detach(value);
     let bytes: Uint8Array;
     try {
-      bytes = encodeValue(value, 'result');
+      bytes = encodeForNow(value, 'result');
     } catch (error) {
       this.#fail(encodeError(afterRunning(error)));
       return;
     }
     const writes = this.#instance.unsettledWrites;
     if (writes === null) return this.#answer(bytes);
-    // The codec writes on behind them.
     const kept = Uint8Array.from(bytes);
     writes.then(
       () => this.#answer(kept),

@@ -6,6 +6,7 @@ import { encodeBody } from '../../wire/frames/frame-bodies.js';
 import type { FrameStream } from '../../wire/frames/frame-stream.js';
 import { FrameKind, type UnaryBody } from '../../wire/frames/frames.js';
 import { wholeMessage } from '../../wire/frames/split-message.js';
+import { TunnelObjects } from './tunnel-objects.js';
 
 const empty = new Uint8Array(0);
 
@@ -16,6 +17,7 @@ interface Request {
 
 /** How the SDK inside a container reaches routers and workers: through its own worker, which dials for it (C12). */
 export class TunnelTransport implements Transport {
+  readonly objects: TunnelObjects;
   readonly #stream: FrameStream;
   readonly #clock: Clock;
   readonly #tunnels = new Map<number, Tunnel>();
@@ -26,6 +28,7 @@ export class TunnelTransport implements Transport {
   constructor(stream: FrameStream, clock: Clock) {
     this.#stream = stream;
     this.#clock = clock;
+    this.objects = new TunnelObjects(this.unary.bind(this), clock);
   }
 
   openRouter(): Channel {
@@ -69,17 +72,20 @@ export class TunnelTransport implements Transport {
     this.#end(null);
   }
 
-  /** A frame of the worker for one of the tunnels or requests; those of ended ones are dropped. */
+  /**
+   * A frame of the worker for one of the tunnels or requests; those of ended ones are dropped.
+   * @param body good until this returns: who gets it may keep it, so it is copied
+   */
   onFrame(kind: FrameKind, ref: number, body: Buffer): void {
     switch (kind) {
       case FrameKind.TunnelData:
-        this.#tunnels.get(ref)?.onMessage(body);
+        this.#tunnels.get(ref)?.onMessage(Buffer.from(body));
         return;
       case FrameKind.TunnelClose:
         this.#tunnels.get(ref)?.end(body.length === 0 ? null : decodeError(body));
         return;
       case FrameKind.UnaryReply:
-        if (body[0] === 1) this.#requests.get(ref)?.resolve(body.subarray(1));
+        if (body[0] === 1) this.#requests.get(ref)?.resolve(Buffer.from(body.subarray(1)));
         else this.#requests.get(ref)?.reject(decodeError(body.subarray(1)));
         return;
       default:

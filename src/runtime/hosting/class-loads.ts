@@ -33,7 +33,7 @@ export class ClassLoads {
     return new Promise((resolve, reject) => {
       const timer = this.#clock.after(startupTimeoutMs, () => {
         const message = `${klass.label}: loading the bundle took longer than startupTimeoutMs of ${startupTimeoutMs}`;
-        reject(new HoldfastError('ActivationFailed', message, { outcome: 'ran', details: { startupTimeoutMs } }));
+        reject(new HoldfastError('ActivationFailed', message, { details: { startupTimeoutMs } }));
       });
       void this.#load(container, klass, secrets)
         .then(resolve, reject)

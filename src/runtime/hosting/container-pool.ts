@@ -1,6 +1,6 @@
 import type { Clock } from '../../common/clock.js';
 import { gpuDemand } from '../../common/gpu-demand.js';
-import type { ContainerExit, ContainerStarter, OwnContainer } from '../../common/ports/container.js';
+import type { ContainerStarter, OwnContainer } from '../../common/ports/container.js';
 import type { SecretSource } from '../secret-source.js';
 import { ClassLoads } from './class-loads.js';
 import type { Container } from './container.js';
@@ -75,10 +75,10 @@ export class ContainerPool {
       prepared: new PreparedContainers(clock, prepare),
       eventsOf: (container) => {
         const events = eventsOf(container);
-        const onDied = (exit: ContainerExit): void => {
+        const onDied: ContainerEvents['onDied'] = (exit, died) => {
           this.#forget(container);
           this.#gpus.release(container);
-          events.onDied(exit);
+          events.onDied(exit, died);
         };
         return { ...events, onDied };
       },

@@ -227,11 +227,11 @@ export class ContainerStarts {
     const events = this.#eventsOf(container);
     container.listen({
       ...events,
-      onDied: (exit) => {
+      onDied: (exit, died) => {
         const index = this.#warm.indexOf(container);
         if (index >= 0) this.#warm.splice(index, 1);
         this.#prepared.forget(container);
-        events.onDied(exit);
+        events.onDied(exit, died);
       },
     });
     if (this.#isClosed) await container.killed();

@@ -51,6 +51,7 @@ export class Container {
   #lastRef = 0;
   #lastSlot = 0;
   #isCutOff = false;
+  #isEndedHere = false;
   #exit: ContainerExit | null = null;
 
   constructor(process: ContainerProcess, clock: Clock) {
@@ -99,7 +100,7 @@ export class Container {
       const level = line.stream === 'stderr' ? 'error' : 'info';
       events.onLog(this.#origin(null), encodeBody({ level, message: line.text, source: line.stream }));
     });
-    if (this.#exit !== null) events.onDied(this.#exit);
+    if (this.#exit !== null) events.onDied(this.#exit, null);
   }
 
   /** It has the class, whoever gave it that. */
@@ -188,6 +189,7 @@ export class Container {
 
   kill(): void {
     if (this.#exit !== null) return;
+    this.#isEndedHere ||= !this.#isCutOff;
     // Another worker's takes a while to die: what it still says brings it no calls.
     this.#isCutOff = true;
     this.#process.kill();
@@ -228,6 +230,7 @@ export class Container {
 
   // biome-ignore lint/complexity/useMaxParams: no object per frame
   #onFrame(kind: FrameKind, ref: number, slot: number, frame: Buffer): void {
+    const call = this.#calls.get(ref);
     switch (kind) {
       case FrameKind.Result:
       case FrameKind.Yield:
@@ -235,22 +238,16 @@ export class Container {
       case FrameKind.Credit:
       case FrameKind.Error:
       case FrameKind.Moved:
-      case FrameKind.End: {
-        const call = this.#calls.get(ref);
+      case FrameKind.End:
         if (call !== undefined) this.#onAnswer(kind, call, frame);
         return;
-      }
-      case FrameKind.Detach: {
-        const call = this.#calls.get(ref);
+      case FrameKind.Detach:
         return call?.instance.calls.detached(call);
-      }
-      case FrameKind.Detached: {
-        const call = this.#calls.get(ref);
+      case FrameKind.Detached:
         if (call === undefined) return;
         if (!call.isDetached || !call.isAnswered) throw notDetachable();
         this.#calls.delete(ref);
         return call.instance.calls.detachedEnded(call);
-      }
       case FrameKind.Loaded:
         return this.#waits.loaded()?.resolve();
       case FrameKind.LoadFailed:
@@ -286,13 +283,14 @@ export class Container {
 
   #died(exit: ContainerExit): void {
     this.#exit = exit;
-    this.#waits.died(diedStarting(exit));
     const calls = this.#calls.values();
+    // Those too whose `exit` hooks are waited for, which learn now that they did not run: of one that was lent code may go on (P7).
     const instances = [...this.#instances.values()];
+    this.#waits.died(diedStarting(exit));
     this.#calls.clear();
     this.#instances.clear();
-    for (const instance of instances) instance.containerDied(this);
+    for (const instance of instances) instance.containerDied(this, this.#process.gone ?? null);
     for (const call of calls) call.instance.calls.lost(call, exit);
-    this.#events?.onDied(exit);
+    this.#events?.onDied(exit, { ...this.#class, instances, calls: calls.length, isEndedHere: this.#isEndedHere });
   }
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../../common/clock.js';
-import { HoldfastError, isHoldfastError } from '../../common/errors.js';
+import type { Logger } from '../../common/context.js';
+import { HoldfastError } from '../../common/errors.js';
 import { type BootId, describeIdentity, type Epoch, type InstanceKey, instanceKey } from '../../common/ids.js';
 import type { Isolation } from '../../common/manifest.js';
 import type { Pin } from '../../common/pin.js';
@@ -11,7 +12,7 @@ import { Arrival } from '../calls/arrival.js';
 import { RecentCalls } from '../calls/recent-calls.js';
 import type { Room } from '../hosting/container-place.js';
 import type { ContainerPools } from '../hosting/container-pools.js';
-import { isolationOf, strength } from '../hosting/isolation-needed.js';
+import { isolationGiven, isolationOf, strength } from '../hosting/isolation-needed.js';
 import type { ClassLoader, LoadedClass } from '../hosting/loaded-class.js';
 import { filesOfClass, ownContainerOf } from '../hosting/own-container.js';
 import type { Borrowing } from '../loans/borrowing.js';
@@ -23,11 +24,13 @@ import { type MountSecretSource, ownerOf, type SecretSource, type Secrets } from
 import type { SpawnedDeps } from '../spawned/spawned-calls.js';
 import type { WorkerDeps } from '../worker-options.js';
 import { Instance, type InstanceDeps } from './instance.js';
+import { activationError } from './instance-errors.js';
 import type { Leaving } from './leaving.js';
 import type { PinKeeper } from './pin-keeper.js';
 
 export interface ActivatorDeps {
   readonly clock: Clock;
+  readonly log: Logger;
   readonly wheel: TimerWheel;
   /** False: fenced (S7). */
   readonly mayRun: () => boolean;
@@ -161,7 +164,7 @@ export class Activator {
     if (!this.#deps.mayPlace()) throw refused(pin, 'the worker is draining or fenced');
     const asked = isolationOf(klass);
     const { isolation, sessions, pools } = this.#deps;
-    const given = klass.kind === 'sandbox' ? (sessions?.isolation ?? 'process') : isolation;
+    const given = isolationGiven(klass, { classes: isolation, sandboxes: sessions?.isolation ?? null });
     if (strength[asked] > strength[given]) throw notIsolated(pin, klass, { asked, given });
     const room = pools.of(klass).reserve(klass, secrets);
     if (room === null) throw refused(pin, 'the worker runs its limit of containers');
@@ -179,15 +182,24 @@ export class Activator {
       instance.activated();
       this.#watchIdle(instance);
     } catch (cause) {
+      const error = activationError(instance.identity, cause);
       given.room.release();
       await leaving.giveUp(instance);
-      await instance.recorded(activationError(instance, cause));
+      await instance.recorded(error);
       // Over: its lease says it.
       await pins.change(instance.key, given.pin, { state: 'idle', why: 'activation failed' }).catch(() => undefined);
       instances.delete(instance.key);
-      instance.activationFailed(activationError(instance, cause));
+      instance.activationFailed(error);
+      this.#tellFailed(instance, error);
     }
     this.#deps.pools.of(instance.klass).fillSoon();
+  }
+
+  /** Not what the user's code said: that may be a secret. Those of a boot that is over failed with it. */
+  #tellFailed(instance: Instance, { code }: HoldfastError): void {
+    const { mayRun, log } = this.#deps;
+    if (!mayRun()) return;
+    log.warn('activation.failed', { instance: describeIdentity(instance.identity), epoch: instance.epoch, code });
   }
 
   async #enter(instance: Instance, { pin, mountSecrets, room }: Given): Promise<void> {
@@ -230,12 +242,11 @@ export class Activator {
     const { startupTimeoutMs } = instance.klass.options;
     return new Promise((resolve, reject) => {
       const timeout = this.#deps.wheel.add(startupTimeoutMs, () => {
-        const { app, className } = instance.identity;
         reject(
           new HoldfastError(
             'ActivationFailed',
-            `${app}/${className}: ${what} took longer than startupTimeoutMs of ${startupTimeoutMs}`,
-            { outcome: 'ran', details: { startupTimeoutMs } },
+            `${describeIdentity(instance.identity)} did not start: ${what} took longer than startupTimeoutMs of ${startupTimeoutMs}; raise it or do less there`,
+            { details: { startupTimeoutMs } },
           ),
         );
       });
@@ -276,7 +287,7 @@ function notIsolated(
   const isForFiles = asked !== options.isolation;
   const what = options.image === undefined ? 'volumes' : 'an image';
   const why = isForFiles
-    ? `has ${what}, seen behind walls only: it needs isolation '${asked}', and this worker was started with --isolation ${given}; start one with --isolation ${asked}, or take ${what} away`
+    ? `has ${what}, seen behind walls only: it needs isolation '${asked}', which this host cannot give (\`holdfast doctor\` says why); start a worker on one that can, or take ${what} away`
     : `asks for isolation '${asked}', this worker gives '${given}'; start a worker that gives more, or ask for less`;
   return new HoldfastError('SandboxUnavailable', `${describeIdentity(pin.identity)} ${why}`, {
     details: { asked, given },
@@ -285,12 +296,4 @@ function notIsolated(
 
 function refused(pin: Pin, why: string): HoldfastError {
   return new HoldfastError('NoCapacity', `${describeIdentity(pin.identity)} cannot be placed here: ${why}`);
-}
-
-function activationError(instance: Instance, cause: unknown): HoldfastError {
-  if (isHoldfastError(cause)) return cause;
-  const { app, className } = instance.identity;
-  return new HoldfastError('ActivationFailed', `${app}/${className} could not be activated: ${String(cause)}`, {
-    cause,
-  });
 }

@@ -8,7 +8,7 @@ import { encodeError } from '../../wire/errors.js';
 import { encodeBody } from '../../wire/frames/frame-bodies.js';
 import { FrameKind } from '../../wire/frames/frames.js';
 import { encodePage, readStateRequest, type StateRequest } from '../../wire/frames/state-bodies.js';
-import { untilKnown } from '../calls/until-known.js';
+import { type Patience, untilKnown } from '../calls/until-known.js';
 import type { Container } from '../hosting/container.js';
 import type { RequestOrigin } from '../hosting/container-events.js';
 import { attestOne } from './attest.js';
@@ -86,11 +86,10 @@ export class DurableState {
   /** @throws what was refused for good */
   async #answer(instance: Instance | null, request: StateRequest): Promise<Uint8Array> {
     if (instance === null) throw new HoldfastError('InstanceClosed', 'the instance has left this container');
-    const owner = { key: instance.key, epoch: instance.epoch };
     const alarm = request.op === 'commit' && typeof request.commit.alarm === 'number' ? request.commit.alarm : null;
     // Before it stands: else nobody might look (A1).
     if (alarm !== null) await this.#expectAlarm(instance, alarm);
-    const answer = await this.#counted(instance, request, (counted) => this.#known(instance, owner, counted));
+    const answer = await this.#stored(instance, request);
     if (answer === 'stale') {
       // Its pin is another's, whatever this worker believed: nothing that it does counts any more.
       this.#container.kill();
@@ -102,23 +101,26 @@ export class DurableState {
     return answer;
   }
 
-  /** A pool has one count for the commits of all its containers. */
-  #counted<T>(instance: Instance, request: StateRequest, ask: (counted: StateRequest) => Promise<T>): Promise<T> {
-    if (instance.pool === null || request.op !== 'commit') return ask(request);
-    const { commit } = request;
-    return instance.pool.commits.run((sequence) => ask({ op: 'commit', commit: { ...commit, sequence } }));
+  /** What the containers of a pool write goes together, and does not end with the one that it came from. */
+  #stored(instance: Instance, request: StateRequest): Promise<Uint8Array | 'stale'> {
+    if (instance.pool === null || request.op !== 'commit') return this.#known(instance, request, this.#patience);
+    const { clock, mayRun } = this.#deps;
+    const patience = { clock, isOver: () => !mayRun() };
+    const { commits } = instance.pool;
+    return commits.add(request.commit, (commit) => this.#known(instance, { op: 'commit', commit }, patience));
   }
 
-  async #known(instance: Instance, owner: StateOwner, request: StateRequest): Promise<Uint8Array | 'stale'> {
-    const answer = await this.#untilKnown(() => this.#ask(owner, request));
+  async #known(instance: Instance, request: StateRequest, patience: Patience): Promise<Uint8Array | 'stale'> {
+    const owner = { key: instance.key, epoch: instance.epoch };
+    const answer = await untilKnown(() => this.#ask(owner, request), patience);
     // A server that took over may only have forgotten it (S10).
-    if (answer !== 'stale' || !(await this.#untilKnown(() => attestOne(this.#deps.store.pins, instance))))
+    if (answer !== 'stale' || !(await untilKnown(() => attestOne(this.#deps.store.pins, instance), patience)))
       return answer;
-    return await this.#untilKnown(() => this.#ask(owner, request));
+    return await untilKnown(() => this.#ask(owner, request), patience);
   }
 
   async #expectAlarm({ identity, key }: Instance, alarm: number): Promise<void> {
-    await this.#untilKnown(() => this.#deps.store.alarms.expect(identity.account, key, alarm));
+    await untilKnown(() => this.#deps.store.alarms.expect(identity.account, key, alarm), this.#patience);
   }
 
   async #ask(owner: StateOwner, request: StateRequest): Promise<Uint8Array | 'stale'> {
@@ -145,9 +147,10 @@ export class DurableState {
     }
   }
 
-  #untilKnown<T>(ask: () => Promise<T>): Promise<T> {
+  /** Until the container is dead, too. */
+  get #patience(): Patience {
     const { clock, mayRun } = this.#deps;
     const { signal } = this.#over;
-    return untilKnown(ask, { clock, isOver: () => signal.aborted || !mayRun(), ended: signal });
+    return { clock, isOver: () => signal.aborted || !mayRun(), ended: signal };
   }
 }

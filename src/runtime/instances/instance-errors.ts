@@ -1,4 +1,4 @@
-import { HoldfastError } from '../../common/errors.js';
+import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { describeIdentity, type Identity } from '../../common/ids.js';
 import type { Admission } from '../../common/mailbox.js';
 import type { ContainerExit } from '../../common/ports/container.js';
@@ -78,6 +78,11 @@ export function containerDied(
   });
 }
 
+/** What became of a container, for a log: `exited with code 1`. */
+export function howItEnded(exit: ContainerExit): string {
+  return exit.outOfMemory ? 'used more than its memoryMb and was killed' : endOf(exit);
+}
+
 function endOf({ why, signal, exitCode }: ContainerExit): string {
   if (why !== undefined) return `was lost (${why})`;
   return signal === null ? `exited with code ${exitCode}` : `was killed by ${signal}`;
@@ -106,6 +111,13 @@ export function diedStarting(exit: ContainerExit): HoldfastError {
   return new HoldfastError('ActivationFailed', `the container ${endOf(exit)} while it started; see its log`, {
     details: { exitCode: exit.exitCode, signal: exit.signal },
   });
+}
+
+/** What those who wait for an instance get that did not come to life. */
+export function activationError(identity: Identity, cause: unknown): HoldfastError {
+  if (isHoldfastError(cause)) return cause;
+  const message = `${describeIdentity(identity)} could not be activated: ${String(cause)}`;
+  return new HoldfastError('ActivationFailed', message, { cause });
 }
 
 /** Of a container that breaks the protocol. */

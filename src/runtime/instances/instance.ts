@@ -262,8 +262,9 @@ export class Instance {
   }
 
   /** One that was still activating learns it from its activation, one that was leaving needs no telling. */
-  containerDied(container: Container): void {
-    if (this.pool !== null && this.#state.phase === 'active') return this.pool.died(container);
+  /** @param gone of one that was lent: resolves when none of its code runs; null: none does */
+  containerDied(container: Container, gone: Promise<void> | null): void {
+    if (this.pool !== null) return this.pool.died(container, gone);
     if (this.#state.phase === 'active') this.#deps.onContainerDied(this, this.leave('moving'));
   }
 

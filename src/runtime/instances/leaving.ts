@@ -130,6 +130,7 @@ export class Leaving {
     });
     if (left.applied) instance.pin = left.pin;
     const exit = await this.#end(instance, how);
+    await instance.pool?.lost.none();
     await instance.recorded();
     if (left.applied) {
       await this.#deps.pins.change(instance.key, instance.pin, {
@@ -221,6 +222,7 @@ export class Leaving {
     // Nothing of it runs when the pin says that it is gone (S8).
     if (instance.pool !== null)
       await Promise.all((await instance.pool.close()).map(({ container }) => container.stopped()));
+    await instance.pool?.lost.none();
     await instance.recorded();
     // Over: its lease says it.
     await this.#deps.pins.change(instance.key, pin, { state, why: 'container died', set }).catch(() => undefined);

@@ -1,11 +1,15 @@
+import { statfs } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../common/clock.js';
 import type { ContainerExit } from '../../common/ports/container.js';
-import type { IsolatedProcess, IsolationLimits } from '../../common/ports/sandbox.js';
+import type { FilesTaken, IsolatedProcess, IsolationLimits } from '../../common/ports/sandbox.js';
 import type { Cgroup } from '../process/cgroups.js';
 import type { ConfinedProcess } from '../process/confined-process.js';
 import { runLauncher } from './launcher.js';
 import type { DiskScratch } from './scratch.js';
+
+/** Those that ext4 keeps for itself, and its `lost+found`. */
+const emptyDiskInodes = 11;
 
 export interface BubblewrapProcessParts {
   readonly confined: ConfinedProcess;
@@ -61,6 +65,15 @@ export class BubblewrapProcess implements IsolatedProcess {
 
   memoryBytes(): number {
     return this.#parts.cgroup.memoryBytes();
+  }
+
+  /** As its file system counts them: nothing is looked through, however many there are. */
+  async files(): Promise<FilesTaken | null> {
+    const { diskPath } = this.#parts;
+    const found = await statfs(`/proc/${this.pid}/root${diskPath}`).catch(() => null); // its process has ended
+    if (found === null) return null;
+    const { files, ffree, blocks, bfree, bsize } = found;
+    return { count: Math.max(0, files - ffree - emptyDiskInodes), bytes: (blocks - bfree) * bsize };
   }
 
   outOfMemoryKills(): number {

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../../common/clock.js';
+import type { Clock, Monotonic, Timer } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { WorkerId } from '../../common/ids.js';
 import type { Channel, ChannelHandlers, SplitMessage } from '../../common/ports/channel.js';
@@ -18,6 +18,8 @@ interface BorrowedProcessDeps {
   readonly clock: Clock;
   /** What is left of this boot's right to run, in ms; null: it is over (S7). */
   readonly remainingMs: () => number | null;
+  /** Resolves when nothing runs any more in a container whose lender may think until then that this boot may run. */
+  readonly endedAfter: (until: Monotonic) => Promise<void>;
 }
 
 /** A lender asks each second; one that is silent for longer is lost. */
@@ -31,6 +33,7 @@ const goneWithinMs = 5_000;
  *
  * I1. It ends once: with the lender's word that it is gone, or with the channel, whatever runs there then; what that still says is
  *     heard by nobody.
+ *     When none of its code runs any more is another matter: `gone`.
  * I2. The lender is told what is left of this boot's lease whenever it asks, and kills the container at its end (S7).
  */
 export class BorrowedProcess implements ContainerProcess {
@@ -39,6 +42,7 @@ export class BorrowedProcess implements ContainerProcess {
   readonly channel: Channel;
   readonly exited: Promise<ContainerExit>;
   readonly settled: Promise<string | null>;
+  readonly gone: Promise<void>;
   readonly #deps: BorrowedProcessDeps;
   readonly #wire: Channel;
   #lent: Lent | null = null;
@@ -53,6 +57,9 @@ export class BorrowedProcess implements ContainerProcess {
   #onRecall: () => void = () => undefined;
   #resolveExited: (exit: ContainerExit) => void = () => undefined;
   #resolveSettled: (problem: string | null) => void = () => undefined;
+  #resolveGone: (ended?: Promise<void>) => void = () => undefined;
+  /** What the lender was told last; null: nothing, and so no code of this boot has run there. */
+  #toldUntil: Monotonic | null = null;
 
   /** Resolves when the container has its class. @throws what the lender refused with, Unavailable where it cannot be reached or takes longer than `withinMs` */
   static open(
@@ -92,6 +99,9 @@ export class BorrowedProcess implements ContainerProcess {
     });
     this.settled = new Promise((resolve) => {
       this.#resolveSettled = resolve;
+    });
+    this.gone = new Promise((resolve) => {
+      this.#resolveGone = resolve;
     });
     this.channel = {
       open: (handlers) => this.#open(handlers),
@@ -163,6 +173,8 @@ export class BorrowedProcess implements ContainerProcess {
         return this.#onRecall();
       case LoanMessage.gone:
         this.#resolveExited(this.#exitOf(readGone(message)));
+        this.#toldUntil = null;
+        this.#resolveGone();
         this.#killing?.cancel();
         return;
       case LoanMessage.settled:
@@ -183,7 +195,9 @@ export class BorrowedProcess implements ContainerProcess {
     this.#hear();
     const { askedAt } = readAsk(ask);
     const remainingMs = this.#deps.remainingMs();
-    if (remainingMs !== null) this.#wire.send(loanMessage(LoanMessage.renew, { askedAt, remainingMs }));
+    if (remainingMs === null) return;
+    this.#toldUntil = this.#deps.clock.monotonic() + remainingMs;
+    this.#wire.send(loanMessage(LoanMessage.renew, { askedAt, remainingMs }));
   }
 
   #hear(): void {
@@ -200,6 +214,7 @@ export class BorrowedProcess implements ContainerProcess {
     const why = `worker ${this.workerId}, which lends it, was lost`;
     this.#onLent(error ?? lost(this.workerId, 'ended the loan'));
     this.#resolveExited({ exitCode: null, signal: null, outOfMemory: false, why });
+    this.#resolveGone(this.#toldUntil === null ? undefined : this.#deps.endedAfter(this.#toldUntil));
     this.#resolveSettled(this.hasVolumes ? `${why}: what it wrote into its volumes may not be committed` : null);
     this.#wire.close();
   }

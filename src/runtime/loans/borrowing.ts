@@ -1,13 +1,16 @@
-import type { Clock } from '../../common/clock.js';
+import type { Clock, Monotonic } from '../../common/clock.js';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import type { BootId, WorkerId } from '../../common/ids.js';
+import type { LeaseTimes } from '../../common/lease.js';
 import type { Transport } from '../../common/ports/channel.js';
+import type { LeaseStore } from '../../common/ports/store.js';
 import { BorrowReply, BorrowRequest, type Refusal } from '../../wire/gen/holdfast/v1/router.js';
 import { Container } from '../hosting/container.js';
 import type { ContainerEvents } from '../hosting/container-events.js';
 import type { Place, Room } from '../hosting/container-place.js';
 import type { Instance } from '../instances/instance.js';
 import { BorrowedProcess } from './borrowed-process.js';
+import { lenderEnd } from './lender-end.js';
 
 export interface BorrowingDeps {
   readonly bootId: BootId;
@@ -15,6 +18,10 @@ export interface BorrowingDeps {
   /** Rejects while no router has been heard of. */
   readonly transport: () => Transport;
   readonly remainingMs: () => number | null;
+  readonly leases: LeaseStore;
+  readonly leaseTimes: LeaseTimes;
+  /** Aborted when this boot is over. */
+  readonly over: AbortSignal;
   readonly eventsOf: (container: Container) => ContainerEvents;
 }
 
@@ -94,9 +101,12 @@ export class Borrowing {
   async #take(instance: Instance, reply: BorrowReply, signal: AbortSignal): Promise<Place> {
     const { workerId, address, ticket } = reply;
     const { clock, transport, remainingMs, eventsOf } = this.#deps;
+    const endedAfter = (until: Monotonic) => this.#endedAfter(reply.bootId as BootId, until);
     const withinMs = instance.klass.options.startupTimeoutMs + beyondStartupMs;
     const loan = { workerId: workerId as WorkerId, ticket, withinMs, signal };
-    const process = await BorrowedProcess.open(transport().openWorker(address), loan, { clock, remainingMs });
+    const process = await BorrowedProcess.open(transport().openWorker(address), loan, {
+      ...{ clock, remainingMs, endedAfter },
+    });
     this.#borrowed.add(process);
     void process.settled.then(() => this.#borrowed.delete(process));
     const container = new Container(process, clock);
@@ -105,6 +115,12 @@ export class Borrowing {
     process.onRecall(() => instance.pool?.recall(container));
     if (this.#isClosed) container.kill();
     return { container, ready: Promise.resolve(), workerId: process.workerId };
+  }
+
+  /** The lender kills when this boot's lease is over as far as it knows; that may take as long as the end of a lease may (S8). */
+  #endedAfter(bootId: BootId, until: Monotonic): Promise<void> {
+    const { ttlMs, fenceAfterMs, graceMs } = this.#deps.leaseTimes;
+    return lenderEnd({ bootId, until: until + ttlMs - fenceAfterMs + graceMs }, this.#deps);
   }
 }
 

@@ -9,7 +9,7 @@ import { LoanMessage, readBorrow } from '../../wire/loan-messages.js';
 import { type LoanTicket, verifyLoanTicket } from '../../wire/loan-ticket.js';
 import type { Container } from '../hosting/container.js';
 import type { ContainerPools } from '../hosting/container-pools.js';
-import { isolationOf, strength } from '../hosting/isolation-needed.js';
+import { isolationGiven, isolationOf, strength } from '../hosting/isolation-needed.js';
 import type { ClassLoader, LoadedClass } from '../hosting/loaded-class.js';
 import { filesOfClass, ownContainerOf } from '../hosting/own-container.js';
 import { withKeys } from '../mounts/bucket/bucket-keys.js';
@@ -95,8 +95,9 @@ export class Lending {
     const owner = { key, epoch, loan };
     const own = ownContainerOf({ key, klass });
     const needed = isolationOf(klass);
-    if (strength[needed] > strength[isolation])
-      throw noRoom(`this worker gives isolation '${isolation}', the class needs '${needed}'`);
+    const isolated = isolationGiven(klass, { classes: isolation, sandboxes: pools.sandboxes && 'bubblewrap' });
+    if (strength[needed] > strength[isolated])
+      throw noRoom(`this worker gives isolation '${isolated}', the class needs '${needed}'`);
     const variables = secrets.of(owner, klass);
     // Now: its ticket buys them, and has expired by the time that a container with a large image is there.
     await variables();

@@ -115,6 +115,8 @@ export class Loan implements ChannelHandlers {
   #receive(message: Uint8Array): void {
     switch (message[0]) {
       case LoanMessage.data: {
+        // It may have stood still, and find this before its timer (S7).
+        if (this.#clock.monotonic() >= this.#deadline) return this.#end(leaseIsOver());
         const { length } = message;
         const flows = this.#process?.channel.send(message.subarray(1)) ?? true;
         this.#toContainer = flows ? 0 : this.#toContainer + length;
@@ -144,7 +146,7 @@ export class Loan implements ChannelHandlers {
 
   #askAgain(): void {
     const now = this.#clock.monotonic();
-    if (now >= this.#deadline) return this.#end(new HoldfastError('Unavailable', 'the lease of the borrower is over'));
+    if (now >= this.#deadline) return this.#end(leaseIsOver());
     this.#channel.send(loanMessage(LoanMessage.ask, { askedAt: now }));
     this.#ask = this.#clock.after(Math.min(askEveryMs, this.#deadline - now), () => this.#askAgain());
   }
@@ -157,6 +159,10 @@ export class Loan implements ChannelHandlers {
     this.#onRenewed();
     this.#channel.close(error ?? undefined);
   }
+}
+
+function leaseIsOver(): HoldfastError {
+  return new HoldfastError('Unavailable', 'the lease of the borrower is over');
 }
 
 function tooSlow(who: string, bytes: number): HoldfastError {

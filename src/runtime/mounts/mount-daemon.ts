@@ -9,6 +9,8 @@ import { inParallel } from '../../common/volumes/in-parallel.js';
 import { ObjectReader } from '../../common/volumes/object-reader.js';
 import { removeFolder } from '../process/remove-folder.js';
 import { ChunkCache } from './content/chunk-cache.js';
+import { ChunkThreads } from './content/chunk-threads.js';
+import { contentCache } from './content/content-cache.js';
 import { LocalBudget } from './content/local-budget.js';
 import { LocalChunks } from './content/local-chunk.js';
 import { outdatedAttributes, outdatedName } from './fuse/replies.js';
@@ -26,8 +28,9 @@ import { VolumeMount } from './volume-mount.js';
 /** A change is committed within 10 s: one that just missed a round, the round, and the commit. */
 const roundMs = 3_000;
 const commitsAtOnce = 4;
+const askAgainWithinMs = 5_000; // who reads from an object store that stalls waits for this and one request
 const forgetRoundMs = 1_000;
-const localMemoryBytes = 67_108_864;
+const maxMemoryBytes = 67_108_864;
 const bytesPerGb = 1_073_741_824;
 /** Of one mount until its next commit; of all of them there is a limit in the table of nodes. */
 const maxNames = 500_000;
@@ -40,6 +43,8 @@ export interface MountDaemonParts {
   /** Of this process alone; removed with it. */
   readonly folder: string;
   readonly cacheBytes: number;
+  /** chunk-thread-main */
+  readonly chunkThread: URL;
   readonly log: (line: string) => void;
 }
 
@@ -64,6 +69,7 @@ export class MountDaemon {
   /** By owner, for as long as it has mounts. */
   readonly #budgets = new Map<string, LocalBudget>();
   readonly #cache: ChunkCache;
+  readonly #threads: ChunkThreads;
   readonly #reader: (account: string) => ObjectReader;
   readonly #ending = new AbortController();
   readonly #said = new Map<string, string>();
@@ -86,12 +92,13 @@ export class MountDaemon {
     const { objects, clock } = parts;
     const readers = new Map<string, ObjectReader>();
     this.#reader = (account) => {
-      const reader = readers.get(account) ?? new ObjectReader({ objects, account, clock });
+      const reader = readers.get(account) ?? new ObjectReader({ objects, account, clock, askAgainWithinMs });
       readers.set(account, reader);
       return reader;
     };
     mkdirSync(join(parts.folder, 'local'), { recursive: true, mode: 0o700 });
     this.#cache = new ChunkCache({ folder: join(parts.folder, 'cache'), maxBytes: parts.cacheBytes });
+    this.#threads = new ChunkThreads(parts.chunkThread);
   }
 
   /** Resolves when nothing of it is mounted any more, also by others. */
@@ -137,13 +144,8 @@ export class MountDaemon {
       },
       ask,
       (root) => {
-        const locals = new LocalChunks({ folder: localFolder, maxMemoryBytes: localMemoryBytes, budget });
-        const fetch = (hash: string) => this.#cache.fetch(hash, () => reader.object(hash));
-        const cache = {
-          pathOf: this.#cache.pathOf.bind(this.#cache),
-          adopt: this.#cache.adopt.bind(this.#cache),
-          fetch,
-        };
+        const locals = new LocalChunks({ folder: localFolder, maxMemoryBytes, budget, threads: this.#threads });
+        const cache = contentCache(this.#cache, reader, (chunk) => this.#threads.keep(chunk));
         const content = { cache, locals, reader };
         return new OverlayTree({ source: reader, content, table: this.#trees.table, clock, maxNames }, root);
       },
@@ -154,6 +156,7 @@ export class MountDaemon {
     this.#budgets.set(owner, budget);
     this.#trees.add(name, mount.tree, { uid, isReadOnly, maxBytes, budget });
     await this.#tell([{ parentId: 1, name }]);
+    this.#threads.start();
     return join(this.files, name);
   }
 
@@ -190,6 +193,7 @@ export class MountDaemon {
       await this.detach(name).catch((error: unknown) => this.#say(name, error));
     });
     await this.#fuse?.unmount();
+    await this.#threads.end();
     await removeFolder(this.#parts.folder);
   }
 

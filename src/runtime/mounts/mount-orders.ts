@@ -25,19 +25,22 @@ export interface MountOrdersOptions {
     stores: unknown,
   ) => Promise<{ readonly store: Pick<Store, 'volumes' | 'holds' | 'live'>; readonly objects: ObjectStore }>;
   readonly openBucket: OpenBucket;
+  /** chunk-thread-main */
+  readonly chunkThread: URL;
   readonly log: (line: string) => void;
 }
 
 /** The whole life of a process of mounts: it ends with its worker, when what is to be committed is, or with its mount. */
 export async function obeyMountOrders(options: MountOrdersOptions): Promise<void> {
-  const { socket, clock, random, openStores, openBucket, log } = options;
+  const { socket, clock, random, openStores, openBucket, chunkThread, log } = options;
   const daemon: { starting: Promise<Mounts> | null } = { starting: null };
   const start = async (order: Extract<MountOrder, { type: 'start' }>): Promise<Mounts> => {
     const { bootId, folder, launcher, cacheBytes, stores } = order;
     const { store, objects } = await openStores(stores);
     // Named by this process: what it leaves behind is nobody's when it is dead.
     const own = join(folder, bootFolderName(bootId));
-    const volumes = await MountDaemon.start({ store, objects, clock, launcher, folder: own, cacheBytes, log });
+    const parts = { store, objects, clock, launcher, folder: own, cacheBytes, chunkThread, log };
+    const volumes = await MountDaemon.start(parts);
     const blocks = new BlockCache();
     const openTree = async (source: TreeSource, place: TreePlace) => {
       if (source.kind === 'bucket') return await openBucketTree(openBucket, source, { ...place, clock, blocks, log });

@@ -55,8 +55,8 @@ export class MountProcess {
       // A session of its own: Ctrl-C must not take it before it has committed what is to be committed.
       detached: true,
       stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
-      // Each file system waits for the kernel in a thread of this pool; the default is four.
-      env: { UV_THREADPOOL_SIZE: '8', ...env },
+      // Each file system waits for the kernel in a thread of this pool, and chunks are read in others; the default is four.
+      env: { UV_THREADPOOL_SIZE: '16', ...env },
       cwd: '/',
     });
     const started = new MountProcess(child, clock);

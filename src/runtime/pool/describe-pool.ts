@@ -43,7 +43,7 @@ function containersOf({ members, starting, leaving }: PoolState, here: string): 
 }
 
 function whyWaiting(
-  { members, starting, max, lack }: PoolState,
+  { members, starting, lost, max, lack }: PoolState,
   { slots, waitingForContainer, waitingForSlot }: Pick<PoolView, 'slots' | 'waitingForContainer' | 'waitingForSlot'>,
 ): string {
   const reasons: string[] = [];
@@ -51,6 +51,7 @@ function whyWaiting(
   if (waitingForContainer > 0) {
     const there = `${members.length} of ${max} containers are there`;
     reasons.push(starting > 0 ? `${there}, ${starting} being started` : there);
+    if (lost > 0) reasons.push(`${lost} were lost with who lent them, and may still run`);
     if (lack !== '') reasons.push(`the last one could not be had: ${lack.slice(0, longestLack)}`);
   }
   return reasons.join('; ');

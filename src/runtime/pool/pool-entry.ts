@@ -102,7 +102,7 @@ class PoolEntry implements PoolDeps {
     return new Promise((resolve, reject) => {
       const timeout = this.wheel.add(startupTimeoutMs, () => {
         const message = `${klass.label}: constructor and enter hooks took longer than startupTimeoutMs of ${startupTimeoutMs}`;
-        reject(new HoldfastError('ActivationFailed', message, { outcome: 'ran', details: { startupTimeoutMs } }));
+        reject(new HoldfastError('ActivationFailed', message, { details: { startupTimeoutMs } }));
       });
       ready.then(resolve, reject).finally(() => this.wheel.remove(timeout));
     });

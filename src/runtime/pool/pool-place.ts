@@ -20,6 +20,8 @@ export interface PoolState {
   readonly members: readonly PoolMember[];
   readonly starting: number;
   readonly leaving: number;
+  /** They may still run, and count until that is over. */
+  readonly lost: number;
   readonly max: number;
   /** Why there was no other container when one was wanted last; empty: there was one. */
   readonly lack: string;

@@ -8,6 +8,7 @@ import type { WorkerCall } from '../calls/worker-call.js';
 import type { Container } from '../hosting/container.js';
 import type { Room } from '../hosting/container-place.js';
 import type { Instance } from '../instances/instance.js';
+import { LostContainers } from './lost-containers.js';
 import { PoolCommits } from './pool-commits.js';
 import { PoolMember } from './pool-member.js';
 import type { PoolPlace, PoolState, Seat } from './pool-place.js';
@@ -35,12 +36,14 @@ const restMs = 1_000;
  * limits are those of the instance (C1); here its calls have their slots already, one for each that all containers together can
  * give.
  *
- * I1. Members and those that are being started never exceed `maxContainers`.
+ * I1. Members, those that are being started, and those that were lost and may still run never exceed `maxContainers`.
  * I2. A member is given no more calls at once than `concurrentRequests`.
- * I3. No member outlives the activation of its instance: `close` waits for those that are being started and for those that leave.
+ * I3. No member outlives the activation of its instance: `close` waits for those that are being started and for those that leave;
+ *     then whoever ends it waits for the `lost`.
  */
 export class Pool {
-  readonly commits = new PoolCommits();
+  readonly commits = new PoolCommits<Uint8Array | 'stale'>();
+  readonly lost = new LostContainers();
   readonly #instance: Instance;
   readonly #deps: PoolDeps;
   readonly #options: ClassOptions;
@@ -124,14 +127,15 @@ export class Pool {
   /** Starts containers where there is work for them. */
   scale(): void {
     if (this.#isOver || this.#instance.phase !== 'active') return;
-    const most = Math.min(this.#max, this.#wanted() + this.#recalled);
+    const most = Math.min(this.#max - this.lost.size, this.#wanted() + this.#recalled);
     while (this.#members.length + this.#starting.size < most && this.#mayStart()) this.#start();
   }
 
   /** Its calls learn of it by themselves. */
-  died(container: Container): void {
+  died(container: Container, gone: Promise<void> | null): void {
     const index = this.#members.findIndex((member) => member.container === container);
     if (index >= 0) this.#members.splice(index, 1);
+    if (gone !== null) this.lost.add(gone, () => this.#instance.dispatch());
   }
 
   /** Its lender wants it back: the calls that it has may end, others go elsewhere. */
@@ -157,13 +161,8 @@ export class Pool {
   }
 
   describe(): PoolState {
-    return {
-      members: this.#members,
-      starting: this.#starting.size,
-      leaving: this.#retiring.size,
-      max: this.#max,
-      lack: this.#lack,
-    };
+    const [starting, leaving, lost] = [this.#starting.size, this.#retiring.size, this.lost.size];
+    return { members: this.#members, starting, leaving, lost, max: this.#max, lack: this.#lack };
   }
 
   /** No more members: those that are, once those that come or go have settled. */

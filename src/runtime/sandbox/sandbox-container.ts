@@ -3,7 +3,7 @@ import type { ImageRecipe } from '../../common/image-recipe.js';
 import type { Channel } from '../../common/ports/channel.js';
 import type { ContainerExit, ContainerLimits, ContainerProcess } from '../../common/ports/container.js';
 import type { Guest } from '../../common/ports/guest.js';
-import type { IsolatedProcess, Scratch } from '../../common/ports/sandbox.js';
+import type { FilesTaken, IsolatedProcess, Scratch } from '../../common/ports/sandbox.js';
 import type { SessionView } from '../../common/sandbox-methods.js';
 import type { NetworkPolicy } from '../../common/session-options.js';
 import type { BuildFiles } from '../images/build-step.js';
@@ -104,6 +104,10 @@ export class SandboxContainer implements ContainerProcess, SessionBox {
 
   memoryBytes(): number {
     return this.#process.memoryBytes();
+  }
+
+  files(): Promise<FilesTaken | null> {
+    return this.#process.files();
   }
 
   outOfMemoryKills(): number {

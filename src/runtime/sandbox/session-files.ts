@@ -64,11 +64,11 @@ export class SessionFiles {
   /** Open as long as it is read. */
   async *download(path: unknown): AsyncGenerator<DownloadStart, void, undefined> {
     const { signal } = currentCallContext();
-    const pieces = this.#guest.read(this.#absolute(path));
+    const pieces = this.#guest.read(this.#absolute(path), { isLent: true });
     try {
       const first = await pieces.next();
+      const bytes = first.done ? new Uint8Array(0) : new Uint8Array(first.value);
       const second = await pieces.next();
-      const bytes = first.done ? new Uint8Array(0) : first.value;
       if (this.#tickets === null || second.done) {
         yield { bytes, ticket: null };
         return;

@@ -197,11 +197,12 @@ export class SessionHost implements Record<SandboxMethod, (...args: never[]) => 
   }
 
   async describe(): Promise<SessionView> {
-    const processes = await this.#parts.guest.processes();
+    const [processes, files] = await Promise.all([this.#parts.guest.processes(), this.#parts.box.files()]);
     return {
       cwd: this.#environment.cwd,
       processes: processes.map(({ pid, argv, startedAtMs }) => ({ pid, command: argv, startedAtMs })),
       memoryBytes: this.#parts.box.memoryBytes(),
+      files,
       tags: this.#options.tags ?? [],
     };
   }

@@ -2,6 +2,7 @@ import type { Clock } from '../../common/clock.js';
 import type { ImageSettings } from '../../common/image.js';
 import type { ImageRecipe } from '../../common/image-recipe.js';
 import type { Guest } from '../../common/ports/guest.js';
+import type { FilesTaken } from '../../common/ports/sandbox.js';
 import type { NetworkPolicy } from '../../common/session-options.js';
 import type { TimerWheel } from '../../common/timer-wheel.js';
 import type { BuildFiles } from '../images/build-step.js';
@@ -44,6 +45,7 @@ export interface SessionParts {
 /** The walls around a session, as its host uses them. */
 export interface SessionBox {
   memoryBytes(): number;
+  files(): Promise<FilesTaken | null>;
   /** Processes inside that the kernel killed for want of memory. */
   outOfMemoryKills(): number;
   /** Gives the variables through which programs find the way out; none for `none`. */

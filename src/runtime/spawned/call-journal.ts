@@ -12,8 +12,8 @@ export interface JournalDeps {
   readonly clock: Clock;
   /** False: this boot is over (S7). */
   readonly mayRun: () => boolean;
-  /** Some have ended: whoever waits for them looks. May be lost. */
-  readonly announce: (instance: Instance) => void;
+  /** These have ended: whoever waits for them looks. May be lost. */
+  readonly announce: (instance: Instance, ended: readonly CallId[]) => void;
 }
 
 /** What is to be written of one call: of several changes that wait together only what they come to. */
@@ -137,7 +137,8 @@ export class CallJournal {
       const isStored = await this.#commit(changes);
       for (const { settle } of this.#underway) settle(isStored);
       this.#underway = [];
-      if (isStored && changes.some(({ kind }) => kind === 'end')) this.#deps.announce(this.#instance);
+      const ended = isStored ? changes.flatMap((change) => (change.kind === 'end' ? change.id : [])) : [];
+      if (ended.length > 0) this.#deps.announce(this.#instance, ended);
     }
   }
 

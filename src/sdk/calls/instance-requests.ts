@@ -1,5 +1,5 @@
 import { checkOptions } from '../../common/check-options.js';
-import { HoldfastError } from '../../common/errors.js';
+import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { encodeArgs } from '../../wire/codec/codec.js';
 import {
   type CloseOp,
@@ -23,6 +23,20 @@ type Question = Pick<InspectRequest, 'instance' | 'generation'>;
 export interface HeldInstance {
   readonly client: ClientCore;
   readonly target: InstanceTarget;
+}
+
+/**
+ * That there is nothing of a handle's name is for those to hear whose handle is genuine (S12).
+ *
+ * @throws PermissionDenied for a forged one, else what was missing
+ */
+export async function notFoundBy(
+  handle: ClassInstanceHandle,
+  missing: unknown,
+  { client, limits }: { readonly client: ClientCore; readonly limits: Limits | undefined },
+): Promise<never> {
+  if (isHoldfastError(missing, 'NotFound')) await client.place({ $case: 'attach', value: { handle } }, limits);
+  throw missing;
 }
 
 /** As the router and its worker see it now. @throws InstanceGone */

@@ -1,6 +1,6 @@
 import { callContextOrNull } from '../../common/context.js';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
-import { type CallId, instanceOfCall } from '../../common/spawned-call.js';
+import { type CallId, instanceOfCall, isEnded, type SpawnedState } from '../../common/spawned-call.js';
 import { decodeValue } from '../../wire/codec/codec.js';
 import { decodeError } from '../../wire/errors.js';
 import {
@@ -11,21 +11,25 @@ import {
 } from '../../wire/gen/holdfast/v1/router.js';
 import { explanation, instanceInfo } from '../classes/instance-infos.js';
 import type { ClientCore } from '../sessions/client-core.js';
+import type { WaitLimits } from '../sessions/spawned-waits.js';
 import { cancelled, maxMovingMs } from './call-errors.js';
 import { type CallLimits, Limits } from './call-limits.js';
 import { checkGetOptions } from './call-options.js';
 import type { FunctionCallExplanation, FunctionCallStatus, SpawnedAccess } from './function-call.js';
 
 /** The client that asks. */
-export type SpawnedHost = Pick<ClientCore, 'ask' | 'isClosed' | 'clock'>;
+export type SpawnedHost = Pick<ClientCore, 'ask' | 'waitForSpawned' | 'isClosed' | 'clock'>;
 
-/** A router answers before that, and is asked again. */
-const waitMs = 20_000;
+/** After no answer. */
+const againAfterMs = 200;
 
 /** A spawned call of the cluster. @throws InvalidArgument, NotFound */
 export async function findSpawned(client: SpawnedHost, id: string, options: CallLimits): Promise<SpawnedAccess> {
   if (typeof id !== 'string' || instanceOfCall(id) === null) {
-    throw new HoldfastError('InvalidArgument', `the id of a call begins with 'fc-', got ${JSON.stringify(id)}`);
+    throw new HoldfastError(
+      'InvalidArgument',
+      `${JSON.stringify(id)} is no id of a call: expected one that \`spawn\` has returned, fc-…`,
+    );
   }
   const found = new RemoteSpawned(client, id as CallId);
   await found.status(options);
@@ -59,20 +63,28 @@ class RemoteSpawned implements SpawnedAccess {
       if (signal?.aborted) throw cancelled(`waiting for call ${this.id}`, 'unknown');
       const leftMs = deadline - clock.monotonic();
       if (leftMs <= 0) throw this.#late(options.timeoutMs);
-      try {
-        const view = await this.#view({ waitMs: Math.ceil(Math.min(waitMs, leftMs)) }, { leftMs, signal });
-        if (view?.answer !== undefined) return answerOf(view.state, view.answer);
-        heardAt = clock.monotonic();
-      } catch (error) {
+      const view = await this.#look({ leftMs, signal }).catch((error: unknown) => {
         // Routers may be away, as long as they come back.
-        const isPatient = isHoldfastError(error, 'Unavailable') && clock.monotonic() - heardAt < maxMovingMs;
-        if (!isPatient || this.#client.isClosed) throw error;
-      }
+        const isPatient = isUnanswered(error) && clock.monotonic() - heardAt < maxMovingMs;
+        if (!signal?.aborted && (!isPatient || this.#client.isClosed)) throw error;
+        return null;
+      });
+      if (view?.answer !== undefined) return answerOf(view.state, view.answer);
+      if (view !== null) heardAt = clock.monotonic();
+      else await clock.sleep(Math.min(againAfterMs, leftMs), signal ?? undefined).catch(() => undefined); // the loop sees it
     }
   }
 
+  async #look(limits: WaitLimits): Promise<SpawnedView> {
+    const view = await this.#client.waitForSpawned(this.id, limits);
+    if (view.answer !== undefined || !isEnded({ state: view.state as SpawnedState })) return view;
+    // Too large to share a message with others.
+    const { leftMs, signal } = limits;
+    return await this.#ask({}, { timeoutMs: Math.min(leftMs, maxMovingMs), signal: signal ?? undefined });
+  }
+
   async status(options: CallLimits): Promise<FunctionCallStatus> {
-    return (await this.#ask({ waitMs: 0 }, options)).state as FunctionCallStatus;
+    return (await this.#ask({}, options)).state as FunctionCallStatus;
   }
 
   async cancel(options: CallLimits): Promise<'never-ran' | 'aborted' | 'already-finished'> {
@@ -87,7 +99,7 @@ class RemoteSpawned implements SpawnedAccess {
   }
 
   async explain(options: CallLimits): Promise<FunctionCallExplanation> {
-    const view = await this.#ask({ waitMs: 0, explain: true }, options);
+    const view = await this.#ask({ explain: true }, options);
     const { state, method, attempt, losses, where, spawnedAtMs, startedAtMs, endedAtMs } = view;
     const nowMs = this.#client.clock.now();
     const begunMs = startedAtMs ?? endedAtMs ?? nowMs;
@@ -116,28 +128,14 @@ class RemoteSpawned implements SpawnedAccess {
     return await this.#client.ask('GetSpawned', question, limits);
   }
 
-  /** Null: it was given up here, whatever the router says later. */
-  async #view(
-    ask: { readonly waitMs: number },
-    { leftMs, signal }: { readonly leftMs: number; readonly signal: AbortSignal | null },
-  ): Promise<SpawnedView | null> {
-    const enough = new AbortController();
-    const given = AbortSignal.any(signal === null ? [enough.signal] : [enough.signal, signal]);
-    const late = this.#client.clock.sleep(Math.min(leftMs, 2 * maxMovingMs), given).then(
-      () => null,
-      () => null,
-    ); // aborted: the caller sees it, or the answer was first
-    try {
-      return await Promise.race([this.#ask(ask), late]);
-    } finally {
-      enough.abort();
-    }
-  }
-
   #late(timeoutMs: number | undefined): HoldfastError {
     const message = `call ${this.id} had not ended within ${timeoutMs ?? 'the time of the call that waits for it'}${timeoutMs === undefined ? '' : ' ms'}; it goes on, get it again`;
     return new HoldfastError('DeadlineExceeded', message, { outcome: 'unknown', details: { limit: 'caller' } });
   }
+}
+
+function isUnanswered(error: unknown): boolean {
+  return isHoldfastError(error, 'Unavailable') || isHoldfastError(error, 'DeadlineExceeded');
 }
 
 function answerOf(state: string, answer: Uint8Array): unknown {

@@ -1,4 +1,5 @@
 import type { CallOptions } from '../classes/class-types.js';
+import { refuseLoop, refuseRemoteGen } from './answer-in-a-loop.js';
 import { mergeCallOptions } from './call-options.js';
 import type { FunctionCall } from './function-call.js';
 import { startSpawn } from './spawn.js';
@@ -20,7 +21,7 @@ export interface AnyStub {
 export function makeStub(callee: Callee): AnyStub {
   const call: AnyCall = callee.plan.generator
     ? (...args) => startStream(callee, args)
-    : (...args) => startCall(callee, args);
+    : (...args) => refuseLoop(startCall(callee, args));
   const calls = { call, spawn: (...args: readonly unknown[]) => startSpawn(callee, args) };
   return finishStub(callee.plan, calls, (options) => {
     const what = `${callee.target.label}.${callee.plan.name}`;
@@ -35,6 +36,6 @@ export function finishStub(
   withOptions: (options: CallOptions) => AnyStub,
 ): AnyStub {
   Object.defineProperty(call, 'name', { value: method.name, configurable: true });
-  const named = method.generator ? { remoteGen: call } : { remote: call, spawn };
+  const named = method.generator ? { remoteGen: call } : { remote: call, spawn, remoteGen: refuseRemoteGen };
   return Object.assign(call, { ...named, with: withOptions });
 }

@@ -4,7 +4,7 @@ import { expected } from '../../common/option-checks.js';
 import { withoutTrailingUndefined } from '../calls/arguments.js';
 import { type CallLimits, during, Limits, limitChecks } from '../calls/call-limits.js';
 import { checkInstanceId } from '../calls/call-options.js';
-import { closeByHandle, closeByName } from '../calls/instance-requests.js';
+import { closeByHandle, closeByName, notFoundBy } from '../calls/instance-requests.js';
 import type { InstanceTarget } from '../calls/instance-target.js';
 import { type CallChoice, chosen } from '../client-choice.js';
 import { readHandle } from '../handle-input.js';
@@ -69,7 +69,7 @@ export class Cls<C extends Class = Class> {
   ): Promise<ClassInstance<C>> {
     const { app, name, id } = readHandle(handle);
     const asked = chosen(`the attach of ${app}/${name}/${id}`, options);
-    const cls = await Cls.#found<C>(app, name, asked);
+    const cls = await Cls.#found<C>(app, name, asked).catch((e) => notFoundBy(readHandle(handle), e, asked));
     return await cls.#attached(handle, asked.limits);
   }
 
@@ -201,7 +201,7 @@ export class Cls<C extends Class = Class> {
     return await this.#made(instanceId, args);
   }
 
-  /** In this process and on its files, whatever the image, with the same hooks, limits and errors: for tests and laptops. @throws InvalidArgument where the class is remote only, VolumeUnavailable where it has volumes, NotFound for a required key of a secret */
+  /** In this process and on its files, whatever the image, with the same hooks, limits and errors: for tests and laptops. It never sleeps: `idleTimeoutMs` has no effect. @throws InvalidArgument where the class is remote only, VolumeUnavailable where it has volumes, NotFound for a required key of a secret */
   async local(...args: Args<C>): Promise<LocalClassInstance<C>> {
     const { local } = this.#source.origin;
     if (local === null) {

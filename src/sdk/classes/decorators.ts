@@ -8,6 +8,7 @@ import { type Decorations, decorationsOf } from './metadata.js';
 
 /** Makes a method callable from outside. @throws InvalidArgument for static, private and symbol-named methods */
 export function method(options?: MethodOptions): (fn: AnyFunction, context: ClassMethodDecoratorContext) => void {
+  called('method', typeof options !== 'function');
   return (_fn, context) => {
     const { name, decorations } = decorate('method', context);
     decorations.methods.set(name, resolveMethodOptions(`@method ${name}`, options));
@@ -15,7 +16,8 @@ export function method(options?: MethodOptions): (fn: AnyFunction, context: Clas
 }
 
 /** Runs once per activation, before any call; hooks of a base class run first. */
-export function enter(): (fn: AnyFunction, context: ClassMethodDecoratorContext) => void {
+export function enter(...nothing: readonly []): (fn: AnyFunction, context: ClassMethodDecoratorContext) => void {
+  called('enter', nothing.length === 0);
   return (_fn, context) => {
     const { name, decorations } = decorate('enter', context);
     decorations.enterHooks.push(name);
@@ -23,7 +25,10 @@ export function enter(): (fn: AnyFunction, context: ClassMethodDecoratorContext)
 }
 
 /** Runs at most once at the end of an activation, never promised after a crash; hooks of a base class run last. */
-export function exit(): (fn: (reason: ExitReason) => unknown, context: ClassMethodDecoratorContext) => void {
+export function exit(
+  ...nothing: readonly []
+): (fn: (reason: ExitReason) => unknown, context: ClassMethodDecoratorContext) => void {
+  called('exit', nothing.length === 0);
   return (_fn, context) => {
     const { name, decorations } = decorate('exit', context);
     decorations.exitHooks.push(name);
@@ -34,7 +39,10 @@ export function exit(): (fn: (reason: ExitReason) => unknown, context: ClassMeth
  * Called when the instance's alarm is due, and again until it has returned (A2); a class has one.
  * @throws InvalidArgument also for a generator: nobody would read its values, so none of its code would run
  */
-export function alarm(): (fn: (call: AlarmCall) => unknown, context: ClassMethodDecoratorContext) => void {
+export function alarm(
+  ...nothing: readonly []
+): (fn: (call: AlarmCall) => unknown, context: ClassMethodDecoratorContext) => void {
+  called('alarm', nothing.length === 0);
   return (fn, context) => {
     const { name, decorations } = decorate('alarm', context);
     if (isGenerator(fn)) throw misuse('alarm', `on '${name}': it is a generator, whose values nobody would read`, name);
@@ -47,6 +55,11 @@ export function alarm(): (fn: (call: AlarmCall) => unknown, context: ClassMethod
     }
     decorations.alarm = name;
   };
+}
+
+/** Without its parentheses a decorator is given the method, and what it returns takes the method's place. */
+function called(decorator: string, isCalled: boolean): void {
+  if (!isCalled) throw misuse(decorator, `is written with parentheses: @${decorator}()`);
 }
 
 function decorate(

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { HoldfastError } from '../../common/errors.js';
 import { type AppManifest, type ClassManifest, type DeclaredKind, declaredKindOf } from '../../common/manifest.js';
+import { expected } from '../../common/option-checks.js';
 import type { Deployment as WireDeployment } from '../../wire/gen/holdfast/v1/router.js';
 import type { Limits } from '../calls/call-limits.js';
 
@@ -14,6 +15,7 @@ export interface KnownDeployment {
 }
 
 const keptDeployments = 256;
+const shownCharacters = 100;
 
 /** Deployments as the router tells them. A version never changes, so each is asked for once; the current one always. */
 export class Deployments {
@@ -25,8 +27,13 @@ export class Deployments {
     this.#lookUp = lookUp;
   }
 
-  /** @throws NotFound, Unavailable */
+  /** @throws InvalidArgument, NotFound, Unavailable */
   async current(app: string, limits?: Limits): Promise<KnownDeployment> {
+    const wanted = expected.appName(app);
+    if (wanted !== null) {
+      const got = typeof app === 'string' ? JSON.stringify(app.slice(0, shownCharacters)) : typeof app;
+      throw new HoldfastError('InvalidArgument', `the name of an app must be ${wanted}, got ${got}`);
+    }
     const deployment = readDeployment(await this.#lookUp(app, 0, limits));
     this.#known.set(`${app}@${deployment.version}`, Promise.resolve(deployment));
     return deployment;

@@ -1,4 +1,5 @@
 import type { Logger } from '../../common/context.js';
+import { plainFields } from '../../common/log-fields.js';
 
 /** `context.log` of local instances: lines of JSON on stderr, as `holdfast logs` shows those of remote ones. */
 export const consoleLogger: Logger = {
@@ -9,5 +10,5 @@ export const consoleLogger: Logger = {
 };
 
 function write(level: string, message: string, fields: object | undefined): void {
-  process.stderr.write(`${JSON.stringify({ level, message, ...fields })}\n`);
+  process.stderr.write(`${JSON.stringify({ level, message, ...(fields === undefined ? {} : plainFields(fields)) })}\n`);
 }

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { checkOptions } from '../../common/check-options.js';
 import { decodeArgs, encodeArgs } from '../../wire/codec/codec.js';
+import { refuseLoop } from '../calls/answer-in-a-loop.js';
 import { arityProblem, wrongArguments } from '../calls/arguments.js';
 import { type CallLimits, Limits, limitChecks } from '../calls/call-limits.js';
 import { checkCloseOptions, mergeCallOptions } from '../calls/call-options.js';
@@ -164,7 +165,7 @@ function localStub(callee: LocalCallee): AnyStub {
   const { plan, host } = callee;
   const call = plan.generator
     ? (...args: readonly unknown[]) => streamLocally(callee, args)
-    : (...args: readonly unknown[]) => invokeLocally(callee, args);
+    : (...args: readonly unknown[]) => refuseLoop(invokeLocally(callee, args));
   const calls = { call, spawn: (...args: readonly unknown[]) => spawnLocally(callee, args) };
   return finishStub(plan, calls, (options: CallOptions) =>
     localStub({ ...callee, options: mergeCallOptions(`${host.label}.${plan.name}`, callee.options, options) }),

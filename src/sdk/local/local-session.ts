@@ -199,6 +199,7 @@ async function describe(
     cwd: view?.cwd ?? '/',
     processes,
     memoryBytes: view?.memoryBytes ?? 0,
+    files: view?.files ?? null,
     tags,
   };
 }

@@ -2,7 +2,7 @@ import type { DownloadStart } from '../../common/sandbox-methods.js';
 import { ofCall } from './bytes-of-call.js';
 import type { SessionCalls } from './session-calls.js';
 
-/** The bytes of a file, piece by piece, as they are asked for. @throws FileNotFound, PermissionDenied, InvalidArgument */
+/** The bytes of a file, piece by piece, as they are asked for; each is good until the next is. @throws FileNotFound, PermissionDenied, InvalidArgument */
 export async function* download(calls: SessionCalls, path: string): AsyncGenerator<Uint8Array, void, undefined> {
   const { bytes } = calls;
   if (bytes === undefined) {

@@ -1,11 +1,13 @@
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { HoldfastError } from '../../common/errors.js';
+import { freeBytes } from '../../common/free-bytes.js';
 import { expected } from '../../common/option-checks.js';
 import { pathProblem } from '../../common/session-options.js';
 import type { CallLimits } from '../calls/call-limits.js';
 import { bytesOf } from './bytes.js';
 import { download } from './download.js';
+import { onThisMachine } from './local-file.js';
 import { pieceBytes } from './piece-window.js';
 import type { SessionCalls } from './session-calls.js';
 import { Upload, type UploadOptions } from './upload.js';
@@ -48,14 +50,14 @@ export function checkedPath(path: unknown): string {
 
 /** All of a file. A session's code can put anything there, /dev/zero too. @throws PayloadTooLarge above 256 MiB */
 export async function readAll(calls: SessionCalls, path: string): Promise<Buffer> {
-  const pieces: Uint8Array[] = [];
+  const pieces: Buffer[] = [];
   let bytes = 0;
   for await (const piece of download(calls, checkedPath(path))) {
-    pieces.push(piece);
+    pieces.push(Buffer.from(piece));
     bytes += piece.length;
     if (bytes > longestReadBytes) throw tooLong(calls, path);
   }
-  return pieces.length === 1 ? bufferOf(pieces[0] as Uint8Array) : Buffer.concat(pieces);
+  return pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
 }
 
 /** Gives the absolute path. */
@@ -78,18 +80,18 @@ export async function uploadFile(
   { localPath, remotePath }: { readonly localPath: string; readonly remotePath: string },
   options: TransferOptions = {},
 ): Promise<string> {
-  const file = await open(localPath, 'r');
+  const opened = await onThisMachine('read', localPath, () => open(localPath, 'r'));
+  const read = (into: Buffer) => onThisMachine('read', localPath, () => opened.read(into, 0, localBytes, null));
   try {
+    let [sending, reading] = [Buffer.allocUnsafeSlow(localBytes), Buffer.allocUnsafeSlow(localBytes)];
+    // Before anything is made there: a directory opens, and cannot be read.
+    const first = await read(sending);
     const upload = await Upload.open(calls, checkedPath(remotePath), { makeParents: options.makeParents ?? false });
     return await finished(upload, async () => {
-      let [sending, reading] = [Buffer.allocUnsafeSlow(localBytes), Buffer.allocUnsafeSlow(localBytes)];
-      let { bytesRead } = await file.read(sending, 0, localBytes, null);
+      let { bytesRead } = first;
       for (let sent = 0; bytesRead > 0; ) {
         // One is filled while the other is sent.
-        const [next] = await Promise.all([
-          file.read(reading, 0, localBytes, null),
-          upload.write(sending.subarray(0, bytesRead)),
-        ]);
+        const [next] = await Promise.all([read(reading), upload.write(sending.subarray(0, bytesRead))]);
         sent += bytesRead;
         options.onProgress?.(sent);
         bytesRead = next.bytesRead;
@@ -97,7 +99,7 @@ export async function uploadFile(
       }
     });
   } finally {
-    await file.close();
+    await opened.close();
   }
 }
 
@@ -107,15 +109,17 @@ export async function downloadFile(
   { remotePath, localPath }: { readonly remotePath: string; readonly localPath: string },
   options: TransferOptions = {},
 ): Promise<string> {
-  const target = resolve(localPath);
+  const target = await onThisMachine('write', localPath, async () => resolve(localPath));
   const pieces = download(calls, checkedPath(remotePath));
   try {
     // Before anything is made here: the file may not be there.
     const step = await pieces.next();
-    if (options.makeParents) await mkdir(dirname(target), { recursive: true });
-    const file = await open(target, 'w');
+    const file = await onThisMachine('write', target, async () => {
+      if (options.makeParents) await mkdir(dirname(target), { recursive: true });
+      return await open(target, 'w');
+    });
     try {
-      await writePieces(file, { first: step, pieces }, options.onProgress);
+      await writePieces({ file, path: target }, { first: step, pieces }, options.onProgress);
     } finally {
       await file.close();
     }
@@ -125,42 +129,46 @@ export async function downloadFile(
   }
 }
 
-/** Some are awaited while those before them are written. */
+/** What comes is put together in one buffer while another one is written. */
 async function writePieces(
-  file: FileHandle,
+  { file, path }: { readonly file: FileHandle; readonly path: string },
   {
     first,
     pieces,
   }: { readonly first: IteratorResult<Uint8Array, void>; readonly pieces: AsyncGenerator<Uint8Array, void> },
   onProgress: TransferOptions['onProgress'],
 ): Promise<void> {
+  if (first.done) return;
+  let received = first.value.length;
+  await onThisMachine('write', path, () => file.writeFile(first.value));
+  onProgress?.(received);
+  let step = await pieces.next();
+  // A small file has come whole.
+  if (step.done) return;
+  let [filling, other] = [Buffer.allocUnsafeSlow(localBytes), Buffer.allocUnsafeSlow(localBytes)];
+  let filled = 0;
   let writing = Promise.resolve();
-  let received = 0;
-  let waiting = 0;
-  let batch: Uint8Array[] = [];
   const flush = async (): Promise<void> => {
     await writing;
-    const [written, upTo] = [batch, received];
-    batch = [];
-    waiting = 0;
-    writing = writeWhole(file, written).then(() => onProgress?.(upTo));
+    const [full, upTo] = [filling.subarray(0, filled), received];
+    writing = onThisMachine('write', path, () => file.writeFile(full)).then(() => onProgress?.(upTo));
     writing.catch(() => undefined); // awaited before the next, and at the end
+    [filling, other] = [other, filling];
+    filled = 0;
   };
-  for (let step = first; !step.done; step = await pieces.next()) {
-    batch.push(step.value);
-    waiting += step.value.length;
-    received += step.value.length;
-    if (waiting >= localBytes) await flush();
+  for (; !step.done; step = await pieces.next()) {
+    for (let piece: Uint8Array = step.value; piece.length > 0; ) {
+      const taken = Math.min(piece.length, localBytes - filled);
+      filling.set(piece.subarray(0, taken), filled);
+      filled += taken;
+      received += taken;
+      piece = piece.subarray(taken);
+      if (filled === localBytes) await flush();
+    }
   }
-  if (waiting > 0) await flush();
+  if (filled > 0) await flush();
   await writing;
-}
-
-async function writeWhole(file: FileHandle, pieces: readonly Uint8Array[]): Promise<void> {
-  const { bytesWritten } = await file.writev(pieces);
-  const whole = pieces.reduce((sum, { length }) => sum + length, 0);
-  // A disk that is full takes a part, and says so when it is asked to take more.
-  if (bytesWritten < whole) await file.writeFile(Buffer.concat(pieces).subarray(bytesWritten));
+  for (const buffer of [filling, other]) freeBytes(buffer);
 }
 
 export function readStream(calls: SessionCalls, path: string): ReadableStream<Uint8Array> {
@@ -170,7 +178,8 @@ export function readStream(calls: SessionCalls, path: string): ReadableStream<Ui
       pull: async (controller) => {
         const step = await pieces.next();
         if (step.done) controller.close();
-        else controller.enqueue(step.value);
+        // A copy, which is his who reads.
+        else controller.enqueue(new Uint8Array(step.value));
       },
       cancel: async () => {
         await pieces.return();
@@ -208,8 +217,4 @@ async function finished(upload: Upload, write: () => Promise<void>): Promise<str
   }
   await upload.end();
   return upload.path;
-}
-
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -12,8 +12,31 @@ export interface Forwarding {
 
 const mostConnections = 512;
 
+/** The ports of one session that are open here: they end with it (X5), or a program that has forgotten one would not end. */
+export class Forwardings {
+  readonly #open = new Set<Forwarding>();
+
+  /** @throws InvalidArgument for what is no port, Unavailable for a local one that is taken */
+  async open(calls: SessionCalls, ports: Parameters<typeof forward>[1]): Promise<Forwarding> {
+    const { localPort, close } = await forward(calls, ports);
+    const forwarding = {
+      localPort,
+      close: async () => {
+        this.#open.delete(forwarding);
+        await close();
+      },
+    };
+    this.#open.add(forwarding);
+    return forwarding;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#open].map((forwarding) => forwarding.close()));
+  }
+}
+
 /** @throws InvalidArgument for what is no port, Unavailable for a local one that is taken */
-export async function forward(
+async function forward(
   calls: SessionCalls,
   { port, localPort = 0 }: { readonly port: number; readonly localPort?: number | undefined },
 ): Promise<Forwarding> {

@@ -10,7 +10,7 @@ import type { CloseOptions, CloseResult } from '../infos.js';
 import * as commands from './commands.js';
 import * as files from './files.js';
 import { type ForkOptions, fork } from './fork.js';
-import { type Forwarding, forward } from './forward.js';
+import { type Forwarding, Forwardings } from './forward.js';
 import type { Sandbox } from './sandbox.js';
 import { checkedPid, SandboxProcess } from './sandbox-process.js';
 import { type SessionCalls, within } from './session-calls.js';
@@ -38,6 +38,7 @@ export class SandboxSession {
   readonly sandbox: Sandbox;
   readonly #calls: SessionCalls;
   readonly #controls: SessionControls;
+  readonly #forwardings = new Forwardings();
 
   /** Use `sandbox.create`, `named`, `attach` or `local`. */
   constructor(init: SessionInit) {
@@ -261,7 +262,7 @@ export class SandboxSession {
   /** A local port that reaches a port inside. */
   async forward(port: number, options: { readonly localPort?: number } & CallLimits = {}): Promise<Forwarding> {
     const limits = this.#limits('forward', options, { localPort: expected.integer(0, 65_535) });
-    const opening = forward(this.#calls, { port, localPort: options.localPort });
+    const opening = this.#forwardings.open(this.#calls, { port, localPort: options.localPort });
     try {
       return await during(limits, opening);
     } catch (e) {
@@ -272,8 +273,10 @@ export class SandboxSession {
   }
 
   /** Idempotent. Running commands finish, or are killed with `force`; then nothing of it is left. */
-  close(options: CloseOptions = {}): Promise<CloseResult> {
-    return this.#controls.close(options);
+  async close(options: CloseOptions = {}): Promise<CloseResult> {
+    const result = await this.#controls.close(options);
+    await this.#forwardings.close();
+    return result;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

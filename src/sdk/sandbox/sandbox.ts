@@ -64,10 +64,19 @@ export class Sandbox {
     return this.#source.manifest.signature;
   }
 
-  /** A fresh session with an id of its own. @throws SandboxUnavailable where no worker can isolate it */
+  /**
+   * A fresh session with an id of its own. One with volumes is there with its files, or not at all.
+   *
+   * @throws SandboxUnavailable where no worker can isolate it, NotFound and VolumeUnavailable for its volumes
+   */
   async create(options: SessionOptions & CallLimits = {}): Promise<SandboxSession> {
     const { args, limits } = this.#given('create', options);
-    return this.#session(await this.#place('', args, limits), true);
+    const target = await this.#place('', args, limits);
+    const session = this.#session(target, true);
+    const { volumes = [] } = this.#source.manifest.options;
+    const hasVolumes = volumes.length > 0 || options.volumes !== undefined;
+    if (hasVolumes) await this.#source.orClosed(target, session.pwd(limits?.rest ?? {}));
+    return session;
   }
 
   /** The session of that name, made at first use. Without options it joins whatever is there; with others than its first: `InstanceConflict`. */

@@ -89,7 +89,10 @@ export interface SandboxInfo {
   readonly liveSessions: number;
 }
 
-/** One session as the router, its worker and its inside see it; one that sleeps has no processes. */
+/**
+ * One session as the router, its worker and its inside see it; one that sleeps has no processes. Its `files` are those on its own
+ * disk, directories and a few of its own making included, without what its image, mounts and host bring; null while it sleeps.
+ */
 export type SandboxSessionInfo = InstanceInfo & {
   readonly cwd: string;
   readonly processes: readonly {
@@ -98,6 +101,7 @@ export type SandboxSessionInfo = InstanceInfo & {
     readonly startedAt: Date;
   }[];
   readonly memoryBytes: number;
+  readonly files: { readonly count: number; readonly bytes: number } | null;
   readonly tags: readonly string[];
 };
 

@@ -2,7 +2,7 @@ import type { Clock, Random } from '../../common/clock.js';
 import { callContextOrNull } from '../../common/context.js';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { TimerWheel } from '../../common/timer-wheel.js';
-import { LookupRequest, Deployment as WireDeployment } from '../../wire/gen/holdfast/v1/router.js';
+import { LookupRequest, type SpawnedView, Deployment as WireDeployment } from '../../wire/gen/holdfast/v1/router.js';
 import { ClientLink } from '../../wire/link/link.js';
 import { type CallLimits, during, Limits } from '../calls/call-limits.js';
 import { InstanceTarget, type ResolveOptions, type TargetHost } from '../calls/instance-target.js';
@@ -10,8 +10,9 @@ import { type Placement, placementOf } from '../calls/placement.js';
 import { Deployments } from '../classes/deployments.js';
 import { type ClientTransport, keptAlive, type StreamLimits } from './client-transport.js';
 import { KeepAlive } from './keep-alive.js';
-import { type ControlOp, unreachable } from './router-errors.js';
+import { type ControlOp, cannotServe } from './router-errors.js';
 import { type RequestOptions, RouterSession } from './router-session.js';
+import { SpawnedWaits, type WaitLimits } from './spawned-waits.js';
 import { WorkerSession } from './worker-session.js';
 
 /** What a client is made of. */
@@ -60,6 +61,7 @@ export class ClientCore implements TargetHost {
   readonly openBytes: TargetHost['openBytes'];
   readonly deployments: Deployments;
   readonly #router: RouterSession;
+  readonly #waits: SpawnedWaits;
   readonly #clientId: string;
   readonly #tracing: Promise<void> | null;
   readonly #sessions = new Map<string, WorkerSession>();
@@ -86,6 +88,7 @@ export class ClientCore implements TargetHost {
       keepAlive: this.keepAlive,
       endpoint,
     });
+    this.#waits = new SpawnedWaits(this.#router, clock);
     this.deployments = new Deployments((app, version, limits) => {
       const request = { app, version };
       return this.ask('Lookup', { request, of: LookupRequest, reply: WireDeployment }, limits);
@@ -121,18 +124,26 @@ export class ClientCore implements TargetHost {
     const { app, name, id, generation } = placement.handle;
     const { failedEpoch, remainingMs, signal } = options;
     const op = { $case: 'resolve', value: { app, className: name, id, generation, failedEpoch } } as const;
-    return placementOf(await this.#router.pin(op, { remainingMs, signal }));
+    return placementOf(await this.#router.ask('pin', op, { remainingMs, signal }));
   }
 
   /** An instance by a control operation; made, joined or attached. */
   async place(op: Extract<ControlOp, { $case: 'create' | 'attach' }>, limits?: Limits): Promise<InstanceTarget> {
     await this.#tracing;
-    return this.target(placementOf(await this.#router.pin(op, inherited(this.clock, requestOptions(limits)))));
+    const asked = inherited(this.clock, requestOptions(limits));
+    return this.target(placementOf(await this.#router.ask('pin', op, asked)));
   }
 
   /** @throws what the router answers */
   async close(op: Extract<ControlOp, { $case: 'close' }>, options?: Partial<RequestOptions>) {
-    return await this.#router.close(op, inherited(this.clock, options));
+    return await this.#router.ask('closed', op, inherited(this.clock, options));
+  }
+
+  /** A spawned call, when it has ended or after a while. @throws what the router answers, Unavailable, DeadlineExceeded, Cancelled */
+  async waitForSpawned(id: string, limits: WaitLimits): Promise<SpawnedView> {
+    await this.#tracing;
+    this.checkOpen();
+    return await this.#waits.wait(id, limits);
   }
 
   /** The one target of an instance. */
@@ -176,7 +187,7 @@ export class ClientCore implements TargetHost {
       return reply.decode(await during(own, this.transport.unary(method, of.encode(request).finish(), options)));
     } catch (e) {
       // The words of gRPC for that say nothing to people.
-      throw isHoldfastError(e, 'Unavailable') && e.outcome === 'not-run' ? unreachable(this.endpoint, e) : e;
+      throw isHoldfastError(e, 'Unavailable') && e.outcome === 'not-run' ? cannotServe(this.endpoint, e) : e;
     }
   }
 
@@ -213,11 +224,11 @@ export class ClientCore implements TargetHost {
         const leftMs = Math.max(0, startedAt + timeoutMs - this.clock.monotonic()) + backstopMs;
         return await this.transport.unary(method, bytes, optionsOf(Math.min(unaryTimeoutMs, leftMs), signal));
       } catch (e) {
-        if (!isHoldfastError(e, 'Unavailable')) throw e;
+        if (!isHoldfastError(e, 'Unavailable') || !e.retryable) throw e;
         // One that is frozen takes longer than that to be noticed; the others shall have their turn.
         untried -= 1;
         const isLate = untried <= 0 && this.clock.monotonic() + backoffMs > giveUpAt;
-        if (this.#isClosed || isLate) throw unreachable(this.endpoint, e);
+        if (this.#isClosed || isLate) throw cannotServe(this.endpoint, e);
         await this.clock.sleep(backoffMs, signal);
       }
     }

@@ -22,12 +22,13 @@ export interface ClientTransport extends Transport {
 
 /** Sockets do not keep the process alive, and streams of calls are held by their calls: the rest is held here. */
 export function keptAlive(transport: ClientTransport, keepAlive: KeepAlive): ClientTransport {
-  const { openBytes, upload, download } = transport;
+  const { openBytes, upload, download, objects } = transport;
   return {
     openRouter: () => transport.openRouter(),
     openWorker: (address) => transport.openWorker(address),
     unary: (method, request, options) => keepAlive.during(transport.unary(method, request, options)),
     close: () => transport.close(),
+    ...(objects === undefined ? {} : { objects }),
     // Held by the call that answered the ticket.
     ...(openBytes === undefined ? {} : { openBytes: openBytes.bind(transport) }),
     ...(upload === undefined ? {} : { upload: (...args) => keepAlive.during(upload.apply(transport, args)) }),

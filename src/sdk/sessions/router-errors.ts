@@ -13,6 +13,16 @@ export function unreachable(endpoint: string, cause: unknown): HoldfastError {
   );
 }
 
+/** What is told of one that cannot serve: its own word, where it gave one. */
+export function cannotServe(endpoint: string, last: HoldfastError): HoldfastError {
+  if (last.details['endpoint'] !== undefined) return unreachable(endpoint, last);
+  const { message, outcome, retryable, details } = last;
+  return new HoldfastError('Unavailable', message, {
+    ...{ outcome, retryable, cause: last },
+    details: { ...details, endpoint },
+  });
+}
+
 export function noAnswer(op: ControlOp, endpoint: string, limitMs: number): HoldfastError {
   const outcome = op.$case === 'resolve' || op.$case === 'attach' ? 'not-run' : 'unknown';
   return new HoldfastError('DeadlineExceeded', `the router at ${endpoint} did not ${op.$case} within ${limitMs} ms`, {

@@ -4,7 +4,6 @@ import type { Channel } from '../../common/ports/channel.js';
 import type { TimerWheel, WheelEntry } from '../../common/timer-wheel.js';
 import { decodeError } from '../../wire/errors.js';
 import {
-  type CloseReply,
   ControlBatch,
   type ControlReply,
   ControlReplyBatch,
@@ -32,6 +31,7 @@ export interface RouterSessionInit {
 }
 
 type Answer = Exclude<NonNullable<ControlReply['result']>, { $case: 'error' }>;
+type AnswerOf<C extends Answer['$case']> = Extract<Answer, { $case: C }>['value'];
 
 interface Pending extends Abortable {
   readonly id: number;
@@ -91,17 +91,10 @@ export class RouterSession {
     this.#init = init;
   }
 
-  /** An instance's place: of resolve, create and attach. @throws what the router answers, Unavailable, Cancelled */
-  async pin(op: Exclude<ControlOp, { $case: 'close' }>, options: RequestOptions): Promise<PinView> {
+  /** @param wanted the kind of its answer @throws what the router answers, Unavailable, Cancelled, DeadlineExceeded */
+  async ask<C extends Answer['$case']>(wanted: C, op: ControlOp, options: RequestOptions): Promise<AnswerOf<C>> {
     const answer = await this.#request(op, options);
-    if (answer.$case === 'pin') return answer.value;
-    throw wrongAnswer(op.$case, answer.$case);
-  }
-
-  /** @throws what the router answers, Unavailable, Cancelled */
-  async close(op: Extract<ControlOp, { $case: 'close' }>, options: RequestOptions): Promise<CloseReply> {
-    const answer = await this.#request(op, options);
-    if (answer.$case === 'closed') return answer.value;
+    if (answer.$case === wanted) return answer.value as AnswerOf<C>;
     throw wrongAnswer(op.$case, answer.$case);
   }
 

@@ -1,13 +1,17 @@
 import { ulid } from 'ulid';
 import { checkOptions } from '../../common/check-options.js';
+import { type ErrorCode, isHoldfastError } from '../../common/errors.js';
 import { checkedLiveName } from '../../common/live/live-names.js';
-import { expected } from '../../common/option-checks.js';
+import { type Check, expected } from '../../common/option-checks.js';
 import { checkedMountPath, type LiveMountReference, type Mountable, mountable } from '../../common/volume-mounts.js';
+import { parsePath } from '../../common/volumes/paths.js';
 import {
   DeleteLiveReply,
   DeleteLiveRequest,
   ExtendLiveReply,
   ExtendLiveRequest,
+  ListLiveNamesReply,
+  ListLiveNamesRequest,
   ListLiveReply,
   ListLiveRequest,
   MakeLiveReply,
@@ -22,10 +26,11 @@ import {
 import { type CallLimits, Limits, limitChecks } from '../calls/call-limits.js';
 import { type CallChoice, checkChoice, choiceChecks, chooseClient, chosen } from '../client-choice.js';
 import type { ClientChoice } from '../infos.js';
-import { bytesOf } from '../sandbox/bytes.js';
 import type { Bytes, FileStat } from '../sandbox/types.js';
 import type { ClientCore } from '../sessions/client-core.js';
+import { cutContent } from './content-pieces.js';
 import { RenewedLease } from './renewed-lease.js';
+import { volumeChecks } from './volume-calls.js';
 import { choiceOf } from './volume-declaration.js';
 
 const pieceBytes = 1_048_576;
@@ -82,6 +87,14 @@ export class NetworkFileSystem implements Mountable {
     return Object.assign(new NetworkFileSystem(name, choiceOf(options), null), { [Symbol.asyncDispose]: end });
   }
 
+  /** By name. @throws Unavailable */
+  static async list(options: CallChoice = {}): Promise<NetworkFileSystem[]> {
+    const { client, limits } = chosen('NetworkFileSystem.list', options);
+    const question = { request: {}, of: ListLiveNamesRequest, reply: ListLiveNamesReply };
+    const { names } = await client.ask('ListLiveNames', question, limits);
+    return names.sort().map((name) => new NetworkFileSystem(name, choiceOf(options), null));
+  }
+
   /** The same at a path, for `volumes` of a class or sandbox. @throws InvalidArgument */
   mountedAt(path: string): NetworkFileSystem {
     const options = { ...this.#choice, createIfMissing: this.#isMadeIfMissing };
@@ -94,6 +107,7 @@ export class NetworkFileSystem implements Mountable {
 
   /** The file that has the path when the reading begins; what is written into it meanwhile is seen. @throws NotFound, FileNotFound, InvalidArgument */
   async *readFile(path: string, options: CallLimits = {}): AsyncGenerator<Uint8Array, void, undefined> {
+    parsePath(path); // who is asked would take anything for a text
     const { core, limits } = await this.#made('readFile', options);
     let ino = '';
     for (let offset = 0; ; ) {
@@ -107,39 +121,42 @@ export class NetworkFileSystem implements Mountable {
   }
 
   /** Seen at once, whole, in place of the file of that path; directories on the way are made. @throws NotFound, InvalidArgument */
-  async writeFile(path: string, content: string | Bytes, options: CallLimits = {}): Promise<void> {
-    const bytes = bytesOf(content);
+  async writeFile(
+    path: string,
+    content: string | Bytes | AsyncIterable<Bytes>,
+    options: CallLimits = {},
+  ): Promise<void> {
+    parsePath(path); // who is asked would take anything for a text
     const { core, limits } = await this.#made('writeFile', options);
     let ino = '';
     let offset = 0;
-    do {
-      const piece = bytes.subarray(offset, offset + pieceBytes);
-      const finish = offset + piece.length === bytes.length;
-      const request = { name: this.name, path, ino, offset, bytes: piece, finish };
+    for await (const { bytes, isLast: finish } of cutContent(content, pieceBytes)) {
+      const request = { name: this.name, path, ino, offset, bytes, finish };
       ({ ino } = await core.change('WriteLive', { request, of: WriteLiveRequest, reply: WriteLiveReply }, limits));
-      offset += piece.length;
-    } while (offset < bytes.length);
+      offset += bytes.length;
+    }
   }
 
   /** In the order of paths, which are relative to the root. @throws NotFound, FileNotFound, InvalidArgument */
-  async listdir(path = '', options: CallLimits = {}): Promise<FileStat[]> {
-    const { core, limits } = await this.#made('listdir', options);
-    const question = { request: { name: this.name, path }, of: ListLiveRequest, reply: ListLiveReply };
-    const { entries } = await core.ask('ListLive', question, limits);
-    const below = path.split('/').filter((name) => name !== '' && name !== '.');
-    const stats = entries.map(({ name, type, size, mode, modifiedAtMs }) => ({
-      path: [...below, name].join('/'),
-      type: type as FileStat['type'],
-      ...{ size, mode, modifiedAt: new Date(modifiedAtMs) },
-    }));
-    return stats.sort((a, b) => (a.path < b.path ? -1 : 1));
+  async listdir(path = '', options: { readonly recursive?: boolean } & CallLimits = {}): Promise<FileStat[]> {
+    parsePath(path);
+    const made = await this.#made('listdir', options, volumeChecks.recursive);
+    const found = await this.#listed(path, made);
+    return options.recursive ? await this.#withAllBelow(found, made) : inOrder(found);
   }
 
-  /** Also a directory with nothing in it. @throws NotFound, FileNotFound, InvalidArgument */
-  async removeFile(path: string, options: CallLimits = {}): Promise<void> {
-    const { core, limits } = await this.#made('removeFile', options);
-    const request = { name: this.name, path };
-    await core.change('RemoveLive', { request, of: RemoveLiveRequest, reply: RemoveLiveReply }, limits);
+  /** Also a directory: with nothing in it, unless recursively. @throws NotFound, FileNotFound, InvalidArgument */
+  async removeFile(path: string, options: { readonly recursive?: boolean } & CallLimits = {}): Promise<void> {
+    const { length: depth } = parsePath(path);
+    const made = await this.#made('removeFile', options, volumeChecks.recursive);
+    // The root stays, and with it what it has.
+    if (options.recursive && depth > 0) {
+      const found = (await unlessRefused('InvalidArgument', this.#listed(path, made))) ?? [];
+      // The deepest first: a path comes after that of its directory.
+      for (const { path: below } of (await this.#withAllBelow(found, made)).reverse())
+        await unlessRefused('FileNotFound', this.#removed(below, made));
+    }
+    await this.#removed(path, made);
   }
 
   /** With all that it holds, for every mount too. @throws PermissionDenied, Unavailable */
@@ -151,16 +168,54 @@ export class NetworkFileSystem implements Mountable {
     return { deleted };
   }
 
-  async #made(
-    method: string,
-    options: CallLimits,
-  ): Promise<{ readonly core: ClientCore; readonly limits: Limits | undefined }> {
+  async #listed(path: string, { core, limits }: Made): Promise<FileStat[]> {
+    const question = { request: { name: this.name, path }, of: ListLiveRequest, reply: ListLiveReply };
+    const { entries } = await core.ask('ListLive', question, limits);
+    const above = path.split('/').filter((name) => name !== '' && name !== '.');
+    return entries.map(({ name, type, size, mode, modifiedAtMs }) => ({
+      path: [...above, name].join('/'),
+      type: type as FileStat['type'],
+      ...{ size, mode, modifiedAt: new Date(modifiedAtMs) },
+    }));
+  }
+
+  async #withAllBelow(found: FileStat[], made: Made): Promise<FileStat[]> {
+    // What is in a directory comes to the end, and has its turn there; one that was removed meanwhile has nothing.
+    for (const { path, type } of found)
+      if (type === 'directory') found.push(...((await unlessRefused('FileNotFound', this.#listed(path, made))) ?? []));
+    return inOrder(found);
+  }
+
+  async #removed(path: string, { core, limits }: Made): Promise<void> {
+    const request = { name: this.name, path };
+    await core.change('RemoveLive', { request, of: RemoveLiveRequest, reply: RemoveLiveReply }, limits);
+  }
+
+  async #made(method: string, options: CallLimits, checks: Readonly<Record<string, Check>> = {}): Promise<Made> {
     const what = `${method} of network file system ${this.name}`;
-    checkOptions(what, options, limitChecks);
+    checkOptions(what, options, { ...limitChecks, ...checks });
     const core = chooseClient(this.#choice);
     const limits = Limits.of(core.clock, what, options);
     const make = { request: { name: this.name, ttlMs: 0 }, of: MakeLiveRequest, reply: MakeLiveReply };
     if (this.#isMadeIfMissing) await core.ask('MakeLive', make, limits);
     return { core, limits };
   }
+}
+
+/** The client of one call, its file system being there, and how long the call may take. */
+interface Made {
+  readonly core: ClientCore;
+  readonly limits: Limits | undefined;
+}
+
+function inOrder(stats: FileStat[]): FileStat[] {
+  return stats.sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** Undefined where it is refused with that. */
+async function unlessRefused<T>(code: ErrorCode, work: Promise<T>): Promise<T | undefined> {
+  return await work.catch((error: unknown) => {
+    if (isHoldfastError(error, code)) return undefined;
+    throw error;
+  });
 }

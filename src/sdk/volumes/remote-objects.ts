@@ -1,5 +1,7 @@
 import { HoldfastError } from '../../common/errors.js';
+import type { ObjectMover } from '../../common/ports/object-mover.js';
 import type { ObjectStore } from '../../common/ports/object-store.js';
+import { Turns } from '../../common/turns.js';
 import { hashInKey } from '../../common/volumes/object-key.js';
 import {
   FindObjectsReply,
@@ -20,20 +22,34 @@ const moveWithinMs = 300_000;
 const putsAtOnce = 6;
 
 /**
- * The objects of the account's volumes, as a client reaches them: by signed urls where the object store has them, else
- * through the router. Keys are those of `objectKey`; the account in them is the token's, whatever they say.
+ * The objects of the account's volumes, as a client reaches them: through whoever moves them for it, else by signed urls where
+ * the object store has them, else through the router. Keys are those of `objectKey`; the account in them is the token's,
+ * whatever they say.
  */
 export function remoteObjects(core: ClientCore, limits?: Limits): Pick<ObjectStore, 'get' | 'has' | 'put'> {
-  const turns = new Turns(putsAtOnce);
   const way = { core, limits };
+  const has: ObjectStore['has'] = async (key) => {
+    const request = { hashes: [hashOf(key)] };
+    const question = { request, of: FindObjectsRequest, reply: FindObjectsReply };
+    const { found } = await core.ask('FindObjects', question, limits);
+    return found.length > 0;
+  };
+  const { objects: mover } = core.transport;
+  return { has, ...(mover === undefined ? ownWays(way) : throughMover(way, mover)) };
+}
+
+function throughMover(way: Way, mover: ObjectMover): Pick<ObjectStore, 'get' | 'put'> {
+  const timeoutMs = moveWithinMs;
+  return {
+    put: (key, bytes) => inTime(way, (signal) => mover.put(hashOf(key), bytes, { signal, timeoutMs })),
+    get: (key) => inTime(way, (signal) => mover.get(hashOf(key), { signal, timeoutMs })),
+  };
+}
+
+function ownWays(way: Way): Pick<ObjectStore, 'get' | 'put'> {
+  const turns = new Turns(putsAtOnce);
   const sign = signer(way);
   return {
-    has: async (key) => {
-      const request = { hashes: [hashOf(key)] };
-      const question = { request, of: FindObjectsRequest, reply: FindObjectsReply };
-      const { found } = await core.ask('FindObjects', question, limits);
-      return found.length > 0;
-    },
     put: (key, bytes) => turns.take(async () => put(way, await sign('put', hashOf(key)), { hash: hashOf(key), bytes })),
     get: async (key) => {
       const hash = hashOf(key);
@@ -154,26 +170,4 @@ function noWay({ endpoint }: ClientCore): HoldfastError {
     `${endpoint} moves no files of volumes; use them from a program or with the CLI`,
     { retryable: false },
   );
-}
-
-/** So many at once, the others in their order. */
-class Turns {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(atOnce: number) {
-    this.#free = atOnce;
-  }
-
-  async take<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free -= 1;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#free += 1;
-      else next();
-    }
-  }
 }

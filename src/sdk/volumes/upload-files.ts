@@ -1,13 +1,13 @@
 import { createReadStream } from 'node:fs';
 import { lstat, readlink } from 'node:fs/promises';
 import { HoldfastError } from '../../common/errors.js';
-import type { Committed, TreeBuilder } from '../../common/volumes/commit.js';
+import type { TreeBuilder } from '../../common/volumes/commit.js';
 import { storeStream } from '../../common/volumes/content.js';
 import type { Attributes } from '../../common/volumes/entry.js';
 import type { Path } from '../../common/volumes/paths.js';
 import type { Change } from '../../common/volumes/tree.js';
 import type { VolumeAccess } from './volume-access.js';
-import { applied, attributesNow, checkedPath } from './volume-changes.js';
+import { applied, attributesNow, checkedPath, checkTargets } from './volume-changes.js';
 
 /** Something of this machine, and where it goes. */
 export interface LocalFile {
@@ -32,6 +32,14 @@ interface Found {
 
 const readBytes = 1_048_576;
 
+/** What an upload came to. */
+export interface Uploaded {
+  /** The newest commit where there was nothing to upload; '' where there is none either. */
+  readonly commitId: string;
+  /** What was really sent, of file contents and directories. */
+  readonly sentBytes: number;
+}
+
 /**
  * One commit of all these files, with modes and times; links stay links. What is in the object store is not sent again, also
  * where an upload before this one broke off.
@@ -42,9 +50,14 @@ export async function uploadFiles(
   access: VolumeAccess,
   { name, files }: { readonly name: string; readonly files: Iterable<LocalFile> },
   { message = 'upload', onProgress, signal }: UploadOptions = {},
-): Promise<Committed> {
+): Promise<Uploaded> {
   const found: Found[] = [];
   for (const { local, remote } of files) found.push(await look(local, checkedPath(remote)));
+  if (found.length === 0) return { commitId: (await access.found(name)).head?.id ?? '', sentBytes: 0 };
+  checkTargets(
+    name,
+    found.map(({ path, type }) => ({ path, isDirectory: type === 'directory' })),
+  );
   // A directory before what is in it, in whatever order they were named.
   found.sort((a, b) => a.path.length - b.path.length);
   const total = found.reduce((sum, { size }) => sum + size, 0);
@@ -55,7 +68,7 @@ export async function uploadFiles(
     onProgress?.(done, total);
   };
   const nowMs = access.core.clock.now();
-  return await access.commit(name, {
+  const { commit, sent } = await access.commit(name, {
     message,
     build: async (root, builder) => {
       const changes: [Path, Change][] = [];
@@ -63,6 +76,7 @@ export async function uploadFiles(
       return await applied(builder, { name, root, reader: builder }, { changes, nowMs });
     },
   });
+  return { commitId: commit.id, sentBytes: sent.bytes };
 }
 
 function stopped(name: string): HoldfastError {

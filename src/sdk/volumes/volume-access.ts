@@ -1,6 +1,8 @@
+import { LRUCache } from 'lru-cache';
 import { ulid } from 'ulid';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import type { CommitRecord, HeldCommit, VolumeRecord } from '../../common/ports/volume-store.js';
+import { Turns } from '../../common/turns.js';
 import {
   type CommitParts,
   type Committed,
@@ -58,6 +60,8 @@ export interface NewState {
 }
 
 const known = new WeakMap<ClientCore, VolumeAccess>();
+/** Of volumes; one that is forgotten while it is used costs tries. */
+const maxTurns = 1_000;
 
 /** The volumes of an account, from a client: what it reads is checked by its hash here, and what it commits is built here. */
 export class VolumeAccess {
@@ -66,20 +70,23 @@ export class VolumeAccess {
   readonly #limits: Limits | undefined;
   readonly #parts: CommitParts;
   readonly #volumes: ReturnType<typeof remoteVolumes>;
+  /** By name of the volume. */
+  readonly #turns: LRUCache<string, Turns>;
 
   /** The one of a client; with limits, one for a single call. */
   static of(core: ClientCore, limits?: Limits): VolumeAccess {
     const access = known.get(core) ?? new VolumeAccess(core);
     known.set(core, access);
-    return limits === undefined ? access : new VolumeAccess(core, { limits, like: access.reader });
+    return limits === undefined ? access : new VolumeAccess(core, { limits, like: access });
   }
 
-  private constructor(core: ClientCore, of?: { readonly limits: Limits; readonly like: ObjectReader }) {
+  private constructor(core: ClientCore, of?: { readonly limits: Limits; readonly like: VolumeAccess }) {
     const { clock } = core;
     const objects = remoteObjects(core, of?.limits);
     this.core = core;
     this.#limits = of?.limits;
-    this.reader = new ObjectReader({ objects, account: ownAccount, clock, ...(of && { like: of.like }) });
+    this.reader = new ObjectReader({ objects, account: ownAccount, clock, ...(of && { like: of.like.reader }) });
+    this.#turns = of === undefined ? new LRUCache({ max: maxTurns }) : of.like.#turns;
     this.#volumes = remoteVolumes(core, of?.limits);
     this.#parts = {
       ...{ volumes: this.#volumes, holds: remoteHolds(core, of?.limits) },
@@ -165,7 +172,9 @@ export class VolumeAccess {
     { build, source, message, onConflict = 'last-writer-wins' }: NewState,
   ): Promise<Committed> {
     const { keepAlive } = this.core;
-    const make = { build, options: { message, onConflict } };
+    const turns = this.#turns.get(name) ?? new Turns(1);
+    this.#turns.set(name, turns);
+    const make = { build, options: { message, onConflict, turns } };
     const publish = ({ volume, head }: FoundVolume) =>
       commitVolume(
         this.#parts,

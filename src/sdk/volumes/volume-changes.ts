@@ -4,8 +4,7 @@ import { storeStream } from '../../common/volumes/content.js';
 import type { Attributes, DirectoryEntry } from '../../common/volumes/entry.js';
 import { type Path, parsePath, showPath } from '../../common/volumes/paths.js';
 import { type Change, changesAt, changeTree, find } from '../../common/volumes/tree.js';
-import { bytesOf } from '../sandbox/bytes.js';
-import type { Bytes } from '../sandbox/types.js';
+import { piecesOf } from './content-pieces.js';
 import type { NewState } from './volume-access.js';
 import { existing, type State } from './volume-tree.js';
 
@@ -60,6 +59,7 @@ export function copying(
   { from, to }: { readonly from: readonly string[]; readonly to: string },
   nowMs: number,
 ): Build {
+  if (!Array.isArray(from)) throw new HoldfastError('InvalidArgument', 'copyFiles needs a list of paths to copy');
   const [sources, target] = [from.map(checkedPath), parsePath(to)];
   if (sources.length === 0) throw new HoldfastError('InvalidArgument', 'copyFiles needs at least one path to copy');
   return async (root, builder) => {
@@ -71,8 +71,40 @@ export function copying(
       const path = isInto ? [...target, source.at(-1) as string] : target;
       changes.push([path, { kind: 'put', entry: await existing(state, source) }]);
     }
+    // Directories, too: they are not merged.
+    checkTargets(
+      name,
+      changes.map(([path]) => ({ path, isDirectory: false })),
+    );
     return await applied(builder, state, { changes, nowMs });
   };
+}
+
+/** Where something is to be put; a directory takes what others put into it. */
+export interface Target {
+  readonly path: Path;
+  readonly isDirectory: boolean;
+}
+
+/** That nothing of one commit takes the place of something else of it. @throws InvalidArgument */
+export function checkTargets(name: string, targets: readonly Target[]): void {
+  const others = new Set(targets.filter(({ isDirectory }) => !isDirectory).map(({ path }) => showPath(path)));
+  const ways = new Set<string>();
+  const seen = new Set<string>();
+  const refuse = (path: string, why: string): never => {
+    throw new HoldfastError('InvalidArgument', `${posix.join('/', path)} in volume ${name} would be ${why}`);
+  };
+  for (const { path, isDirectory } of targets) {
+    const shown = showPath(path);
+    if ((isDirectory && others.has(shown)) || (!isDirectory && seen.has(shown))) refuse(shown, 'two things at once');
+    seen.add(shown);
+    for (let length = path.length - 1; length > 0; length--) {
+      const way = showPath(path.slice(0, length));
+      if (ways.has(way)) break;
+      ways.add(way);
+      if (others.has(way)) refuse(way, 'a directory and something else at once');
+    }
+  }
 }
 
 /** The tree after the changes, none of which makes a directory of what is none, or the other way. @throws InvalidArgument */
@@ -114,13 +146,4 @@ async function checkWay(state: State, way: Path): Promise<void> {
 
 function wrongType({ name }: State, path: Path, what: string): HoldfastError {
   return new HoldfastError('InvalidArgument', `${posix.join('/', showPath(path))} in volume ${name} is ${what}`);
-}
-
-async function* piecesOf(content: unknown): AsyncGenerator<Uint8Array, void, undefined> {
-  if (typeof content === 'object' && content !== null && Symbol.asyncIterator in content) {
-    // A copy: its maker may use the same memory for the next piece.
-    for await (const piece of content as AsyncIterable<Bytes>) yield Uint8Array.from(bytesOf(piece));
-    return;
-  }
-  yield bytesOf(content);
 }

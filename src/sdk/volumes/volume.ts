@@ -22,8 +22,9 @@ import type { ClientChoice } from '../infos.js';
 import type { Bytes, FileStat } from '../sandbox/types.js';
 import type { ArchiveSource } from './archive.js';
 import { EphemeralVolume } from './ephemeral.js';
+import { uploadTrees } from './local-tree.js';
 import { askMount, commitMount, reloadMount } from './mounted-volume.js';
-import { type LocalFile, uploadFiles } from './upload-files.js';
+import type { LocalFile } from './upload-files.js';
 import { VolumeAccess } from './volume-access.js';
 import { callFiles, callVolume, type NamedVolume, openFiles, volumeChecks } from './volume-calls.js';
 import { checkedPath, copying, removing, writing } from './volume-changes.js';
@@ -256,8 +257,8 @@ export class Volume implements Mountable {
   }
 
   /**
-   * Files, directories and links of this machine, as one commit, whose id it gives. What is in the object store already is not
-   * sent, so that one that broke off goes on where it was.
+   * Files, links and directories with all that is in them, of this machine, as one commit, whose id it gives; of no files the newest
+   * there is. What is in the object store already is not sent, so that one that broke off goes on where it was.
    *
    * @param options.onProgress called with bytes
    * @throws NotFound, FileNotFound, InvalidArgument, PayloadTooLarge
@@ -267,9 +268,9 @@ export class Volume implements Mountable {
     options: { readonly onProgress?: (done: number, total: number) => void } & CallLimits = {},
   ): Promise<string> {
     const { onProgress, signal } = options;
-    const upload = (access: VolumeAccess) => uploadFiles(access, { name: this.name, files }, { onProgress, signal });
+    const upload = (access: VolumeAccess) => uploadTrees(access, { name: this.name, files }, { onProgress, signal });
     const call = { method: 'batchUpload', options, checks: volumeChecks.upload };
-    return (await callFiles(this.#named, call, upload)).commit.id;
+    return (await callFiles(this.#named, call, upload)).commitId;
   }
 
   /** Newest first. @param options.limit default 100. @throws NotFound */

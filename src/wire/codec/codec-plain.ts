@@ -45,11 +45,14 @@ function walkObject(value: object, depth: number): boolean {
   }
   // msgpackr decides by `constructor`, so an own field of that name goes the other way.
   if (prototype !== Object.prototype || value.constructor !== Object) return false;
+  let isEmpty = true;
   for (const key in value) {
+    isEmpty = false;
     if (key === '__proto__' || !isPlainString(key)) return false;
     if (!walk((value as Record<string, unknown>)[key], depth + 1)) return false;
   }
-  return true;
+  // Symbols are left out beside other fields; what has nothing but its values would arrive as an empty object.
+  return !(isEmpty && Symbol.asyncIterator in value);
 }
 
 function wasMet(value: object): boolean {

@@ -81,7 +81,7 @@ class Tagger {
       case 'RegExp':
         return [Tag.regexp, tagString((value as RegExp).source), (value as RegExp).flags];
       case null:
-        return this.#refuse(`is an instance of ${describeClass(value)}`);
+        return isIterator(value) ? this.#refuseIterator() : this.#refuse(`is an instance of ${describeClass(value)}`);
       default:
         return this.#tagBinary(name, value as ArrayBuffer | ArrayBufferView);
     }
@@ -101,6 +101,7 @@ class Tagger {
 
   #tagRecord(value: Record<string, unknown>): unknown {
     const keys = Object.keys(value);
+    if (keys.length === 0 && Symbol.asyncIterator in value) return this.#refuseIterator();
     if (!keys.every(fitsMap)) {
       return [Tag.object, ...keys.flatMap((key) => [tagString(key), this.#field(key, value[key])])];
     }
@@ -180,13 +181,25 @@ class Tagger {
     return tagged;
   }
 
-  #refuse(why: string): never {
+  #refuseIterator(): never {
+    return this.#refuse(
+      'is an iterator',
+      'send its values, as a method declared with function* or async function* does',
+    );
+  }
+
+  #refuse(why: string, instead = 'send plain data instead'): never {
     const whole = this.#label + this.#path.join('');
     const path = whole.length > 300 ? `${whole.slice(0, 150)}…${whole.slice(-150)}` : whole;
-    throw new HoldfastError('NotSerializable', `${path} ${why}, which cannot travel: send plain data instead`, {
+    throw new HoldfastError('NotSerializable', `${path} ${why}, which cannot travel: ${instead}`, {
       details: { path },
     });
   }
+}
+
+function isIterator(value: object): boolean {
+  if (Symbol.asyncIterator in value) return true;
+  return Symbol.iterator in value && typeof Reflect.get(value, 'next') === 'function';
 }
 
 function tagString(text: string): unknown {

@@ -19,11 +19,12 @@
 import { createHash } from 'node:crypto';
 import { Packr, RESERVE_START_SPACE, Unpackr } from 'msgpackr';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
-import { defaultMaxPayloadBytes } from '../frames/frames.js';
+import { defaultMaxPayloadBytes, inlinePayloadBytes } from '../frames/frames.js';
 import { isPlain } from './codec-plain.js';
 import { scanMessage } from './codec-scan.js';
 import { toTagged } from './codec-tagged.js';
 import { fromTagged } from './codec-untagged.js';
+import { isScratchMemory, packIntoOwn, packIntoScratch, useOwn } from './pack-memory.js';
 
 const Flag = { plain: 0, tagged: 1, reference: 2 } as const;
 
@@ -32,7 +33,7 @@ const unpackOptions = { useRecords: false, mapsAsObjects: true, structuredClone:
 const unpackr = new Unpackr({ ...unpackOptions, copyBuffers: true });
 const sharingUnpackr = new Unpackr({ ...unpackOptions, copyBuffers: false });
 const afterFlag = { start: 1 };
-const sharedBufferBytes = 8_192;
+const keptBytes = 8_192;
 const reserveFlag = RESERVE_START_SPACE | 1;
 /** msgpackr goes on writing behind a message in the buffer that it grew for it: not after one that is longer than this. */
 const keptBufferBytes = 1_048_576;
@@ -46,9 +47,31 @@ const besideBytes = 4_096;
  * @throws NotSerializable (`details.path`), PayloadTooLarge
  */
 export function encodeValue(value: unknown, label = 'value', maxBytes = defaultMaxPayloadBytes): Uint8Array {
+  packIntoOwn(packr);
+  return checked(value, { label, maxBytes, ownBytes: ownBufferBytes });
+}
+
+/**
+ * As `encodeValue`, but what fits in one frame may be gone when the next value is encoded: for who copies that at once.
+ * @throws NotSerializable (`details.path`), PayloadTooLarge
+ */
+export function encodeForNow(value: unknown, label: string): Uint8Array {
+  packIntoScratch(packr);
+  const bytes = checked(value, { label, maxBytes: defaultMaxPayloadBytes, ownBytes: inlinePayloadBytes });
+  return bytes.length > inlinePayloadBytes && isScratchMemory(bytes) ? Uint8Array.from(bytes) : bytes;
+}
+
+interface Encoding {
+  readonly label: string;
+  readonly maxBytes: number;
+  /** With more bytes in binaries than this it gets memory of its own. */
+  readonly ownBytes: number;
+}
+
+function checked(value: unknown, { label, maxBytes, ownBytes }: Encoding): Uint8Array {
   let bytes: Buffer;
   try {
-    bytes = isPlain(value) ? pack(value, Flag.plain) : packTagged(value, label);
+    bytes = isPlain(value) ? pack(value, Flag.plain) : packTagged(value, label, ownBytes);
   } catch (error) {
     if (isHoldfastError(error)) throw error;
     // A getter or a proxy of the caller's threw, or the stack ended.
@@ -105,6 +128,7 @@ export function decodeArgs(bytes: Uint8Array, given = false): unknown[] {
 export function hashArgs(bytes: Uint8Array): string {
   const hash = createHash('sha256');
   if (bytes[0] === Flag.reference) return hash.update(bytes).digest('hex');
+  packIntoOwn(packr);
   const canonical = pack(sortFields(unpack(bytes)), bytes[0] as number);
   return hash.update(canonical).digest('hex');
 }
@@ -122,18 +146,18 @@ export function readReference(bytes: Uint8Array): string | null {
 function pack(value: unknown, flag: number): Buffer {
   const bytes = packr.pack(value, reserveFlag);
   bytes[0] = flag;
-  if (bytes.length > keptBufferBytes) packr.useBuffer(Buffer.allocUnsafeSlow(sharedBufferBytes));
+  if (bytes.length > keptBufferBytes) useOwn(packr, keptBytes);
   return bytes;
 }
 
-function packTagged(value: unknown, label: string): Buffer {
+function packTagged(value: unknown, label: string, ownBytes: number): Buffer {
   const { tagged, binaryBytes } = toTagged(value, label);
-  if (binaryBytes <= ownBufferBytes) return pack(tagged, Flag.tagged);
-  packr.useBuffer(Buffer.allocUnsafeSlow(binaryBytes + besideBytes));
+  if (binaryBytes <= ownBytes) return pack(tagged, Flag.tagged);
+  useOwn(packr, binaryBytes + besideBytes);
   try {
     return pack(tagged, Flag.tagged);
   } finally {
-    packr.useBuffer(Buffer.allocUnsafeSlow(sharedBufferBytes));
+    useOwn(packr, keptBytes);
   }
 }
 

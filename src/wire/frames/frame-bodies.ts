@@ -1,6 +1,7 @@
 import { Packr, Unpackr } from 'msgpackr';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { scanMessage } from '../codec/codec-scan.js';
+import { packIntoOwn } from '../codec/pack-memory.js';
 import type { BindBody, CallMeta, ChainLink, UnaryBody } from './frames.js';
 
 const packr = new Packr({ useRecords: false, variableMapSize: true });
@@ -10,6 +11,7 @@ const maxChain = 256;
 
 /** The MessagePack of a frame's body (`…Body` and `CallMeta` in frames): plain data and bytes. */
 export function encodeBody(body: object): Buffer {
+  packIntoOwn(packr);
   return packr.pack(body);
 }
 

@@ -150,6 +150,7 @@ export class FrameOutbox {
     const both = Buffer.allocUnsafe(batch.length + urgent.length);
     both.set(urgent, this.#headroom);
     both.set(batch.subarray(this.#headroom), this.#headroom + urgent.length);
+    this.writer.giveBack(batch);
     return both;
   }
 
@@ -157,7 +158,9 @@ export class FrameOutbox {
     const urgent = this.writer.takeUrgent();
     const data = this.writer.size === 0 ? null : this.writer.take();
     this.writer.append(urgent);
-    if (data !== null) this.writer.append(data.subarray(this.#headroom));
+    if (data === null) return;
+    this.writer.append(data.subarray(this.#headroom));
+    this.writer.giveBack(data);
   }
 
   #discard(): void {

@@ -2,6 +2,7 @@ import type { HoldfastError } from '../../common/errors.js';
 import type { Channel } from '../../common/ports/channel.js';
 import { FrameOutbox } from './frame-outbox.js';
 import type { FrameWriter } from './frame-writer.js';
+import { SplitBatch } from './split-message.js';
 
 /**
  * Frames over one channel, which its owner opens: it passes `onDrain` on and reads messages with `readFrames`. Write to
@@ -15,7 +16,10 @@ export class FrameStream {
   constructor(channel: Channel, beforeFlush: () => boolean = () => true) {
     this.#outbox = new FrameOutbox(
       {
-        transmit: (batch) => channel.send(batch),
+        transmit: (batch) => {
+          const taken = batch instanceof SplitBatch ? batch.head : batch;
+          return channel.send(batch, () => this.#outbox.writer.giveBack(taken));
+        },
         mayFlush: beforeFlush,
         overflowed: (error: HoldfastError) => {
           this.#outbox.close();

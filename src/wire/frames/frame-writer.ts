@@ -1,4 +1,5 @@
 import { callOffsets, FrameKind, frameOffsets, inlinePayloadBytes } from './frames.js';
+import { Slabs } from './slabs.js';
 import { SplitBatch } from './split-message.js';
 
 /** What `FrameWriter.call` reads; a caller's own record of its call will do. */
@@ -16,7 +17,6 @@ export interface OutgoingCall {
   readonly payload: Uint8Array;
 }
 
-const slabBytes = 262_144;
 const noBytes = new Uint8Array(0);
 /** Longer bodies are not copied: each ends its batch. */
 const splitBytes = 16_384;
@@ -24,12 +24,13 @@ const headerAfterLength = frameOffsets.body - frameOffsets.kind;
 
 /**
  * Writes frames behind each other into a slab and hands out what was written as one batch, without copying it: batches of
- * one slab lie side by side, and a slab is never written twice, so a batch may be kept and sent again. A long body stays
- * where it is and must not change any more.
+ * one slab lie side by side, and what was taken is not written again before it is given back, so a batch may be kept and sent again. A
+ * long body stays where it is and must not change any more.
  */
 export class FrameWriter {
   readonly #headroom: number;
   readonly #seal: ((batch: SplitBatch) => void) | null;
+  readonly #slabs = new Slabs();
   #slab: Buffer;
   #view: DataView;
   #start = 0;
@@ -64,12 +65,14 @@ export class FrameWriter {
     this.#finish(body, at);
   }
 
-  /** A `Result` or `Yield`: the first bytes of a payload that is `total` long. */
+  /** A `Result` or `Yield`: the first bytes of a payload that is `total` long. What is all of it is copied. */
   // biome-ignore lint/complexity/useMaxParams: no object per frame
   payload(kind: FrameKind, ref: number, slot: number, total: number, bytes: Uint8Array): void {
-    const at = this.#header(kind, ref, slot, 4 + bytes.length, bytes);
+    const isWhole = bytes.length === total;
+    const at = this.#header(kind, ref, slot, 4 + bytes.length, isWhole ? noBytes : bytes);
     this.#view.setUint32(at, total, true);
-    this.#finish(bytes, at + 4);
+    if (isWhole) this.#slab.set(bytes, at + 4);
+    else this.#finish(bytes, at + 4);
   }
 
   /** A `Call`. The method's name is at most 255 bytes of UTF-8, the meta at most 65 535: the caller sees to it. */
@@ -123,9 +126,19 @@ export class FrameWriter {
   /** The batch, headroom first; the writer begins the next one. */
   take(): Buffer {
     const batch = this.#slab.subarray(this.#start, this.#end);
+    this.#slabs.took(batch);
     this.#start = this.#end;
     this.#reserve(this.#headroom);
     return batch;
+  }
+
+  /** Nobody reads the batch any more, or what of a split one was taken here. */
+  giveBack(batch: Uint8Array): void {
+    if (!this.#slabs.gaveBack(batch)) return;
+    if (batch.buffer !== this.#slab.buffer) return this.#slabs.spare(Buffer.from(batch.buffer));
+    if (this.size > 0) return;
+    this.#start = 0;
+    this.#end = this.#headroom;
   }
 
   /** The frames that overtake the others. */
@@ -168,7 +181,7 @@ export class FrameWriter {
       return at;
     }
     const begun = at - this.#start;
-    const slab = Buffer.allocUnsafeSlow(Math.max(slabBytes, (begun + bytes) * 2));
+    const slab = this.#slabs.next(begun + bytes, this.#slab);
     slab.set(this.#slab.subarray(this.#start, at), 0);
     this.#slab = slab;
     this.#view = viewOf(slab);

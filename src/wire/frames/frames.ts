@@ -92,8 +92,11 @@ export const CallFlag = { generator: 1, queued: 2, reader: 4 } as const;
 export const CancelReason = { caller: 0, deadline: 1, forceClose: 2, fenced: 3, abandoned: 4, recalled: 5 } as const;
 export type CancelReason = (typeof CancelReason)[keyof typeof CancelReason];
 
-/** Bytes of a payload that travel without credit; also the most that a chunk carries. */
-export const inlinePayloadBytes = 65_536;
+/**
+ * Bytes of a payload that travel without credit; also the most that a chunk carries. More than 64 KiB, which is what many choose for
+ * their pieces: with what the codec puts beside them they would be a few bytes too long, and wait for credit both ways.
+ */
+export const inlinePayloadBytes = 69_632;
 /** Credit of a generator before its reader has taken anything; a value costs its bytes and `yieldOverheadBytes`. */
 export const initialYieldCreditBytes = 262_144;
 export const yieldOverheadBytes = 64;

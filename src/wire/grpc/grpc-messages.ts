@@ -12,7 +12,27 @@ export class CloseNotice {
   }
 }
 
-export type ChannelMessage = Uint8Array | SplitMessage | CloseNotice;
+/** A message whose last bytes come on the stream's lane. */
+export class LaneMark {
+  readonly head: Uint8Array;
+  readonly laneBytes: number;
+
+  constructor(head: Uint8Array, laneBytes: number) {
+    this.head = head;
+    this.laneBytes = laneBytes;
+  }
+}
+
+/** A client has dialed the lane of its stream. */
+export class LaneOffer {
+  readonly id: string;
+
+  constructor(id: string) {
+    this.id = id;
+  }
+}
+
+export type ChannelMessage = Uint8Array | SplitMessage | CloseNotice | LaneMark | LaneOffer;
 
 /** How messages of a channel look as protobuf. */
 export interface ChannelFormat {
@@ -21,8 +41,10 @@ export interface ChannelFormat {
   deserialize(bytes: Buffer): ChannelMessage;
 }
 
-// Field numbers and wire type 2: `LinkBatch.batch` and `close_error`.
+// Field numbers and wire types of `LinkBatch`: `batch`, `lane_bytes`, `lane_id` and `close_error`.
 const batchTag = (1 << 3) | 2;
+const laneBytesTag = 2 << 3;
+const laneIdTag = (3 << 3) | 2;
 const closeErrorTag = (15 << 3) | 2;
 
 /**
@@ -61,12 +83,16 @@ class OutgoingMessage implements Pick<Buffer, 'length' | 'byteLength' | 'copy'> 
 export const linkBatchFormat: ChannelFormat = {
   serialize: (message) => {
     if (message instanceof CloseNotice) return lengthDelimited(closeErrorTag, message.error);
+    if (message instanceof LaneMark) return markOf(message);
+    if (message instanceof LaneOffer) return lengthDelimited(laneIdTag, Buffer.from(message.id));
     if (message.length === 0) return Buffer.alloc(0);
     return new OutgoingMessage(batchTag, message) as unknown as Buffer;
   },
   deserialize: (bytes) => {
     if (bytes.length === 0) return bytes;
     if (bytes[0] === closeErrorTag) return new CloseNotice(fieldOf(bytes));
+    if (bytes[0] === laneBytesTag) return readMark(bytes);
+    if (bytes[0] === laneIdTag) return new LaneOffer(fieldOf(bytes).toString('latin1'));
     if (bytes[0] !== batchTag) throw malformed('its first field is not the batch');
     return fieldOf(bytes);
   },
@@ -76,11 +102,25 @@ export const linkBatchFormat: ChannelFormat = {
 export const encodedFormat: ChannelFormat = {
   serialize: (message) => {
     if (message instanceof CloseNotice) return lengthDelimited(closeErrorTag, message.error);
+    if (message instanceof LaneMark || message instanceof LaneOffer) throw malformed('it has no lane');
     const bytes = wholeMessage(message);
     return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   },
   deserialize: (bytes) => (bytes[0] === closeErrorTag ? new CloseNotice(fieldOf(bytes)) : bytes),
 };
+
+function markOf({ head, laneBytes }: LaneMark): Buffer {
+  const markBytes = 1 + lengthBytesOf(laneBytes);
+  const message = Buffer.allocUnsafe(markBytes + 1 + lengthBytesOf(head.length) + head.length);
+  message.set(head, writeHeader(message, writeHeader(message, 0, laneBytesTag, laneBytes), batchTag, head.length));
+  return message;
+}
+
+function readMark(bytes: Buffer): LaneMark {
+  const [laneBytes, next] = varintAt(bytes, 1);
+  if (laneBytes === 0 || bytes[next] !== batchTag) throw malformed('it is no mark of a lane');
+  return new LaneMark(fieldOf(bytes.subarray(next)), laneBytes);
+}
 
 function lengthDelimited(tag: number, bytes: Uint8Array): Buffer {
   const message = Buffer.allocUnsafe(1 + lengthBytesOf(bytes.length) + bytes.length);
@@ -108,14 +148,19 @@ function writeHeader(target: Uint8Array, start: number, tag: number, length: num
 
 /** A view of the one field of a message. */
 function fieldOf(bytes: Buffer): Buffer {
-  let length = 0;
-  for (let at = 1; at <= 5; at += 1) {
+  const [length, next] = varintAt(bytes, 1);
+  if (length !== bytes.length - next) throw malformed(`it has ${bytes.length} bytes, its field says ${length}`);
+  return bytes.subarray(next);
+}
+
+/** And where it ends. */
+function varintAt(bytes: Buffer, start: number): readonly [value: number, next: number] {
+  let value = 0;
+  for (let at = start; at < start + 5; at += 1) {
     const byte = bytes[at];
     if (byte === undefined) throw malformed('it is cut off');
-    length += (byte & 0x7f) * 2 ** (7 * (at - 1));
-    if (byte >= 0x80) continue;
-    if (length !== bytes.length - at - 1) throw malformed(`it has ${bytes.length} bytes, its field says ${length}`);
-    return bytes.subarray(at + 1);
+    value += (byte & 0x7f) * 2 ** (7 * (at - start));
+    if (byte < 0x80) return [value, at + 1];
   }
   throw malformed('its length is no number');
 }

@@ -13,11 +13,13 @@ import { HoldfastError } from '../../common/errors.js';
 import type { Channel } from '../../common/ports/channel.js';
 import { RouterService } from '../gen/holdfast/v1/router.js';
 import { WorkerService } from '../gen/holdfast/v1/worker.js';
+import { cannotListen } from './cannot-listen.js';
 import { GrpcChannel } from './grpc-channel.js';
 import { toGrpcError } from './grpc-errors.js';
 import { type ChannelMessage, encodedFormat, linkBatchFormat } from './grpc-messages.js';
 import { largestFrameBytes, serverOptions, windowBytes } from './grpc-options.js';
 import type { TlsTexts } from './grpc-transport.js';
+import type { Lanes } from './lanes.js';
 
 /** Who is at the other end of a call. */
 export interface GrpcPeer {
@@ -33,6 +35,8 @@ export interface ChannelAcceptor<Principal> {
   readonly authorize: (peer: GrpcPeer) => Principal | Promise<Principal>;
   /** Opens the channel before it returns. */
   readonly accept: (channel: Channel, principal: Principal) => void;
+  /** Absent: its streams have none. */
+  readonly lanes?: Lanes;
 }
 
 /** For `server.addService(workerService, { calls: … })`: messages of `Calls` are batches of a link. */
@@ -47,12 +51,12 @@ export const routerService: ServiceDefinition = {
 };
 
 /** Handler of a bidi stream that becomes a channel once its client is known. */
-export function channelHandler<Principal>({ authorize, accept }: ChannelAcceptor<Principal>): UntypedHandleCall {
+export function channelHandler<Principal>({ authorize, accept, lanes }: ChannelAcceptor<Principal>): UntypedHandleCall {
   const begin = async (stream: ServerDuplexStream<ChannelMessage, ChannelMessage>): Promise<void> => {
     try {
       const peer = peerOf(stream);
       const principal = await authorize(peer);
-      accept(new GrpcChannel({ side: 'server', stream }, peer.address), principal);
+      accept(new GrpcChannel({ side: 'server', stream, lanes }, peer.address), principal);
     } catch (error) {
       stream.emit('error', toGrpcError(error));
     }
@@ -106,7 +110,7 @@ export function listenGrpc(server: Server, address: string, tls?: TlsTexts): Pro
       if (error === null) {
         widenConnections(server);
         resolve(port);
-      } else reject(new HoldfastError('Unavailable', `cannot listen on ${address}: ${error.message}`));
+      } else reject(cannotListen(address, error));
     });
   });
 }

@@ -2,7 +2,7 @@ import type { CallOptions, ChannelCredentials, Client, ClientWritableStream, Ser
 import { HoldfastError } from '../../common/errors.js';
 import type { ByteStream } from '../../common/ports/byte-stream.js';
 import type { Channel, Transport } from '../../common/ports/channel.js';
-import { dialBytes } from '../byte-dial.js';
+import { dialBytes, dialLane } from '../byte-dial.js';
 import { RouterService } from '../gen/holdfast/v1/router.js';
 import { WorkerService } from '../gen/holdfast/v1/worker.js';
 import { GrpcChannel } from './grpc-channel.js';
@@ -77,7 +77,7 @@ type StartCall = (
 class RouterTransport implements GrpcTransport {
   readonly #endpoint: string;
   readonly #credentials: ChannelCredentials;
-  readonly #tls: TlsTexts | undefined;
+  readonly #dialing: Parameters<typeof dialLane>[1];
   readonly #metadata = new (grpcJs().Metadata)();
   readonly #routers: GrpcRouters;
   /** One per worker that has a channel open. */
@@ -87,7 +87,7 @@ class RouterTransport implements GrpcTransport {
   constructor({ endpoint, token, tls, keepsProcessAlive = true }: GrpcTransportOptions) {
     const [first = '', ...others] = endpoint.split(',');
     this.#endpoint = endpoint;
-    this.#tls = tls;
+    this.#dialing = { tls, keepsProcessAlive };
     this.#credentials = keepsProcessAlive ? credentialsOf(tls) : unreferenced(credentialsOf(tls));
     if (token !== undefined) this.#metadata.set('authorization', `Bearer ${token}`);
     this.#routers = new GrpcRouters([checkedAddress(first), ...others.map(checkedAddress)], this.#credentials);
@@ -104,12 +104,13 @@ class RouterTransport implements GrpcTransport {
   openWorker(address: string): Channel {
     const { client, release } = this.#useWorker(address);
     const stream = this.#stream(client, WorkerService.calls.path, linkBatchFormat);
-    return new GrpcChannel({ side: 'client', stream }, address, release);
+    const call = { side: 'client', stream, dialLane: () => dialLane(address, this.#dialing) } as const;
+    return new GrpcChannel(call, address, release);
   }
 
   openBytes(address: string, ticket: string): ByteStream {
     this.#check();
-    return dialBytes(checkedAddress(address), ticket, this.#tls);
+    return dialBytes(checkedAddress(address), ticket, this.#dialing.tls);
   }
 
   unary(method: string, request: Uint8Array, limits: RpcLimits): Promise<Uint8Array> {

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { HoldfastError } from '../../common/errors.js';
+import { cannotListen } from './cannot-listen.js';
 
 /** What stands behind the paths of a health server. */
 export interface HealthSources {
@@ -27,11 +28,7 @@ export async function startHealthServer(listen: string, sources: HealthSources):
   server.requestTimeout = 10_000;
   server.maxConnections = 256;
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) => {
-      reject(
-        new HoldfastError('Unavailable', `the health server cannot listen on ${listen}: ${cause.message}`, { cause }),
-      );
-    });
+    server.once('error', (cause) => reject(cannotListen(listen, cause)));
     server.listen(port, host, resolve);
   });
   const bound = server.address();

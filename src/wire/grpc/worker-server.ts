@@ -2,10 +2,10 @@ import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { ServerCredentials } from '@grpc/grpc-js';
 import type { Clock } from '../../common/clock.js';
-import { HoldfastError } from '../../common/errors.js';
 import type { ByteStream } from '../../common/ports/byte-stream.js';
 import type { Channel } from '../../common/ports/channel.js';
 import { ByteConnection, bytesHello, ticketChars } from '../byte-connection.js';
+import { cannotListen } from './cannot-listen.js';
 import {
   channelHandler,
   checkServerTls,
@@ -15,6 +15,8 @@ import {
   workerService,
 } from './grpc-server.js';
 import type { TlsTexts } from './grpc-transport.js';
+import { laneHello } from './lane.js';
+import { Lanes } from './lanes.js';
 
 /** A worker's data path, listening. */
 export interface WorkerServer {
@@ -27,6 +29,7 @@ export interface WorkerServer {
 const closeGraceMs = 1_000;
 /** In which a connection says what it is; and in which a client that was told how its bytes ended leaves. */
 const patienceMs = 10_000;
+/** Of either kind. */
 const helloBytes = bytesHello.length + ticketChars;
 
 /**
@@ -48,7 +51,8 @@ export async function serveWorker(
 ): Promise<WorkerServer> {
   const { accept, serveBytes, clock, tls } = options;
   const grpc = createGrpcServer();
-  grpc.addService(workerService, { calls: channelHandler({ authorize: () => undefined, accept }) });
+  const lanes = new Lanes();
+  grpc.addService(workerService, { calls: channelHandler({ authorize: () => undefined, accept, lanes }) });
   // What TLS has to be taken off is taken off before.
   const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
   widenConnections(grpc);
@@ -59,6 +63,13 @@ export async function serveWorker(
     tellApart(socket, clock, {
       grpc: () => injector.injectConnection(socket),
       bytes: (ticket) => void serveOne(socket, clock, (stream) => serveBytes(ticket, stream)),
+      lane: (id) => {
+        const late = clock.after(patienceMs, () => {
+          if (lanes.isWaiting(socket, id)) socket.destroy();
+        });
+        socket.once('close', () => late.cancel());
+        lanes.arrived(id, socket);
+      },
     });
   };
   const listener = createListener(tls, onSocket);
@@ -86,8 +97,7 @@ function listen(listener: NetServer, address: string): Promise<number> {
   const colon = address.lastIndexOf(':');
   const host = address.slice(0, colon).replace(/^\[|\]$/g, '');
   return new Promise((resolve, reject) => {
-    const refused = (error: Error): void =>
-      reject(new HoldfastError('Unavailable', `cannot listen on ${address}: ${error.message}`));
+    const refused = (error: Error): void => reject(cannotListen(address, error));
     listener.once('error', refused);
     try {
       listener.listen(Number(address.slice(colon + 1)), host, () => {
@@ -107,7 +117,11 @@ function listen(listener: NetServer, address: string): Promise<number> {
 function tellApart(
   socket: Socket,
   clock: Clock,
-  kinds: { readonly grpc: () => void; readonly bytes: (ticket: string) => void },
+  kinds: {
+    readonly grpc: () => void;
+    readonly bytes: (ticket: string) => void;
+    readonly lane: (id: string) => void;
+  },
 ): void {
   const late = clock.after(patienceMs, () => socket.destroy());
   const known = (): void => {
@@ -129,15 +143,21 @@ function tellApart(
     }
     const hello = socket.read(helloBytes) as Buffer | null;
     if (hello === null) return;
-    if (hello.compare(bytesHello, 0, bytesHello.length, 0, bytesHello.length) !== 0) return leave();
+    const isLane = isBegunBy(laneHello, hello);
+    if (!isLane && !isBegunBy(bytesHello, hello)) return leave();
     known();
-    kinds.bytes(hello.toString('latin1', bytesHello.length));
+    if (isLane) kinds.lane(hello.toString('latin1', laneHello.length));
+    else kinds.bytes(hello.toString('latin1', bytesHello.length));
   };
   // Until it is known who is told of them.
   socket.on('error', () => late.cancel());
   socket.on('readable', look);
   socket.on('end', leave);
   socket.once('close', () => late.cancel());
+}
+
+function isBegunBy(start: Buffer, hello: Buffer): boolean {
+  return hello.compare(start, 0, start.length, 0, start.length) === 0;
 }
 
 async function serveOne(socket: Socket, clock: Clock, serve: (stream: ByteStream) => Promise<void>): Promise<void> {

@@ -2,14 +2,11 @@ import type { Duplex } from 'node:stream';
 import { HoldfastError } from '../../common/errors.js';
 import type { Channel, ChannelHandlers, SplitMessage } from '../../common/ports/channel.js';
 import { decodeError, encodeError } from '../errors.js';
+import { closingBit, headerBytes, type MessageReader, maxMessageBytes, tooLong } from './message-reader.js';
 
-/** The length of what closes the channel: a WireError follows, or nothing. */
-const closingBit = 0x8000_0000;
-const headerBytes = 4;
 /** Shorter messages are copied behind their length, longer ones written after it. */
 const copiedBytes = 16_384;
 const slabBytes = 65_536;
-const maxMessageBytes = 134_217_728;
 
 /**
  * Messages on a stream socket, each after its length (u32, little-endian). A socket that ends without having said so was
@@ -17,6 +14,7 @@ const maxMessageBytes = 134_217_728;
  */
 export class SocketChannel implements Channel {
   readonly #socket: Duplex;
+  readonly #reader: MessageReader | null;
   #handlers: ChannelHandlers | null = null;
   #slab = Buffer.alloc(0);
   /** Of a message that has not arrived as a whole, its length first. */
@@ -27,14 +25,17 @@ export class SocketChannel implements Channel {
   #isClosing = false;
   #isClosed = false;
 
-  constructor(socket: Duplex) {
+  /** @param reader where the socket reads to; messages are good until `onMessage` returns then. Null: they are their receiver's */
+  constructor(socket: Duplex, reader: MessageReader | null = null) {
     this.#socket = socket;
+    this.#reader = reader;
   }
 
   open(handlers: ChannelHandlers): void {
     this.#handlers = handlers;
     const socket = this.#socket;
-    socket.on('data', (bytes: Buffer) => this.#onData(bytes));
+    if (this.#reader === null) socket.on('data', (bytes: Buffer) => this.#onData(bytes));
+    else this.#reader.open((count) => this.#onRead(this.#reader as MessageReader, count));
     socket.on('drain', () => {
       if (!this.#isClosing) handlers.onDrain();
     });
@@ -44,14 +45,15 @@ export class SocketChannel implements Channel {
     if (socket.destroyed) setImmediate(() => this.#onClosed(broken('it was closed')));
   }
 
-  send(message: Uint8Array | SplitMessage): boolean {
+  send(message: Uint8Array | SplitMessage, sent?: () => void): boolean {
     if (this.#isClosing) return true;
     if (message.length > maxMessageBytes) throw tooLong(message.length);
-    if (message instanceof Uint8Array) return this.#write(message, message.length);
+    if (message instanceof Uint8Array) return this.#write(message, message.length, sent);
     const socket = this.#socket;
     socket.cork();
     this.#write(message.head, message.length);
-    const flows = socket.write(message.tail);
+    // In order: the head has gone before.
+    const flows = socket.write(message.tail, sent);
     socket.uncork();
     return flows;
   }
@@ -65,19 +67,20 @@ export class SocketChannel implements Channel {
     setImmediate(() => this.#onClosed(error ?? null));
   }
 
-  #write(message: Uint8Array, header: number): boolean {
+  #write(message: Uint8Array, header: number, sent?: () => void): boolean {
     const socket = this.#socket;
     if (message.length <= copiedBytes) {
       const both = this.#allocate(headerBytes + message.length);
       both.writeUInt32LE(header, 0);
       both.set(message, headerBytes);
+      sent?.();
       return socket.write(both);
     }
     const length = this.#allocate(headerBytes);
     length.writeUInt32LE(header, 0);
     socket.cork();
     socket.write(length);
-    const flows = socket.write(message);
+    const flows = socket.write(message, sent);
     socket.uncork();
     return flows;
   }
@@ -88,6 +91,18 @@ export class SocketChannel implements Channel {
     const part = this.#slab.subarray(0, bytes);
     this.#slab = this.#slab.subarray(bytes);
     return part;
+  }
+
+  #onRead(reader: MessageReader, count: number): void {
+    if (this.#isClosing) return;
+    try {
+      reader.came(count, (message) => {
+        this.#onWhole(message);
+        return !this.#isClosing;
+      });
+    } catch (error) {
+      this.#fail(error as HoldfastError);
+    }
   }
 
   #onData(bytes: Buffer): void {
@@ -167,8 +182,4 @@ export class SocketChannel implements Channel {
 
 function broken(why: string): HoldfastError {
   return new HoldfastError('Unavailable', `the socket to the other process broke: ${why}`, { outcome: 'unknown' });
-}
-
-function tooLong(bytes: number): HoldfastError {
-  return new HoldfastError('PayloadTooLarge', `a message is ${bytes} bytes long, at most ${maxMessageBytes} may be`);
 }

@@ -4,9 +4,15 @@ import type { ChaosApp, World } from '../world.js';
 
 type Crowd = ClassInstance<ChaosApp['Crowd']>;
 
-/** Spawned and not fetched yet, at once. */
-const lanes = 256;
-const faults = 4;
+/** How much is asked of the pool. */
+interface Amount {
+  readonly calls: number;
+  /** Spawned and not fetched yet, at once. */
+  readonly lanes: number;
+  /** Workers that are killed, one after the other. */
+  readonly faults: number;
+}
+
 /** A call that has not ended by then is lost, whatever was killed. */
 const endsWithinMs = 180_000;
 
@@ -19,19 +25,31 @@ interface Progress {
   isBroken: boolean;
 }
 
-/** @param calls how many are spawned */
-export function poolScenarios(calls: number): Readonly<Record<string, Scenario>> {
-  if (!Number.isInteger(calls) || calls < lanes) throw new Error(`--calls must be a whole number of at least ${lanes}`);
-  const spawnedThroughPool: Scenario = {
-    name: 'pool-spawned-calls',
-    what: `${calls} spawned calls through a pool at three workers, whose workers are killed, its own and those that lend`,
-    setup: { leaseTtlMs: 6_000, workers: 3, instances: 6 },
-    run: (world) => spawnAll(world, calls),
-  };
-  return { spawnedThroughPool };
+/** @param counts how many calls are spawned where there are some, and where there are very many */
+export function poolScenarios(counts: {
+  readonly calls: number;
+  readonly many: number;
+}): Readonly<Record<string, Scenario>> {
+  const spawnedThroughPool = scenarioOf('pool-spawned-calls', { calls: counts.calls, lanes: 256, faults: 4 });
+  const manySpawnedThroughPool = scenarioOf('pool-many-spawned-calls', { calls: counts.many, lanes: 768, faults: 8 });
+  return { spawnedThroughPool, manySpawnedThroughPool };
 }
 
-async function spawnAll(world: World, calls: number): Promise<string> {
+function scenarioOf(name: string, amount: Amount): Scenario {
+  const { calls, lanes, faults } = amount;
+  if (!Number.isInteger(calls) || calls < lanes)
+    throw new Error(`${name} takes a whole number of at least ${lanes} calls`);
+  return {
+    name,
+    what: `${calls} spawned calls through a pool at three workers, of which ${faults} times one is killed, its own or one that lends`,
+    setup: { leaseTtlMs: 6_000, workers: 3, instances: 2 },
+    run: (world) => spawnAll(world, amount),
+  };
+}
+
+async function spawnAll(world: World, amount: Amount): Promise<string> {
+  const { calls, lanes } = amount;
+  const startedAt = performance.now();
   const client = world.newClient();
   const crowd = await (await world.remote(client)).Crowd.bind();
   const progress: Progress = { next: 0, fetched: 0, ids: new Set(), pids: new Set(), isBroken: false };
@@ -40,10 +58,11 @@ async function spawnAll(world: World, calls: number): Promise<string> {
   // Whoever waits for faults first learns of it, too.
   done.catch(() => (progress.isBroken = true));
   try {
-    const places = await killWhile(world, crowd, { done, progress, calls });
+    const places = await killWhile(world, crowd, { ...amount, done, progress });
     await done;
+    const perSecond = Math.round((1_000 * calls) / (performance.now() - startedAt));
     await checkTaken(crowd, calls, progress);
-    return `${calls} calls in ${progress.pids.size} containers at ${places.size} workers`;
+    return `${perSecond} calls/s, in ${progress.pids.size} containers at ${places.size} workers`;
   } finally {
     progress.isBroken = true;
     await Promise.allSettled(running);
@@ -55,7 +74,7 @@ async function spawnAll(world: World, calls: number): Promise<string> {
 async function killWhile(
   world: World,
   crowd: Crowd,
-  { done, progress, calls }: { readonly done: Promise<unknown>; readonly progress: Progress; readonly calls: number },
+  { done, progress, calls, faults }: Amount & { readonly done: Promise<unknown>; readonly progress: Progress },
 ): Promise<ReadonlySet<string>> {
   const places = new Set<string>();
   for (let fault = 1; fault <= faults; fault += 1) {
@@ -71,10 +90,11 @@ async function killWhile(
   return places;
 }
 
+/** Page by page, where they are: that many different whole numbers from 0 on, of which the last is known, are all of them. */
 async function checkTaken(crowd: Crowd, calls: number, progress: Progress): Promise<void> {
-  const { count, sum } = await crowd.taken();
-  if (count !== calls || sum !== (calls * (calls - 1)) / 2)
-    throw new Error(`${calls} numbers were spawned, ${count} were taken, their sum is ${sum}`);
+  const { count, strange, most } = await crowd.taken();
+  if (count !== calls || strange > 0 || most !== calls - 1)
+    throw new Error(`${calls} numbers were spawned; ${count} were taken, ${strange} of them strange, up to ${most}`);
   if (progress.ids.size !== Math.min(calls, rememberedIds))
     throw new Error(`${calls} calls have ${progress.ids.size} ids`);
 }

@@ -114,9 +114,11 @@ export function callTests(context: () => StoreUnderTest): void {
     const { calls } = context().store;
     const { pin, owner } = await active();
     const call = callOf(pin, 1, running);
-    await commit(owner, 1, add(call, new Uint8Array(0)), end(call.id));
+    const late = { kind: 'progress', id: call.id, progress: queued } as const;
+    await commit(owner, 1, add(call, new Uint8Array(0)), end(call.id), late, end(call.id, 'failed'));
     expect(await calls.pending(owner.key)).toMatchObject({ open: 0 });
     expect((await calls.get(call.id))?.progress.state).toBe('succeeded');
+    expect((await calls.list(owner.key, 10)).map(({ id }) => id)).toEqual([call.id]);
   });
 
   test('R4: those of an instance that is closed or lost are ended, those of any other are not', async () => {

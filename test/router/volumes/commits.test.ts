@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HoldfastError } from '../../../src/common/errors.js';
 import type { ObjectStore } from '../../../src/common/ports/object-store.js';
 import type { CommitRecord } from '../../../src/common/ports/volume-store.js';
+import { Turns } from '../../../src/common/turns.js';
 import { commitVolume, rootOf } from '../../../src/common/volumes/commit.js';
 import { chunksOf } from '../../../src/common/volumes/content.js';
 import type { FileEntry } from '../../../src/common/volumes/entry.js';
@@ -21,8 +22,9 @@ describe('a commit', () => {
   it('has every file as it was written, from nothing to more than a chunk', async () => {
     const volume = await world.volume();
     const files: Record<string, Buffer> = { empty: Buffer.alloc(0), hole: Buffer.alloc(9 * mebibyte) };
+    // The last byte can be a chunk of its own, and zeros would make it a hole.
     for (const bytes of [1, 4_096, 4_097, 100_000, 8 * mebibyte, 8 * mebibyte + 1])
-      files[`d/${bytes}`] = randomBytes(bytes);
+      files[`d/${bytes}`] = Buffer.concat([randomBytes(bytes - 1), Buffer.of(1)]);
     const { commit } = await world.commit(volume, files, { message: 'first' });
     expect(await world.files(commit)).toEqual(shown(files));
     expect(commit).toMatchObject({ parent: null, message: 'first', root: { files: 8 } });
@@ -35,7 +37,11 @@ describe('a commit', () => {
     const big = randomBytes(24 * mebibyte);
     const first = await world.commit(volume, { big, 'other/file': randomBytes(50_000) });
     expect(first.sent.bytes).toBeGreaterThan(24 * mebibyte);
-    const changed = Buffer.concat([big.subarray(0, 8 * mebibyte), randomBytes(1), big.subarray(8 * mebibyte + 1)]);
+    const changed = Buffer.concat([
+      big.subarray(0, 8 * mebibyte),
+      Buffer.of((big[8 * mebibyte] ?? 0) ^ 1),
+      big.subarray(8 * mebibyte + 1),
+    ]);
     const second = await world.commit(volume, { big: changed });
     expect(second.sent.bytes).toBeGreaterThan(8 * mebibyte);
     expect(second.sent.bytes).toBeLessThan(8 * mebibyte + 10_000);
@@ -82,6 +88,25 @@ describe('a commit', () => {
     const expected = Object.fromEntries(writers.map((i) => [`d${i % 3}/f${i}`, `${i}`]));
     expect(await world.files(await world.head(volume))).toEqual({ start: 's', ...expected });
     expect(await world.store.volumes.commits(account, volume.id, { limit: 100, after: null })).toHaveLength(13);
+  });
+
+  it('of many at once of one program are each tried a few times, however many there are', async () => {
+    const volume = await world.volume();
+    const { commit: base } = await world.commit(volume, { start: Buffer.from('s') });
+    const [parts, turns] = [world.parts(), new Turns(1)];
+    let tries = 0;
+    const publish: typeof parts.volumes.publish = (...args) => {
+      tries += 1;
+      return parts.volumes.publish(...args);
+    };
+    const counted = { ...parts, volumes: { find: parts.volumes.find.bind(parts.volumes), publish } };
+    const writers = Array.from({ length: 16 }, (_, i) => i);
+    const commitOf = (i: number) =>
+      world.commit(volume, { [`f${i}`]: Buffer.from(`${i}`) }, { base, turns, parts: counted });
+    await Promise.all(writers.map(commitOf));
+    expect(Object.keys(await world.files(await world.head(volume)))).toHaveLength(17);
+    // At first, in its turn, and once more for each that was first meanwhile; all against all it would be 136.
+    expect(tries).toBeLessThanOrEqual(48);
   });
 
   it('above the size of its volume is refused with both numbers, and publishes nothing', async () => {

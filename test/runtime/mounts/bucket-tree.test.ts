@@ -89,3 +89,45 @@ describe('a file of a bucket that is closed while it is moved', () => {
     expect(bucket.objects.size).toBe(1);
   });
 });
+
+describe('a file of a bucket that is read', () => {
+  const [block, mebibyte] = [4_194_304, 1_048_576];
+
+  async function stored(blocks: number): Promise<BucketNode> {
+    const bytes = Buffer.alloc(blocks * block, 'stored');
+    const object = { key: 'big', size: bytes.length, modifiedMs: 1, etag: 'e' };
+    bucket.objects.set('big', { bytes, object });
+    const file = (await tree.find(tree.root, 'big')) as BucketNode;
+    await tree.open(file);
+    return file;
+  }
+
+  it('to its end is fetched before its reader, each part once', async () => {
+    const file = await stored(9);
+    const bytes: Buffer[] = [];
+    for (let at = 0; at < 9 * block; at += mebibyte) {
+      bytes.push(Buffer.from(await tree.read(file, at, mebibyte)));
+      const next = Math.floor(at / block) + 1;
+      if (next < 9) expect(bucket.offsets).toContain(next * block);
+    }
+    expect(Buffer.concat(bytes).equals(Buffer.alloc(9 * block, 'stored'))).toBe(true);
+    expect(bucket.offsets).toEqual(Array.from({ length: 9 }, (_, i) => i * block));
+  });
+
+  it('here and there is fetched there only', async () => {
+    const file = await stored(9);
+    for (const index of [5, 2, 7, 0, 4]) await tree.read(file, index * block + mebibyte, 4_096);
+    expect(bucket.offsets).toEqual([5, 2, 7, 0, 4].map((index) => index * block));
+  });
+
+  it('whose part was not there when it was fetched before its reader is fetched again for him', async () => {
+    const file = await stored(3);
+    const whole = bucket.objects.get('big');
+    if (whole === undefined) throw new Error('nothing is stored');
+    bucket.objects.set('big', { ...whole, bytes: whole.bytes.subarray(0, block) });
+    expect((await tree.read(file, 0, mebibyte)).length).toBe(mebibyte);
+    bucket.objects.set('big', whole);
+    expect((await tree.read(file, block, mebibyte)).equals(whole.bytes.subarray(block, block + mebibyte))).toBe(true);
+    expect(bucket.offsets.filter((offset) => offset === block)).toHaveLength(2);
+  });
+});

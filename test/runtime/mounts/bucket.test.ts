@@ -172,8 +172,9 @@ except OSError as e: print(e.strerror)"`,
     const { folder } = await mount('swap');
     const said = run(
       folder,
+      // Beyond what is fetched before it is asked for.
       `exec 5< a; head -c 1 <&5; echo; echo > ready; until [ -e go ]; do sleep 0.1; done
-      dd bs=1M skip=6 count=1 status=none <&5 2>&1 | tail -c 40; exec 5>&-; head -c 2 a`,
+      dd bs=1M skip=8 count=1 status=none <&5 2>&1 | tail -c 40; exec 5>&-; head -c 2 a`,
     );
     await expect.poll(() => text('swap/ready'), { timeout: 60_000 }).not.toBeNull();
     await put('swap/a', 'b'.repeat(9 * mebibyte));

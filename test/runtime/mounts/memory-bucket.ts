@@ -6,6 +6,8 @@ export class MemoryBucket implements Bucket {
   readonly objects = new Map<string, { readonly bytes: Buffer; readonly object: BucketObject }>();
   /** `copy KEY`, `put KEY` and `delete KEY` that were asked for. */
   readonly asked: string[] = [];
+  /** Where the parts begin that were read. */
+  readonly offsets: number[] = [];
   readonly #held = new Map<string, Promise<void>>();
   #writes = 0;
 
@@ -39,6 +41,7 @@ export class MemoryBucket implements Bucket {
 
   async read({ key, etag }: BucketObject, offset: number, length: number): Promise<Uint8Array | null> {
     const found = this.objects.get(key);
+    this.offsets.push(offset);
     return found?.object.etag === etag ? found.bytes.subarray(offset, offset + length) : null;
   }
 

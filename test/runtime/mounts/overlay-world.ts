@@ -5,8 +5,10 @@ import type { VolumeRecord } from '../../../src/common/ports/volume-store.js';
 import type { CommitParts } from '../../../src/common/volumes/commit.js';
 import type { DirectoryEntry, Hash } from '../../../src/common/volumes/entry.js';
 import { ChunkCache } from '../../../src/runtime/mounts/content/chunk-cache.js';
+import { contentCache } from '../../../src/runtime/mounts/content/content-cache.js';
 import { LocalBudget } from '../../../src/runtime/mounts/content/local-budget.js';
 import { LocalChunks } from '../../../src/runtime/mounts/content/local-chunk.js';
+import { hashOfFile, keepVerified } from '../../../src/runtime/mounts/content/verified-chunk.js';
 import { type DirectoryNode, type MountNode, NodeTable } from '../../../src/runtime/mounts/overlay/overlay-node.js';
 import type { Outdated } from '../../../src/runtime/mounts/overlay/overlay-rebase.js';
 import { OverlayTree } from '../../../src/runtime/mounts/overlay/overlay-tree.js';
@@ -44,17 +46,13 @@ export class OverlayWorld implements AsyncDisposable {
     const reader = this.volumes.reader();
     const folder = mkdtempSync(join(this.volumes.folder, 'mount-'));
     const chunks = new ChunkCache({ folder: join(folder, 'cache'), maxBytes: how.cacheBytes ?? 1e9 });
-    const cache = {
-      pathOf: chunks.pathOf.bind(chunks),
-      adopt: chunks.adopt.bind(chunks),
-      fetch: (hash: Hash) =>
-        chunks.fetch(hash, async () => {
-          this.fetched.push(hash);
-          return await reader.object(hash);
-        }),
-    };
+    const cache = contentCache(chunks, reader, async (chunk) => {
+      this.fetched.push(chunk.hash);
+      return keepVerified(chunk);
+    });
     const budget = new LocalBudget(1e9);
-    const locals = new LocalChunks({ folder, maxMemoryBytes: how.memoryBytes ?? 1e6, budget });
+    const threads = { hash: async (path: string) => hashOfFile(path) };
+    const locals = new LocalChunks({ folder, maxMemoryBytes: how.memoryBytes ?? 1e6, budget, threads });
     const maxNames = how.maxNames ?? 1_000_000;
     const content = { cache, locals, reader };
     const parts = this.volumes.parts();

@@ -22,6 +22,7 @@ import {
 } from '../../../src/wire/frames/frames.js';
 import { createChannelPair } from '../../../src/wire/link/channel-pair.js';
 import { CancelReason, ContainerDriver, FrameKind } from './container-driver.js';
+import { forgetful } from './forgetful-channel.js';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -133,7 +134,7 @@ function start(importBundle: (path: string) => Promise<unknown> = async () => un
   const env: Record<string, string> = {};
   let transport: Transport | null = null;
   const container = runContainer({
-    channel: pair.right,
+    channel: forgetful(pair.right),
     resolveClass: (app, name): InstanceClass | undefined => (app === 'demo' && name === 'Thing' ? Thing : undefined),
     load: (body) => loadBundle(body, { setEnv: (more) => Object.assign(env, more), importBundle }),
     clock: systemClock,

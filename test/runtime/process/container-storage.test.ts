@@ -15,6 +15,7 @@ import { readBody } from '../../../src/wire/frames/frame-reader.js';
 import { readStateRequest } from '../../../src/wire/frames/state-bodies.js';
 import { createChannelPair } from '../../../src/wire/link/channel-pair.js';
 import { ContainerDriver, FrameKind, type SeenFrame } from './container-driver.js';
+import { forgetful } from './forgetful-channel.js';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -60,7 +61,7 @@ async function active(): Promise<ContainerDriver> {
   const pair = createChannelPair();
   cleanups.push(() => pair.cut());
   runContainer({
-    channel: pair.right,
+    channel: forgetful(pair.right),
     resolveClass: () => Careless,
     load: (body) => loadBundle(body, { setEnv: () => undefined, importBundle: async () => undefined }),
     clock: systemClock,

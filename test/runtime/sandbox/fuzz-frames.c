@@ -30,20 +30,20 @@ static void check_text(const char *text, const uint8_t *frame, size_t size)
 static size_t check_texts(char **texts, const uint8_t *frame, size_t size)
 {
     size_t count = 0;
-    for (; texts != NULL && texts[count] != NULL; count++) check_text(texts[count], frame, size);
+    for (; texts[count] != NULL; count++) check_text(texts[count], frame, size);
     return count;
 }
 
 static void check_request(const struct request *request, const uint8_t *frame, size_t size)
 {
     check(request->kind > 0 && request->kind < REQUEST_KINDS, "an unknown kind was taken");
-    check_text(request->text[0], frame, size);
-    check_text(request->text[1], frame, size);
-    size_t count = check_texts(request->argv, frame, size) + check_texts(request->environment, frame, size);
-    check(count <= MAX_TEXTS, "there are more texts than may be");
-    check(request->kind != SPAWN || (request->argv != NULL && request->environment != NULL), "a vector is missing");
-    if (request->data == NULL) return;
     check(request->data >= frame && request->data + request->size <= frame + size, "data is outside of its frame");
+    if (request->kind == DATA) return;
+    size_t words = request->number[SPAWN_WORDS], count = check_texts(request->text, frame, size);
+    if (request->kind != SPAWN) return check(count <= 2, "there are more texts than may be");
+    check(count == words + 1 && words > 0, "there are more words, or fewer, than were said");
+    count += check_texts(request->text + count + 1, frame, size);
+    check(count <= MAX_TEXTS + 2, "there are more texts than may be");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -82,22 +82,22 @@ static uint32_t draw(uint32_t below)
 /* A frame of that kind that is right, or nearly. */
 static size_t make_frame(uint8_t *at, uint8_t kind)
 {
-    static const char *const bodies[REQUEST_KINDS] = {
-        "", "f2244tvv", "d", "", "4", "", "22", "41", "ft", "4t", "2t", "ft", "tt", "884t", "f2t", "ft", "44t", "44t", "44", "24", "24",
-        "f",
-    };
+#define BODY(kind, body, handler) [kind] = body,
+    static const char *const bodies[REQUEST_KINDS] = {REQUESTS(BODY)};
     uint8_t *body = at + HEADER, *end = body;
+    uint32_t words = draw(5), texts = 0;
     for (const char *type = bodies[kind]; *type != 0; type++) {
-        uint32_t texts = *type == 't' ? 1 : *type == 'v' ? draw(5) : 0;
-        if (*type == 'f') *end++ = (uint8_t)draw(4);
-        if (*type == 'v') end = write_number(end, draw(50) == 0 ? draw(UINT32_MAX) : texts, 4);
+        bool counts = kind == SPAWN && type[1] == 'T';
+        if (*type == 't') texts++;
+        if (*type == 'T') texts = 1 + words + draw(5);
         if (*type == 'd') end += draw(200);
-        if (*type >= '1' && *type <= '8')
-            for (int i = *type - '0'; i > 0; i--) *end++ = (uint8_t)draw(256);
-        for (; texts > 0; texts--) {
-            for (uint32_t i = draw(12); i > 0; i--) *end++ = (uint8_t)(1 + draw(255));
-            if (draw(100) > 0) *end++ = 0;
-        }
+        if (counts) end = write_number(end, draw(50) == 0 ? draw(UINT32_MAX) : words, 4);
+        for (int i = *type == 'c' ? 4 : *type >= '1' && *type <= '8' && !counts ? *type - '0' : 0; i > 0; i--)
+            *end++ = (uint8_t)draw(256);
+    }
+    for (; texts > 0; texts--) {
+        for (uint32_t i = draw(12); i > 0; i--) *end++ = (uint8_t)(1 + draw(255));
+        if (draw(100) > 0) *end++ = 0;
     }
     write_number(write_number(write_number(at, (uint64_t)(end - at) - 4, 4), kind, 1), draw(100), 4);
     return (size_t)(end - at);
@@ -106,12 +106,11 @@ static size_t make_frame(uint8_t *at, uint8_t kind)
 /* About as many texts as there may be. */
 static size_t make_crowd(uint8_t *bytes)
 {
-    size_t before = HEADER + 13 + 1, count = MAX_TEXTS - 10 + draw(20), first = draw((uint32_t)count);
-    memset(bytes, 0, before + count + 8);
-    write_number(write_number(bytes, before + count + 8 - 4, 4), SPAWN, 1);
-    write_number(bytes + before, first, 4);
-    write_number(bytes + before + 4 + first, count - first, 4);
-    return before + count + 8;
+    size_t before = HEADER + 13, count = MAX_TEXTS - 10 + draw(20);
+    memset(bytes, 0, before + count);
+    write_number(write_number(bytes, before + count - 4, 4), SPAWN, 1);
+    write_number(bytes + before - 4, draw((uint32_t)count), 4);
+    return before + count;
 }
 
 static size_t make_input(uint8_t *bytes)

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -113,6 +113,36 @@ describe('a file', () => {
     expect(process.memoryUsage.rss() - before).toBeLessThan(128 * 1_048_576);
     const agent = await readFile(`/proc/${agentPid()}/status`, 'utf8');
     expect(Number(/VmHWM:\s+(\d+) kB/.exec(agent)?.[1])).toBeLessThan(8_192);
+  });
+
+  test('that is written piece by piece is done with each when its write is over', async () => {
+    const content = randomBytes(4_000_000);
+    const own = Buffer.alloc(300_000);
+    const writer = await guest.write('/tmp/reused');
+    for (let at = 0; at < content.length; at += own.length) {
+      await writer.write(own.subarray(0, content.copy(own, 0, at)));
+      own.fill(0);
+    }
+    await writer.end();
+    expect(readFileSync(outside('/tmp/reused')).equals(content)).toBe(true);
+  });
+
+  test('that is lent gives the memory of each piece back, and takes none of what else comes meanwhile', async () => {
+    const content = randomBytes(4_000_000);
+    await guest.writeFile('/tmp/lent', content);
+    const counting = run(guest, ['sh', '-c', 'i=0; while [ $i -lt 300 ]; do i=$((i + 1)); echo $i; done']);
+    const seen: Uint8Array[] = [];
+    let [bytes, isWhole] = [0, true];
+    for await (const piece of guest.read('/tmp/lent', { isLent: true })) {
+      bytes += piece.length;
+      isWhole &&= piece.length > 0 && Buffer.compare(piece, content.subarray(bytes - piece.length, bytes)) === 0;
+      seen.push(piece);
+    }
+    expect([bytes, isWhole]).toEqual([content.length, true]);
+    expect(seen.filter(({ length }) => length === 0).length).toBeGreaterThan(seen.length / 3);
+    expect((await counting).stdout).toBe(Array.from({ length: 300 }, (_, i) => `${i + 1}\n`).join(''));
+    const kept = await readAll('/tmp/lent');
+    expect(kept.equals(content)).toBe(true);
   });
 
   test('that cannot be written says so to every waiter, also when the disk is full', async () => {

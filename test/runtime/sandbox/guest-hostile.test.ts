@@ -55,6 +55,13 @@ function frame(kind: number, ref: number, body: Uint8Array | readonly number[] =
   return bytes;
 }
 
+/** One of a directory, as of getdents64(2). */
+function entry(name: string): Buffer {
+  const bytes = Buffer.concat([Buffer.alloc(19, 8), Buffer.from(name)]);
+  bytes.writeUInt16LE(bytes.length, 16);
+  return bytes;
+}
+
 const { Ok, Error: Failed, Data, Errors, End, Credit, Exit, Accepted, Hello } = GuestAnswer;
 const hello = frame(Hello, 0, [guestProtocolVersion, 0, 0, 0]);
 
@@ -78,7 +85,7 @@ function startOperations(guest: Guest): Promise<unknown>[] {
     guest.processes(),
   ];
 }
-const operations = 13;
+const operations = 14;
 
 describe('a worker whose guest sends what it should not', () => {
   const someFrame = fc
@@ -132,7 +139,7 @@ describe('a worker whose guest sends what it should not', () => {
 
   const spawned = frame(Ok, 1, [5, 0, 0, 0]);
   const stat = frame(Ok, 3, new Uint8Array(19));
-  const listening = frame(Ok, 10, [80, 0]);
+  const listening = frame(Ok, 11, [80, 0]);
   test.each<[string, Buffer[]]>([
     ['a gigantic length', [Buffer.from([0xff, 0xff, 0xff, 0xff, Ok, 1, 0, 0, 0])]],
     ['a length below the least', [Buffer.from([1, 0, 0, 0, Ok, 1, 0, 0, 0])]],
@@ -153,13 +160,15 @@ describe('a worker whose guest sends what it should not', () => {
     ['no credit', [spawned, frame(Credit, 1, [0, 0, 0, 0])]],
     ['data for what has none', [frame(Errors, 2, [65])]],
     ['a stat that is none', [frame(Ok, 2, [1])]],
-    ['a name with a slash', [frame(Data, 5, Buffer.from('\x08a/b\0'))]],
-    ['an empty name', [frame(Data, 5, Buffer.from('\x08\0'))]],
-    ['a name without an end', [frame(Data, 5, Buffer.alloc(600, 97))]],
-    ['a path that is none', [frame(Ok, 11, Buffer.from('etc'))]],
-    ['a connection that it never announced', [listening, frame(Accepted, 10, [1, 0, 0, 0])]],
-    ['the same connection twice', [listening, ...[1, 2].map(() => frame(Accepted, 10, [1, 0, 0, 0x80]))]],
-    ['data after the end of a connection', [frame(Ok, 9), frame(End, 9), frame(Data, 9, [65])]],
+    ['a name with a slash', [frame(Data, 5, entry('a/b\0'))]],
+    ['an empty name', [frame(Data, 5, entry('\0'))]],
+    ['an entry without a name', [frame(Data, 5, entry(''))]],
+    ['a name without an end', [frame(Data, 5, entry('a'.repeat(261)))]],
+    ['an entry that is too long', [frame(Data, 5, entry(`${'a'.repeat(600)}\0`))]],
+    ['a path that is none', [frame(Ok, 12, Buffer.from('etc'))]],
+    ['a connection that it never announced', [listening, frame(Accepted, 11, [1, 0, 0, 0])]],
+    ['the same connection twice', [listening, ...[1, 2].map(() => frame(Accepted, 11, [1, 0, 0, 0x80]))]],
+    ['data after the end of a connection', [frame(Ok, 10), frame(End, 10), frame(Data, 10, [65])]],
     ['answers without end to what is over', Array.from({ length: 200 }, () => frame(End, 2))],
     ['a greeting for an operation', [frame(Hello, 2, [guestProtocolVersion, 0, 0, 0])]],
   ])('ends the link at %s', async (_, frames) => {
@@ -274,7 +283,6 @@ describe('a worker whose guest says nothing', () => {
   });
 });
 
-const sameUser = [0xff, 0xff, 0xff, 0xff];
 const sleep = Buffer.from(['/bin/sleep', '600', ''].join('\0'));
 
 describe('an agent whose worker sends what it should not', () => {
@@ -282,30 +290,31 @@ describe('an agent whose worker sends what it should not', () => {
     ['bytes that are no frame', Buffer.alloc(100, 'garbage')],
     ['a gigantic length', Buffer.from([0xff, 0xff, 0xff, 0x7f, 1, 1, 0, 0, 0])],
     ['a length below the least', Buffer.from([0, 0, 0, 0, 1, 1, 0, 0, 0])],
-    ['an unknown kind', frame(21, 1)],
+    ['an unknown kind', frame(22, 1)],
     ['an answer', frame(65, 1)],
-    ['a body that is cut off', frame(1, 1, [0, 0])],
+    ['a body that is cut off', frame(7, 1, [0, 0])],
     ['a body with something behind', frame(10, 1, Buffer.from('\x00\x00/tmp\0more'))],
     ['a path without an end', frame(10, 1, Buffer.from('\x00\x00/tmp'))],
     [
       'more texts than there are',
-      frame(1, 1, Buffer.concat([Buffer.alloc(13), Buffer.from('/\0'), Buffer.alloc(4, 0xff)])),
+      frame(7, 1, Buffer.concat([Buffer.alloc(9), Buffer.alloc(4, 0xff), Buffer.from('/\0a\0')])),
     ],
-    ['a ref that is in use', Buffer.concat([1, 1].map((ref) => frame(14, ref, Buffer.from('\0\0\x01/tmp/a\0'))))],
+    ['no program', frame(7, 1, Buffer.concat([Buffer.alloc(13), Buffer.from('/\0A=b\0')]))],
+    ['a ref that is in use', Buffer.concat([1, 1].map((ref) => frame(16, ref, Buffer.from('\0\0\x01/tmp/a\0'))))],
     ['a ref of its own', frame(10, 0x8000_0001, Buffer.from('\0\0/tmp/a\0'))],
     [
       'more input for a command than it gave credit for',
       Buffer.concat([
-        frame(1, 1, [1, 0, 0, 0, 0, ...sameUser, 0, 0, 0, 0, ...Buffer.from('/\0'), 2, 0, 0, 0, ...sleep, 0, 0, 0, 0]),
-        ...[1, 2, 3, 4, 5].map(() => frame(2, 1, new Uint8Array(100_000))),
+        frame(7, 1, [0, 0, 0, 0, 1, 0, 0, 0, 0, 2, 0, 0, 0, ...Buffer.from('/\0'), ...sleep]),
+        ...[1, 2, 3, 4, 5].map(() => frame(1, 1, new Uint8Array(100_000))),
       ]),
     ],
     [
       'more data than it gave credit for',
       Buffer.concat([
-        frame(14, 1, Buffer.from('\0\0\x01/dev/null\0')),
-        ...[1, 2, 3].map(() => frame(2, 1, new Uint8Array(131_072))),
-        frame(2, 1, new Uint8Array(900_000)),
+        frame(16, 1, Buffer.from('\0\0\x01/dev/null\0')),
+        ...[1, 2, 3].map(() => frame(1, 1, new Uint8Array(131_072))),
+        frame(1, 1, new Uint8Array(900_000)),
       ]),
     ],
   ])('ends, and everything inside with it, at %s', async (_, bytes) => {
@@ -330,8 +339,8 @@ describe('an agent whose worker sends what it should not', () => {
   isolatedTest('goes on with follow-ups of what is over', async () => {
     await using isolated = await startIsolated(['/run/holdfast-guest']);
     const guest = await openGuest(isolated.link, wheel);
-    for (const kind of [2, 3, 4, 5, 6]) {
-      const body = [new Uint8Array(10), [], [1, 0, 0, 0], [], [1, 0, 1, 0]][kind - 2] as number[];
+    for (const kind of [1, 2, 3, 4, 5, 6]) {
+      const body = [new Uint8Array(10), [], [1, 0, 0, 0], [], [1, 0, 1, 0], [1]][kind - 1] as number[];
       isolated.link.write(frame(kind, 77, body));
     }
     expect(await run(guest, ['true'])).toMatchObject({ exitCode: 0 });

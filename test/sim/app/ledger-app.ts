@@ -58,6 +58,8 @@ class Calm extends Recorder {
 
 /** Classes of which `bind` is a pool (P1). */
 export const poolClasses: ReadonlySet<string> = new Set([Crowd.name, Calm.name]);
+/** Classes with `onLoss: 'fail'`. */
+export const fragileClasses: ReadonlySet<string> = new Set([Fragile.name]);
 /** What `bind` without arguments calls its instance. */
 export const poolId = `bind-${hashArgs(encodeArgs([]))}`;
 

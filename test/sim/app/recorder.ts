@@ -240,7 +240,7 @@ export abstract class Recorder {
     const { history } = outside();
     const { instance, epoch } = this.#activation;
     const members = history.activations.filter(
-      (each) => each.instance === instance && each.epoch === epoch && each.endedAt === null,
+      (each) => each.instance === instance && each.epoch === epoch && each.endedAt === null && !each.wasUnguarded,
     );
     const running = members.reduce((sum, member) => sum + this.#writers(member), 0);
     if (running > limit)

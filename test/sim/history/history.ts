@@ -3,7 +3,7 @@ import type { Pin } from '../../../src/common/pin.js';
 import type { StateOwner } from '../../../src/common/ports/state-store.js';
 import type { SimProcess } from '../engine/sim-process.js';
 import type { Timeline } from '../engine/timeline.js';
-import type { Activation, BootProcesses, Commit, Operation, Rule, Run, Violation } from './records.js';
+import type { Activation, BootProcesses, Commit, Loan, Operation, Rule, Run, Violation } from './records.js';
 
 /** What an observer saw who sees everything, and what broke a rule in the moment in which it happened. */
 export class History {
@@ -22,11 +22,18 @@ export class History {
   readonly halfForgotten = new Set<string>();
   /** By operation: the ids of spawned calls that were acknowledged. */
   readonly spawned = new Map<string, string>();
+  /** By id: the state of the pin in the moment in which a spawned call was recorded as lost. */
+  readonly lostCalls = new Map<string, string>();
   readonly violations: Violation[] = [];
   /** Calls that were sent to their container before they had a slot; of those, how many it gave back. */
   readonly ahead = { sent: 0, recalled: 0 };
+  /** Containers that were lent. */
+  readonly loans = new Map<SimProcess, Loan>();
+  /** True time at which the lease of a boot ends at the latest, as it was renewed last. */
+  readonly leaseEnds = new Map<BootId, number>();
   readonly #timeline: Timeline;
   readonly #isLeaseHeld: (bootId: BootId) => boolean;
+  readonly #released = new Set<BootId>();
   readonly #ledger = new Map<string, Run[]>();
   /** By instance, epoch and key. */
   readonly #keys = new Map<string, string>();
@@ -64,16 +71,52 @@ export class History {
     if (!this.#isLeaseHeld(bootId)) this.break('fenced-silence', `boot ${bootId} answers a client without a lease`);
   }
 
-  /** The boot sent a call into a container. */
-  started(bootId: BootId): void {
+  leaseTaken(bootId: BootId, ttlMs: number): void {
+    this.leaseEnds.set(bootId, this.#timeline.now + ttlMs);
+  }
+
+  /** By its watchdog, or its own clean end. */
+  leaseReleased(bootId: BootId): void {
+    this.#released.add(bootId);
+  }
+
+  /** A container of the lender is the borrower's from now on. */
+  lent(container: SimProcess, loan: Loan): void {
+    this.loans.set(container, loan);
+    this.#timeline.note(container, 'is lent', `to ${loan.borrower}`);
+  }
+
+  /** The boot sent a call into a container; into one that it lends, what the borrower had sent it. */
+  started(bootId: BootId, container: SimProcess): void {
+    const loan = this.loans.get(container);
+    if (loan !== undefined) {
+      if (this.#timeline.now > (this.leaseEnds.get(loan.borrower) ?? 0))
+        this.break('fenced-silence', `a call of ${loan.borrower} is started in ${container.name} after its lease`);
+      return;
+    }
     if (!this.#isLeaseHeld(bootId)) this.break('fenced-silence', `boot ${bootId} starts a call without a lease`);
   }
 
   pinChanged(key: InstanceKey, pin: Pin): void {
     this.pins.set(key, pin);
     const instance = `${pin.identity.className}/${pin.identity.id}`;
+    this.#checkReleased(instance, this.pins.get(key) ?? null, pin);
     this.generations.set(`${instance}@${pin.epoch}`, pin.generation);
     this.#timeline.note(null, `pin ${instance}`, `${pin.state} at ${pin.epoch} on ${pin.bootId ?? 'nothing'}`);
+  }
+
+  /** P1, C10: a boot that has its lease gives a pin back when no code of that epoch runs any more, wherever it did. */
+  #checkReleased(instance: string, before: Pin | null, { epoch, state }: Pin): void {
+    const bootId = before?.bootId ?? null;
+    const isReleased = before?.epoch === epoch && (state === 'idle' || state === 'closed' || state === 'lost');
+    const isOver =
+      bootId === null || this.#released.has(bootId) || (this.leaseEnds.get(bootId) ?? 0) < this.#timeline.now;
+    if (!isReleased || isOver) return;
+    for (const activation of this.activations) {
+      if (activation.instance !== instance || activation.epoch !== epoch) continue;
+      if (activation.endedAt === null && !activation.wasUnguarded)
+        this.break('one-activation', `${instance} is released at ${epoch}, and runs in ${activation.process.name}`);
+    }
   }
 
   /** The store has forgotten something of an instance, of which it has this pin now. */
@@ -120,11 +163,13 @@ export class History {
       instance,
       epoch,
       process,
+      loan: this.loans.get(process) ?? null,
       startedAt: this.#timeline.now,
       enteredAt: null,
       exits: 0,
       endedAt: null,
       wasUnguarded: false,
+      hasStoodStill: false,
       running: new Set(),
     };
     this.activations.push(activation);
@@ -159,6 +204,11 @@ export class History {
     const before = this.#keys.get(name) ?? null;
     this.#keys.set(name, operation);
     return before;
+  }
+
+  /** A spawned call of that instance ends as lost. */
+  callLost(callId: string, key: InstanceKey): void {
+    if (!this.lostCalls.has(callId)) this.lostCalls.set(callId, this.pins.get(key)?.state ?? 'gone');
   }
 
   armed(run: Run, atMs: number): void {

@@ -1,3 +1,4 @@
+import type { BootId } from '../../../src/common/ids.js';
 import type { SimProcess } from '../engine/sim-process.js';
 
 /** A rule of docs/semantics.md that was broken. */
@@ -89,6 +90,12 @@ export interface Run {
   armedForMs: number | null;
 }
 
+/** Of a container: the boot of whose pool it is, and the boot on whose machine it runs. */
+export interface Loan {
+  readonly borrower: BootId;
+  readonly lender: BootId;
+}
+
 /** One object of the user's class. */
 export interface Activation {
   readonly number: number;
@@ -96,6 +103,8 @@ export interface Activation {
   readonly instance: string;
   readonly epoch: number;
   readonly process: SimProcess;
+  /** Null: its worker has the pin. */
+  readonly loan: Loan | null;
   readonly startedAt: number;
   enteredAt: number | null;
   exits: number;
@@ -103,6 +112,8 @@ export interface Activation {
   endedAt: number | null;
   /** At some moment neither its worker nor its watchdog could act: how long its code went on nobody promises. */
   wasUnguarded: boolean;
+  /** Of one in a container that is lent: its lender's worker stood still, and its watchdog alone could end it. */
+  hasStoodStill: boolean;
   readonly running: Set<Run>;
 }
 

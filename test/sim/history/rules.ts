@@ -44,11 +44,14 @@ function checkActivations(history: History): void {
   }
 }
 
-/** P1: an activation of a pool is in several containers, and none of them outlives it. */
+/**
+ * P1: an activation of a pool is in several containers, and none of them outlives it. What others have lent to a worker that is lost may
+ * do so until the end of its lease (P7): `checkLoans`.
+ */
 function checkPool(history: History, containers: readonly Activation[]): void {
   for (const [index, after] of containers.entries()) {
     for (const before of containers.slice(0, index)) {
-      if (before.epoch !== after.epoch) checkPair(history, before, after);
+      if (before.epoch !== after.epoch && before.loan === null) checkPair(history, before, after);
     }
   }
 }

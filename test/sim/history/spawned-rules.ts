@@ -1,5 +1,6 @@
 import type { CallProgress } from '../../../src/common/spawned-call.js';
 import { isEnded } from '../../../src/common/spawned-call.js';
+import { fragileClasses } from '../app/ledger-app.js';
 import type { History } from './history.js';
 import type { Operation } from './records.js';
 
@@ -26,13 +27,16 @@ function checkOne(history: History, operation: Operation, progressOf: ProgressOf
   const hasCommitted = history.commits.some((commit) => commit.operation === id);
   if (progress.state === 'succeeded' && !hasCommitted) broken('succeeded and is not committed');
   if (progress.state !== 'lost' || !isIdempotent || progress.losses >= 16) return;
-  if (!mayHaveBeenClosed(history, operation)) broken('may run twice and is lost');
+  // An instance that is closed, or lost for good, takes its calls with it; no other does.
+  const pin = history.lostCalls.get(callId) ?? 'unknown';
+  if (!endsWith.has(pin) && !isFragile(operation.instance))
+    broken(`may run twice and is lost, while its pin is ${pin}`);
 }
 
-/** Whether somebody asked for the end of its instance: that takes its calls with it. */
-function mayHaveBeenClosed(history: History, { instance, startedAt }: Operation): boolean {
-  const closes = [...history.operations.values()].filter(
-    (other) => other.what === 'close' && other.instance === instance,
-  );
-  return closes.some(({ settledAt, result }) => result === null || settledAt > startedAt);
+/** Lost for good with its container: its calls are recorded as lost before its pin is. */
+function isFragile(instance: string): boolean {
+  return fragileClasses.has(instance.slice(0, instance.indexOf('/')));
 }
+
+/** R4: states of a pin in which its open calls end. */
+const endsWith: ReadonlySet<string> = new Set(['closing', 'closed', 'lost', 'gone']);

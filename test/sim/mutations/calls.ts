@@ -178,6 +178,17 @@ export const calls: readonly Mutation[] = [
     ],
   },
   {
+    name: 'calls are sent ahead while one with a slot has not been started',
+    keeps: 'C1',
+    changes: [
+      {
+        file: 'src/runtime/calls/instance-calls.ts',
+        from: 'return this.#early.size > 0 ? null : aheadParts(',
+        to: 'return this.#early.size < 0 ? null : aheadParts(',
+      },
+    ],
+  },
+  {
     name: 'what was sent ahead begins without a slot',
     keeps: 'C1',
     changes: [
@@ -194,8 +205,8 @@ export const calls: readonly Mutation[] = [
     changes: [
       {
         file: 'src/runtime/calls/instance-calls.ts',
-        from: '    const { identity } = this.#instance;\n    this.#answer(\n      call,\n      errors.containerDied(',
-        to: '    const { identity } = this.#instance;\n    if (call.isQueued) call.moved();\n    this.#answer(\n      call,\n      errors.containerDied(',
+        from: '    this.#answer(call, errors.containerDied(exit, where));\n',
+        to: '    if (call.isQueued) call.moved();\n    this.#answer(call, errors.containerDied(exit, where));\n',
       },
     ],
   },

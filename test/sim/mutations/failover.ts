@@ -5,6 +5,7 @@ export const failover: readonly Mutation[] = [
   {
     name: 'a server that took over is in no quarantine',
     keeps: 'S10',
+    only: 'failover',
     changes: [
       {
         file: 'src/adapters/embedded/lmdb-owner.ts',
@@ -14,8 +15,26 @@ export const failover: readonly Mutation[] = [
     ],
   },
   {
+    name: 'a quarantine begins when somebody looks for what was lost',
+    keeps: 'S10',
+    only: 'failover',
+    changes: [
+      {
+        file: 'src/adapters/embedded/lmdb-leases.ts',
+        from: "        const left = quarantineLeft(db, database);\n        if (state.phase === 'absent' && left > 0)",
+        to: "        if (state.phase === 'absent' && quarantineLeft(db, database) > 0)",
+      },
+      {
+        file: 'src/adapters/embedded/lmdb-leases.ts',
+        from: '        quarantineLeft(db, database); // begins\n',
+        to: '',
+      },
+    ],
+  },
+  {
     name: 'nobody tells a server that took over what runs',
     keeps: 'S10',
+    only: 'failover',
     changes: [
       {
         file: 'src/runtime/lease-keeper.ts',

@@ -1,4 +1,5 @@
 /** The mutation check: `npm run sim:mutations`. See docs/reliability.md. */
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { readTable, writeTable } from '../report.js';
 import { allMutations } from './all-mutations.js';
@@ -11,14 +12,14 @@ const usage = `npm run sim:mutations -- [options]
   --missing        those without a row in docs/reliability.md
   --seeds N        seeds that each gets (default 1000)
   --seconds S      stop after about S seconds; the next run goes on from there
-  --jobs N         processes at once (default: as many as cores)
+  --jobs N         mutations at once (default: as many as cores)
   --anew           forget what earlier runs have found of these sources
   --report docs    write what is decided into the table of docs/reliability.md; other rows stay
   --list           what there is, and how far it has come
   --help`;
 
-/** Between two looks at the time. */
-const seedsAtOnce = 25;
+/** Each mutation gets seeds up to the first of these before one gets more. */
+const rounds = [50, 200, 500, Infinity];
 const head = ['without this guard', 'rule', 'first seed that is red', 'what breaks'];
 
 const { values } = parseArgs({
@@ -36,7 +37,7 @@ const { values } = parseArgs({
 });
 const seeds = positive('--seeds', values.seeds);
 const seconds = positive('--seconds', values.seconds);
-const jobs = values.jobs === undefined ? null : positive('--jobs', values.jobs);
+const jobs = values.jobs === undefined ? availableParallelism() : positive('--jobs', values.jobs);
 if (values.report !== undefined && values.report !== 'docs')
   throw new Error(`--report is ${values.report}: expected docs`);
 
@@ -57,38 +58,54 @@ async function check(): Promise<void> {
     if (known === undefined || known.sources !== sources || (values.anew && !values.list))
       progress.set(name, { sources, until: 0, red: null });
   }
-  for (const mutation of chosen) {
-    if (values.list) {
-      console.log(`${textOf(progress.get(mutation.name))}: ${mutation.name}`);
-      continue;
-    }
-    const found = await go(mutation, { progress, endsAt });
-    if (!isDecided(found)) continue;
-    if (values.report === 'docs') report(mutation, found, rows);
-    if (found.red === null) process.exitCode = 1;
+  if (!values.list) for (const until of rounds) await round(chosen, { progress, until, endsAt, rows });
+  for (const { name } of chosen) {
+    const found = progress.get(name);
+    console.log(`${textOf(found)}: ${name}`);
+    if (found?.red === null && isDecided(found)) process.exitCode = 1;
   }
 }
 
-async function go(
-  mutation: Mutation,
-  { progress, endsAt }: { readonly progress: Map<string, Found>; readonly endsAt: number },
-): Promise<Found> {
-  let found = progress.get(mutation.name) ?? { sources: '', until: 0, red: null };
-  if (isDecided(found) || process.uptime() >= endsAt) return found;
-  const mutant = new Mutant(mutation);
-  try {
-    while (!isDecided(found) && process.uptime() < endsAt) {
-      const count = Math.min(seedsAtOnce, seeds - found.until);
-      const red = await mutant.firstRed({ first: found.until + 1, count, jobs });
-      found = { ...found, until: found.until + count, red };
-      progress.set(mutation.name, found);
+interface Round {
+  readonly progress: Map<string, Found>;
+  /** A seed: most guards are seen to be gone within a few, so that the others have the time that is left. */
+  readonly until: number;
+  readonly endsAt: number;
+  readonly rows: Map<string | undefined, readonly string[]>;
+}
+
+async function round(chosen: readonly Mutation[], on: Round): Promise<void> {
+  const left = [...chosen];
+  const job = async (): Promise<void> => {
+    for (let mutation = left.shift(); mutation !== undefined; mutation = left.shift()) await go(mutation, on);
+  };
+  await Promise.all(Array.from({ length: jobs }, job));
+}
+
+async function go(mutation: Mutation, { progress, until, endsAt, rows }: Round): Promise<void> {
+  const { name } = mutation;
+  let found = progress.get(name) ?? { sources: '', until: 0, red: null };
+  const isLeft = (): boolean => !isDecided(found) && process.uptime() < endsAt;
+  const to = Math.min(until, seeds);
+  if (found.until < to && isLeft()) {
+    const mutant = await Mutant.make(mutation);
+    const onHeld = (seed: number): boolean => {
+      found = { ...found, until: seed };
+      progress.set(name, found);
       writeProgress(progress);
+      return isLeft();
+    };
+    try {
+      const red = await mutant.firstRed({ from: found.until + 1, to, onHeld });
+      if (red !== null) found = { ...found, until: red.seed, red };
+    } finally {
+      mutant.remove();
     }
-  } finally {
-    mutant.remove();
+    progress.set(name, found);
+    writeProgress(progress);
+    console.log(`${textOf(found)}: ${name}`);
   }
-  console.log(`${textOf(found)}: ${mutation.name}`);
-  return found;
+  if (isDecided(found) && values.report === 'docs') report(mutation, found, rows);
 }
 
 function isDecided({ red, until }: Found): boolean {

@@ -1,9 +1,13 @@
+import type { WorldKind } from '../plan/world-kinds.js';
+
 /** One guard of the product, taken out. */
 export interface Mutation {
   readonly name: string;
   /** Of docs/semantics.md. */
   readonly keeps: string;
   readonly changes: readonly Change[];
+  /** Its guard does nothing in worlds of another kind: those need not be run. */
+  readonly only?: WorldKind;
 }
 
 interface Change {

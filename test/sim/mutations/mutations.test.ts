@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { allMutations } from './all-mutations.js';
-import { checkMutation } from './mutant.js';
+import { mutatedFiles } from './mutant.js';
 
 test('each guard that the mutation check takes out is where it is said to be', () => {
   const moved = allMutations.flatMap((mutation) => {
     try {
-      checkMutation(mutation);
+      mutatedFiles(mutation);
       return [];
     } catch (error) {
       return [`${mutation.name}: ${error}`];

@@ -167,4 +167,16 @@ export const placing: readonly Mutation[] = [
       },
     ],
   },
+  {
+    name: 'nobody tells what runs of another version',
+    keeps: 'C11',
+    only: 'redeploy',
+    changes: [
+      {
+        file: 'src/router/apps/redeploy.ts',
+        from: 'pin.deployment < deployment.version && runsSoon(pin)',
+        to: 'pin.deployment > deployment.version && runsSoon(pin)',
+      },
+    ],
+  },
 ];

@@ -5,6 +5,7 @@ export const pools: readonly Mutation[] = [
   {
     name: 'a container of a pool is given more calls than it takes',
     keeps: 'P2',
+    only: 'pool',
     changes: [
       {
         file: 'src/runtime/pool/pool.ts',
@@ -16,6 +17,7 @@ export const pools: readonly Mutation[] = [
   {
     name: 'containers of a pool outlive its activation',
     keeps: 'P1, C10',
+    only: 'pool',
     changes: [
       {
         file: 'src/runtime/pool/pool.ts',
@@ -27,6 +29,7 @@ export const pools: readonly Mutation[] = [
   {
     name: 'a spawned call of a container that died waits for another activation of its pool',
     keeps: 'P4, R4',
+    only: 'pool',
     changes: [
       {
         file: 'src/runtime/spawned/spawned-call.ts',
@@ -38,17 +41,19 @@ export const pools: readonly Mutation[] = [
   {
     name: 'containers of a pool number their commits each by itself',
     keeps: 'P4, D4',
+    only: 'pool',
     changes: [
       {
         file: 'src/runtime/instances/durable-state.ts',
-        from: "if (instance.pool === null || request.op !== 'commit') return ask(request);",
-        to: 'if (instance.epoch > 0) return ask(request);',
+        from: "if (instance.pool === null || request.op !== 'commit') return",
+        to: 'if (instance.epoch > 0) return',
       },
     ],
   },
   {
     name: 'a pool has slots for one container',
     keeps: 'P2',
+    only: 'pool',
     changes: [
       {
         file: 'src/runtime/calls/instance-calls.ts',

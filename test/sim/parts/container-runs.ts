@@ -26,7 +26,7 @@ export interface ContainerRunsParts {
   /** Those of the boot, by id; kept up to date. */
   readonly containers: Map<string, SimProcess>;
   /** What the worker writes into a container. */
-  readonly onSend: (message: Uint8Array) => void;
+  readonly onSend: (container: SimProcess, message: Uint8Array) => void;
   /** What a container writes to the worker. */
   readonly onAnswer: (message: Uint8Array) => void;
   readonly nextId: () => string;
@@ -47,7 +47,7 @@ export class ContainerRuns implements ContainerStarter {
     const process = machine.start(id);
     containers.set(id, process);
     const connection = new Connection(context.network, worker, process);
-    connection.left.onSend = onSend;
+    connection.left.onSend = (message) => onSend(process, message);
     connection.right.onSend = onAnswer;
     const run = new ContainerRun({ id, process, worker, machine, channel: connection.left });
     process.onDeath(() => containers.delete(id));

@@ -1,3 +1,4 @@
+import { silentLog } from '../../../src/cli/parts/silent-log.js';
 import type { BootId, WorkerId } from '../../../src/common/ids.js';
 import type { SigningKey } from '../../../src/common/ports/store.js';
 import { createWorkerMetrics } from '../../../src/runtime/metrics.js';
@@ -6,6 +7,7 @@ import type { WorkerConfig, WorkerDeps } from '../../../src/runtime/worker-optio
 import { readCall, readFrames } from '../../../src/wire/frames/frame-reader.js';
 import { CallFlag, FrameKind } from '../../../src/wire/frames/frames.js';
 import { LinkMessage } from '../../../src/wire/link/link-messages.js';
+import { LoanMessage, readLent } from '../../../src/wire/loan-messages.js';
 import type { SimProcess } from '../engine/sim-process.js';
 import type { ConnectionEnd } from '../net/connection.js';
 import type { Listener } from '../net/dial.js';
@@ -24,6 +26,7 @@ export interface WorkerSettings {
   readonly address: string;
   readonly maxContainers: number;
   readonly warmContainers: number;
+  readonly cpuCores: number;
 }
 
 /** One run of a worker's process: boot after boot, as `holdfast worker` does, each with its watchdog and containers. */
@@ -64,6 +67,7 @@ export class WorkerProcess implements Listener {
     }
     channel.onSend = (message) => {
       if (message[0] === LinkMessage.batch) this.#context.history.answered(worker.bootId);
+      if (message[0] === LoanMessage.lent) this.#lent(worker.bootId, channel.peer.process, message);
     };
     worker.accept(channel);
   }
@@ -73,6 +77,13 @@ export class WorkerProcess implements Listener {
     this.#isEnding = true;
     await this.#worker?.stop();
     this.process.in(5, () => this.process.kill());
+  }
+
+  #lent(lender: BootId, to: SimProcess, message: Uint8Array): void {
+    const { history } = this.#context;
+    const container = this.#containers.get(readLent(message).containerId);
+    const borrower = [...history.boots].findLast(([, { worker }]) => worker === to)?.[0];
+    if (container !== undefined && borrower !== undefined) history.lent(container, { borrower, lender });
   }
 
   async #keepBooting(): Promise<void> {
@@ -115,6 +126,7 @@ export class WorkerProcess implements Listener {
       clock: process.clock,
       random: process.random,
       metrics,
+      log: silentLog,
       startWatchdog: async (bootId, deadline) => {
         const at = { machine: this.#machine, worker: process, containers };
         this.#watchdog = await WatchdogRun.start(context, at, { bootId, deadline });
@@ -128,23 +140,26 @@ export class WorkerProcess implements Listener {
           worker: process,
           watchdog,
           containers,
-          onSend: (message) => this.#sentToContainer(bootId, message),
+          onSend: (container, message) => this.#sentToContainer(bootId, { container, message }),
           onAnswer: (message) => this.#sentByContainer(message),
           nextId: () => `${process.name}.c${++this.#lastContainer}`,
         }),
       sandboxPlatform: () => null,
       transport: (_keys: readonly SigningKey[]) => new SimTransport(context, process, context.routerAddresses),
-      hostResources: () => ({ cpuCores: 4, freeMemoryMb: 65_536 }),
+      hostResources: () => ({ cpuCores: this.#settings.cpuCores, freeMemoryMb: 65_536 }),
     };
     return Worker.start(config, deps);
   }
 
-  #sentToContainer(bootId: BootId, message: Uint8Array): void {
+  #sentToContainer(
+    bootId: BootId,
+    { container, message }: { readonly container: SimProcess; readonly message: Uint8Array },
+  ): void {
     const { history } = this.#context;
     // biome-ignore lint/complexity/useMaxParams: as the reader calls it
     readFrames(message, (kind, _ref, _slot, frame) => {
       if (kind !== FrameKind.Call) return;
-      history.started(bootId);
+      history.started(bootId, container);
       if ((readCall(frame).flags & CallFlag.queued) !== 0) history.ahead.sent += 1;
     });
   }

@@ -1,3 +1,4 @@
+import { leaseTimes } from '../../../src/common/lease.js';
 import type { SeededRandom } from '../engine/seeded-random.js';
 import type { WakeOrder } from '../engine/sim-process.js';
 import type { Fault, FaultKind, KillTarget, StopTarget } from './plan.js';
@@ -27,6 +28,8 @@ const kinds = {
   'clock-jump': 0.7,
 } as const;
 
+const upkeep = { share: 0.2, most: 4 } as const;
+const lateFenceShare = 0.1;
 const failovers = { share: 0.2, most: 2, longestLagMs: 2_000 } as const;
 
 /** What happens to the world of a seed, in the order of its times. */
@@ -50,6 +53,80 @@ export function makeFailovers(random: SeededRandom, healAtMs: number): Fault[] {
   });
 }
 
+/** What operators do while all goes on: routers are closed in order, and other versions are deployed. */
+export function makeUpkeep(random: SeededRandom, hosts: Hosts, healAtMs: number): Fault[] {
+  const count = random.chance(upkeep.share) ? random.integer(1, upkeep.most) : 0;
+  return Array.from({ length: count }, (): Fault => {
+    const target = `r${random.integer(0, hosts.routers - 1)}`;
+    const times = {
+      atMs: Math.round(random.between(firstFaultMs, healAtMs)),
+      forMs: Math.round(random.skewed(1_000, 8_000)),
+    };
+    if (random.chance(0.4)) return { kind: 'close', target, ...times };
+    return { kind: 'redeploy', target, instances: random.chance(0.8) ? 'restart' : 'keep', ...times };
+  });
+}
+
+/**
+ * A worker that is alone, and stands still with its watchdog just when both had to end what runs: it ends after its lease, and has to be
+ * within the time that is waited after that (S8).
+ */
+export function makeLateFence(
+  random: SeededRandom,
+  hosts: Hosts,
+  { healAtMs, leaseTtlMs }: { readonly healAtMs: number; readonly leaseTtlMs: number },
+): Fault[] {
+  if (!random.chance(lateFenceShare)) return [];
+  const { fenceAfterMs, graceMs, renewEveryMs } = leaseTimes(leaseTtlMs);
+  const target = worker(random, hosts);
+  const atMs = Math.round(random.between(firstFaultMs, Math.max(firstFaultMs, healAtMs - leaseTtlMs - 5_000)));
+  // Its last renewal may have been as long ago. Nobody is asked to end in time what stands still for half of its fence time.
+  const stopAtMs = Math.round(atMs + fenceAfterMs - random.between(0, renewEveryMs) - 50);
+  const longestMs = Math.min(leaseTtlMs - fenceAfterMs + graceMs, fenceAfterMs / 2);
+  const stopForMs = Math.round(random.between(leaseTtlMs - fenceAfterMs, longestMs));
+  const order = random.pick(wakeOrders);
+  return [
+    { kind: 'isolate', target, atMs, forMs: leaseTtlMs + 4_000 },
+    { kind: 'stop', target, what: 'both', order, atMs: stopAtMs, forMs: stopForMs },
+  ];
+}
+
+/** What comes between workers of which one lends to the other: for longer than connections take to notice, mostly. */
+export function makeLoanFaults(random: SeededRandom, hosts: Hosts, healAtMs: number): Fault[] {
+  const count = random.chance(0.2) ? 0 : random.integer(1, 6);
+  return Array.from({ length: count }, (): Fault => {
+    const atMs = Math.round(random.between(firstFaultMs, healAtMs));
+    const forMs = random.chance(0.7) ? random.between(3_000, 20_000) : random.skewed(50, 30_000);
+    return { ...makeLoanFault(random, hosts), atMs, forMs: Math.round(forMs) };
+  });
+}
+
+function makeLoanFault(random: SeededRandom, hosts: Hosts): FaultKind {
+  const [a = '', b = ''] = random.shuffled(Array.from({ length: hosts.workers }, (_, i) => `w${i}`));
+  const kind = random.weighted(loanKinds);
+  switch (kind) {
+    case 'cut':
+      return { kind, from: a, to: b, isOneWay: random.chance(0.5) };
+    case 'flap':
+      return { kind, from: a, to: b, everyMs: Math.round(random.skewed(100, 4_000)) };
+    case 'reset':
+      return { kind, from: a, to: b };
+    case 'slow':
+      return { kind, from: a, to: b, factor: random.skewed(2, 200), loss: random.skewed(0.01, 0.5) };
+    case 'kill':
+      return { kind, target: a, what: random.weighted(killed) };
+    case 'stop':
+      return { kind, target: a, what: random.weighted(stopped), order: random.pick(wakeOrders) };
+    case 'drain':
+      return { kind, target: a };
+    default:
+      return kind satisfies never;
+  }
+}
+
+const loanKinds = { cut: 4, flap: 1, reset: 2, slow: 1, kill: 2, stop: 3, drain: 2 } as const;
+const wakeOrders: readonly WakeOrder[] = ['timers-first', 'messages-first', 'as-it-came'];
+
 function makeKind(random: SeededRandom, hosts: Hosts): FaultKind {
   const kind = random.weighted(kinds);
   switch (kind) {
@@ -59,7 +136,7 @@ function makeKind(random: SeededRandom, hosts: Hosts): FaultKind {
     }
     case 'stop': {
       const target = part(random, hosts);
-      const order = random.pick<WakeOrder>(['timers-first', 'messages-first', 'as-it-came']);
+      const order = random.pick(wakeOrders);
       return { kind, target, what: target.startsWith('w') ? random.weighted(stopped) : 'process', order };
     }
     case 'power-off':

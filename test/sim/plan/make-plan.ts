@@ -1,6 +1,6 @@
 import { poolId } from '../app/ledger-app.js';
 import { SeededRandom } from '../engine/seeded-random.js';
-import { makeFailovers, makeFaults } from './make-faults.js';
+import { makeFailovers, makeFaults, makeLateFence, makeLoanFaults, makeUpkeep } from './make-faults.js';
 import type { CallPlan, CallStep, ClientPlan, InstanceRef, Plan, Step } from './plan.js';
 
 const classes = { Serial: 4, Wide: 3, Quick: 3, Sleepy: 2, Fragile: 2 } as const;
@@ -11,6 +11,8 @@ const poolMethods = { append: 8, put: 8, keep: 3, tick: 4, once: 2, look: 2, cou
 const quickMethods = { ...methods, append: 2, put: 1, keep: 2, arm: 1, tick: 24, once: 1 } as const;
 /** Of worlds that have a pool beside their instances. */
 const poolShare = 0.3;
+/** Of those, in which containers are mostly other workers'. */
+const lendingShare = 0.7;
 /** While faults happen; then everything is healed and must answer. */
 const faultsForMs = { from: 20_000, to: 55_000 };
 const stepsPerLane = { from: 6, to: 18 };
@@ -21,30 +23,39 @@ const newNames = { share: 0.12, count: 8, uncalled: 0.3 } as const;
 export function makePlan(seed: string): Plan {
   const random = new SeededRandom(`plan ${seed}`);
   const routers = random.integer(1, 3);
+  const loans = random.fork('loans');
+  const pools = random.fork('pools');
+  const hasPool = pools.chance(poolShare);
+  const isLending = hasPool && loans.chance(lendingShare);
   const workers = Array.from({ length: random.integer(2, 4) }, () => ({
     maxContainers: random.integer(4, 10),
     warmContainers: random.integer(0, 2),
+    cpuCores: isLending ? loans.integer(1, 2) : 4,
   }));
   const instances = makeInstances(random);
   const healAtMs = Math.round(random.between(faultsForMs.from, faultsForMs.to));
   const clients = Array.from({ length: random.integer(1, 3) }, (_, number) =>
     makeClient(random.fork(`client ${number}`), instances, healAtMs),
   );
-  const pools = random.fork('pools');
-  const hasPool = pools.chance(poolShare);
   const hosts = { routers, workers: workers.length, clients: clients.length };
+  const leaseTtlMs = random.chance(0.3) ? 6_000 : 15_000;
   return {
     seed,
     routers,
     workers,
     // By no chance of theirs: all else of a plan stays as it was.
-    clients: hasPool ? clients.map(({ lanes }) => ({ lanes: [...lanes, makePoolLane(pools, healAtMs)] })) : clients,
+    clients: hasPool
+      ? clients.map(({ lanes }) => ({ lanes: [...lanes, makePoolLane(pools, healAtMs, isLending ? loans : null)] }))
+      : clients,
     healAtMs,
     faults: [
       ...makeFaults(random.fork('faults'), hosts, healAtMs),
       ...makeFailovers(random.fork('failovers'), healAtMs),
+      ...(isLending ? makeLoanFaults(loans, hosts, healAtMs) : []),
+      ...makeUpkeep(random.fork('upkeep'), hosts, healAtMs),
+      ...makeLateFence(random.fork('late fence'), hosts, { healAtMs, leaseTtlMs }),
     ],
-    leaseTtlMs: random.chance(0.3) ? 6_000 : 15_000,
+    leaseTtlMs,
     network: {
       baseMs: random.skewed(0.1, 20),
       jitterMs: random.skewed(0.1, 30),
@@ -97,15 +108,19 @@ function makeLane(random: SeededRandom, instances: readonly InstanceRef[], healA
 }
 
 /** Bursts that a pool grows for, and pauses in which it gets smaller. */
-function makePoolLane(random: SeededRandom, healAtMs: number): Step[] {
+function makePoolLane(random: SeededRandom, healAtMs: number, loans: SeededRandom | null): Step[] {
   const instance = { className: 'Crowd', id: poolId };
   const count = random.integer(stepsPerLane.from, stepsPerLane.to);
   return Array.from({ length: count }, () => {
     const pauseMs = Math.round(((random.next() * 2 * healAtMs) / count) * (random.chance(0.3) ? 0.05 : 1));
-    if (random.chance(0.04)) return { kind: 'close', pauseMs, instance, force: random.chance(0.3) };
+    if (random.chance(0.04) || loans?.chance(0.06))
+      return { kind: 'close', pauseMs, instance, force: random.chance(0.3) };
     const call = makeCall(random, instance, [instance]);
-    const times = random.weighted({ 1: 3, 5: 3, 12: 2, 20: 1 });
-    return { kind: 'call', pauseMs, instance, call, times: Number(times), stall: null };
+    const times = Number(random.weighted({ 1: 3, 5: 3, 12: 2, 20: 1 }));
+    if (!loans?.chance(0.3)) return { kind: 'call', pauseMs, instance, call, times, stall: null };
+    // All of its containers are full for as long as it takes to lose one.
+    const long = { ...call, workMs: Math.round(loans.between(2_000, 14_000)), timeoutMs: 30_000, cancelAfterMs: null };
+    return { kind: 'call', pauseMs, instance, call: long, times: loans.integer(6, 16), stall: null };
   });
 }
 

@@ -5,7 +5,7 @@ import type { LinkQuality } from '../net/network.js';
 export interface Plan {
   readonly seed: string;
   readonly routers: number;
-  readonly workers: readonly { readonly maxContainers: number; readonly warmContainers: number }[];
+  readonly workers: readonly WorkerPlan[];
   readonly clients: readonly ClientPlan[];
   readonly faults: readonly Fault[];
   /** True time at which every fault is over. */
@@ -23,6 +23,13 @@ export interface Plan {
     readonly failedStarts: number;
     readonly crashes: number;
   };
+}
+
+export interface WorkerPlan {
+  readonly maxContainers: number;
+  readonly warmContainers: number;
+  /** Of its host; pools whose containers do not fit into them are lent some by others first. */
+  readonly cpuCores: number;
 }
 
 export interface ClientPlan {
@@ -112,6 +119,10 @@ export type FaultKind =
     }
   | { readonly kind: 'store-failover'; readonly lagMs: number }
   | { readonly kind: 'drain'; readonly target: string }
+  /** A router, in order. */
+  | { readonly kind: 'close'; readonly target: string }
+  /** At a router: another version of the app, to which what runs moves or not. */
+  | { readonly kind: 'redeploy'; readonly target: string; readonly instances: 'keep' | 'restart' }
   | { readonly kind: 'clock-jump'; readonly target: string; readonly byMs: number };
 
 export type KillTarget = 'process' | 'watchdog' | 'both' | 'container';

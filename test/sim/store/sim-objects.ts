@@ -29,6 +29,7 @@ export class ObjectServer {
         const keys = await run(() => [...objects.keys()].filter((key) => key.startsWith(`${folder}/`)));
         if (keys.length > 0) yield keys;
       },
+      pathOf: null,
       presigner: null,
     };
   }

@@ -1,5 +1,7 @@
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { canIsolate } from '../../isolated-test.js';
 import { ImageWorld, outputOf, stepsOf } from './image-world.js';
@@ -57,5 +59,14 @@ describe.skipIf(lack !== null)('an image of Debian', () => {
     const look = (model as unknown as { look(): Promise<string[]> }).look;
     expect(await look()).toEqual([expect.stringMatching(/^12/), 'Hello, world!\n', '/srv/job', process.version]);
     await model.close();
+  }, 900_000);
+
+  test('with its Python is what the example says', async () => {
+    const { endpoint, token } = world.cluster;
+    const run = fileURLToPath(new URL('../../../examples/run.ts', import.meta.url));
+    const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', run, 'debian-python'], {
+      env: { ...process.env, HOLDFAST_ENDPOINT: endpoint, HOLDFAST_TOKEN: token },
+    });
+    expect(stdout).toBe('hello from sandbox, Python 3.11\nhello\n');
   }, 900_000);
 });

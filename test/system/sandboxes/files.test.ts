@@ -197,7 +197,14 @@ describe('a file that is moved', () => {
   });
 
   test('is not begun where one side is not there', async () => {
-    await expect(session.uploadFile(join(folder, 'none'), 'x')).rejects.toThrow(/ENOENT/);
+    expect(await codeOf(session.uploadFile(join(folder, 'none'), 'x'))).toBe('FileNotFound');
+    await expect(session.uploadFile(join(folder, 'none'), 'x')).rejects.toThrow(
+      /cannot read .*none of this machine: ENOENT/,
+    );
+    expect(await codeOf(session.uploadFile(folder, 'a-folder'))).toBe('InvalidArgument');
+    expect(await session.exists('a-folder')).toBe(false);
+    await session.writeText('here', 'x');
+    expect(await codeOf(session.downloadFile('here', join(folder, 'no', 'where')))).toBe('FileNotFound');
     writeFileSync(join(folder, 'small'), 'small');
     expect(await codeOf(session.uploadFile(join(folder, 'small'), 'no/where'))).toBe('FileNotFound');
     expect(await codeOf(session.downloadFile('missing', join(folder, 'missing')))).toBe('FileNotFound');

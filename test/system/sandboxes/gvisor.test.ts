@@ -22,6 +22,13 @@ gvisorTest('a session that asks for gVisor has commands, files, terminals, kills
   expect(ran).toMatchObject({ exitCode: 4, stdout: expect.stringMatching(/^b\n4\.4\.0\n\/job\n$/) });
   await session.writeText('kept', 'text');
   expect(await session.listdir('/job')).toEqual(['kept']);
+  const { files } = await session.inspect();
+  await session.writeBytes('three', new Uint8Array(3_000_000));
+  const more = (await session.inspect()).files;
+  expect([
+    (more?.count ?? 0) - (files?.count ?? 0),
+    Math.round(((more?.bytes ?? 0) - (files?.bytes ?? 0)) / 1e6),
+  ]).toEqual([1, 3]);
 
   const limited = await session.exec('echo a; sleep 1000 & sleep 1000', { shell: true, timeoutMs: 1_000 });
   expect(limited).toMatchObject({ timedOut: true, stdout: 'a\n' });

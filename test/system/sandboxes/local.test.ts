@@ -84,8 +84,9 @@ describe('a session without a cluster', () => {
     await sleepy.unsetEnv('LANG');
     await sleepy.chdir('/tmp');
     const first = await sleepy.inspect();
+    expect(first.files?.count).toBeGreaterThan(0);
     await until(async () => (await sleepy.inspect()).state === 'idle');
-    expect(await sleepy.inspect()).toMatchObject({ processes: [], memoryBytes: 0 });
+    expect(await sleepy.inspect()).toMatchObject({ processes: [], memoryBytes: 0, files: null });
     const [note, where, env] = await Promise.all([sleepy.readText('/job/note'), sleepy.pwd(), sleepy.getEnv()]);
     expect([note, where]).toEqual(['kept', '/tmp']);
     expect(env).toMatchObject({ A: '1', B: '2' });

@@ -189,6 +189,17 @@ describe('a port that is forwarded', () => {
     expect(await session.pwd()).toBe('/job');
   });
 
+  test('is open here for as long as its session is', async () => {
+    const other = await session.sandbox.create();
+    const [kept, closed] = [await other.forward(4_000), await other.forward(4_000)];
+    await closed.close();
+    await other.close();
+    const refused = connect(kept.localPort, '127.0.0.1');
+    const [error] = await once(refused, 'error');
+    expect((error as NodeJS.ErrnoException).code).toBe('ECONNREFUSED');
+    await kept.close();
+  });
+
   test('can be asked for by its local number, once', async () => {
     const taken = createServer();
     taken.listen(0, '127.0.0.1');

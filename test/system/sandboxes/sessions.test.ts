@@ -139,6 +139,16 @@ describe('a session', () => {
     expect(info.processes).toMatchObject([{ pid: child.pid, command: ['sleep', '100'] }]);
     expect(info.processes[0]?.startedAt).toBeInstanceOf(Date);
     expect(info.memoryBytes).toBeGreaterThan(100_000);
+    await session.exec('mkdir many && touch many/$(seq -s " many/" 100) && head -c 3000000 /dev/zero > large', {
+      shell: true,
+    });
+    const { files } = await session.inspect();
+    const grown = {
+      count: (files?.count ?? 0) - (info.files?.count ?? 0),
+      bytes: (files?.bytes ?? 0) - (info.files?.bytes ?? 0),
+    };
+    expect(grown).toMatchObject({ count: 102 });
+    expect(Math.round(grown.bytes / 1e6)).toBe(3);
     const ids = async (options: Parameters<typeof shell.list>[0]) =>
       (await collect(shell.list(options))).map(({ id }) => id);
     expect(await ids({ tags: ['blue'] })).toEqual([session.id, other.id]);
@@ -156,7 +166,7 @@ describe('a session', () => {
     await session.spawn(['sleep', '1000']);
     await until(async () => (await session.inspect()).state === 'idle');
     const asleep = await session.inspect();
-    expect(asleep).toMatchObject({ processes: [], memoryBytes: 0, tags: [] });
+    expect(asleep).toMatchObject({ processes: [], memoryBytes: 0, files: null, tags: [] });
     expect(await session.pwd()).toBe('/tmp/x');
     expect(await session.readText('/job/link')).toBe('kept');
     expect(await session.getEnv()).toMatchObject({ A: '1', B: '2' });

@@ -89,7 +89,7 @@ describe.runIf(canIsolate)('buckets in containers', () => {
     });
     expect(stdout).toBe(
       '$ printf "milk,2\\nbread,3\\n" > /bucket/prices.csv && ls /bucket\nprices.csv\n' +
-        '$ cut -d, -f2 /bucket/prices.csv | sort | tail -1\n3\n$ env | grep -c BUCKET\n0\n',
+        '$ cut -d, -f2 /bucket/prices.csv | sort | tail -1\n3\n$ env | grep -c BUCKET\n0\na function sees: prices.csv\n',
     );
   });
 

@@ -68,9 +68,40 @@ describe.each([{ mode: 'embedded' as const }, { mode: 'real' as const }])('netwo
     expect(await codeOf(textOf(shared, 'd'))).toBe('InvalidArgument');
     expect(await codeOf(shared.removeFile('d'))).toBe('InvalidArgument');
     expect(await codeOf(shared.writeFile('big/below', 'x'))).toBe('InvalidArgument');
-    expect(await codeOf(shared.writeFile('../out', 'x'))).toBe('InvalidArgument');
+    for (const wrong of ['../out', '\ud800', 5, null])
+      expect(await codeOf(shared.writeFile(wrong as string, 'x'))).toBe('InvalidArgument');
     const missing = NetworkFileSystem.fromName('nowhere', { client: cluster.client });
     expect(await codeOf(missing.listdir())).toBe('NotFound');
+  });
+
+  it('are listed by name, and their directories with all below, and go so', async () => {
+    const choice = { client: cluster.client };
+    const tree = NetworkFileSystem.fromName('a-tree', { ...choice, createIfMissing: true });
+    async function* pieces() {
+      for (let i = 0; i < 40; i++) yield Buffer.alloc(70_001, String.fromCharCode(97 + (i % 26)));
+    }
+    await tree.writeFile('d/deep/streamed', pieces());
+    expect(await textOf(tree, 'd/deep/streamed')).toBe(
+      Array.from({ length: 40 }, (_, i) => String.fromCharCode(97 + (i % 26)).repeat(70_001)).join(''),
+    );
+    await tree.writeFile('d/a', 'x');
+    await tree.writeFile('e', 'x');
+    expect((await tree.listdir('', { recursive: true })).map(({ path }) => path)).toEqual([
+      ...['d', 'd/a', 'd/deep', 'd/deep/streamed', 'e'],
+    ]);
+    expect(await codeOf(tree.removeFile('d'))).toBe('InvalidArgument');
+    expect(await codeOf(tree.removeFile('', { recursive: true }))).toBe('InvalidArgument');
+    await tree.removeFile('d', { recursive: true });
+    await tree.removeFile('e', { recursive: true });
+    expect(await tree.listdir()).toEqual([]);
+    const brief = await NetworkFileSystem.ephemeral(choice);
+    const names = async () => (await NetworkFileSystem.list(choice)).map(({ name }) => name);
+    expect(await names()).toEqual(expect.arrayContaining(['a-tree', brief.name, 'shared']));
+    await brief[Symbol.asyncDispose]();
+    expect(await tree.delete()).toEqual({ deleted: true });
+    expect((await names()).filter((name) => name === brief.name || name === 'a-tree')).toEqual([]);
+    const [found] = await NetworkFileSystem.list(choice);
+    expect((await found?.listdir())?.length).toBeGreaterThan(0);
   });
 
   it('that are ephemeral are gone when they are disposed', async () => {

@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import { App, type RemoteApp, type SandboxSession, Volume } from 'holdfast';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { canIsolate } from '../../isolated-test.js';
 import { startS3, type TestServer } from '../../servers.js';
 import { type CliProcess, type ClusterProcesses, startClusterProcesses } from '../cluster-processes.js';
 
+type InsideApp = typeof import('../../fixtures/inside-app.js');
 type VolumeApp = typeof import('../../fixtures/volume-app.js');
 
 describe.runIf(canIsolate)('volumes in containers, on NATS and Redis, with a bucket as the object store', () => {
@@ -36,6 +38,20 @@ describe.runIf(canIsolate)('volumes in containers, on NATS and Redis, with a buc
     for await (const piece of shared.readFile(path)) pieces.push(piece);
     return Buffer.concat(pieces).toString();
   };
+
+  it('are read and written by name from inside a class, whose worker moves the objects', async () => {
+    const { client } = cluster;
+    await cluster.deploy(new URL('../../fixtures/inside-app.ts', import.meta.url));
+    const librarian = await (await App.lookup<InsideApp>('inside-test', { client })).Librarian.named('one');
+    // A chunk that is one range long, and one that is shorter.
+    const bytes = randomBytes(12 * 1_048_576);
+    await librarian.write('by-name', 'big', bytes);
+    expect(Buffer.compare(await librarian.read('by-name', 'big'), bytes)).toBe(0);
+    const seen: Uint8Array[] = [];
+    for await (const piece of Volume.fromName('by-name', { client }).readFile('big')) seen.push(piece);
+    expect(Buffer.concat(seen).equals(bytes)).toBe(true);
+    await librarian.close();
+  });
 
   it('are committed by one session and seen by another, by classes and by clients; what is private stays so', async () => {
     const [one, two] = [await app.manual.create(), await app.manual.create()];

@@ -8,10 +8,10 @@ export async function contentOf(volume: Volume, path: string): Promise<Buffer> {
   return Buffer.concat(pieces);
 }
 
-/** Every file of a volume by its path, as a hash; links and directories by their type. */
-export async function filesOf(volume: Volume): Promise<Record<string, string>> {
+/** Every file of a volume, or below a directory of it, by its path, as a hash; links and directories by their type. */
+export async function filesOf(volume: Volume, below = ''): Promise<Record<string, string>> {
   const files: Record<string, string> = {};
-  for (const { path, type } of await volume.listdir('', { recursive: true })) {
+  for (const { path, type } of await volume.listdir(below, { recursive: true })) {
     files[path] = type === 'file' ? hashOf(await contentOf(volume, path)) : type;
   }
   return files;

@@ -153,6 +153,66 @@ describe.each(['embedded', 'real'] as const)('volumes on a cluster that is %s', 
     const stats = new Map((await volume.listdir('up')).map((stat) => [stat.path, stat]));
     expect(stats.get('up/run.sh')).toMatchObject({ mode: 0o750, modifiedAt: new Date(1_234_500) });
     expect(await codeOf(volume.batchUpload([{ local: join(tree, 'none'), remote: 'x' }]))).toBe('FileNotFound');
+    // A directory is all that is in it, also where some of that is named, too.
+    const both = ['', '/big'].map((path) => ({ local: `${tree}${path}`, remote: `whole${path}` }));
+    const whole = await volume.batchUpload(both);
+    expect(await filesOf(volume, 'whole')).toEqual({
+      ...{ 'whole/empty': 'directory', 'whole/link': 'symlink' },
+      ...{ 'whole/run.sh': hashOf('exit 0'), 'whole/big': hashOf(big) },
+    });
+    expect([await volume.batchUpload([]), await volume.history()]).toEqual([
+      whole,
+      [expect.objectContaining({ commitId: whole }), expect.objectContaining({ commitId })],
+    ]);
+    expect(await named().batchUpload([])).toBe('');
+  });
+
+  it('what would be lost in a commit to something else of it is refused, and nothing is done', async () => {
+    const volume = named();
+    const [local, other] = ['one', 'other'].map((name) => join(folder, `${name}-${mode}`)) as [string, string];
+    for (const path of [local, other]) await writeFile(path, path);
+    await volume.batchUpload([{ local, remote: 'a/x' }]);
+    await volume.copyFiles(['a/x'], 'b/x');
+    const upload = (...remotes: string[]) => volume.batchUpload(remotes.map((remote) => ({ local, remote })));
+    for (const lost of [
+      ...[
+        () =>
+          volume.batchUpload([
+            { local, remote: 'same' },
+            { local: other, remote: './same' },
+          ]),
+        () => upload('w', 'w/x'),
+        () => upload('w/y/z', 'w'),
+      ],
+      ...[() => volume.copyFiles(['a/x', 'b/x'], 'into'), () => volume.copyFiles('a/x' as never, 'y')],
+      ...[null, [null], 'text', [{ local }], [{ local: 5, remote: 'a' }]].map(
+        (wrong) => () => volume.batchUpload(wrong as never),
+      ),
+    ])
+      expect(await codeOf(lost())).toBe('InvalidArgument');
+    expect(await volume.history()).toHaveLength(2);
+  });
+
+  it('files have any name that a file system has, and no other', async () => {
+    const volume = named();
+    const names = ['a b', 'a\nb', '-rf', '...', 'back\\slash', 'x'.repeat(255), 'ü'.repeat(127)];
+    await Promise.all(names.map((name) => volume.writeFile(`d/${name}`, name)));
+    expect(new Set((await volume.listdir('d')).map(({ path }) => path.slice(2)))).toEqual(new Set(names));
+    for (const name of names) expect((await contentOf(volume, `d/${name}`)).toString()).toBe(name);
+    for (const wrong of [
+      '',
+      '/',
+      '..',
+      'a/../b',
+      'x'.repeat(256),
+      'ü'.repeat(128),
+      'nul\0',
+      '\ud800',
+      'a/'.repeat(2_100),
+      5,
+    ])
+      expect(await codeOf(volume.writeFile(wrong as string, ''))).toBe('InvalidArgument');
+    expect(await volume.history()).toHaveLength(names.length);
   });
 
   it('a history is read, compared, restored and branched from, without any bytes being moved', async () => {

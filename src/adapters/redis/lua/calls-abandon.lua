@@ -18,8 +18,7 @@ for at = 4, #KEYS do
   local call, id = KEYS[at], ARGV[at + 3]
   if redis.call('HDEL', KEYS[2], id) == 1 then
     local had = string.match(redis.call('HGET', call, 'p') or '', '^%l+') == 'running' and 5 or 3
-    redis.call('HSET', call, 'p', ARGV[had], 'r', ARGV[had + 1])
-    redis.call('HDEL', call, 'a')
+    redis.call('HSET', call, 'p', ARGV[had], 'x', ARGV[had + 1])
     redis.call('PEXPIRE', call, ARGV[1])
     redis.call('ZADD', KEYS[3], ARGV[2], id)
     redis.call('PEXPIRE', KEYS[3], ARGV[1])

@@ -23,14 +23,30 @@ if ARGV[3] == '-' then
 elseif ARGV[3] ~= '' then
   alarm = ' ' .. ARGV[1] .. '.' .. ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. ARGV[3] .. ' 0'
 end
+-- Many together: calling out of Lua costs more than what is done there. Some thousand arguments are the most that it takes.
+local most = 2000
+local puts, places = {}, {}
+local function store()
+  if #puts > 0 then
+    redis.call('HSET', KEYS[2], unpack(puts))
+    redis.call('ZADD', KEYS[3], unpack(places))
+    puts, places = {}, {}
+  end
+end
 for at = 4, #ARGV, 3 do
   if ARGV[at] == '+' then
-    redis.call('HSET', KEYS[2], ARGV[at + 1], ARGV[at + 2])
-    redis.call('ZADD', KEYS[3], 0, ARGV[at + 1])
+    puts[#puts + 1] = ARGV[at + 1]
+    puts[#puts + 1] = ARGV[at + 2]
+    places[#places + 1] = 0
+    places[#places + 1] = ARGV[at + 1]
+    if #puts >= most then
+      store()
+    end
   else
     redis.call('HDEL', KEYS[2], ARGV[at + 1])
     redis.call('ZREM', KEYS[3], ARGV[at + 1])
   end
 end
+store()
 redis.call('HSET', KEYS[2], '', ARGV[1] .. ' ' .. ARGV[2] .. (alarm or ''))
 return 'committed'

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { HoldfastError } from '../../../common/errors.js';
 import { toJson } from '../../output/json-value.js';
+import { wrapped } from '../../output/wrapped.js';
 import type { CommandContext } from '../command-context.js';
 import { findConnection } from '../connection.js';
 import { type ConnectionOptions, type JsonOption, withConnection } from '../options.js';
@@ -15,6 +16,9 @@ interface DoctorOptions extends ConnectionOptions, JsonOption, HostOptions {
   readonly objectStore?: string | true;
   readonly workers?: boolean;
 }
+
+/** Below the subject, which follows the level. */
+const indent = ' '.repeat(9);
 
 /** As for any error without a code of its own: `holdfast help exit-codes`. */
 const problemExitCode = 7;
@@ -78,6 +82,12 @@ function placeOf(option: string, given: string | true | undefined, inEnvironment
 function reportFinding({ of, which, level, says, next }: Finding, { terminal }: CommandContext): void {
   const colour = { ok: 'green', warning: 'yellow', problem: 'red' } as const;
   const subject = which === '-' ? of : `${of} ${which}`;
-  terminal.print(`${terminal.paint(colour[level], level.padEnd(7))}  ${subject}: ${says}`);
-  if (next !== null) terminal.print(`         ${next}`);
+  const lines = wrapped(
+    `${terminal.paint(colour[level], level.padEnd(7))}  ${subject}: ${says}`,
+    terminal.columns,
+    indent,
+  );
+  for (const line of lines) terminal.print(line);
+  if (next === null) return;
+  for (const line of wrapped(`${indent}${next}`, terminal.columns, indent)) terminal.print(line);
 }

@@ -27,6 +27,7 @@ async function list(options: ConnectionOptions & JsonOption, context: CommandCon
     usedAt: usedAtMs === 0 ? null : new Date(usedAtMs),
   }));
   if (options.json) return terminal.print(toJson(views));
+  if (views.length === 0) return terminal.note('no images');
   const columns = [
     ...[{ title: 'IMAGE' }, { title: 'BASE' }, { title: 'LAYERS', align: 'right' }, { title: 'SIZE', align: 'right' }],
     ...[{ title: 'USED' }, { title: 'OF', shrinksTo: 12 }],

@@ -39,6 +39,9 @@ async function processes(
     { title: 'AGE', align: 'right' },
     { title: 'COMMAND', shrinksTo: 20 },
   ] as const;
-  for (const line of tableLines(columns, rows, terminal)) terminal.print(line);
-  terminal.note(`${Math.round(info.memoryBytes / 1_048_576)} MB of memory, starting in ${info.cwd}`);
+  for (const line of rows.length === 0 ? [] : tableLines(columns, rows, terminal)) terminal.print(line);
+  if (rows.length === 0) terminal.note('no processes');
+  const { memoryBytes, files, cwd } = info;
+  const onDisk = files === null ? '' : `, ${files.count} files of ${Math.round(files.bytes / 1_048_576)} MB`;
+  terminal.note(`${Math.round(memoryBytes / 1_048_576)} MB of memory${onDisk}, starting in ${cwd}`);
 }

@@ -28,6 +28,7 @@ export function registerSandbox(program: Command, context: CommandContext): void
     .description('sessions of sandboxes: commands, files, a terminal')
     // As the command of the user's has options of its own, which are not ours.
     .enablePositionalOptions()
+    .helpCommand(false)
     .addHelpText('after', examples);
   const register = [
     registerCreate,

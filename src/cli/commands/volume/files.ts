@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { toJson } from '../../output/json-value.js';
 import type { CommandContext } from '../command-context.js';
+import { parseFilePlace, volumeStore } from '../file-place.js';
 import { type ConnectionOptions, type JsonOption, withConnection } from '../options.js';
-import { parseFilePlace } from './place.js';
 
 interface RemoveOptions extends ConnectionOptions, JsonOption {
   readonly recursive?: boolean;
@@ -21,7 +21,7 @@ export function registerFiles(volume: Command, context: CommandContext): void {
 }
 
 async function printFile(text: string, options: ConnectionOptions, context: CommandContext): Promise<void> {
-  const { volume: name, path } = parseFilePlace(text);
+  const { name, path } = parseFilePlace(text, volumeStore);
   const [{ withVolumes }, { Volume }, { writeOut }] = await Promise.all([
     import('./with-volumes.js'),
     import('../../../sdk/volumes/volume.js'),
@@ -36,7 +36,7 @@ async function printFile(text: string, options: ConnectionOptions, context: Comm
 }
 
 async function removeFile(text: string, options: RemoveOptions, context: CommandContext): Promise<void> {
-  const { volume: name, path } = parseFilePlace(text);
+  const { name, path } = parseFilePlace(text, volumeStore);
   const [{ withVolumes }, { Volume }] = await Promise.all([
     import('./with-volumes.js'),
     import('../../../sdk/volumes/volume.js'),

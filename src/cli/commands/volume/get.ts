@@ -2,8 +2,8 @@ import type { Command } from 'commander';
 import { toJson } from '../../output/json-value.js';
 import { TransferBar } from '../../output/transfer-bar.js';
 import type { CommandContext } from '../command-context.js';
+import { parsePlace, volumeStore } from '../file-place.js';
 import { type ConnectionOptions, type JsonOption, withConnection } from '../options.js';
-import { parseVolumePlace } from './place.js';
 
 type Options = ConnectionOptions & JsonOption & { readonly at?: string };
 
@@ -25,21 +25,21 @@ async function get(
   options: Options,
   context: CommandContext,
 ): Promise<void> {
-  const from = parseVolumePlace(place);
+  const from = parsePlace(place, volumeStore);
   const [{ withVolumes }, { findFiles, writeFiles }] = await Promise.all([
     import('./with-volumes.js'),
     import('./write-files.js'),
   ]);
   await withVolumes(options, context, async (_client, access) => {
-    const found = await access.found(from.volume);
+    const found = await access.found(from.name);
     const commit = options.at === undefined ? found.head : await access.commitOf(found, options.at);
     await using state = await access.hold(found, commit);
     const files = await findFiles(state, from.path, local);
     const bytes = files.reduce((sum, { entry }) => sum + (entry.type === 'file' ? entry.size : 0), 0);
-    await TransferBar.during({ name: from.path || from.volume, bytes }, context, (onProgress) =>
+    await TransferBar.during({ name: from.path || from.name, bytes }, context, (onProgress) =>
       writeFiles(state, files, { onProgress, signal: context.signal }),
     );
-    const result = { volume: from.volume, commitId: commit?.id ?? null, files: files.length, bytes };
+    const result = { volume: from.name, commitId: commit?.id ?? null, files: files.length, bytes };
     if (options.json) context.terminal.print(toJson(result));
   });
 }

@@ -1,12 +1,13 @@
 import type { Command } from 'commander';
 import { inParallel } from '../../../common/volumes/in-parallel.js';
 import { byteText } from '../../output/byte-text.js';
+import { fileStatLines } from '../../output/file-stats.js';
 import { toJson } from '../../output/json-value.js';
 import { minuteText } from '../../output/minute-text.js';
 import { tableLines } from '../../output/table.js';
 import type { CommandContext } from '../command-context.js';
+import { parsePlace, volumeStore } from '../file-place.js';
 import { type ConnectionOptions, type JsonOption, withConnection } from '../options.js';
-import { parseVolumePlace } from './place.js';
 
 interface ListOptions extends ConnectionOptions, JsonOption {
   readonly recursive?: boolean;
@@ -45,6 +46,7 @@ async function listVolumes(options: ListOptions, context: CommandContext): Promi
     changedAt: head === null ? null : new Date(head.atMs),
   }));
   if (options.json) return terminal.print(toJson(volumes));
+  if (volumes.length === 0) return terminal.note('no volumes: `holdfast volume create NAME` makes one');
   const columns = [
     { title: 'VOLUME', shrinksTo: 12 },
     ...[{ title: 'FILES', align: 'right' }, { title: 'SIZE', align: 'right' }, { title: 'CHANGED' }],
@@ -56,7 +58,7 @@ async function listVolumes(options: ListOptions, context: CommandContext): Promi
 }
 
 async function listFiles(text: string, options: ListOptions, context: CommandContext): Promise<void> {
-  const { volume: name, path } = parseVolumePlace(text);
+  const { name, path } = parsePlace(text, volumeStore);
   const [{ withVolumes }, { Volume }] = await Promise.all([
     import('./with-volumes.js'),
     import('../../../sdk/volumes/volume.js'),
@@ -67,13 +69,5 @@ async function listFiles(text: string, options: ListOptions, context: CommandCon
   );
   const { terminal } = context;
   if (options.json) return terminal.print(toJson(stats));
-  const columns = [
-    ...[{ title: 'MODE' }, { title: 'SIZE', align: 'right' }, { title: 'CHANGED' }],
-    { title: 'PATH', shrinksTo: 20 },
-  ] as const;
-  const rows = stats.map(({ path: at, type, mode, size, modifiedAt }) => [
-    ...[mode.toString(8).padStart(4, '0'), byteText(size), minuteText(modifiedAt)],
-    type === 'directory' ? `${at}/` : type === 'symlink' ? `${at}@` : at,
-  ]);
-  for (const line of tableLines(columns, rows, terminal)) terminal.print(line);
+  for (const line of fileStatLines(stats, terminal)) terminal.print(line);
 }

@@ -4,8 +4,8 @@ import { byteText } from '../../output/byte-text.js';
 import { toJson } from '../../output/json-value.js';
 import { TransferBar } from '../../output/transfer-bar.js';
 import type { CommandContext } from '../command-context.js';
+import { parsePlace, volumeStore } from '../file-place.js';
 import { type ConnectionOptions, type JsonOption, withConnection } from '../options.js';
-import { parseVolumePlace } from './place.js';
 
 interface PutOptions extends ConnectionOptions, JsonOption {
   readonly create?: boolean;
@@ -34,22 +34,26 @@ export function registerPut(volume: Command, context: CommandContext): void {
 async function put(places: readonly string[], options: PutOptions, context: CommandContext): Promise<void> {
   const [locals, target] = [places.slice(0, -1), places.at(-1) ?? ''];
   if (locals.length === 0) throw new HoldfastError('InvalidArgument', 'put what? Write put LOCAL... VOLUME[:PATH]');
-  const to = parseVolumePlace(target);
-  const [{ withVolumes }, { uploadFiles }, { localFiles }] = await Promise.all([
+  const to = parsePlace(target, volumeStore);
+  const [{ withVolumes }, { uploadFiles }, { localFiles }, { isDirectory }] = await Promise.all([
     import('./with-volumes.js'),
     import('../../../sdk/volumes/upload-files.js'),
-    import('./local-files.js'),
+    import('../local-files.js'),
+    import('./is-directory.js'),
   ]);
   const { terminal, signal } = context;
   await withVolumes(options, context, async (_client, access) => {
-    if (options.create) await access.create(to.volume);
-    const { files, bytes } = await localFiles(locals, { access, to });
-    const transfer = { name: to.volume, bytes };
+    if (options.create) await access.create(to.name);
+    const target = { path: to.path, isDirectory: () => isDirectory(access, to) };
+    const { files, bytes } = await localFiles(locals, target);
+    const transfer = { name: to.name, bytes };
     const message = options.message ?? `put ${locals.join(' ')}`.slice(0, 200);
-    const { commit, sent } = await TransferBar.during(transfer, context, (onProgress) =>
-      uploadFiles(access, { name: to.volume, files }, { message, signal, onProgress }),
+    const { commitId, sentBytes } = await TransferBar.during(transfer, context, (onProgress) =>
+      uploadFiles(access, { name: to.name, files }, { message, signal, onProgress }),
     );
-    const result = { commitId: commit.id, files: files.length, bytes, sentBytes: sent.bytes };
-    terminal.print(options.json ? toJson(result) : `commit ${commit.id}, ${byteText(sent.bytes)} sent`);
+    const result = { commitId, files: files.length, bytes, sentBytes };
+    const said =
+      files.length === 0 ? 'nothing to put, no commit made' : `commit ${commitId}, ${byteText(sentBytes)} sent`;
+    terminal.print(options.json ? toJson(result) : said);
   });
 }

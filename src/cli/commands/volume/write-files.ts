@@ -1,12 +1,13 @@
 import { existsSync, statSync } from 'node:fs';
-import { chmod, mkdir, open, rename, rm, symlink, utimes } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { chmod, mkdir, open, symlink, utimes } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { HoldfastError } from '../../../common/errors.js';
 import { readContent } from '../../../common/volumes/content.js';
 import type { Entry, FileEntry } from '../../../common/volumes/entry.js';
 import { parsePath } from '../../../common/volumes/paths.js';
 import type { HeldState } from '../../../sdk/volumes/volume-access.js';
 import { existing, walk } from '../../../sdk/volumes/volume-tree.js';
+import { replaced } from '../replaced-file.js';
 
 /** Something of a volume, and where it goes on this machine. */
 export interface FoundFile {
@@ -61,17 +62,6 @@ export async function writeFiles(
     if (entry.type !== 'directory') continue;
     await chmod(local, entry.mode & 0o777);
     await utimes(local, secondsOf(entry), secondsOf(entry));
-  }
-}
-
-async function replaced(local: string, write: (part: string) => Promise<void>): Promise<void> {
-  const part = join(dirname(local), `.${basename(local)}.holdfast-${process.pid}`);
-  try {
-    await write(part);
-    await rename(part, local);
-  } catch (error) {
-    await rm(part, { force: true });
-    throw error;
   }
 }
 

@@ -1,4 +1,5 @@
 import type { BucketObject } from '../../../common/ports/bucket.js';
+import type { ReadWindow } from '../read-window.js';
 import type { NodeFacts, TreeNode } from '../trees/file-tree.js';
 import type { Draft } from './draft.js';
 
@@ -14,6 +15,8 @@ export interface BucketNode extends TreeNode {
   /** Null: nobody writes to it. */
   draft: Draft | null;
   openings: number;
+  /** Of who reads it. */
+  readonly window: ReadWindow;
   /** It was removed, here. */
   isGone: boolean;
   /** Changes and uploads of it, one after the other. */

@@ -1,5 +1,6 @@
 import type { Clock } from '../../../common/clock.js';
 import type { Bucket, BucketObject } from '../../../common/ports/bucket.js';
+import { ReadWindow } from '../read-window.js';
 import type { BucketNode } from './bucket-node.js';
 
 /** What the bucket said holds for so long; what is changed here is known at once. */
@@ -136,6 +137,7 @@ export class BucketNodes {
     const moves = [...this.#moves].filter((move) => path.startsWith(`${move.path}/`));
     const node: BucketNode = {
       ...{ type, path, object, heardMs: atMs, draft: null, openings: 0, isGone: false },
+      window: new ReadWindow(),
       turn: Promise.all(moves.map(({ over }) => over)).then(() => undefined),
     };
     this.#nodes.set(path, node);

@@ -127,10 +127,10 @@ export class BucketTree implements FileTree<BucketNode> {
   }
 
   async read(file: BucketNode, offset: number, length: number): Promise<Buffer> {
-    const { draft, object } = file;
+    const { draft, object, window } = file;
     if (draft !== null) return await draft.read(offset, length);
     if (object === null) return refuse('ESTALE');
-    const bytes = await this.parts.blocks.read(this.parts, object, { offset, length });
+    const bytes = await this.parts.blocks.read(this.parts, object, { offset, length, window });
     return bytes ?? refuse('ESTALE');
   }
 
@@ -268,7 +268,7 @@ export class BucketTree implements FileTree<BucketNode> {
     try {
       const object = await this.nodes.objectOf(file);
       for (let offset = 0; object !== null && offset < object.size; ) {
-        const piece = await blocks.read(this.parts, object, { offset, length: draftPieceBytes });
+        const piece = await blocks.read(this.parts, object, { offset, length: draftPieceBytes, window: file.window });
         if (piece === null || piece.length === 0) return refuse('ESTALE');
         this.#drafts.checkRoom(draft, offset + piece.length);
         await draft.write(piece, offset);

@@ -1,17 +1,28 @@
 import { mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LRUCache } from 'lru-cache';
 import type { Hash } from '../../../common/volumes/entry.js';
+import { FetchRoom } from './fetch-room.js';
 
-/** Each is a chunk in memory. */
-const fetchesAtOnce = 6;
+/** Of one file, of the chunks that nobody has asked for yet. */
+const mostAheadBytes = 67_108_864;
+/** Of the whole cache, for the same. */
+const aheadShare = 8;
 
 export interface ChunkCacheOptions {
   /** Of its own; made where it is missing. */
   readonly folder: string;
   readonly maxBytes: number;
 }
+
+/** What is to be fetched, and how long it is. */
+export interface WantedChunk {
+  readonly hash: Hash;
+  readonly bytes: number;
+}
+
+/** Writes the bytes of a chunk, compared with its hash, to a new file; how many there are. */
+export type BringChunk = (hash: Hash, path: string) => Promise<number>;
 
 /**
  * Chunks of all mounts of a host, as files by their hash: each is fetched once, however many want it. Beyond `maxBytes` those
@@ -21,8 +32,7 @@ export class ChunkCache {
   readonly #options: ChunkCacheOptions;
   readonly #files: LRUCache<Hash, string>;
   readonly #underway = new Map<Hash, Promise<void>>();
-  readonly #waiting: (() => void)[] = [];
-  #running = 0;
+  readonly #room = new FetchRoom();
 
   constructor(options: ChunkCacheOptions) {
     this.#options = options;
@@ -40,19 +50,33 @@ export class ChunkCache {
     return this.#files.get(hash) ?? null;
   }
 
+  /** How many bytes beyond what a reader has asked for are worth fetching before he does. */
+  get aheadBytes(): number {
+    return Math.min(mostAheadBytes, Math.floor(this.#options.maxBytes / aheadShare));
+  }
+
   /**
    * Brings it here. It may go again before the next turn of the event loop.
    *
-   * @param read its bytes, compared with the hash
-   * @throws what `read` throws
+   * @throws what `bring` throws
    */
-  fetch(hash: Hash, read: () => Promise<Uint8Array>): Promise<void> {
+  fetch(chunk: WantedChunk, bring: BringChunk): Promise<void> {
+    const { hash } = chunk;
     if (this.#files.has(hash)) return Promise.resolve();
     const known = this.#underway.get(hash);
     if (known !== undefined) return known;
-    const fetching = this.#fetch(hash, read).finally(() => this.#underway.delete(hash));
+    const fetching = this.#room
+      .within(chunk.bytes, () => this.#fetch(hash, bring))
+      .finally(() => this.#underway.delete(hash));
     this.#underway.set(hash, fetching);
     return fetching;
+  }
+
+  /** The same of what somebody may want soon, and only while nobody waits for what he wants now. */
+  fetchAhead(chunk: WantedChunk, bring: BringChunk): void {
+    if (!this.#room.has(chunk.bytes)) return;
+    // Its failure is for whoever comes to it.
+    this.fetch(chunk, bring).catch(() => undefined);
   }
 
   /** Takes over the file of a chunk that was written here; its bytes are what the hash is of. */
@@ -70,20 +94,11 @@ export class ChunkCache {
     this.#add(hash, path, statSync(path).size);
   }
 
-  async #fetch(hash: Hash, read: () => Promise<Uint8Array>): Promise<void> {
-    if (this.#running >= fetchesAtOnce) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    else this.#running += 1;
-    try {
-      const bytes = await read();
-      const partial = `${this.#pathFor(hash)}.partial`;
-      await writeFile(partial, bytes);
-      renameSync(partial, this.#pathFor(hash));
-      this.#add(hash, this.#pathFor(hash), bytes.length);
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#running -= 1;
-      else next();
-    }
+  async #fetch(hash: Hash, bring: BringChunk): Promise<void> {
+    const partial = `${this.#pathFor(hash)}.partial`;
+    const length = await bring(hash, partial);
+    renameSync(partial, this.#pathFor(hash));
+    this.#add(hash, this.#pathFor(hash), length);
   }
 
   #add(hash: Hash, path: string, bytes: number): void {

@@ -1,5 +1,5 @@
 import type { ChunkList } from '../../../common/volumes/chunk-list.js';
-import { type StoredContent, storeChunks } from '../../../common/volumes/content.js';
+import { type HashedChunk, type StoredContent, storeChunks } from '../../../common/volumes/content.js';
 import type { Hash } from '../../../common/volumes/entry.js';
 import type { Uploads } from '../../../common/volumes/uploads.js';
 import { LocalChunk } from './local-chunk.js';
@@ -28,6 +28,6 @@ export async function storeSnapshot(uploads: Uploads, snapshot: ContentSnapshot)
 }
 
 /** One after the other: a chunk may have 64 MiB. */
-function* bytesOf(slots: readonly Slot[]): Generator<Buffer | Hash | null> {
-  for (const slot of slots) yield slot instanceof LocalChunk ? slot.all() : slot;
+async function* bytesOf(slots: readonly Slot[]): AsyncGenerator<Buffer | HashedChunk | Hash | null, void, undefined> {
+  for (const slot of slots) yield slot instanceof LocalChunk ? await slot.toStore() : slot;
 }

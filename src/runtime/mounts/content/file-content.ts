@@ -6,21 +6,15 @@ import {
   maxFileBytes,
 } from '../../../common/volumes/chunk-layout.js';
 import { chunksOf, type StoredContent } from '../../../common/volumes/content.js';
-import type { Hash } from '../../../common/volumes/entry.js';
-import type { ObjectReader } from '../../../common/volumes/object-reader.js';
 import { refuse } from '../refused.js';
 import { ChangeQueue } from './change-queue.js';
-import type { ChunkCache } from './chunk-cache.js';
+import type { WantedChunk } from './chunk-cache.js';
 import { isWithin, rangesOf } from './chunk-ranges.js';
 import { type Growth, growthOfCut, growthOfWrite } from './content-growth.js';
+import type { ContentParts } from './content-parts.js';
 import type { ContentSnapshot, Slot } from './content-snapshot.js';
-import { LocalChunk, type LocalChunks, readFileAt } from './local-chunk.js';
-
-export interface ContentParts {
-  readonly cache: Pick<ChunkCache, 'pathOf' | 'adopt'> & { readonly fetch: (hash: Hash) => Promise<void> };
-  readonly locals: LocalChunks;
-  readonly reader: Pick<ObjectReader, 'bytes'>;
-}
+import { LocalChunk, readFileAt } from './local-chunk.js';
+import { ReadAhead } from './read-ahead.js';
 
 /**
  * The bytes of one file of a mount: chunks that are stored, fetched when they are read first, and chunks that were written here.
@@ -37,6 +31,8 @@ export class FileContent {
   /** Null: the list was not looked at yet. */
   #slots: Slot[] | null = null;
   #changes = 0;
+  /** Of whoever reads it; null: it has not been read, or it is short. */
+  #reader: ReadAhead | null = null;
   readonly #queue = new ChangeQueue();
 
   constructor(parts: ContentParts, stored: StoredContent | null) {
@@ -70,7 +66,11 @@ export class FileContent {
     for (;;) {
       const bytes = this.tryRead(offset, length);
       if (bytes !== null) return bytes;
-      await this.#bring(offset, Math.min(offset + length, this.#size));
+      await this.#load();
+      const end = Math.min(offset + length, this.#size);
+      const bringing = this.#bring(offset, end);
+      if (offset < end) this.#readAhead(offset, end);
+      await bringing;
     }
   }
 
@@ -93,7 +93,7 @@ export class FileContent {
         if (readFileAt(path, target, from - range.offset) < target.length) refuse('EIO');
       }
     }
-    this.#readAhead(end);
+    this.#readAhead(offset, end);
     return bytes;
   }
 
@@ -265,26 +265,34 @@ export class FileContent {
     return true;
   }
 
-  async #bring(from: number, to: number): Promise<void> {
+  /** Its list of chunks is here then. */
+  async #load(): Promise<void> {
     const stored = this.#stored;
-    if (this.#slots === null && stored !== null) {
-      const list = await chunksOf(this.#parts.reader, stored);
-      if (this.#stored === stored) this.#slots ??= [...list]; // else it is another file by now
-    }
+    if (this.#slots !== null || stored === null) return;
+    const list = await chunksOf(this.#parts.reader, stored);
+    if (this.#stored === stored) this.#slots ??= [...list]; // else it is another file by now
+  }
+
+  async #bring(from: number, to: number): Promise<void> {
+    if (this.#slots === null) await this.#load();
     const last = this.#lastToGrow(to);
     const wanted = [...rangesOf(from, Math.min(to, this.#size), this.#size), ...(last === null ? [] : [last])];
     for (const { index } of wanted) {
-      const slot = this.#slots?.[index];
-      if (typeof slot === 'string') await this.#parts.cache.fetch(slot);
+      const chunk = this.#wanted(index);
+      if (chunk !== null) await this.#parts.cache.fetch(chunk);
     }
   }
 
-  /** Whoever reads on finds the next chunk here. */
-  #readAhead(offset: number): void {
-    if (offset >= this.#size) return;
-    const slot = this.#slots?.[chunkAt(offset, this.#size).index + 1];
-    if (typeof slot !== 'string' || this.#parts.cache.pathOf(slot) !== null) return;
-    // Its failure is for whoever comes to it.
-    this.#parts.cache.fetch(slot).catch(() => undefined);
+  /** What of it is to be fetched; null: it is a hole, or was written here. */
+  #wanted(index: number): WantedChunk | null {
+    const hash = this.#slots?.[index];
+    return typeof hash === 'string' ? { hash, bytes: chunkNumber(index, this.#size).length } : null;
+  }
+
+  #readAhead(offset: number, end: number): void {
+    const { index } = chunkAt(end - 1, this.#size);
+    if (this.#reader === null && index + 1 === chunkCount(this.#size)) return;
+    this.#reader ??= new ReadAhead(this.#parts.cache, (next) => this.#wanted(next));
+    this.#reader.read({ offset, end, index });
   }
 }

@@ -9,7 +9,10 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { HashedChunk } from '../../../common/volumes/content.js';
+import type { ChunkThreads } from './chunk-threads.js';
 import type { LocalBudget } from './local-budget.js';
 
 /** A chunk that is longer is a file. */
@@ -24,6 +27,7 @@ export interface LocalChunksOptions {
   readonly maxMemoryBytes: number;
   /** Counts all of them; who writes looks first whether there is room. */
   readonly budget: LocalBudget;
+  readonly threads: Pick<ChunkThreads, 'hash'>;
 }
 
 /** Where bytes that were written are until they are committed. */
@@ -51,6 +55,10 @@ export class LocalChunks {
 
   get budget(): LocalBudget {
     return this.#options.budget;
+  }
+
+  get threads(): LocalChunksOptions['threads'] {
+    return this.#options.threads;
   }
 
   newPath(): string {
@@ -141,6 +149,14 @@ export class LocalChunk {
     const bytes = Buffer.allocUnsafe(this.#length);
     this.read(bytes, 0);
     return bytes;
+  }
+
+  /** What a commit is to store, of one that does not change any more: who serves the kernel does not wait for a long one. */
+  async toStore(): Promise<Buffer | HashedChunk | null> {
+    const path = this.#path;
+    if (path === null) return this.all();
+    const hash = await this.#chunks.threads.hash(path);
+    return hash === null ? null : { hash, length: this.#length, bytes: () => readFile(path) };
   }
 
   write(offset: number, bytes: Uint8Array): void {

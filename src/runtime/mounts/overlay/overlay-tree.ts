@@ -3,7 +3,8 @@ import { entriesOf, lookUp, type NodeSource } from '../../../common/volumes/dire
 import type { Attributes, DirectoryEntry, Entry } from '../../../common/volumes/entry.js';
 import { emptyDirectory } from '../../../common/volumes/tree.js';
 import type { NameCount } from '../changed-names.js';
-import { type ContentParts, FileContent } from '../content/file-content.js';
+import type { ContentParts } from '../content/content-parts.js';
+import { FileContent } from '../content/file-content.js';
 import { refuse } from '../refused.js';
 import { TreeGate } from '../tree-gate.js';
 import { NodeMaker } from './node-maker.js';

@@ -5,7 +5,7 @@ import type { TimerWheel } from '../../../common/timer-wheel.js';
 import { callGuest, readNothing } from './guest-call.js';
 import { connectInGuest, listenInGuest } from './guest-connection.js';
 import { listGuestDirectory, makeGuestDirectory, statGuestPath } from './guest-directories.js';
-import { guestBroke } from './guest-errors.js';
+import { type GuestAttempt, guestBroke } from './guest-errors.js';
 import { GuestFlag, GuestRequest } from './guest-frames.js';
 import { GuestLink, linkClosed } from './guest-link.js';
 import { spawnInGuest } from './guest-process.js';
@@ -99,10 +99,20 @@ class GuestClient implements Guest {
   }
 
   async realpath(path: string, options: { readonly directory?: boolean } = {}): Promise<string> {
+    if (!options.directory) return this.#realpath({ verb: 'resolve', path });
+    // Its own entry is found only in a directory that may be searched.
+    const [, real] = await Promise.all([
+      statGuestPath(this.#link, `${path}/.`, true),
+      this.#realpath({ verb: 'go to', path }),
+    ]);
+    return real;
+  }
+
+  #realpath(attempt: GuestAttempt): Promise<string> {
     return callGuest(this.#link, {
       kind: GuestRequest.Realpath,
-      fields: [[1, options.directory ? GuestFlag.directory : 0], { text: encodePath(path) }],
-      attempt: { verb: options.directory ? 'go to' : 'resolve', path },
+      fields: [{ text: encodePath(attempt.path) }],
+      attempt,
       read: (body) => {
         if (body[0] !== 0x2f) throw guestBroke('a path is malformed');
         return decodeName(body);

@@ -25,8 +25,8 @@ function openConnection(link: GuestLink, port: number): Promise<Duplex> {
     const ref = link.request(
       GuestRequest.Connect,
       [
-        [2, port],
         [4, windowBytes],
+        [2, port],
       ],
       {
         onFrame: (kind, body) => {
@@ -59,8 +59,8 @@ export function listenInGuest(
     const ref = link.request(
       GuestRequest.Listen,
       [
-        [2, port],
         [4, windowBytes],
+        [2, port],
       ],
       {
         onFrame: (kind, body) => {

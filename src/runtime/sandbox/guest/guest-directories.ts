@@ -12,6 +12,12 @@ const directoryMode = 0o755;
 const listWindowBytes = 262_144;
 const defaultMaxListBytes = 67_108_864;
 const maxNameBytes = 255;
+const entryHeaderBytes = 19;
+const maxEntryBytes = 280;
+/** DT_UNKNOWN of readdir(3). */
+const unknownType = 0;
+const statsAtOnce = 64;
+const beyondAscii = /[\x80-\xff]/;
 
 /** Without the last name; `/` above the root too. */
 export function parentOf(path: string): string {
@@ -53,37 +59,68 @@ export function statGuestPath(
 }
 
 /** @throws as the port says */
-export function listGuestDirectory(
+export async function listGuestDirectory(
   link: GuestLink,
   path: string,
   options: { readonly maxBytes?: number; readonly signal?: AbortSignal },
 ): Promise<GuestEntry[]> {
+  const raw = await readEntries(link, path, options);
+  // As one character for each byte, so that this is the order of bytes.
+  raw.sort((a, b) => (a.bytes < b.bytes ? -1 : 1));
+  const entries = raw.map(({ bytes, type }) => ({ name: nameOf(bytes), type }));
+  return withTypes(link, path, entries);
+}
+
+/** Some file systems do not tell types with names. */
+async function withTypes(
+  link: GuestLink,
+  path: string,
+  entries: { readonly name: string; readonly type: number }[],
+): Promise<GuestEntry[]> {
+  const found = entries.map(({ name, type }) => ({ name, type: fileType(type) }));
+  const unknown = found.filter((_, i) => entries[i]?.type === unknownType);
+  for (let at = 0; at < unknown.length; at += statsAtOnce) {
+    const looking = unknown.slice(at, at + statsAtOnce).map(async (entry) => {
+      entry.type = (await statGuestPath(link, `${path}/${entry.name}`, false)).type;
+    });
+    // What is gone meanwhile stays what it was, unknown.
+    await Promise.allSettled(looking);
+    if (link.error !== null) throw link.error;
+  }
+  return found;
+}
+
+function readEntries(
+  link: GuestLink,
+  path: string,
+  options: { readonly maxBytes?: number; readonly signal?: AbortSignal },
+): Promise<RawEntry[]> {
   const { maxBytes = defaultMaxListBytes, signal } = options;
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
-    const entries = new EntryReader();
+    const reader = new EntryReader();
     const text = encodePath(path);
-    let bytesLeft = maxBytes;
     const stop = (error: unknown) => {
       link.abandon(ref);
       finish(error);
     };
     const finish = (error: unknown) => {
       signal?.removeEventListener('abort', onAbort);
-      if (error === null) resolve(entries.all);
+      if (error === null) resolve(reader.all);
       else reject(error);
     };
     const onAbort = () => stop(signal?.reason);
-    const ref = link.request(GuestRequest.List, [[4, listWindowBytes], { text }], {
+    const fields = [[4, listWindowBytes], [8, 0], [8, Number.MAX_SAFE_INTEGER], { text }] as const;
+    const ref = link.request(GuestRequest.List, fields, {
       onFrame: (kind, body) => {
+        if (kind === GuestAnswer.Ok) return void readStat(body);
         if (kind !== GuestAnswer.End && kind !== GuestAnswer.Error) throw guestBroke(`a ${kind} in a list`);
         link.release(ref);
         finish(kind === GuestAnswer.End ? null : guestError({ verb: 'list', path }, body));
       },
       onData: (_kind, bytes) => {
-        bytesLeft -= bytes.length;
-        if (bytesLeft < 0) return stop(tooMany(path, maxBytes));
-        entries.push(bytes);
+        reader.push(bytes);
+        if (reader.nameBytes > maxBytes) return stop(tooMany(path, maxBytes));
         credit.taken(bytes.length);
       },
       onLost: finish,
@@ -93,25 +130,46 @@ export function listGuestDirectory(
   });
 }
 
-/** Of each entry: u8 type | name | NUL, wherever the pieces are cut. */
+interface RawEntry {
+  /** Of its name, each as one character. */
+  readonly bytes: string;
+  readonly type: number;
+}
+
+/** Entries as of getdents64(2), wherever the pieces are cut: u64 inode | i64 offset | u16 length of it all | u8 type | name | NUL. */
 class EntryReader {
-  readonly all: GuestEntry[] = [];
+  readonly all: RawEntry[] = [];
+  nameBytes = 0;
   #rest: Buffer = Buffer.alloc(0);
 
   /** @throws Unavailable where it is malformed */
-  push(bytes: Buffer): void {
-    const page = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
+  push(piece: Buffer): void {
+    const page = this.#rest.length === 0 ? piece : Buffer.concat([this.#rest, piece]);
     let at = 0;
-    for (let end = page.indexOf(0, at + 1); at < page.length && end !== -1; end = page.indexOf(0, at + 1)) {
-      const name = page.subarray(at + 1, end);
-      if (name.length === 0 || name.length > maxNameBytes || name.includes(0x2f))
-        throw guestBroke('a name is malformed');
-      this.all.push({ name: decodeName(name), type: fileType(page[at] as number) });
-      at = end + 1;
+    while (page.length - at >= entryHeaderBytes) {
+      const length = page.readUInt16LE(at + 16);
+      if (length <= entryHeaderBytes || length > maxEntryBytes) throw guestBroke('an entry is malformed');
+      if (page.length - at < length) break;
+      const start = at + entryHeaderBytes;
+      const end = page.indexOf(0, start);
+      if (end === -1 || end >= at + length) throw guestBroke('a name has no end');
+      this.#add(page.toString('latin1', start, end), page[at + 18] as number);
+      at += length;
     }
     this.#rest = page.subarray(at);
-    if (this.#rest.length > maxNameBytes + 2) throw guestBroke('a name has no end');
   }
+
+  #add(bytes: string, type: number): void {
+    if (bytes.length === 0 || bytes.length > maxNameBytes || bytes.includes('/'))
+      throw guestBroke('a name is malformed');
+    if (bytes === '.' || bytes === '..') return;
+    this.nameBytes += bytes.length + 2;
+    this.all.push({ bytes, type });
+  }
+}
+
+function nameOf(bytes: string): string {
+  return beyondAscii.test(bytes) ? decodeName(Buffer.from(bytes, 'latin1')) : bytes;
 }
 
 function make(link: GuestLink, path: string): Promise<void> {

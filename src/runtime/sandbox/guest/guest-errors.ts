@@ -52,7 +52,6 @@ export function guestError(attempt: GuestAttempt, body: Buffer): HoldfastError {
     const inside = name === 'ENOTDIR' ? `${cwd} is not a directory` : `${cwd}: ${why}`;
     return new HoldfastError(code, `cannot ${verb} ${path} in ${inside}`, { details: { path: cwd } });
   }
-  if (place === GuestPlace.user) return new HoldfastError(code, `cannot ${verb} ${path} as that user: ${why}`);
   const reason = name === 'ENOENT' && place === GuestPlace.program ? 'there is no such program' : why;
   return new HoldfastError(code, `cannot ${verb} ${path}: ${reason}`, { details: { path, errno: name } });
 }

@@ -1,26 +1,26 @@
 /** Frames between a worker and the agent of a sandbox: src/guest/frames.h says what they are, this is its other half. */
 export const GuestRequest = {
-  Spawn: 1,
-  Data: 2,
-  End: 3,
-  Credit: 4,
-  Close: 5,
-  Resize: 6,
-  Kill: 7,
-  Stat: 8,
-  List: 9,
+  Data: 1,
+  End: 2,
+  Credit: 3,
+  Close: 4,
+  Resize: 5,
+  Discard: 6,
+  Spawn: 7,
+  Kill: 8,
+  Stat: 9,
   Mkdir: 10,
-  Remove: 11,
-  Rename: 12,
-  Read: 13,
-  Write: 14,
-  Realpath: 15,
-  Watch: 16,
-  WatchMore: 17,
-  Unwatch: 18,
-  Connect: 19,
-  Listen: 20,
-  Discard: 21,
+  Rename: 11,
+  Realpath: 12,
+  Remove: 13,
+  Read: 14,
+  List: 15,
+  Write: 16,
+  Watch: 17,
+  AddPath: 18,
+  DropPath: 19,
+  Connect: 20,
+  Listen: 21,
 } as const;
 export type GuestRequest = (typeof GuestRequest)[keyof typeof GuestRequest];
 
@@ -44,14 +44,13 @@ export const GuestFlag = {
   follow: 1,
   recursive: 1,
   append: 1,
-  directory: 1,
   discard: { stdout: 1, stderr: 2 },
 } as const;
 
 /** What an Error is about, where it is not the path of the request. */
-export const GuestPlace = { path: 0, cwd: 1, program: 2, user: 3 } as const;
+export const GuestPlace = { path: 0, cwd: 1, program: 2 } as const;
 
-export const guestProtocolVersion = 2;
+export const guestProtocolVersion = 3;
 /** u32 length of what follows | u8 kind | u32 ref. */
 export const guestHeaderBytes = 9;
 export const guestMaxFrameBytes = 1_048_576;
@@ -62,14 +61,9 @@ export const guestChunkBytes = 131_072;
 export const guestWindowBytes = 262_144;
 /** From here on refs are the agent's. */
 export const firstAgentRef = 0x8000_0000;
-/** `uid` of a Spawn that keeps the agent's. */
-export const sameUser = 0xffff_ffff;
 
-/** One field of a request's body: a number of so many bytes, a text, or texts. */
-export type GuestField =
-  | readonly [width: 1 | 2 | 4 | 8, value: number]
-  | { readonly text: Uint8Array }
-  | { readonly texts: readonly Uint8Array[] };
+/** One field of a request's body: a number of so many bytes, or a text. */
+export type GuestField = readonly [width: 1 | 2 | 4 | 8, value: number] | { readonly text: Uint8Array };
 
 /** A whole frame. */
 export function encodeRequest(kind: GuestRequest, ref: number, fields: readonly GuestField[]): Buffer {
@@ -96,24 +90,15 @@ function writeHeader(
 }
 
 function fieldBytes(field: GuestField): number {
-  if ('text' in field) return field.text.length + 1;
-  if ('texts' in field) return field.texts.reduce((sum, text) => sum + text.length + 1, 4);
-  return field[0];
+  return 'text' in field ? field.text.length + 1 : field[0];
 }
 
 function writeField(frame: Buffer, at: number, field: GuestField): number {
-  if ('text' in field) return writeText(frame, at, field.text);
-  if ('texts' in field) {
-    let next = frame.writeUInt32LE(field.texts.length, at);
-    for (const text of field.texts) next = writeText(frame, next, text);
-    return next;
+  if ('text' in field) {
+    frame.set(field.text, at);
+    return frame.writeUInt8(0, at + field.text.length);
   }
   const [width, value] = field;
   if (width === 8) return frame.writeBigUInt64LE(BigInt(value), at);
   return frame.writeUIntLE(value, at, width);
-}
-
-function writeText(frame: Buffer, at: number, text: Uint8Array): number {
-  frame.set(text, at);
-  return frame.writeUInt8(0, at + text.length);
 }

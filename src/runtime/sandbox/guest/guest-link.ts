@@ -53,13 +53,17 @@ export class GuestLink {
   #error: HoldfastError | null = null;
   #resolveClosed: (error: HoldfastError) => void = () => undefined;
   #resolveGreeted: () => void = () => undefined;
-  #batch: Uint8Array[] = [];
+  #batch: Written[] = [];
   #isFull = false;
   #waiting: (() => void)[] = [];
   /** What may still come for operations that are over here. */
   #strayBytes = 0;
   #strayFrames = 0;
   #isGreeted = false;
+  /** Of what is being taken apart: whose data was in it. */
+  readonly #owners = new Set<GuestOperation | null>();
+  /** Memory with the data of one operation and of nobody else. */
+  readonly #alone = new WeakSet<ArrayBufferLike>();
   readonly #flush = () => this.#writeBatch();
 
   constructor(socket: Duplex, wheel: TimerWheel) {
@@ -158,11 +162,16 @@ export class GuestLink {
     if (!announced) this.send(GuestRequest.Credit, ref, [[4, bytes]]);
   }
 
-  /** At most `guestChunkBytes`; the bytes belong to the link from here on. */
-  sendData(ref: number, bytes: Uint8Array): void {
-    if (this.#error !== null || bytes.length === 0 || bytes.length > guestChunkBytes) return;
+  /** At most `guestChunkBytes`; the bytes belong to the link until `onWritten`, which comes also where they never leave. */
+  sendData(ref: number, bytes: Uint8Array, onWritten: () => void): void {
+    if (this.#error !== null || bytes.length === 0 || bytes.length > guestChunkBytes) return onWritten();
     this.#write(encodeHeader(GuestRequest.Data, ref, bytes.length));
-    this.#write(bytes);
+    this.#write(bytes, onWritten);
+  }
+
+  /** Nobody but the operation that it was given to looks at the memory of these bytes. */
+  hasAlone({ buffer }: Uint8Array): boolean {
+    return this.#alone.has(buffer);
   }
 
   /** Idempotent. */
@@ -170,9 +179,11 @@ export class GuestLink {
     if (this.#error !== null) return;
     this.#error = error;
     this.#pulse.stop();
+    const unwritten = this.#batch;
     this.#batch = [];
     this.#waiting = [];
     this.#socket.destroy();
+    for (const { onWritten } of unwritten) onWritten?.();
     const operations = [...this.#operations.values()];
     this.#operations.clear();
     for (const { operation } of operations) operation.onLost(error);
@@ -182,6 +193,7 @@ export class GuestLink {
   #receive(chunk: Buffer): void {
     if (this.#error !== null) return;
     this.#pulse.heard();
+    this.#owners.clear();
     try {
       this.#parser.push(chunk, () => this.#error !== null);
     } catch (error) {
@@ -208,6 +220,9 @@ export class GuestLink {
 
   #onData(kind: GuestAnswer, ref: number, bytes: Buffer): void {
     const entry = this.#find(ref);
+    this.#owners.add(entry?.operation ?? null);
+    if (this.#owners.size === 1) this.#alone.add(bytes.buffer);
+    else this.#alone.delete(bytes.buffer);
     if (entry === undefined) {
       this.#strayBytes -= bytes.length;
       if (this.#strayBytes < 0) throw guestBroke('it goes on sending what is over');
@@ -232,9 +247,9 @@ export class GuestLink {
     const ref = this.request(GuestRequest.Stat, [[1, 0], { text: encodePath('/') }], operation);
   }
 
-  #write(bytes: Uint8Array): void {
+  #write(bytes: Uint8Array, onWritten?: () => void): void {
     if (this.#batch.length === 0) process.nextTick(this.#flush);
-    this.#batch.push(bytes);
+    this.#batch.push({ bytes, onWritten });
   }
 
   #writeBatch(): void {
@@ -242,7 +257,7 @@ export class GuestLink {
     this.#batch = [];
     if (this.#error !== null || batch.length === 0) return;
     this.#socket.cork();
-    for (const bytes of batch) if (!this.#socket.write(bytes)) this.#isFull = true;
+    for (const { bytes, onWritten } of batch) if (!this.#socket.write(bytes, onWritten)) this.#isFull = true;
     this.#socket.uncork();
   }
 
@@ -252,6 +267,11 @@ export class GuestLink {
     this.#waiting = [];
     for (const task of waiting) task();
   }
+}
+
+interface Written {
+  readonly bytes: Uint8Array;
+  readonly onWritten: (() => void) | undefined;
 }
 
 interface Entry {

@@ -10,7 +10,6 @@ import {
   GuestRequest,
   guestMaxFrameBytes,
   guestMaxTexts,
-  sameUser,
 } from './guest-frames.js';
 import { GuestCredit } from './guest-inflow.js';
 import type { GuestLink } from './guest-link.js';
@@ -158,7 +157,7 @@ class SpawnedProcess implements GuestProcess {
 }
 
 function spawnFields(command: GuestCommand, creditBytes: number): GuestField[] {
-  const { argv, cwd, env, stdin = false, pty, uid = sameUser } = command;
+  const { argv, cwd, env, stdin = false, pty } = command;
   if (argv.length === 0 || argv[0] === '') throw new HoldfastError('InvalidArgument', 'a command needs a program');
   const texts = argv.map((argument) => encodeText(argument, `an argument of ${argv[0]}`));
   const environment = Object.entries(env).map(([name, value]) => encodeVariable(name, value));
@@ -168,14 +167,12 @@ function spawnFields(command: GuestCommand, creditBytes: number): GuestField[] {
     throw new HoldfastError('PayloadTooLarge', why);
   }
   return [
+    [4, creditBytes],
     [1, (stdin ? GuestFlag.spawnStdin : 0) | (pty === undefined ? 0 : GuestFlag.spawnPty)],
     [2, terminalSize('cols', pty?.cols ?? 0)],
     [2, terminalSize('rows', pty?.rows ?? 0)],
-    [4, uid],
-    [4, creditBytes],
-    { text: encodePath(cwd) },
-    { texts },
-    { texts: environment },
+    [4, texts.length],
+    ...[encodePath(cwd), ...texts, ...environment].map((text) => ({ text })),
   ];
 }
 

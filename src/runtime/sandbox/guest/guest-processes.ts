@@ -14,7 +14,7 @@ const fields = { state: 0, parent: 1, startTicks: 19, residentPages: 21 } as con
 /** USER_HZ and the page size, of every Linux that Node runs on but for arm64 kernels with larger pages. */
 const ticksPerSecond = 100;
 const pageBytes = 4_096;
-/** What the agent marks what a command starts with; see processes.c. */
+/** What the agent marks what a command starts with; see commands.c. */
 const tagBase = 0x4846_0000_0000_0000n;
 const maxRef = 0xffff_ffffn;
 

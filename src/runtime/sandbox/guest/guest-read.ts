@@ -1,4 +1,5 @@
 import { HoldfastError } from '../../../common/errors.js';
+import { freeBytes } from '../../../common/free-bytes.js';
 import type { GuestRange } from '../../../common/ports/guest.js';
 import { guestBroke, guestError } from './guest-errors.js';
 import { GuestAnswer, type GuestField, GuestRequest } from './guest-frames.js';
@@ -30,7 +31,25 @@ export function readGuestFile(
       if (opened !== null) link.abandon(opened.ref);
     },
   });
-  return inflow;
+  return range.isLent ? lend(link, inflow) : inflow;
+}
+
+async function* lend(
+  link: GuestLink,
+  pieces: AsyncIterableIterator<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    for (let step = await pieces.next(); !step.done; ) {
+      const piece: Uint8Array = step.value;
+      yield piece;
+      step = await pieces.next();
+      // What came at once may be several pieces.
+      const isTaken = step.done || step.value.buffer !== piece.buffer;
+      if (isTaken && link.hasAlone(piece)) freeBytes(piece);
+    }
+  } finally {
+    await pieces.return?.();
+  }
 }
 
 /** @throws PayloadTooLarge, and as the port says */
@@ -84,9 +103,9 @@ function openForReading(
 function readFields(path: string, range: GuestRange): GuestField[] {
   const { offset = 0, length = maxOffset } = range;
   return [
+    [4, readAheadBytes],
     [8, checkedPosition('offset', offset)],
     [8, checkedPosition('length', length)],
-    [4, readAheadBytes],
     { text: encodePath(path) },
   ];
 }

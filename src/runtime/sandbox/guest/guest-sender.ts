@@ -3,12 +3,21 @@ import { GuestRequest, guestChunkBytes, guestWindowBytes } from './guest-frames.
 import type { GuestLink } from './guest-link.js';
 
 interface Piece {
+  /** Not sent yet. */
   bytes: Uint8Array;
+  /** Parts of it that the link still has. */
+  underway: number;
+  isOver: boolean;
+  failure: Error | null;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
 
-/** Data to the guest for one ref, as far as its credit and the socket allow, in order. */
+/**
+ * Data to the guest for one ref, as far as its credit and the socket allow, in order.
+ *
+ * I1. A write is over when nothing of it is looked at any more: its bytes are the writer's again.
+ */
 export class GuestSender {
   readonly #link: GuestLink;
   readonly #ref: number;
@@ -24,12 +33,12 @@ export class GuestSender {
     this.#ref = ref;
   }
 
-  /** Resolves when all of it is on its way. After the end: at once, into nothing, unless it has failed. */
+  /** Resolves when all of it has been written, or will not be. After the end: at once, into nothing, unless it has failed. */
   write(bytes: Uint8Array): Promise<void> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     if (this.#isOver || this.#isEnding || bytes.length === 0) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      this.#pieces.push({ bytes, resolve, reject });
+      this.#pieces.push({ bytes, underway: 0, isOver: false, failure: null, resolve, reject });
       this.#send();
     });
   }
@@ -56,8 +65,8 @@ export class GuestSender {
     this.#isOver = true;
     this.#failure = failure;
     for (const piece of this.#pieces.splice(0)) {
-      if (failure === null) piece.resolve();
-      else piece.reject(failure);
+      piece.failure = failure;
+      finish(piece);
     }
   }
 
@@ -77,10 +86,14 @@ export class GuestSender {
     const part = piece.bytes.subarray(0, Math.min(this.#credit, guestChunkBytes));
     piece.bytes = piece.bytes.subarray(part.length);
     this.#credit -= part.length;
-    this.#link.sendData(this.#ref, part);
+    piece.underway += 1;
+    this.#link.sendData(this.#ref, part, () => {
+      piece.underway -= 1;
+      settle(piece);
+    });
     if (piece.bytes.length > 0) return;
     this.#pieces.shift();
-    piece.resolve();
+    finish(piece);
   }
 
   #wait(): void {
@@ -91,4 +104,16 @@ export class GuestSender {
       this.#send();
     });
   }
+}
+
+/** Nothing more of it will be sent. */
+function finish(piece: Piece): void {
+  piece.isOver = true;
+  settle(piece);
+}
+
+function settle({ underway, isOver, failure, resolve, reject }: Piece): void {
+  if (underway > 0 || !isOver) return;
+  if (failure === null) resolve();
+  else reject(failure);
 }

@@ -87,19 +87,16 @@ class Watching {
     this.#isReady = true;
   }
 
-  #open(attempt: GuestAttempt): Promise<void> {
-    return new Promise((resolve, reject) => {
+  async #open(attempt: GuestAttempt): Promise<void> {
+    const text = encodePath(this.#root);
+    const opened = new Promise<void>((resolve, reject) => {
       let isOpen = false;
-      const fields = [[4, ofRoot], [4, windowBytes], { text: encodePath(this.#root) }] as const;
-      this.#ref = this.#link.request(GuestRequest.Watch, fields, {
+      this.#ref = this.#link.request(GuestRequest.Watch, [[4, windowBytes]], {
         onFrame: (kind, body) => {
           if (isOpen || (kind !== GuestAnswer.Ok && kind !== GuestAnswer.Error))
             throw guestBroke(`a ${kind} for a watch`);
           isOpen = true;
-          if (kind === GuestAnswer.Ok) {
-            this.#paths.set(readWatch(body), this.#root);
-            return resolve();
-          }
+          if (kind === GuestAnswer.Ok) return resolve();
           this.#link.release(this.#ref);
           reject(guestError(attempt, body));
         },
@@ -110,6 +107,23 @@ class Watching {
         },
       });
       this.#credit = new GuestCredit(this.#link, this.#ref, windowBytes);
+    });
+    const added = this.#add(text, ofRoot, attempt);
+    try {
+      await Promise.all([opened, added]);
+    } catch (error) {
+      this.#link.abandon(this.#ref);
+      throw error;
+    }
+  }
+
+  #add(text: Uint8Array, mask: number, attempt: GuestAttempt): Promise<unknown> {
+    return callGuest(this.#link, {
+      kind: GuestRequest.AddPath,
+      fields: [[4, this.#ref], [4, mask], { text }],
+      attempt,
+      // At once: its first changes may be right behind.
+      read: (body) => this.#paths.set(readWatch(body), attempt.path),
     });
   }
 
@@ -126,13 +140,7 @@ class Watching {
   async #watchDirectory(path: string, isNew: boolean): Promise<void> {
     if (this.#paths.size >= maxDirectories) throw tooMany(this.#root);
     try {
-      await callGuest(this.#link, {
-        kind: GuestRequest.WatchMore,
-        fields: [[4, this.#ref], [4, ofDirectory], { text: encodePath(path) }],
-        attempt: { verb: 'watch', path },
-        // At once: its first changes may be right behind.
-        read: (body) => this.#paths.set(readWatch(body), path),
-      });
+      await this.#add(encodePath(path), ofDirectory, { verb: 'watch', path });
       await this.#watchBelow(path, isNew);
     } catch (error) {
       if (!isGone(error)) throw error;
@@ -220,7 +228,7 @@ class Watching {
   /** A watch that is not there any more is fine, 0 is never one. */
   #unwatch(watch: number): Promise<void> {
     return callGuest(this.#link, {
-      kind: GuestRequest.Unwatch,
+      kind: GuestRequest.DropPath,
       fields: [
         [4, this.#ref],
         [4, watch],

@@ -229,6 +229,8 @@ export interface PinEvent {
   key: string;
   epoch: number;
   state: string;
+  /** Spawned calls of the instance that have ended, where it says that and nothing of the pin. */
+  endedCalls: string[];
 }
 
 function createBaseWorkerControl(): WorkerControl {
@@ -2638,7 +2640,7 @@ export const RouterHeartbeat: MessageFns<RouterHeartbeat> = {
 };
 
 function createBasePinEvent(): PinEvent {
-  return { key: "", epoch: 0, state: "" };
+  return { key: "", epoch: 0, state: "", endedCalls: [] };
 }
 
 export const PinEvent: MessageFns<PinEvent> = {
@@ -2651,6 +2653,9 @@ export const PinEvent: MessageFns<PinEvent> = {
     }
     if (message.state !== "") {
       writer.uint32(26).string(message.state);
+    }
+    for (const v of message.endedCalls) {
+      writer.uint32(34).string(v!);
     }
     return writer;
   },
@@ -2692,6 +2697,14 @@ export const PinEvent: MessageFns<PinEvent> = {
             message.state = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.endedCalls.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2712,6 +2725,7 @@ export const PinEvent: MessageFns<PinEvent> = {
     message.key = object.key ?? "";
     message.epoch = object.epoch ?? 0;
     message.state = object.state ?? "";
+    message.endedCalls = object.endedCalls?.map((e) => e) || [];
     return message;
   },
 };

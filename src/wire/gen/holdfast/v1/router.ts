@@ -41,14 +41,22 @@ export interface ControlRequest {
     | { $case: "attach"; value: AttachOp }
     | { $case: "close"; value: CloseOp }
     | { $case: "cancel"; value: number }
+    | //
+    /** A spawned call, when it has ended or its time to wait is over. */
+    { $case: "getSpawned"; value: GetSpawnedRequest }
     | undefined;
 }
 
 export interface ControlReply {
   requestId: number;
-  result: { $case: "pin"; value: PinView } | { $case: "closed"; value: CloseReply } | //
-  /** WireError in msgpack. */
-  { $case: "error"; value: Buffer } | undefined;
+  result:
+    | { $case: "pin"; value: PinView }
+    | { $case: "closed"; value: CloseReply }
+    | //
+    /** WireError in msgpack. */
+    { $case: "error"; value: Buffer }
+    | { $case: "spawned"; value: SpawnedView }
+    | undefined;
 }
 
 /** Where a known instance is now; activates it where it is idle. Never makes one. */
@@ -200,6 +208,13 @@ export interface SessionView {
   cwd: string;
   processes: SessionProcess[];
   memoryBytes: number;
+  /** Absent where it has just ended. */
+  files?: SessionFiles | undefined;
+}
+
+export interface SessionFiles {
+  count: number;
+  bytes: number;
 }
 
 export interface SessionProcess {
@@ -597,6 +612,13 @@ export interface DeleteLiveRequest {
 
 export interface DeleteLiveReply {
   deleted: boolean;
+}
+
+export interface ListLiveNamesRequest {
+}
+
+export interface ListLiveNamesReply {
+  names: string[];
 }
 
 export interface ListLiveRequest {
@@ -1038,6 +1060,9 @@ export const ControlRequest: MessageFns<ControlRequest> = {
       case "cancel":
         writer.uint32(56).uint32(message.op.value);
         break;
+      case "getSpawned":
+        GetSpawnedRequest.encode(message.op.value, writer.uint32(74).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1119,6 +1144,14 @@ export const ControlRequest: MessageFns<ControlRequest> = {
             message.op = { $case: "cancel", value: reader.uint32() };
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.op = { $case: "getSpawned", value: GetSpawnedRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1170,6 +1203,12 @@ export const ControlRequest: MessageFns<ControlRequest> = {
         }
         break;
       }
+      case "getSpawned": {
+        if (object.op?.value !== undefined && object.op?.value !== null) {
+          message.op = { $case: "getSpawned", value: GetSpawnedRequest.fromPartial(object.op.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -1193,6 +1232,9 @@ export const ControlReply: MessageFns<ControlReply> = {
         break;
       case "error":
         writer.uint32(34).bytes(message.result.value);
+        break;
+      case "spawned":
+        SpawnedView.encode(message.result.value, writer.uint32(42).fork()).join();
         break;
     }
     return writer;
@@ -1243,6 +1285,14 @@ export const ControlReply: MessageFns<ControlReply> = {
             message.result = { $case: "error", value: Buffer.from(reader.bytes()) };
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.result = { $case: "spawned", value: SpawnedView.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1277,6 +1327,12 @@ export const ControlReply: MessageFns<ControlReply> = {
       case "error": {
         if (object.result?.value !== undefined && object.result?.value !== null) {
           message.result = { $case: "error", value: object.result.value };
+        }
+        break;
+      }
+      case "spawned": {
+        if (object.result?.value !== undefined && object.result?.value !== null) {
+          message.result = { $case: "spawned", value: SpawnedView.fromPartial(object.result.value) };
         }
         break;
       }
@@ -2909,7 +2965,7 @@ export const InstanceView: MessageFns<InstanceView> = {
 };
 
 function createBaseSessionView(): SessionView {
-  return { cwd: "", processes: [], memoryBytes: 0 };
+  return { cwd: "", processes: [], memoryBytes: 0, files: undefined };
 }
 
 export const SessionView: MessageFns<SessionView> = {
@@ -2922,6 +2978,9 @@ export const SessionView: MessageFns<SessionView> = {
     }
     if (message.memoryBytes !== 0) {
       writer.uint32(24).int64(message.memoryBytes);
+    }
+    if (message.files !== undefined) {
+      SessionFiles.encode(message.files, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -2963,6 +3022,14 @@ export const SessionView: MessageFns<SessionView> = {
             message.memoryBytes = longToNumber(reader.int64());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.files = SessionFiles.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2983,6 +3050,76 @@ export const SessionView: MessageFns<SessionView> = {
     message.cwd = object.cwd ?? "";
     message.processes = object.processes?.map((e) => SessionProcess.fromPartial(e)) || [];
     message.memoryBytes = object.memoryBytes ?? 0;
+    message.files = (object.files !== undefined && object.files !== null)
+      ? SessionFiles.fromPartial(object.files)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSessionFiles(): SessionFiles {
+  return { count: 0, bytes: 0 };
+}
+
+export const SessionFiles: MessageFns<SessionFiles> = {
+  encode(message: SessionFiles, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.count !== 0) {
+      writer.uint32(8).int64(message.count);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(16).int64(message.bytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SessionFiles {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSessionFiles();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.count = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SessionFiles>, I>>(base?: I): SessionFiles {
+    return SessionFiles.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SessionFiles>, I>>(object: I): SessionFiles {
+    const message = createBaseSessionFiles();
+    message.count = object.count ?? 0;
+    message.bytes = object.bytes ?? 0;
     return message;
   },
 };
@@ -7826,6 +7963,104 @@ export const DeleteLiveReply: MessageFns<DeleteLiveReply> = {
   },
 };
 
+function createBaseListLiveNamesRequest(): ListLiveNamesRequest {
+  return {};
+}
+
+export const ListLiveNamesRequest: MessageFns<ListLiveNamesRequest> = {
+  encode(_: ListLiveNamesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListLiveNamesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListLiveNamesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListLiveNamesRequest>, I>>(base?: I): ListLiveNamesRequest {
+    return ListLiveNamesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListLiveNamesRequest>, I>>(_: I): ListLiveNamesRequest {
+    const message = createBaseListLiveNamesRequest();
+    return message;
+  },
+};
+
+function createBaseListLiveNamesReply(): ListLiveNamesReply {
+  return { names: [] };
+}
+
+export const ListLiveNamesReply: MessageFns<ListLiveNamesReply> = {
+  encode(message: ListLiveNamesReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.names) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListLiveNamesReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListLiveNamesReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.names.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListLiveNamesReply>, I>>(base?: I): ListLiveNamesReply {
+    return ListLiveNamesReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListLiveNamesReply>, I>>(object: I): ListLiveNamesReply {
+    const message = createBaseListLiveNamesReply();
+    message.names = object.names?.map((e) => e) || [];
+    return message;
+  },
+};
+
 function createBaseListLiveRequest(): ListLiveRequest {
   return { name: "", path: "" };
 }
@@ -11381,7 +11616,7 @@ export const GetObjectRequest: MessageFns<GetObjectRequest> = {
  */
 export type RouterService = typeof RouterService;
 export const RouterService = {
-  /** Resolve, create, attach and close: many operations a message, answers in any order. */
+  /** Resolve, create, attach, close and waiting for spawned calls: many operations a message, answers in any order. */
   control: {
     path: "/holdfast.v1.Router/Control" as const,
     requestStream: true as const,
@@ -11455,7 +11690,7 @@ export const RouterService = {
     responseSerialize: (value: DrainWorkerReply): Buffer => Buffer.from(DrainWorkerReply.encode(value).finish()),
     responseDeserialize: (value: Buffer): DrainWorkerReply => DrainWorkerReply.decode(value),
   },
-  /** Spawned calls, by id alone. */
+  /** Spawned calls, by id alone; many that are waited for are asked for on the control stream. */
   getSpawned: {
     path: "/holdfast.v1.Router/GetSpawned" as const,
     requestStream: false as const,
@@ -11723,6 +11958,15 @@ export const RouterService = {
     responseSerialize: (value: DeleteLiveReply): Buffer => Buffer.from(DeleteLiveReply.encode(value).finish()),
     responseDeserialize: (value: Buffer): DeleteLiveReply => DeleteLiveReply.decode(value),
   },
+  listLiveNames: {
+    path: "/holdfast.v1.Router/ListLiveNames" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListLiveNamesRequest): Buffer => Buffer.from(ListLiveNamesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListLiveNamesRequest => ListLiveNamesRequest.decode(value),
+    responseSerialize: (value: ListLiveNamesReply): Buffer => Buffer.from(ListLiveNamesReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListLiveNamesReply => ListLiveNamesReply.decode(value),
+  },
   listLive: {
     path: "/holdfast.v1.Router/ListLive" as const,
     requestStream: false as const,
@@ -11828,7 +12072,7 @@ export const RouterService = {
 } as const;
 
 export interface RouterServer extends UntypedServiceImplementation {
-  /** Resolve, create, attach and close: many operations a message, answers in any order. */
+  /** Resolve, create, attach, close and waiting for spawned calls: many operations a message, answers in any order. */
   control: handleBidiStreamingCall<ControlBatch, ControlReplyBatch>;
   /** The bundle in pieces after its manifest. Needs role deploy. */
   deploy: handleClientStreamingCall<DeployPart, Deployment>;
@@ -11838,7 +12082,7 @@ export interface RouterServer extends UntypedServiceImplementation {
   listWorkers: handleUnaryCall<ListWorkersRequest, ListWorkersReply>;
   listApps: handleUnaryCall<ListAppsRequest, ListAppsReply>;
   drainWorker: handleUnaryCall<DrainWorkerRequest, DrainWorkerReply>;
-  /** Spawned calls, by id alone. */
+  /** Spawned calls, by id alone; many that are waited for are asked for on the control stream. */
   getSpawned: handleUnaryCall<GetSpawnedRequest, SpawnedView>;
   cancelSpawned: handleUnaryCall<CancelSpawnedRequest, CancelSpawnedAnswer>;
   /** Of one instance. */
@@ -11874,6 +12118,7 @@ export interface RouterServer extends UntypedServiceImplementation {
   makeLive: handleUnaryCall<MakeLiveRequest, MakeLiveReply>;
   extendLive: handleUnaryCall<ExtendLiveRequest, ExtendLiveReply>;
   deleteLive: handleUnaryCall<DeleteLiveRequest, DeleteLiveReply>;
+  listLiveNames: handleUnaryCall<ListLiveNamesRequest, ListLiveNamesReply>;
   listLive: handleUnaryCall<ListLiveRequest, ListLiveReply>;
   readLive: handleUnaryCall<ReadLiveRequest, ReadLiveReply>;
   writeLive: handleUnaryCall<WriteLiveRequest, WriteLiveReply>;

@@ -14,18 +14,28 @@ export const protobufFileName = "holdfast/v1/worker.proto";
 
 export interface LinkBatch {
   batch: Buffer;
+  /** So many bytes of the batch are not here but next on the stream's lane: a TCP connection of the same port (src/wire/grpc/lane.ts). */
+  laneBytes: number;
+  /** Alone, from a client, once: it has dialed the lane of this id. */
+  laneId: Buffer;
   /** Alone, and nothing follows: the client closes with this error, a WireError as wire/errors encodes it. */
   closeError: Buffer;
 }
 
 function createBaseLinkBatch(): LinkBatch {
-  return { batch: Buffer.alloc(0), closeError: Buffer.alloc(0) };
+  return { batch: Buffer.alloc(0), laneBytes: 0, laneId: Buffer.alloc(0), closeError: Buffer.alloc(0) };
 }
 
 export const LinkBatch: MessageFns<LinkBatch> = {
   encode(message: LinkBatch, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.batch.length !== 0) {
       writer.uint32(10).bytes(message.batch);
+    }
+    if (message.laneBytes !== 0) {
+      writer.uint32(16).uint32(message.laneBytes);
+    }
+    if (message.laneId.length !== 0) {
+      writer.uint32(26).bytes(message.laneId);
     }
     if (message.closeError.length !== 0) {
       writer.uint32(122).bytes(message.closeError);
@@ -54,6 +64,22 @@ export const LinkBatch: MessageFns<LinkBatch> = {
             message.batch = Buffer.from(reader.bytes());
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.laneBytes = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.laneId = Buffer.from(reader.bytes());
+            continue;
+          }
           case 15: {
             if (tag !== 122) {
               break;
@@ -80,6 +106,8 @@ export const LinkBatch: MessageFns<LinkBatch> = {
   fromPartial<I extends Exact<DeepPartial<LinkBatch>, I>>(object: I): LinkBatch {
     const message = createBaseLinkBatch();
     message.batch = object.batch ?? Buffer.alloc(0);
+    message.laneBytes = object.laneBytes ?? 0;
+    message.laneId = object.laneId ?? Buffer.alloc(0);
     message.closeError = object.closeError ?? Buffer.alloc(0);
     return message;
   },
