@@ -1,4 +1,5 @@
 import { App, currentContext, enter, method } from 'holdfast';
+import { coldKinds, coldName } from './product/cold-sandboxes.js';
 
 /** What the benchmarks call. */
 export const app = new App('bench', { entry: import.meta.url });
@@ -50,8 +51,8 @@ export class Dense extends Echo {}
 /** From the pool of warm sandboxes, on a worker that has one. */
 export const shell = app.sandbox({ name: 'shell' });
 
-/** A disk of another size than those of the pool: each is started when it is asked for. */
-export const cold = app.sandbox({ name: 'cold', diskGb: 4 });
+/** Disks of another size than those of the pool: each is started when it is asked for. */
+for (let kind = 0; kind < coldKinds; kind += 1) app.sandbox({ name: coldName(kind), diskGb: 4 });
 
 /** Holds calls back, so that those beyond its limits can be counted. */
 @app.cls({ concurrentRequests: 3, maxPendingTasks: 5, tasksPerContainer: 1_000 })

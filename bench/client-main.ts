@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { connectBareSandbox } from './floors/bare-sandbox.js';
 import { connectGrpcStream } from './floors/grpc-stream.js';
 import { connectGrpcUnary } from './floors/grpc-unary.js';
+import { connectPath } from './floors/path/path-client.js';
 import { connectPlainDisk } from './floors/plain-disk.js';
 import { connectTcpContainer } from './floors/tcp-container.js';
 import { connectTcpEcho } from './floors/tcp-echo.js';
@@ -78,6 +79,8 @@ async function open(destination: Destination): Promise<Target> {
       return connectGrpcUnary(destination.ports);
     case 'grpc-stream':
       return connectGrpcStream(destination.ports);
+    case 'path':
+      return connectPath(destination.ports);
     case 'bare-sandbox':
       return connectBareSandbox();
     case 'plain-disk':

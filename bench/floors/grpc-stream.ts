@@ -1,12 +1,8 @@
 import { Client, credentials, type ServerDuplexStream } from '@grpc/grpc-js';
 import type { Target } from '../load/target.js';
+import { FrameBatches, readBatch } from './frame-batches.js';
 import { echoService, grpcOptions, serveGrpc } from './grpc-service.js';
 import { PendingCalls } from './pending-calls.js';
-
-/** u32 length of the body | u32 ref | body, any number of them in one message */
-const headerBytes = 8;
-/** Beyond this a batch leaves at once: large payloads are not merged. */
-const batchBytes = 65_536;
 
 /** Whole messages go back as they came, batches too. */
 export function serveGrpcStream(): Promise<number> {
@@ -18,49 +14,32 @@ export function serveGrpcStream(): Promise<number> {
 }
 
 export async function connectGrpcStream([port = 0]: readonly number[]): Promise<Target> {
+  const { ask, close } = openGrpcStream(port);
+  return { call: (value) => ask(value as Uint8Array), close: async () => close() };
+}
+
+/** Frames on a bidi stream, each answered by one of the same number. */
+export function openGrpcStream(port: number): {
+  readonly ask: (body: Uint8Array) => Promise<Buffer>;
+  readonly close: () => void;
+} {
   const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), grpcOptions);
   const { path, requestSerialize, responseDeserialize } = echoService.stream;
   const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
-  const pending = new PendingCalls();
-  stream.on('data', (batch: Buffer) => settleAll(pending, batch));
+  const pending = new PendingCalls<Buffer>();
+  stream.on('data', (batch: Buffer) => readBatch(batch, (ref, body) => pending.settle(ref, body)));
   stream.on('error', () => undefined); // ours at close; else the checker waits in vain, within its bound
-  let parts: Uint8Array[] = [];
-  let bytes = 0;
-  const flush = (): void => {
-    if (bytes === 0) return;
-    const batch = Buffer.concat(parts, bytes);
-    parts = [];
-    bytes = 0;
-    stream.write(batch);
-  };
+  const batches = new FrameBatches((batch) => void stream.write(batch));
   return {
-    call: (value) =>
+    ask: (body) =>
       new Promise((resolve) => {
-        const body = value as Uint8Array;
-        parts.push(header(body.length, pending.add(resolve)), body);
-        bytes += headerBytes + body.length;
-        if (pending.size === 1 || bytes >= batchBytes) flush();
-        else if (parts.length === 2) setImmediate(flush);
+        batches.write(pending.add(resolve), body);
+        if (pending.size === 1) batches.flushNow();
+        else batches.flushSoon();
       }),
-    close: async () => {
+    close: () => {
       stream.cancel();
       client.close();
     },
   };
-}
-
-function header(length: number, ref: number): Buffer {
-  const bytes = Buffer.allocUnsafe(headerBytes);
-  bytes.writeUInt32LE(length, 0);
-  bytes.writeUInt32LE(ref, 4);
-  return bytes;
-}
-
-function settleAll(pending: PendingCalls, batch: Buffer): void {
-  let at = 0;
-  while (at < batch.length) {
-    const end = at + headerBytes + batch.readUInt32LE(at);
-    pending.settle(batch.readUInt32LE(at + 4), batch.subarray(at + headerBytes, end));
-    at = end;
-  }
 }

@@ -6,7 +6,6 @@ import type { ClusterShape, ProductSpec } from './contenders.js';
 /** A router, workers, their containers, NATS and Redis, each a process of its own; the benchmark's app is deployed. */
 export class BenchCluster implements AsyncDisposable {
   readonly #cluster: TestCluster;
-  /** NATS and Redis. */
   readonly #servers: ReadonlyMap<number, Role>;
 
   private constructor(cluster: TestCluster, servers: ReadonlyMap<number, Role>) {
@@ -33,6 +32,15 @@ export class BenchCluster implements AsyncDisposable {
 
   get redisUrl(): string {
     return this.#cluster.redisUrl ?? '';
+  }
+
+  get natsUrl(): string {
+    return this.#cluster.natsUrl ?? '';
+  }
+
+  /** NATS and Redis. */
+  get servers(): ReadonlyMap<number, Role> {
+    return this.#servers;
   }
 
   /** Instances that its workers have. */

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { BareDestination, FloorName } from '../load/jobs.js';
 import type { ContenderPlan } from '../processes/contender.js';
+import { pathTarget } from '../report/ratio.js';
 
 /** Raw servers, as many as there are containers to compare them with. */
 export interface FloorSpec extends ContenderPlan {
@@ -22,6 +23,12 @@ export interface ClusterShape {
   readonly workers: readonly { readonly maxContainers?: number }[];
 }
 
+/** Processes that send each other the messages of a cluster's path, with that cluster's NATS and Redis. */
+export interface PathSpec extends ContenderPlan {
+  readonly kind: 'path';
+  readonly cluster: ClusterShape;
+}
+
 /** Instances of a class of app.ts on a cluster. */
 export interface ProductSpec extends ContenderPlan {
   readonly kind: 'product';
@@ -30,7 +37,7 @@ export interface ProductSpec extends ContenderPlan {
   readonly cluster: ClusterShape;
 }
 
-export type ContenderSpec = FloorSpec | BareSpec | ProductSpec;
+export type ContenderSpec = FloorSpec | BareSpec | PathSpec | ProductSpec;
 
 /** The floor that everything is compared with where nothing else is said. */
 const floor = 'tcp-container';
@@ -68,6 +75,12 @@ export function volumeContenders(folder: string): readonly [plain: BareSpec, mou
 export function clusterOf(workers: number, name = `${workers} workers`): ClusterShape {
   return { name, workers: Array.from({ length: workers }, () => ({})) };
 }
+
+/** The least that the product's own path could cost, in a cluster with one worker. */
+export const pathFloor: PathSpec = {
+  ...{ kind: 'path', name: pathTarget, title: 'the same messages, empty', floor, clients: 1 },
+  ...{ payload: 'text', inFlight: 4, cluster: clusterOf(1) },
+};
 
 /** One instance of a class whose calls may overlap, in a cluster with one worker. */
 export const holdfast: ProductSpec = {

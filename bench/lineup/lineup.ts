@@ -3,6 +3,7 @@ import type { Measurement } from '../report/row.js';
 import { BenchCluster } from './cluster.js';
 import type { ClusterShape, ContenderSpec } from './contenders.js';
 import { openFloor } from './floors.js';
+import { openPath } from './path.js';
 
 /** What is measured beside each other in one scenario; nothing of it is left after disposal. */
 export class Lineup implements AsyncDisposable {
@@ -54,11 +55,19 @@ export class Lineup implements AsyncDisposable {
       await bare.open(spec.destination);
       return bare;
     }
-    const cluster = this.#clusters.get(spec.cluster.name) ?? (await BenchCluster.start(spec.cluster, signal));
-    if (!this.#clusters.has(spec.cluster.name)) {
-      this.#clusters.set(spec.cluster.name, cluster);
-      own(cluster);
-    }
-    return cluster.contender(spec, { own, signal });
+    const cluster = await this.#clusterOf(spec.cluster, { own, signal });
+    return spec.kind === 'path' ? openPath(spec, cluster, { own, signal }) : cluster.contender(spec, { own, signal });
+  }
+
+  async #clusterOf(
+    shape: ClusterShape,
+    { own, signal }: { readonly own: (resource: AsyncDisposable) => void; readonly signal: AbortSignal },
+  ): Promise<BenchCluster> {
+    const known = this.#clusters.get(shape.name);
+    if (known !== undefined) return known;
+    const cluster = await BenchCluster.start(shape, signal);
+    this.#clusters.set(shape.name, cluster);
+    own(cluster);
+    return cluster;
   }
 }

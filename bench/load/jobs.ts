@@ -20,7 +20,8 @@ export type BareDestination =
 /** What a load generator can talk to. */
 export type Destination =
   | BareDestination
-  | { readonly kind: FloorName; readonly ports: readonly number[] }
+  /** `path`: of its router and its worker. */
+  | { readonly kind: FloorName | 'path'; readonly ports: readonly number[] }
   | {
       readonly kind: 'holdfast';
       readonly endpoint: string;

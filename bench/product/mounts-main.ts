@@ -1,5 +1,5 @@
 /** The product's process of mounts, which also counts what it takes from the object store. */
-import { writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { createDiskObjectStore } from '../../src/adapters/disk/disk-object-store.js';
 import { systemClock, systemRandom } from '../../src/adapters/system/clock.js';
@@ -25,6 +25,7 @@ await obeyMountOrders({
   openBucket: () => {
     throw new Error('the benchmark has no buckets');
   },
+  chunkThread: new URL('../../dist/runtime/mounts/content/chunk-thread-main.js', import.meta.url),
   log: (line) => process.stderr.write(`${line}\n`),
 });
 process.exit(0);
@@ -32,14 +33,22 @@ process.exit(0);
 /** @param file for the number of bytes so far */
 function counted(objects: ObjectStore, file: string): ObjectStore {
   let total = 0;
-  const count = <T extends Uint8Array | null>(bytes: T): T => {
-    total += bytes?.length ?? 0;
+  const add = (bytes: number): void => {
+    total += bytes;
     writeFileSync(file, String(total));
+  };
+  const count = <T extends Uint8Array | null>(bytes: T): T => {
+    add(bytes?.length ?? 0);
     return bytes;
   };
   return {
     ...objects,
     get: async (key) => count(await objects.get(key)),
+    pathOf: (key) => {
+      const path = objects.pathOf?.(key) ?? '';
+      add(statSync(path).size);
+      return path;
+    },
     getRange: async (key, offset, length) => count(await objects.getRange(key, offset, length)),
   };
 }

@@ -8,6 +8,7 @@ import type { Destination } from '../load/jobs.js';
 import type { SandboxSteps } from '../load/sandbox-steps.js';
 import type { Target } from '../load/target.js';
 import { checkLimits } from './check-limits.js';
+import { coldKinds, coldName } from './cold-sandboxes.js';
 import { connectFunction, functionNames } from './function-target.js';
 
 /** After which what disturbs has all its processes, and what was spawned has begun. */
@@ -72,6 +73,8 @@ async function sumOfCalls(instances: readonly ClassInstance<typeof Echo>[]): Pro
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
+type BenchApp = Awaited<ReturnType<typeof App.lookup<typeof import('../app.js')>>>;
+
 async function disturb(client: Client, what: Disturbance): Promise<() => Promise<void>> {
   const app = await App.lookup<typeof import('../app.js')>('bench', { client });
   const session = await app.shell.create();
@@ -81,10 +84,20 @@ async function disturb(client: Client, what: Disturbance): Promise<() => Promise
 }
 
 function sandboxesOf(client: Client): SandboxSteps {
-  const stored = '/tmp/stored';
+  let uploads = 0;
+  const stored = (): string => `/tmp/stored-${uploads}`;
+  let known: Promise<BenchApp> | null = null;
+  let coldOnes = 0;
+  // As a program has them: looked up once.
+  const app = (): Promise<BenchApp> => {
+    known ??= App.lookup<typeof import('../app.js')>('bench', { client });
+    return known;
+  };
   const open = async (name: string): Promise<SandboxSession> => {
-    const app = await App.lookup<typeof import('../app.js')>('bench', { client });
-    return await (name === 'cold' ? app.cold : app.shell).create();
+    const { shell, sandbox } = await app();
+    if (name !== 'cold') return await shell.create();
+    coldOnes += 1;
+    return await sandbox(coldName(coldOnes % coldKinds)).create();
   };
   const create = async (name: string): Promise<SandboxSession> => {
     const session = await open(name);
@@ -109,7 +122,13 @@ function sandboxesOf(client: Client): SandboxSteps {
       };
     },
     exec: async () => void (await (await one()).exec(['/bin/true'])),
-    upload: async (path) => void (await (await one()).uploadFile(path, stored)),
-    download: async (path) => void (await (await one()).downloadFile(stored, path)),
+    upload: async (path) => {
+      const session = await one();
+      const before = stored();
+      uploads += 1;
+      await session.uploadFile(path, stored());
+      return () => session.remove(before, { missingOk: true });
+    },
+    download: async (path) => void (await (await one()).downloadFile(stored(), path)),
   };
 }

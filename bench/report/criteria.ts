@@ -1,5 +1,5 @@
 import { formatNumber, formatUs } from './format.js';
-import { cpuOf, findRow, floorOf, type RowChoice } from './ratio.js';
+import { cpuOf, findRow, floorOf, pathOf, type RowChoice } from './ratio.js';
 import { type ByteRow, type CallRow, type MemoryRow, megabytesPerSecond } from './row.js';
 
 /** What the runtime must reach. */
@@ -33,6 +33,8 @@ export interface Finding {
   readonly value: number;
   readonly measured: string;
   readonly against: string;
+  /** The value of whoever sends the same messages and does nothing else; absent: nobody was measured so. */
+  readonly path?: number;
 }
 
 /** Of one row: what is compared, and how it is shown. */
@@ -88,9 +90,9 @@ export const criteria: readonly Criterion[] = [
   criterion('cold names/s, packed, 8 callers', atLeast(1, 2), besidePeer({ scenario: 'cold-names' }, rate, 'workerd')),
   criterion('first call, own container, p50', atMost(5, 2, ' ms'), ({ calls }) => {
     const row = findRow(calls, { scenario: 'first-call', target: product });
-    return row === undefined
-      ? notMeasured
-      : { value: p50.of(row) / 1_000, measured: p50.show(row), against: 'the warm pool' };
+    if (row === undefined) return notMeasured;
+    const finding = { value: p50.of(row) / 1_000, measured: p50.show(row), against: 'the warm pool' };
+    return withPath(finding, { row, calls, figure: p50 });
   }),
   criterion('memory, idle packed instance', atMost(4, 1, ' kB'), ({ memory }) => {
     const row = memory.find((each) => each.scenario === 'memory');
@@ -109,14 +111,23 @@ export const criteria: readonly Criterion[] = [
     return few === undefined || many === undefined ? notMeasured : compared(many, few, { figure: cpu });
   }),
   criterion('CPU per call, 0 → 100 000 idle', atMost(1.1, null), grown(crowd, [product, 'crowded'], cpu)),
-  criterion('sandbox create → exec, pool, p50', atMost(15, 5, ' ms'), sandboxTime('create')),
-  criterion('sandbox create → exec, cold, p50', atMost(50, 15, ' ms'), sandboxTime('create-cold')),
-  criterion('exec in a live sandbox, p50', atMost(2, 0.7, ' ms'), sandboxTime('exec')),
+  ...sandboxStep('sandbox create → exec, pool, p50', atMost(15, 5, ' ms'), { find: stepTime, step: 'create' }),
+  ...sandboxStep('sandbox create → exec, cold, p50', atMost(50, 15, ' ms'), { find: stepTime, step: 'create-cold' }),
+  ...sandboxStep('exec in a live sandbox, p50', atMost(2, 0.7, ' ms'), { find: stepTime, step: 'exec' }),
   criterion('warm call p99 beside the worst sandbox', atMost(2, null), ({ calls }) => {
-    const rows = calls.filter((row) => row.scenario === 'neighbours' && row.callers === 1 && row.floor !== null);
-    const [worst] = rows.sort((a, b) => b.p99Us.median - a.p99Us.median);
-    const idle = worst === undefined ? undefined : floorOf(worst, calls);
-    return worst === undefined || idle === undefined ? notMeasured : compared(worst, idle, { figure: p99 });
+    const found = calls.flatMap((row) => {
+      const idle = row.scenario === 'neighbours' ? floorOf(row, calls) : undefined;
+      return idle === undefined ? [] : [{ ...compared(row, idle, { figure: p99 }), row }];
+    });
+    const [worst] = found.sort((a, b) => b.value - a.value);
+    if (worst === undefined) return notMeasured;
+    const { row, ...finding } = worst;
+    const callers = `${row.callers} ${row.callers === 1 ? 'caller' : 'callers'}`;
+    return {
+      ...finding,
+      measured: `${finding.measured}, ${row.title}, ${callers}`,
+      against: `idle, ${finding.against}`,
+    };
   }),
   criterion('idle sessions on one worker', atLeast(2_000, null), ({ calls, memory }) => {
     const row = memory.find((each) => each.scenario === 'idle-sessions');
@@ -125,8 +136,8 @@ export const criteria: readonly Criterion[] = [
     const measured = `${formatNumber(row.bytesEach / 1_000)} kB each`;
     return { value: row.count, measured, against: `exec in one ${p50.show(asked)}` };
   }),
-  criterion('upload of a file', atLeast(400, 800, ' MB/s'), stepRate('sandboxes', 'upload', 'bare')),
-  criterion('download of a file', atLeast(400, 800, ' MB/s'), stepRate('sandboxes', 'download', 'bare')),
+  ...sandboxStep('upload of a file', atLeast(400, 800, ' MB/s'), { find: stepRate, step: 'upload' }),
+  ...sandboxStep('download of a file', atLeast(400, 800, ' MB/s'), { find: stepRate, step: 'download' }),
   criterion('mount of 1 000 000 files, p50', atMost(100, null, ' ms'), stepTime('volumes', 'mount-many', 'bind mount')),
   criterion('mount p50, 10 → 1 000 000 files', atMost(1.2, 1.05), ({ calls }) => {
     const few = findRow(calls, { scenario: 'volumes', target: `${product} mount-few` });
@@ -146,8 +157,16 @@ export const criteria: readonly Criterion[] = [
 
 type Shown = readonly [value: number, shown: string];
 
-function sandboxTime(step: string): Criterion['find'] {
-  return stepTime('sandboxes', step, 'bare');
+/** Where the cores are kept awake, and on a machine that does nothing else. */
+function sandboxStep(
+  figure: string,
+  bounds: Bounds,
+  { find, step }: { readonly find: typeof stepTime; readonly step: string },
+): Criterion[] {
+  return [
+    criterion(`${figure}, cores awake`, bounds, find('sandboxes', step, 'bare')),
+    criterion(`${figure}, cores idle`, bounds, find('sandboxes-idle', step, 'bare')),
+  ];
 }
 
 /** @param other what its floor is called */
@@ -189,7 +208,8 @@ function besideFloor(choice: RowChoice, figure: Figure<CallRow>): Criterion['fin
   return ({ calls }) => {
     const row = findRow(calls, { ...choice, target: product });
     const floor = row === undefined ? undefined : floorOf(row, calls);
-    return row === undefined || floor === undefined ? notMeasured : compared(row, floor, { figure, name: 'floor' });
+    if (row === undefined || floor === undefined) return notMeasured;
+    return withPath(compared(row, floor, { figure, name: 'floor' }), { row, calls, figure });
   };
 }
 
@@ -211,7 +231,9 @@ function besidePeer(choice: RowChoice, figure: Figure<CallRow>, only?: string): 
     );
     const sign = figure.better === 'less' ? 1 : -1;
     const [best] = rivals.sort((a, b) => sign * (figure.of(a) - figure.of(b)));
-    return best === undefined ? `no figure of ${only ?? 'peers'}` : compared(row, best, { figure, name: best.target });
+    if (best === undefined) return `no figure of ${only ?? 'peers'}`;
+    const finding = compared(row, best, { figure, name: best.target });
+    return withPath(finding, { row: findRow(calls, own), calls, figure });
   };
 }
 
@@ -222,6 +244,20 @@ function grown(load: RowChoice, [few, many]: readonly [string, string], figure: 
     const to = findRow(calls, { ...load, target: many });
     return from === undefined || to === undefined ? notMeasured : compared(to, from, { figure });
   };
+}
+
+/** @param row of the product, measured beside the path's */
+function withPath(
+  finding: Finding,
+  {
+    row,
+    calls,
+    figure,
+  }: { readonly row: CallRow | undefined; readonly calls: readonly CallRow[]; readonly figure: Figure<CallRow> },
+): Finding {
+  const path = row === undefined ? undefined : pathOf(row, calls);
+  if (row === undefined || path === undefined) return finding;
+  return { ...finding, path: (finding.value * figure.of(path)) / figure.of(row) };
 }
 
 /** @param name of the other one, where the criterion does not say it */

@@ -19,6 +19,17 @@ export function floorOf(row: CallRow, rows: readonly CallRow[]): CallRow | undef
     : findRow(rows, { scenario, target: row.floor, callers, payloadBytes, thinkMs });
 }
 
+/** Name of the target that sends the messages of the product's path, and nothing in them. */
+export const pathTarget = 'path';
+
+/** What the product's path costs at least, under the same load. */
+export function pathOf(
+  { scenario, callers, payloadBytes, thinkMs }: CallRow,
+  rows: readonly CallRow[],
+): CallRow | undefined {
+  return findRow(rows, { scenario, target: pathTarget, callers, payloadBytes, thinkMs });
+}
+
 /** CPU seconds for 100 000 calls, all processes together. */
 export function cpuOf(row: CallRow): number {
   return Object.values(row.cpuPer100k).reduce((sum, each) => sum + each, 0);

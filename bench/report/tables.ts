@@ -1,6 +1,6 @@
 import type { Role } from '../processes/process-tree.js';
 import { formatNumber, formatRatio, formatSpread } from './format.js';
-import { cpuOf, floorOf } from './ratio.js';
+import { cpuOf, floorOf, pathOf } from './ratio.js';
 import { type CallRow, type MemoryRow, type Spread, spreadOf } from './row.js';
 import type { Cell, Table } from './table.js';
 
@@ -25,6 +25,7 @@ const nearlyIdleCores = 0.25;
 /** Rates and latencies, each beside the floor's under the same load. */
 export function callTable(rows: readonly CallRow[], { what = 'calls/s', pauses = false } = {}): Table {
   const hasFloor = rows.some((row) => floorOf(row, rows) !== undefined);
+  const hasPath = rows.some((row) => pathOf(row, rows) !== undefined);
   const hasSizes = new Set(rows.map((row) => row.payloadBytes)).size > 1;
   const header = [
     ...[hasSizes ? 'bytes' : 'callers', 'target'],
@@ -33,7 +34,12 @@ export function callTable(rows: readonly CallRow[], { what = 'calls/s', pauses =
     ...(pauses ? ['spread'] : []),
     ...(hasFloor && !pauses ? [`${what.split('/')[0]} to floor`] : []),
     ...(hasFloor ? ['p50 to floor'] : []),
+    ...(hasPath ? ['to path'] : []),
   ];
+  const toPath = (row: CallRow): Cell => {
+    const path = pathOf(row, rows);
+    return path === undefined ? null : formatRatio(row.p50Us.median / path.p50Us.median);
+  };
   const cells = rows.map((row): Cell[] => {
     const floor = floorOf(row, rows);
     const toFloor = (of: (each: CallRow) => Spread): Cell =>
@@ -45,6 +51,7 @@ export function callTable(rows: readonly CallRow[], { what = 'calls/s', pauses =
       ...(pauses ? [formatSpread(row.p50Us)] : []),
       ...(hasFloor && !pauses ? [toFloor((each) => each.callsPerSecond)] : []),
       ...(hasFloor ? [toFloor((each) => each.p50Us)] : []),
+      ...(hasPath ? [toPath(row)] : []),
     ];
   });
   return { header, rows: cells, notes: otherPrograms(rows) };

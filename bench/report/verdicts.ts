@@ -10,6 +10,7 @@ export interface Verdict extends Bounds {
   /** What it was compared with, or why it was not. */
   readonly against: string;
   readonly value: number | null;
+  readonly path?: number;
   /** Which of them it reaches. */
   readonly result: 'aim' | 'bar' | 'missed' | 'open';
 }
@@ -32,14 +33,17 @@ export function judge(rows: readonly Row[], peers: readonly CallRow[] | null): V
 }
 
 export function verdictTable(verdicts: readonly Verdict[]): Table {
+  const hasPath = verdicts.some(({ path }) => path !== undefined);
   const rows = verdicts.map(({ figure, sense, unit, ...verdict }) => {
-    const { measured, against, value, bar, aim, result } = verdict;
+    const { measured, against, value, path, bar, aim, result } = verdict;
     const bound = (limit: number | null): string | null =>
       limit === null ? null : `${sense === 'atMost' ? '≤' : '≥'} ${limit}${unit}`;
     const ratio = value === null || unit !== '' ? null : formatRatio(value);
-    return [figure, measured, against, ratio, bound(bar), bound(aim), result];
+    const least = path === undefined ? null : `${formatRatio(path)}${unit}`;
+    return [figure, measured, against, ratio, ...(hasPath ? [least] : []), bound(bar), bound(aim), result];
   });
-  return { header: ['figure', 'measured', 'against', 'ratio', 'bar', 'aim', 'met'], rows, notes: [] };
+  const header = ['figure', 'measured', 'against', 'ratio', ...(hasPath ? ['path floor'] : []), 'bar', 'aim', 'met'];
+  return { header, rows, notes: [] };
 }
 
 function resultOf({ sense, bar, aim }: Bounds, value: number): Verdict['result'] {

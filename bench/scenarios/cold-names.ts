@@ -1,4 +1,4 @@
-import { holdfast, tcpContainer } from '../lineup/contenders.js';
+import { holdfast, pathFloor, tcpContainer } from '../lineup/contenders.js';
 import { Lineup } from '../lineup/lineup.js';
 import { callRows } from '../report/row.js';
 import { callTable, cpuTable } from '../report/tables.js';
@@ -9,7 +9,7 @@ const callers = 8;
 
 /**
  * Names that nobody has used before, each resolved, placed, activated and called once. The floor has no names: there it is a
- * new connection and one call. Those with a container of their own are more than the warm pool holds: its refill is measured.
+ * new connection and one call; the floor of the path has names, and one container. Those with a container of their own are more than the warm pool holds: its refill is measured.
  */
 export const coldNames: Scenario = {
   name: 'cold-names',
@@ -18,7 +18,7 @@ export const coldNames: Scenario = {
   async run(bench) {
     const packed = { ...holdfast, title: 'Holdfast, packed' };
     const own = { ...holdfast, name: 'own-container', title: 'Holdfast, own container' };
-    await using lineup = await Lineup.open([tcpContainer, packed, own], bench.signal);
+    await using lineup = await Lineup.open([tcpContainer, pathFloor, packed, own], bench.signal);
     const { settings, say } = bench;
     say('warming up');
     await lineup.inTurn(1, (contender) => measure(contender, bench, 'warm-up'));

@@ -1,4 +1,4 @@
-import { holdfast, tcpContainer } from '../lineup/contenders.js';
+import { holdfast, pathFloor, tcpContainer } from '../lineup/contenders.js';
 import { Lineup } from '../lineup/lineup.js';
 import { callRows } from '../report/row.js';
 import { callTable } from '../report/tables.js';
@@ -15,7 +15,7 @@ export const firstCall: Scenario = {
   title: 'first call of a new instance with a container of its own, from the warm pool, one at a time',
 
   async run({ settings, signal, say }) {
-    await using lineup = await Lineup.open([tcpContainer, holdfast], signal);
+    await using lineup = await Lineup.open([tcpContainer, pathFloor, holdfast], signal);
     const plan = { className: 'Plain', callers, names: settings.isQuick ? 1 : 6, pauseMs, endsLater: true };
     say(`${plan.names} first calls at a time`);
     const found = await lineup.inTurn(settings.repetitions + 1, async (contender, repetition) => {

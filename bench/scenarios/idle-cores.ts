@@ -1,4 +1,4 @@
-import { grpcStream, holdfast, holdfastSerial, tcpContainer } from '../lineup/contenders.js';
+import { grpcStream, holdfast, holdfastSerial, pathFloor, tcpContainer } from '../lineup/contenders.js';
 import { Lineup } from '../lineup/lineup.js';
 import { callTable } from '../report/tables.js';
 import { callsOf, loadsOf, measureLoads, warmUp } from './loads.js';
@@ -10,7 +10,10 @@ export const idleCores: Scenario = {
   title: 'the same of one caller, where nothing keeps the cores of the machine awake',
 
   async run(bench) {
-    await using lineup = await Lineup.open([tcpContainer, grpcStream, holdfast, holdfastSerial], bench.signal);
+    await using lineup = await Lineup.open(
+      [tcpContainer, grpcStream, pathFloor, holdfast, holdfastSerial],
+      bench.signal,
+    );
     await warmUp(lineup, bench);
     const loads = { scenario: this.name, loads: loadsOf([1]) };
     return await bench.cores.asleepDuring(() => measureLoads(lineup, bench, loads));

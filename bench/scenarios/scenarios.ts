@@ -13,7 +13,7 @@ import { neighbours } from './neighbours.js';
 import { outOfStep } from './out-of-step.js';
 import { payloads } from './payloads.js';
 import { resolve } from './resolve.js';
-import { sandboxes } from './sandboxes.js';
+import { sandboxes, sandboxesOnIdleCores } from './sandboxes.js';
 import type { Scenario } from './scenario.js';
 import { spawn } from './spawn.js';
 import { volumes } from './volumes.js';
@@ -22,6 +22,17 @@ import { warmCalls } from './warm-calls.js';
 /** In the order in which they run. */
 export const scenarios: readonly Scenario[] = [
   ...[warmCalls, idleCores, outOfStep, payloads, generator, functions, map, instances, growth],
-  ...[coldNames, firstCall, durableState, spawn, memory, resolve, sandboxes, neighbours, idleSessions],
+  ...[
+    coldNames,
+    firstCall,
+    durableState,
+    spawn,
+    memory,
+    resolve,
+    sandboxes,
+    sandboxesOnIdleCores,
+    neighbours,
+    idleSessions,
+  ],
   volumes,
 ];

@@ -1,4 +1,12 @@
-import { grpcStream, grpcUnary, holdfast, holdfastSerial, tcpContainer, tcpEcho } from '../lineup/contenders.js';
+import {
+  grpcStream,
+  grpcUnary,
+  holdfast,
+  holdfastSerial,
+  pathFloor,
+  tcpContainer,
+  tcpEcho,
+} from '../lineup/contenders.js';
 import { Lineup } from '../lineup/lineup.js';
 import { callTable, cpuTable } from '../report/tables.js';
 import { callsOf, loadsOf, measureLoads, warmUp } from './loads.js';
@@ -13,7 +21,7 @@ export const warmCalls: Scenario = {
   title: 'warm calls of one named instance, 100 B',
 
   async run(bench) {
-    const specs = [tcpEcho, tcpContainer, grpcUnary, grpcStream, holdfast, holdfastSerial];
+    const specs = [tcpEcho, tcpContainer, grpcUnary, grpcStream, pathFloor, holdfast, holdfastSerial];
     await using lineup = await Lineup.open(specs, bench.signal);
     await warmUp(lineup, bench);
     const loads = loadsOf(bench.settings.isQuick ? [1, 16] : [1, 16, 64, 256]);

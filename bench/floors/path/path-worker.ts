@@ -1,0 +1,65 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { connect } from 'nats';
+import { FrameBatches, readBatch } from '../frame-batches.js';
+import { FrameSocket } from '../frame-socket.js';
+import { serveGrpc } from '../grpc-service.js';
+import { PendingCalls } from '../pending-calls.js';
+import { activate, checkSubject, pathKinds, readFirstCall } from './path-frames.js';
+import { PathPins } from './path-pins.js';
+
+/** Forwards calls to one container, unread; what is new is written down first, and made there before its call goes on. */
+export async function servePathWorker([redisUrl = '', natsUrl = '']: readonly string[]): Promise<number> {
+  const pins = await PathPins.open(redisUrl);
+  const bus = await connect({ servers: natsUrl });
+  bus.subscribe(checkSubject, { callback: (_, message) => void message.respond() });
+  const pending = new PendingCalls<Buffer>();
+  const container = new FrameSocket(await startContainer(), (ref, body) => pending.settle(ref, body));
+  const ask = (frame: Buffer, onAnswer: (answer: Buffer) => void): void =>
+    container.write(pending.add(onAnswer), frame);
+  return serveGrpc('stream', (stream: ServerDuplexStream<Buffer, Buffer>) => {
+    const answers = new FrameBatches((batch) => void stream.write(batch));
+    const forward = (ref: number, frame: Buffer): void =>
+      ask(frame, (answer) => {
+        answers.write(ref, answer);
+        if (pending.size === 0) answers.flushNow();
+        else answers.flushSoon();
+      });
+    const arrive = async (arriving: readonly { readonly ref: number; readonly frame: Buffer }[]): Promise<void> => {
+      const found = arriving.map(({ ref, frame }) => ({ ref, ...readFirstCall(frame) }));
+      const names = found.map(({ name }) => name);
+      await pins.change(names, 'placing', 'active');
+      for (const { ref, call } of found) {
+        ask(activate, () => {
+          forward(ref, call);
+          if (pending.size === 1) container.flushNow();
+          else container.flushSoon();
+        });
+      }
+      container.flushNow();
+    };
+    stream.on('data', (batch: Buffer) => {
+      const arriving: { readonly ref: number; readonly frame: Buffer }[] = [];
+      readBatch(batch, (ref, frame) => {
+        if (frame[0] === pathKinds.call) forward(ref, frame);
+        else arriving.push({ ref, frame });
+      });
+      container.flushNow();
+      if (arriving.length > 0) void arrive(arriving);
+    });
+    stream.on('end', () => stream.end());
+    stream.on('error', () => undefined); // the load generator ended
+  });
+}
+
+/** Resolves with the socket to it, once it listens there. */
+async function startContainer(): Promise<Socket> {
+  const main = fileURLToPath(new URL('../../server-main.ts', import.meta.url));
+  const child = fork(main, ['path-container'], { stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe'] });
+  child.once('exit', () => process.exit(1));
+  await once(child, 'message');
+  return child.stdio[4] as Socket;
+}
