@@ -30,7 +30,8 @@ export function invalidOption(
   });
 }
 
-function show(value: unknown): string {
+/** A value as an error tells it: short, and no object's content. */
+export function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
   return typeof value === 'function' ? 'a function' : String(value);

@@ -86,6 +86,14 @@ describe('a bundle', () => {
     await writeFile(broken, 'export const broken = (;');
     expect((await refusal(bundleModule(broken))).message).toMatch(/syntax-error\.js:1:\d+: /);
     expect((await refusal(bundleModule(fixture('absent.ts')))).message).toContain('is not there');
+    for (const [entry, got] of [
+      [5, '5'],
+      ['', '""'],
+      [null, 'null'],
+    ] as const) {
+      const { message } = await refusal(bundleModule(entry as string));
+      expect(message).toBe(`the module to deploy must be a path or a URL, got ${got}`);
+    }
   });
 });
 

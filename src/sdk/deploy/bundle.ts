@@ -3,7 +3,9 @@ import { realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { BuildFailure, Message } from 'esbuild';
+import { show } from '../../common/check-options.js';
 import { HoldfastError } from '../../common/errors.js';
+import { expected } from '../../common/option-checks.js';
 import { sdkPlugin } from './sdk-plugin.js';
 
 /** One module with everything that it imports, in one file. */
@@ -55,8 +57,12 @@ export async function bundleModule(entry: string | URL): Promise<Bundle> {
   }
 }
 
-/** Without links. @throws InvalidArgument for a file that is not there */
+/** Without links. @throws InvalidArgument for what is neither path nor URL of a file, and for a file that is not there */
 export function entryPath(entry: string | URL): string {
+  const wanted = expected.stringOrUrl(entry);
+  if (wanted !== null) {
+    throw new HoldfastError('InvalidArgument', `the module to deploy must be ${wanted}, got ${show(entry)}`);
+  }
   const isUrl = entry instanceof URL || entry.startsWith('file:');
   try {
     return realpathSync(isUrl ? fileURLToPath(entry) : entry);
