@@ -90,6 +90,7 @@ int close_source(struct source *source);
 void settle(struct operation *o);
 void end_process(struct operation *o, int status);
 void operation_ready(struct source *source);
+void protect_tags(void); /* before any command */
 void reap_children(void);
 int kill_descendants(uint32_t ref); /* of a command; how many of them still run */
 void accept_connection(struct operation *listener);

@@ -1,19 +1,31 @@
 #include "agent.h"
 
 #include <sched.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
 
-/* Pids are below PIDS, see proc(5). */
-enum { MAX_PROCESSES = 32768, PIDS = 1 << 22 };
-
-struct process {
-    pid_t pid, parent, session;
-};
+/* Pids are below PIDS, see proc(5). Of a filter, see seccomp(2): instructions and results. */
+enum { MAX_PROCESSES = 32768, PIDS = 1 << 22, LOAD = 0x20, IS = 0x15, RETURN = 0x06, ALLOW = 0x7fff0000, REFUSE = 0x50000 | EPERM };
+struct process { pid_t pid, parent, session; };
 
 /*
  * A command marks what it starts by a limit that no kernel enforces any more (RLIMIT_LOCKS since Linux 2.6): children inherit
- * it whatever session, parent or environment they give themselves, and nobody in the sandbox can raise it.
+ * it whatever session, parent or environment they give themselves, and nobody in the sandbox can change it: none may raise a
+ * limit, and a filter lets nobody set this one who does not know the agent's secret, in an argument that the call has no use for.
  */
 #define TAG(ref) (0x4846000000000000u | (ref))
+static uint64_t secret;
+
+void protect_tags(void) {
+    if (getrandom(&secret, sizeof secret, 0) != sizeof secret) die("no random numbers");
+    struct { uint16_t code; uint8_t then, otherwise; uint32_t value; } filter[] = {
+        /* The call; from 16 on its arguments, of 8 bytes: no new limit, which limit, the secret; then those of setrlimit. */
+        {LOAD, 0, 0, 0}, {IS, 11, 0, SYS_setrlimit}, {IS, 0, 12, SYS_prlimit64}, {LOAD, 0, 0, 32}, {IS, 0, 2, 0}, {LOAD, 0, 0, 36},
+        {IS, 8, 0, 0}, {LOAD, 0, 0, 24}, {IS, 0, 6, RLIMIT_LOCKS}, {LOAD, 0, 0, 48}, {IS, 0, 5, (uint32_t)secret}, {LOAD, 0, 0, 52},
+        {IS, 2, 3, secret >> 32}, {LOAD, 0, 0, 16}, {IS, 1, 0, RLIMIT_LOCKS}, {RETURN, 0, 0, ALLOW}, {RETURN, 0, 0, REFUSE},
+    };
+    prctl(PR_SET_SECCOMP, 2, &(struct { uint16_t size; void *at; }){sizeof filter / sizeof *filter, filter});
+}
 
 /* What the child needs; it shares our memory until it runs the program. */
 struct launch {
@@ -33,8 +45,7 @@ static int run_child(void *context) {
     /* The agent comes first in its sandbox, and it alone. */
     setpriority(PRIO_PROCESS, 0, 0);
     /* Refused where there is a limit already: such a child is found by its parents only. */
-    struct rlimit tag = {TAG(request->ref), TAG(request->ref)};
-    setrlimit(RLIMIT_LOCKS, &tag);
+    syscall(SYS_prlimit64, 0, RLIMIT_LOCKS, &(struct rlimit){TAG(request->ref), TAG(request->ref)}, NULL, secret);
     setrlimit(RLIMIT_NOFILE, &inherited_files);
     bool ready = !(request->number[0] & SPAWN_PTY) || ioctl(launch->fds[0], TIOCSCTTY, 0) == 0;
     for (int i = 0; i < 3; i++) ready = ready && dup2(launch->fds[i], i) >= 0;
@@ -108,18 +119,18 @@ static pid_t pid_of(uint32_t ref) {
     return o != NULL && o->kind == SPAWN && o->running ? o->pid : 0;
 }
 
-/* Whether it runs. See proc(5); the name, in brackets, may hold anything. */
+/* Whether it runs: others of its threads may, when the first has ended. See proc(5); the name, in brackets, may hold anything. */
 static bool read_process(struct process *process) {
     char path[64], text[1024], state;
     snprintf(path, sizeof path, "/proc/%d/stat", process->pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return false;
+    int threads, fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t size = read(fd, text, sizeof text - 1);
     close(fd);
     text[size < 0 ? 0 : size] = 0;
     const char *fields = strrchr(text, ')');
-    return fields != NULL && sscanf(fields + 1, " %c %d %*d %d", &state, &process->parent, &process->session) == 3 &&
-           state != 'Z' && state != 'X' && process->parent >= 0 && process->parent < PIDS;
+    const char *format = " %c %d %*d %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %d";
+    return fields != NULL && sscanf(fields + 1, format, &state, &process->parent, &process->session, &threads) == 4 &&
+           ((state != 'Z' && state != 'X') || threads > 1) && process->parent >= 0 && process->parent < PIDS;
 }
 
 int kill_descendants(uint32_t ref) {
@@ -138,11 +149,9 @@ int kill_descendants(uint32_t ref) {
         all[count++] = process;
     }
     closedir(folder);
-    for (bool changed = true; changed;) {
-        changed = false;
-        for (size_t i = 0; i < count; i++)
+    for (bool changed = true; changed;)
+        for (size_t i = changed = 0; i < count; i++)
             if (!member[all[i].pid] && member[all[i].parent]) member[all[i].pid] = changed = true;
-    }
     int killed = 0;
     for (size_t i = 0; i < count; i++) {
         if (member[all[i].pid] && kill(all[i].pid, SIGKILL) == 0) killed++;

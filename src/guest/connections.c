@@ -28,8 +28,7 @@ static int open_socket(int family, uint16_t port, bool listens) {
 static bool start(struct operation *o, int fd) {
     o->out[0].fd = fd;
     if (fd < 0 || o->kind == LISTEN) return fd >= 0;
-    o->in.fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    return o->in.fd >= 0;
+    return (o->in.fd = fcntl(fd, F_DUPFD_CLOEXEC, 3)) >= 0;
 }
 
 void open_port(struct operation *o, const struct request *request) {

@@ -28,9 +28,8 @@ void handle(const struct request *request) {
 void handle_ready(struct source *source) {
     if (source == &link_source) return receive();
     if (source != &signal_source) return operation_ready(source);
-    struct signalfd_siginfo seen[16];
-    while (read(signal_source.fd, seen, sizeof seen) > 0) continue;
-    reap_children();
+    struct signalfd_siginfo seen[2];
+    if (read(signal_source.fd, seen, sizeof seen) > 0) reap_children();
 }
 
 /* Nothing inherited by commands, signals as a program expects them. */
@@ -42,15 +41,14 @@ static void prepare(void) {
     sigaddset(&blocked, SIGCHLD);
     sigaddset(&blocked, SIGPIPE);
     sigprocmask(SIG_SETMASK, &blocked, NULL);
-    signal_source.fd = signalfd(-1, &blocked, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (signal_source.fd < 0) die("no signalfd");
+    if ((signal_source.fd = signalfd(-1, &blocked, SFD_NONBLOCK | SFD_CLOEXEC)) < 0) die("no signalfd");
     umask(022);
     /* No command can trace the agent or read its memory; orphans are ours also where we are not process 1. */
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     getrlimit(RLIMIT_NOFILE, &inherited_files);
-    struct rlimit most = {inherited_files.rlim_max, inherited_files.rlim_max};
-    setrlimit(RLIMIT_NOFILE, &most);
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){inherited_files.rlim_max, inherited_files.rlim_max});
+    protect_tags();
 }
 
 int main(void) {
@@ -58,9 +56,8 @@ int main(void) {
     want(&link_source, EPOLLIN);
     want(&signal_source, EPOLLIN);
     emit(A_HELLO, 0, PROTOCOL_VERSION, 4);
-    for (int timeout = -1;;) {
+    for (int timeout = -1;; timeout = tidy()) {
         flush();
         wait_events(timeout);
-        timeout = tidy();
     }
 }

@@ -1,6 +1,7 @@
 #include "agent.h"
 
-enum { MAX_OPERATIONS = 8192, NAP_MS = 5, EVENTS = 64 };
+/* Descriptors that one operation keeps, and that the agent needs beside them: with all in use it can still look for processes. */
+enum { MAX_OPERATIONS = 8192, DESCRIPTORS = 3, OWN_DESCRIPTORS = 16, NAP_MS = 5, EVENTS = 64 };
 
 static struct operation *operations;
 static int count, poll_fd = -1;
@@ -24,12 +25,12 @@ uint32_t draw_ref(void) {
 }
 
 struct operation *add_operation(uint32_t ref, uint8_t kind, uint32_t credit) {
-    struct operation *o = count < MAX_OPERATIONS ? calloc(1, sizeof *o) : NULL;
+    bool fits = count < MAX_OPERATIONS && (rlim_t)(count + 1) * DESCRIPTORS + OWN_DESCRIPTORS <= inherited_files.rlim_max;
+    struct operation *o = fits ? calloc(1, sizeof *o) : NULL;
     if (o == NULL && ref < AGENT_REFS) emit(A_ERROR, ref, EMFILE, 5);
     if (o == NULL) return NULL;
-    *o = (struct operation){.ref = ref, .kind = kind, .credit = credit, .next = operations};
+    *o = (struct operation){.ref = ref, .kind = kind, .credit = credit, .running = kind != READ && kind != LIST, .next = operations};
     o->in = o->out[0] = o->out[1] = o->slave = (struct source){.fd = -1, .owner = o, .left = -1};
-    o->running = kind != READ && kind != LIST;
     operations = o;
     count++;
     return o;
@@ -63,13 +64,11 @@ int tidy(void) {
     int timeout = -1;
     for (struct operation *o, **at = &operations; (o = *at) != NULL;) {
         if (o->kind == KILL && !o->dropped && kill_descendants(o->target) == 0) answer(o, 0);
-        if (!o->dropped) {
-            if (o->kind == KILL) timeout = NAP_MS;
-            at = &o->next;
-            continue;
-        }
-        *at = o->next;
-        free(o);
+        if (o->kind == KILL && !o->dropped) timeout = NAP_MS;
+        if (o->dropped) {
+            *at = o->next;
+            free(o);
+        } else at = &o->next;
     }
     return timeout;
 }

@@ -4,7 +4,6 @@
 enum { MAX_DEPTH = 256 };
 
 static int top;
-
 static bool empty(int parent, const char *name, int depth);
 
 /* Too deep to be emptied where it is: at the top it has its turn. An earlier removal may have left a name there. */

@@ -2,14 +2,11 @@
 
 /* A terminal does not say how much is left at the end of its process; entries and events come whole, or not at all. */
 enum { TERMINAL_REST = 65536, LONGEST_ENTRY = 4096 };
-
 enum pumped { MOVED, NOTHING, ENDED, BROKEN };
 
 static bool is_file(struct operation *o) { return o->kind == READ || o->kind == LIST; }
 
-static bool has_credit(struct operation *o) {
-    return o->credit >= (o->kind == LIST || o->kind == WATCH ? LONGEST_ENTRY : 1);
-}
+static bool has_credit(struct operation *o) { return o->credit >= (o->kind == LIST || o->kind == WATCH ? LONGEST_ENTRY : 1); }
 
 static void close_in(struct operation *o) {
     /* A connection has a direction to end; for the others closing is enough. */
@@ -133,9 +130,8 @@ void settle(struct operation *o) {
 void operation_ready(struct source *source) {
     struct operation *o = source->owner;
     if (o->kind == LISTEN) return accept_connection(o);
-    if (source == &o->in) {
-        write_waiting(o);
-    } else if (pump(o, source) >= ENDED) {
+    if (source == &o->in) write_waiting(o);
+    else if (pump(o, source) >= ENDED) {
         close_source(source);
         if (o->kind == CONNECT) emit(A_END, o->ref, 0, 0);
     }

@@ -10,11 +10,7 @@ import { isHoldfastError } from '../../../src/common/errors.js';
 import type { Guest } from '../../../src/common/ports/guest.js';
 import { TimerWheel } from '../../../src/common/timer-wheel.js';
 import { openGuest } from '../../../src/runtime/sandbox/guest/guest-client.js';
-import {
-  GuestAnswer,
-  type GuestRequest,
-  guestProtocolVersion,
-} from '../../../src/runtime/sandbox/guest/guest-frames.js';
+import { GuestAnswer, GuestRequest, guestProtocolVersion } from '../../../src/runtime/sandbox/guest/guest-frames.js';
 import { guestSilentMs } from '../../../src/runtime/sandbox/guest/guest-pulse.js';
 import { isolatedTest } from '../../isolated-test.js';
 import { ManualClock } from '../../manual-clock.js';
@@ -56,8 +52,8 @@ function frame(kind: number, ref: number, body: Uint8Array | readonly number[] =
 }
 
 /** One of a directory, as of getdents64(2). */
-function entry(name: string): Buffer {
-  const bytes = Buffer.concat([Buffer.alloc(19, 8), Buffer.from(name)]);
+function entry(name: string, type = 8): Buffer {
+  const bytes = Buffer.concat([Buffer.alloc(18, 8), Buffer.from([type]), Buffer.from(name)]);
   bytes.writeUInt16LE(bytes.length, 16);
   return bytes;
 }
@@ -182,6 +178,38 @@ describe('a worker whose guest sends what it should not', () => {
     expect(error).toMatchObject({ code: 'Unavailable' });
     expect(error.message).toMatch(/broke its protocol/);
     await gone;
+  });
+
+  test('looks up each type that a directory does not tell, and leaves open that of what is gone meanwhile', async () => {
+    const names = Array.from({ length: 150 }, (_, i) => `${'n'.repeat(i + 100)}\n${i}`);
+    const looked: string[] = [];
+    const answer = (kind: number | undefined, ref: number, body: Buffer): Buffer => {
+      const entries = [entry('told\0', 10), ...names.map((name) => entry(`${name}\0`, 0))];
+      if (kind === GuestRequest.List)
+        return Buffer.concat([
+          frame(Ok, ref, new Uint8Array(19)),
+          frame(Data, ref, Buffer.concat(entries)),
+          frame(End, ref),
+        ]);
+      const path = String(body.subarray(1, -1));
+      looked.push(path);
+      return path.endsWith('\n7') ? frame(Failed, ref, [2, 0, 0, 0, 0]) : frame(Ok, ref, [4, ...new Uint8Array(18)]);
+    };
+    const { guest, agent } = await impersonate();
+    let unread = Buffer.alloc(0);
+    agent.on('data', (bytes) => {
+      unread = Buffer.concat([unread, bytes]);
+      const nextSize = () => (unread.length < 4 ? Number.POSITIVE_INFINITY : unread.readUInt32LE(0) + 4);
+      for (let size = nextSize(); unread.length >= size; size = nextSize()) {
+        agent.write(answer(unread[4], unread.readUInt32LE(5), unread.subarray(9, size)));
+        unread = unread.subarray(size);
+      }
+    });
+    agent.write(hello);
+    const listed = await (await guest).list('/folder');
+    const expected = names.map((name, i) => ({ name, type: i === 7 ? 'other' : 'directory' }));
+    expect(listed).toEqual([...expected, { name: 'told', type: 'symlink' }]);
+    expect(looked.sort()).toEqual(names.map((name) => `/folder/${name}`).sort());
   });
 
   test('does not open a guest of another version, or one that ends first', async () => {

@@ -55,8 +55,9 @@ export async function startIsolated(argv: readonly string[]) {
   return { folder, bubblewrap, link, [Symbol.asyncDispose]: dispose };
 }
 
-export async function startGuest(): Promise<StartedGuest> {
-  const isolated = await startIsolated([agent]);
+/** @param before what becomes the agent */
+export async function startGuest(before: readonly string[] = []): Promise<StartedGuest> {
+  const isolated = await startIsolated([...before, agent]);
   return { ...isolated, guest: await openGuest(isolated.link, wheel) };
 }
 

@@ -10,7 +10,7 @@ const atOnce = 64;
 const maxFileBytes = 65_536;
 const argvBytes = 4_096;
 /** Of /proc/PID/stat, after the name. */
-const fields = { state: 0, parent: 1, startTicks: 19, residentPages: 21 } as const;
+const fields = { state: 0, parent: 1, threads: 17, startTicks: 19, residentPages: 21 } as const;
 /** USER_HZ and the page size, of every Linux that Node runs on but for arm64 kernels with larger pages. */
 const ticksPerSecond = 100;
 const pageBytes = 4_096;
@@ -48,7 +48,8 @@ async function readProcess(
   );
   if (stat === null || stat === undefined) return null;
   const values = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  if ((values[fields.state] ?? 'Z') === 'Z') return null;
+  // Others of its threads may run when the first has ended.
+  if ((values[fields.state] ?? 'Z') === 'Z' && numberOf(values[fields.threads]) <= 1) return null;
   const ref = taggedRef(limits ?? '');
   return {
     pid,
