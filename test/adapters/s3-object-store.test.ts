@@ -1,5 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { openS3Bucket } from '../../src/adapters/s3/s3-bucket.js';
 import { openS3ObjectStore } from '../../src/adapters/s3/s3-object-store.js';
 import { parseS3Url } from '../../src/adapters/s3/s3-url.js';
 import { systemClock } from '../../src/adapters/system/clock.js';
@@ -7,6 +11,7 @@ import type { ObjectStore } from '../../src/common/ports/object-store.js';
 import { describeObjectStore } from '../contracts/object-store-contract.js';
 import { type S3Fault, S3FaultProxy } from '../s3/fault-proxy.js';
 import { SigningS3Server } from '../s3/signing-server.js';
+import { SlowLink } from '../s3/slow-link.js';
 import { startS3, type TestServer } from '../servers.js';
 
 const credentials = { accessKeyId: 'AKIDTEST', secretAccessKey: 'secret/test+key' };
@@ -118,19 +123,21 @@ describe('a bucket', () => {
     'that does not answer (%s) is given up at the deadline',
     async (fault) => {
       let late: () => void = () => undefined;
+      let stalled = (): void => undefined;
       const clock = {
         ...systemClock,
-        after: (_ms: number, task: () => void) => {
+        after: (ms: number, task: () => void) => {
           late = task;
+          // Who has begun to answer has the time, too, that the bytes take on a slow link.
+          if (fault === 'stall-midway' && ms > 25_000) stalled();
           return { cancel: () => undefined };
         },
       };
       const url = `s3://${server.bucket}/here?endpoint=${proxy.endpoint}`;
       const impatient = await openS3ObjectStore({ url, clock, credentials });
       await impatient.put('stalled', randomBytes(100_000));
-      let stalled = (): void => undefined;
       proxy.fault = () => {
-        setImmediate(() => stalled());
+        if (fault === 'stall') setImmediate(() => stalled());
         return fault;
       };
       const operations = [() => impatient.get('stalled'), () => impatient.getRange('stalled', 10, 50_000)];
@@ -152,6 +159,31 @@ describe('a bucket', () => {
       }
     },
   );
+
+  it('behind a slow link has what many write to it at once, also where each takes longer than a silence may', async () => {
+    await using link = await SlowLink.start(server.url, 3_000_000);
+    const folder = await mkdtemp(join(tmpdir(), 'holdfast-slow-'));
+    const slow = await open(`s3://${server.bucket}/slow?endpoint=${link.endpoint}`);
+    const location = {
+      ...{ bucketName: server.bucket, endpointUrl: link.endpoint, region: 'auto', prefix: '', forcePathStyle: true },
+    };
+    const keys = { accessKeyId: credentials.accessKeyId, secretAccessKey: credentials.secretAccessKey };
+    const bucket = await openS3Bucket(location, keys, systemClock);
+    const bytes = randomBytes(16_000_000);
+    const path = join(folder, 'file');
+    await writeFile(path, bytes);
+    const parts = [bytes.subarray(0, 8_000_000), bytes.subarray(8_000_000)];
+    await Promise.all([
+      bucket.put('slow/file', { path, size: bytes.length }),
+      ...parts.map((part, i) => slow.put(`part-${i}`, part)),
+    ]);
+    bucket.close();
+    const whole = await open(`s3://${server.bucket}/slow?endpoint=${server.url}`);
+    const written = await Promise.all(['file', 'part-0', 'part-1'].map((key) => whole.get(key)));
+    const same = [bytes, ...parts].map((part, i) => part.equals(written[i] ?? Buffer.alloc(0)));
+    expect(same).toEqual([true, true, true]);
+    await rm(folder, { recursive: true });
+  });
 
   it('deletes once, so that nothing is deleted late', async () => {
     proxy.fault = ({ method }) => (method === 'DELETE' ? 'error-500' : null);

@@ -23,6 +23,8 @@ export class SigningS3Server implements AsyncDisposable {
   readonly credentials = { accessKeyId: 'AKIDTEST', secretAccessKey: 'secret/test+key' };
   /** Of a listing. */
   pageSize = 1_000;
+  /** The only one whose signatures it takes; null: any. */
+  region: string | null = null;
   readonly #objects = new Map<string, Stored>();
   readonly #uploads = new Map<string, Map<number, Stored>>();
   readonly #server = createServer((request, response) => {
@@ -58,7 +60,7 @@ export class SigningS3Server implements AsyncDisposable {
     for await (const piece of request) pieces.push(piece as Buffer);
     const body = Buffer.concat(pieces);
     const refusal = this.#refusal(request, url, body);
-    if (refusal !== null) return sendError(response, 403, refusal);
+    if (refusal !== null) return sendError(response, refusal === 'AuthorizationHeaderMalformed' ? 400 : 403, refusal);
     if (bucket !== this.bucket) return sendError(response, 404, 'NoSuchBucket');
     const answer = this.#answer(asked, request, body);
     response.writeHead(answer.status, { ...answer.headers, 'content-length': answer.body.length });
@@ -141,6 +143,7 @@ export class SigningS3Server implements AsyncDisposable {
     const credential = inUrl === null ? field('Credential') : (url.searchParams.get('X-Amz-Credential') ?? '');
     const signedHeaders = inUrl === null ? field('SignedHeaders') : (url.searchParams.get('X-Amz-SignedHeaders') ?? '');
     const [keyId, date = '', region = '', service = ''] = credential.split('/');
+    if (this.region !== null && region !== this.region) return 'AuthorizationHeaderMalformed';
     if (keyId !== this.credentials.accessKeyId) return keyId === '' ? 'AccessDenied' : 'InvalidAccessKeyId';
     const at = inUrl === null ? String(request.headers['x-amz-date']) : (url.searchParams.get('X-Amz-Date') ?? '');
     const content = inUrl === null ? String(request.headers['x-amz-content-sha256']) : 'UNSIGNED-PAYLOAD';

@@ -14,15 +14,12 @@ import type {
 import { inParallel } from '../../common/volumes/in-parallel.js';
 import { bucketError, isOtherRegion } from './bucket-errors.js';
 import { isMissing, isPastEnd } from './s3-errors.js';
+import { runOperation, type S3Task, s3Settings, withoutBody } from './s3-operation.js';
 
 type Sdk = typeof import('@aws-sdk/client-s3');
 
-/** Each request with all its attempts: who reads a file waits no longer for its bytes. */
+/** Each request with all its attempts, besides the time that its bytes take. */
 const requestMs = 20_000;
-const connectMs = 3_000;
-/** Without a byte of an answer. */
-const silentMs = 8_000;
-const attempts = 3;
 /** Larger files go up in parts. */
 const smallestPartBytes = 8_388_608;
 const maxParts = 10_000;
@@ -60,12 +57,8 @@ export async function openS3Bucket(location: BucketLocation, keys: BucketKeys, c
 
 function clientOf(sdk: Sdk, { endpointUrl, region, forcePathStyle }: BucketLocation, keys: BucketKeys): S3Client {
   return new sdk.S3Client({
+    ...s3Settings,
     ...{ endpoint: endpointUrl, region, forcePathStyle, credentials: keys },
-    // Servers that are not AWS refuse the checksums that the client would add.
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: { connectionTimeout: connectMs, requestTimeout: silentMs, throwOnRequestTimeout: true },
-    maxAttempts: attempts,
   });
 }
 
@@ -83,8 +76,8 @@ function bucketOf(s3: S3): Bucket {
     copy: (object, to) => copy(s3, object, to),
     delete: async (key) => {
       const command = new sdk.DeleteObjectCommand({ Bucket: bucket, Key: key });
-      await within(s3, `deleting ${key}`, (abortSignal) =>
-        client.send(command, { abortSignal }).catch(nullWhereMissing),
+      await within(s3, { what: `deleting ${key}` }, (signal) =>
+        client.send(command, withoutBody(signal)).catch(nullWhereMissing),
       );
     },
     close: () => client.destroy(),
@@ -94,8 +87,8 @@ function bucketOf(s3: S3): Bucket {
 async function head(s3: S3, key: string): Promise<BucketObject | null> {
   const { sdk, client, bucket } = s3;
   const command = new sdk.HeadObjectCommand({ Bucket: bucket, Key: key });
-  const found = await within(s3, `looking for ${key}`, (abortSignal) =>
-    client.send(command, { abortSignal }).catch(nullWhereMissing),
+  const found = await within(s3, { what: `looking for ${key}` }, (signal) =>
+    client.send(command, withoutBody(signal)).catch(nullWhereMissing),
   );
   if (found === null) return null;
   const { ContentLength: size = 0, LastModified, ETag: etag = '' } = found;
@@ -108,7 +101,7 @@ async function list(s3: S3, { prefix, inFolders, limit, after }: BucketListing):
     ...{ Bucket: bucket, Prefix: prefix, MaxKeys: limit, ...(inFolders ? { Delimiter: '/' } : {}) },
     ...(after === null ? {} : { ContinuationToken: after }),
   });
-  const page = await within(s3, `listing ${prefix}`, (abortSignal) => client.send(command, { abortSignal }));
+  const page = await within(s3, { what: `listing ${prefix}` }, (signal) => client.send(command, withoutBody(signal)));
   const { Contents = [], CommonPrefixes = [], IsTruncated = false, NextContinuationToken = null } = page;
   return {
     objects: Contents.flatMap(objectOf),
@@ -129,9 +122,10 @@ async function read(
   const { sdk, client, bucket } = s3;
   const range = `bytes=${offset}-${offset + length - 1}`;
   const command = new sdk.GetObjectCommand({ Bucket: bucket, Key: key, Range: range, IfMatch: etag });
-  return await within(s3, `reading ${key}`, async (signal) => {
+  return await within(s3, { what: `reading ${key}` }, async (signal, coming) => {
     try {
-      const { Body, ETag } = await client.send(command, { abortSignal: signal });
+      const { Body, ETag, ContentLength = 0 } = await client.send(command, withoutBody(signal));
+      coming(ContentLength);
       // Some servers look over the condition.
       if (Body === undefined || ETag !== etag) return null;
       // The client stops looking at the signal once it has the head of an answer.
@@ -150,16 +144,17 @@ async function putWhole(s3: S3, key: string, file: { readonly path: string; read
   const { sdk, client, bucket } = s3;
   const body = await slice(file.path, 0, file.size);
   const command = new sdk.PutObjectCommand({ Bucket: bucket, Key: key, Body: body, ContentLength: body.length });
-  await within(s3, `storing ${key}`, (abortSignal) => client.send(command, { abortSignal }));
+  const task = { what: `storing ${key}`, bytes: body.length };
+  await within(s3, task, (abortSignal) => client.send(command, { abortSignal }));
 }
 
 /** What was sent of one that fails is taken away. */
 async function putInParts(s3: S3, key: string, { path, size }: { path: string; size: number }): Promise<void> {
   const { sdk, client } = s3;
   const target = { Bucket: s3.bucket, Key: key };
-  const what = `storing ${key}`;
+  const task = { what: `storing ${key}` };
   const begin = new sdk.CreateMultipartUploadCommand(target);
-  const { UploadId } = await within(s3, what, (abortSignal) => client.send(begin, { abortSignal }));
+  const { UploadId } = await within(s3, task, (signal) => client.send(begin, withoutBody(signal)));
   const upload = { ...target, UploadId };
   const partBytes = Math.max(smallestPartBytes, Math.ceil(size / maxParts));
   const parts: CompletedPart[] = [];
@@ -169,15 +164,17 @@ async function putInParts(s3: S3, key: string, { path, size }: { path: string; s
       const offset = (PartNumber - 1) * partBytes;
       const Body = await slice(path, offset, Math.min(partBytes, size - offset));
       const command = new sdk.UploadPartCommand({ ...upload, PartNumber, Body, ContentLength: Body.length });
-      const { ETag } = await within(s3, what, (abortSignal) => client.send(command, { abortSignal }));
+      const { ETag } = await within(s3, { ...task, bytes: Body.length }, (abortSignal) =>
+        client.send(command, { abortSignal }),
+      );
       parts[PartNumber - 1] = { PartNumber, ...(ETag === undefined ? {} : { ETag }) };
     });
     const complete = new sdk.CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts: parts } });
-    await within(s3, what, (abortSignal) => client.send(complete, { abortSignal }));
+    await within(s3, task, (abortSignal) => client.send(complete, { abortSignal }));
   } catch (error) {
     const abort = new sdk.AbortMultipartUploadCommand(upload);
     // The first error says more; what is left then goes with the bucket's own rule for uploads that broke off.
-    await within(s3, what, (abortSignal) => client.send(abort, { abortSignal })).catch(() => undefined);
+    await within(s3, task, (signal) => client.send(abort, withoutBody(signal))).catch(() => undefined);
     throw error;
   }
 }
@@ -186,8 +183,10 @@ async function copy(s3: S3, { key, etag }: BucketObject, to: string): Promise<bo
   const { sdk, client, bucket } = s3;
   const source = `${bucket}/${key}`.split('/').map(encodeURIComponent).join('/');
   const command = new sdk.CopyObjectCommand({ Bucket: bucket, Key: to, CopySource: source, CopySourceIfMatch: etag });
-  const copied = await within(s3, `copying ${key}`, (abortSignal) =>
-    client.send(command, { abortSignal }).catch((error: unknown) => (isOther(error) ? null : nullWhereMissing(error))),
+  const copied = await within(s3, { what: `copying ${key}` }, (signal) =>
+    client
+      .send(command, withoutBody(signal))
+      .catch((error: unknown) => (isOther(error) ? null : nullWhereMissing(error))),
   );
   return copied !== null;
 }
@@ -207,26 +206,15 @@ async function slice(path: string, offset: number, length: number): Promise<Buff
   }
 }
 
-/** One request, with its deadline. An answer that breaks off in the middle is not among what the library tries again. */
-async function within<T>({ clock, shown }: S3, what: string, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const late = new AbortController();
-  const timer = clock.after(requestMs, () => late.abort());
-  try {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await run(late.signal);
-      } catch (error) {
-        if (late.signal.aborted)
-          throw new HoldfastError('Unavailable', `${what} in bucket ${shown}: no answer within ${requestMs} ms`, {
-            outcome: 'unknown',
-          });
-        const failure = bucketError(error, what, shown);
-        if (!failure.retryable || attempt === attempts) throw failure;
-      }
-    }
-  } finally {
-    timer.cancel();
-  }
+/** One request, with its deadline. @throws PermissionDenied, NotFound, Unavailable */
+function within<T>({ clock, shown }: S3, task: S3Task, run: Parameters<typeof runOperation<T>>[1]): Promise<T> {
+  const { what } = task;
+  const fail = (error: unknown): HoldfastError => bucketError(error, what, shown);
+  const late = (afterMs: number): HoldfastError =>
+    new HoldfastError('Unavailable', `${what} in bucket ${shown}: no answer within ${afterMs} ms`, {
+      outcome: 'unknown',
+    });
+  return runOperation({ ...task, clock, withinMs: requestMs, fail, late }, run);
 }
 
 function nullWhereMissing(error: unknown): null {

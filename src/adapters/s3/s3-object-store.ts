@@ -5,6 +5,7 @@ import { HoldfastError } from '../../common/errors.js';
 import type { ObjectStore, Presigner } from '../../common/ports/object-store.js';
 import { checkedKey } from '../object-key.js';
 import { isMissing, isPastEnd, s3Error } from './s3-errors.js';
+import { runOperation, type S3Task, s3Settings, withoutBody } from './s3-operation.js';
 import { parseS3Url, type S3Location } from './s3-url.js';
 
 type Sdk = typeof import('@aws-sdk/client-s3');
@@ -14,14 +15,8 @@ export interface S3Credentials {
   readonly secretAccessKey: string;
 }
 
-/** Each operation, with all its attempts. */
+/** Each operation, with all its attempts; more where it moves many bytes. */
 const operationMs = 25_000;
-const connectMs = 3_000;
-/** Without a byte of an answer. */
-const silentMs = 8_000;
-/** Of one request, by the client library; an answer that breaks off in the middle is not among what it tries again. */
-const requestAttempts = 4;
-const operationAttempts = 3;
 /** Larger objects go up in parts, each of which is tried again by itself. */
 const partBytes = 8_388_608;
 const partsAtOnce = 4;
@@ -32,8 +27,6 @@ const anyRegion = 'us-east-1';
 interface S3 {
   readonly sdk: Sdk;
   readonly client: S3Client;
-  /** Of an operation, each of which may be several requests. */
-  readonly attempts: number;
   readonly location: S3Location;
   readonly clock: Clock;
 }
@@ -53,20 +46,16 @@ export async function openS3ObjectStore(options: {
   const sdk = await import('@aws-sdk/client-s3');
   const region = location.region ?? (location.endpoint === null ? null : anyRegion);
   const settings = {
+    ...s3Settings,
     forcePathStyle: location.forcePathStyle,
-    // Readers compare hashes of their own; servers that are not AWS refuse the checksums that the client would add.
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: { connectionTimeout: connectMs, requestTimeout: silentMs, throwOnRequestTimeout: true },
     ...(region === null ? {} : { region }),
     ...(location.endpoint === null ? {} : { endpoint: location.endpoint }),
     ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
   } as const;
-  const client = new sdk.S3Client({ ...settings, maxAttempts: requestAttempts });
-  const s3: S3 = { sdk, client, attempts: operationAttempts, location, clock: options.clock };
-  const once: S3 = { ...s3, client: new sdk.S3Client({ ...settings, maxAttempts: 1 }), attempts: 1 };
+  const s3: S3 = { sdk, client: new sdk.S3Client(settings), location, clock: options.clock };
+  const once: S3 = { ...s3, client: new sdk.S3Client({ ...settings, maxAttempts: 1 }) };
   const probe = new sdk.ListObjectsV2Command({ Bucket: location.bucket, Prefix: location.prefix, MaxKeys: 1 });
-  await within(s3, 'looking for the bucket', (abortSignal) => client.send(probe, { abortSignal }));
+  await within(s3, { what: 'looking for the bucket' }, (signal) => s3.client.send(probe, withoutBody(signal)));
   return storeOf(s3, once);
 }
 
@@ -83,15 +72,15 @@ function storeOf(s3: S3, once: S3): ObjectStore {
     },
     has: async (key) => {
       const head = new sdk.HeadObjectCommand(target(key));
-      const found = await within(s3, `looking for ${key}`, (abortSignal) =>
-        client.send(head, { abortSignal }).catch(nullWhereMissing),
+      const found = await within(s3, { what: `looking for ${key}` }, (signal) =>
+        client.send(head, withoutBody(signal)).catch(nullWhereMissing),
       );
       return found !== null;
     },
     delete: async (key) => {
       const command = new sdk.DeleteObjectCommand(target(key));
-      await within(once, `deleting ${key}`, (abortSignal) =>
-        once.client.send(command, { abortSignal }).catch(nullWhereMissing),
+      await within(once, { what: `deleting ${key}`, isOnce: true }, (signal) =>
+        once.client.send(command, withoutBody(signal)).catch(nullWhereMissing),
       );
     },
     list: (folder) => list(s3, folder),
@@ -103,19 +92,20 @@ function storeOf(s3: S3, once: S3): ObjectStore {
 async function put(s3: S3, key: string, bytes: Uint8Array): Promise<void> {
   const { client, sdk, location } = s3;
   const input = { Bucket: location.bucket, Key: fullKey(location, key), Body: bytes };
-  const what = `storing ${key}`;
+  const task = { what: `storing ${key}`, bytes: bytes.length };
   if (bytes.length <= partBytes) {
     const command = new sdk.PutObjectCommand({ ...input, ContentLength: bytes.length });
-    await within(s3, what, (abortSignal) => client.send(command, { abortSignal }));
+    await within(s3, task, (abortSignal) => client.send(command, { abortSignal }));
     return;
   }
   const { Upload } = await import('@aws-sdk/lib-storage');
-  await within(s3, what, async (signal) => {
+  const inParts = async (signal: AbortSignal): Promise<void> => {
     const upload = new Upload({ client, params: input, partSize: partBytes, queueSize: partsAtOnce });
     const abort = (): void => void upload.abort();
     signal.addEventListener('abort', abort, { once: true });
     await upload.done().finally(() => signal.removeEventListener('abort', abort));
-  });
+  };
+  await within(s3, task, inParts);
 }
 
 async function read(
@@ -124,9 +114,11 @@ async function read(
   input: { readonly Bucket: string; readonly Key: string; readonly Range?: string },
 ): Promise<Uint8Array | null> {
   const { sdk, client } = s3;
-  return await within(s3, `reading ${key}`, async (signal) => {
+  return await within(s3, { what: `reading ${key}` }, async (signal, coming) => {
     try {
-      return await bodyOf(await client.send(new sdk.GetObjectCommand(input), { abortSignal: signal }), signal);
+      const answer = await client.send(new sdk.GetObjectCommand(input), withoutBody(signal));
+      coming(answer.ContentLength ?? 0);
+      return await bodyOf(answer, signal);
     } catch (error) {
       if (isPastEnd(error)) return new Uint8Array(0);
       return nullWhereMissing(error);
@@ -148,7 +140,7 @@ async function* list(s3: S3, folder: string): AsyncGenerator<string[], void, und
   for (let token: string | undefined; ; ) {
     const continued = token === undefined ? {} : { ContinuationToken: token };
     const command = new sdk.ListObjectsV2Command({ Bucket: location.bucket, Prefix: below, ...continued });
-    const page = await within(s3, `listing ${folder}`, (abortSignal) => client.send(command, { abortSignal }));
+    const page = await within(s3, { what: `listing ${folder}` }, (signal) => client.send(command, withoutBody(signal)));
     const keys = (page.Contents ?? []).map(({ Key }) => Key).filter((key) => key !== undefined);
     if (keys.length > 0) yield keys.map((key) => key.slice(skipped));
     token = page.NextContinuationToken;
@@ -178,26 +170,10 @@ function presignerOf({ client, sdk, location }: S3): Presigner {
 }
 
 /** One operation, with its deadline. @throws Unavailable */
-async function within<T>(
-  { clock, location, attempts }: S3,
-  what: string,
-  run: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const late = new AbortController();
-  const timer = clock.after(operationMs, () => late.abort());
-  try {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await run(late.signal);
-      } catch (error) {
-        if (late.signal.aborted) throw tooSlow(what, location);
-        const failure = s3Error(error, what, location.shown);
-        if (!failure.retryable || attempt === attempts) throw failure;
-      }
-    }
-  } finally {
-    timer.cancel();
-  }
+function within<T>({ clock, location }: S3, task: S3Task, run: Parameters<typeof runOperation<T>>[1]): Promise<T> {
+  const fail = (error: unknown): HoldfastError => s3Error(error, task.what, location.shown);
+  const late = (afterMs: number): HoldfastError => tooSlow(task.what, location, afterMs);
+  return runOperation({ ...task, clock, withinMs: operationMs, fail, late }, run);
 }
 
 function nullWhereMissing(error: unknown): null {
@@ -209,10 +185,8 @@ function fullKey({ prefix }: S3Location, key: string): string {
   return prefix === '' ? checkedKey(key) : `${prefix}/${checkedKey(key)}`;
 }
 
-function tooSlow(what: string, { shown }: S3Location): HoldfastError {
-  return new HoldfastError(
-    'Unavailable',
-    `${what}: the object store ${shown} did not answer within ${operationMs} ms`,
-    { outcome: 'unknown' },
-  );
+function tooSlow(what: string, { shown }: S3Location, afterMs: number): HoldfastError {
+  return new HoldfastError('Unavailable', `${what}: the object store ${shown} did not answer within ${afterMs} ms`, {
+    outcome: 'unknown',
+  });
 }

@@ -72,6 +72,7 @@ export async function commitVolume(
   const id = ulid(clock.now());
   const held = base === null ? null : { volumeId: volume.id, commitId: base.id };
   const hold = await KeptHold.take({ holds, clock, account: volume.account }, id, held);
+  const began = clock.monotonic();
   let isPublished = false;
   try {
     if (source !== undefined) await holdSource(parts, hold, source);
@@ -83,6 +84,8 @@ export async function commitVolume(
     const commit = await publishing.publish(id, { base, before, mine });
     isPublished = true;
     return { commit, sent: uploads.totals };
+  } catch (error) {
+    throw named(error, volume, clock.monotonic() - began);
   } finally {
     await hold.release({ isPublished });
   }
@@ -229,13 +232,15 @@ class Publishing {
   /** An attempt whose answer was lost is made again: it has its own id. */
   async #send(commit: CommitRecord, expected: string | null) {
     const { volumes, clock } = this.#parts;
+    const { over } = this.#hold;
+    over.throwIfAborted();
     for (;;) {
-      this.#hold.over.throwIfAborted();
       try {
         return await volumes.publish(this.#volume, commit, { holdId: this.#hold.id, expected });
       } catch (error) {
         if (!isHoldfastError(error) || !error.retryable) throw error;
-        await clock.sleep(mergePauseMs, this.#hold.over);
+        await clock.sleep(mergePauseMs, over).catch(() => undefined); // over: nobody waits any longer
+        if (over.aborted) throw unanswered(this.#volume, commit.id, error);
       }
     }
   }
@@ -247,6 +252,27 @@ function builderOf(reader: ObjectReader, uploads: Uploads): TreeBuilder {
 
 function tryAgain({ name }: VolumeRecord, why: string): HoldfastError {
   return new HoldfastError('Unavailable', `the commit to volume ${name} ${why}; nothing of it is published, try again`);
+}
+
+function unanswered({ name }: VolumeRecord, id: string, cause: HoldfastError): HoldfastError {
+  return new HoldfastError(
+    'Unavailable',
+    `whether commit ${id} to volume ${name} is published is not known, as the store does not answer (${cause.message}): look at its history, or try again`,
+    { outcome: 'unknown', cause },
+  );
+}
+
+/** What stores say of themselves does not say what became of the commit. */
+function named(error: unknown, { name }: VolumeRecord, afterMs: number): unknown {
+  if (!isHoldfastError(error, 'Unavailable') || error.message.includes(`volume ${name} `)) return error;
+  const seconds = Math.round(afterMs / 1_000);
+  const { message, retryable } = error;
+  const next = retryable ? ', try again' : '';
+  return new HoldfastError(
+    'Unavailable',
+    `the commit to volume ${name} failed after ${seconds} s: ${message}; nothing of it is published${next}`,
+    { retryable, details: { volume: name, seconds }, cause: error },
+  );
 }
 
 function deleted({ name }: VolumeRecord): HoldfastError {

@@ -14,6 +14,8 @@ const maxReservedAtOnce = 512;
 /** Shorter objects are sent without a question: it would take as long. */
 const askFromBytes = 65_536;
 const tries = 5;
+/** Where nothing has come through for so long, what fails is not tried again: the object store stalls. */
+const stalledMs = 30_000;
 const firstPauseMs = 50;
 const condemnedPauseMs = 100;
 
@@ -52,6 +54,8 @@ export class Uploads implements NodeSink {
   #underwayBytes = 0;
   #whenIdle: (() => void) | null = null;
   #failure: unknown = null;
+  /** When something came through. */
+  #movedAt = Number.NEGATIVE_INFINITY;
   #objects = 0;
   #bytes = 0;
 
@@ -161,12 +165,17 @@ export class Uploads implements NodeSink {
 
   async #retried<T>(attempt: () => Promise<T>): Promise<T> {
     const { clock, hold } = this.#parts;
+    const began = clock.monotonic();
     for (let pauseMs = firstPauseMs, left = tries - 1; ; pauseMs *= 2, left--) {
       hold.over.throwIfAborted();
       try {
-        return await attempt();
+        const result = await attempt();
+        this.#movedAt = clock.monotonic();
+        return result;
       } catch (error) {
-        if (left === 0 || !(error instanceof HoldfastError) || !error.retryable) throw error;
+        const isStalled = clock.monotonic() - Math.max(began, this.#movedAt) >= stalledMs;
+        const isLast = left === 0 || isStalled || this.#failure !== null;
+        if (isLast || !(error instanceof HoldfastError) || !error.retryable) throw error;
         await clock.sleep(pauseMs, hold.over);
       }
     }

@@ -134,6 +134,9 @@ export class MountProcess {
 
   /** Lets it commit what is to be committed, for so long. */
   async stop(withinMs: number): Promise<void> {
+    // Who waits for it does not end before, also where nothing else keeps him.
+    this.#child.ref();
+    this.#socket.ref();
     await this.ask({ type: 'stop' }, withinMs).catch(() => undefined); // it is killed then
     this.kill();
     await this.died;

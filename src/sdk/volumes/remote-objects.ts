@@ -14,10 +14,15 @@ import {
 } from '../../wire/gen/holdfast/v1/router.js';
 import { during, type Limits } from '../calls/call-limits.js';
 import type { ClientCore } from '../sessions/client-core.js';
+import { signedRequest } from './signed-request.js';
 
 const partBytes = 262_144;
 /** For one object, which has 64 MiB at most. */
 const moveWithinMs = 300_000;
+/** Of one that goes to the object store itself, on a link that others use, too. */
+const slowestBytesPerS = 16_384;
+/** An object store that moves no byte for so long stalls. */
+const silentMs = 15_000;
 /** A router takes some at once, and others move theirs, too. */
 const putsAtOnce = 6;
 
@@ -124,28 +129,25 @@ async function exchange(
   { url, headers }: SignedView,
   how: { readonly method: 'GET' } | { readonly method: 'PUT'; readonly body: Uint8Array },
 ): Promise<Uint8Array | null> {
-  const { host } = new URL(url);
-  return await way.core.keepAlive.during(
-    inTime(way, async (signal) => {
-      try {
-        const response = await fetch(url, { ...how, headers, signal });
-        const body = new Uint8Array(await response.arrayBuffer());
-        if (response.ok) return body;
-        if (response.status === 404 && how.method === 'GET') return null;
-        throw new HoldfastError('Unavailable', `the object store at ${host} answered ${response.status}`);
-      } catch (error) {
-        if (error instanceof HoldfastError || signal.aborted) throw error;
-        // Its message may have the url, which is as good as a credential.
-        throw new HoldfastError('Unavailable', `the object store at ${host} cannot be reached from here`);
-      }
-    }),
+  const moved = inTime(
+    way,
+    async (signal) => {
+      const { status, body } = await signedRequest(url, { ...how, headers, signal, silentMs });
+      if (status >= 200 && status < 300) return body;
+      if (status === 404 && how.method === 'GET') return null;
+      throw new HoldfastError('Unavailable', `the object store at ${new URL(url).host} answered ${status}`);
+    },
+    how.method === 'PUT' ? how.body.length : 0,
   );
+  return await way.core.keepAlive.during(moved);
 }
 
-async function inTime<T>({ core, limits }: Way, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/** @param bytes that are sent: a slow link has the time for them */
+async function inTime<T>({ core, limits }: Way, work: (signal: AbortSignal) => Promise<T>, bytes = 0): Promise<T> {
   const late = new AbortController();
-  const timer = core.clock.after(moveWithinMs, () =>
-    late.abort(new HoldfastError('Unavailable', `an object of a volume did not move within ${moveWithinMs} ms`)),
+  const withinMs = moveWithinMs + Math.ceil(bytes / slowestBytesPerS) * 1_000;
+  const timer = core.clock.after(withinMs, () =>
+    late.abort(new HoldfastError('Unavailable', `an object of a volume did not move within ${withinMs} ms`)),
   );
   try {
     return await during(limits, work(late.signal));

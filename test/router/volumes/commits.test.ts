@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../../src/adapters/system/clock.js';
 import { HoldfastError } from '../../../src/common/errors.js';
 import type { ObjectStore } from '../../../src/common/ports/object-store.js';
 import type { CommitRecord } from '../../../src/common/ports/volume-store.js';
@@ -9,6 +10,7 @@ import { commitVolume, rootOf } from '../../../src/common/volumes/commit.js';
 import { chunksOf } from '../../../src/common/volumes/content.js';
 import type { FileEntry } from '../../../src/common/volumes/entry.js';
 import { find } from '../../../src/common/volumes/tree.js';
+import { turns, until } from '../../runtime/until.js';
 import { account, type Files, shown, VolumeWorld } from './volume-world.js';
 
 const mebibyte = 1_048_576;
@@ -258,6 +260,79 @@ describe('a commit that breaks off', () => {
       world.commit(volume, { b: randomBytes(70_000) }, { parts: world.parts({ objects: gone }) }),
     ).rejects.toMatchObject({ code: 'Unavailable' });
     expect(await world.head(volume)).toEqual(commit);
+  });
+
+  it('at an object store that stalls is given up when nothing has come through for half a minute, and says so', async () => {
+    let passedMs = 0;
+    world.clock = { ...systemClock, monotonic: () => systemClock.monotonic() + passedMs };
+    const volume = await world.volume('stalled');
+    const tries = new Map<string, number>();
+    const put = async (key: string): Promise<never> => {
+      const count = (tries.get(key) ?? 0) + 1;
+      tries.set(key, count);
+      passedMs = Math.max(passedMs, count * 25_000);
+      throw new HoldfastError('Unavailable', 'the bucket did not answer', { outcome: 'unknown' });
+    };
+    const stalled = { ...world.objects, put };
+    const bytes = randomBytes(5_000);
+    const commit = world.commit(volume, { a: bytes }, { parts: world.parts({ objects: stalled }) });
+    await expect(commit).rejects.toMatchObject({
+      ...{ code: 'Unavailable', retryable: true, outcome: 'not-run' },
+      message:
+        'the commit to volume stalled failed after 50 s: the bucket did not answer; nothing of it is published, try again',
+      details: { volume: 'stalled', seconds: 50 },
+    });
+    expect([...tries.values()][0]).toBe(2);
+    expect(await world.head(volume)).toBeNull();
+
+    // One object of several fails as often as it may, for as long as others come through.
+    const others = Array.from({ length: 4 }, (_, i) => randomBytes(4_500 + i));
+    let [failures, arrived] = [0, 0];
+    const moving: ObjectStore = {
+      ...world.objects,
+      put: async (key, sent) => {
+        const at = others.findIndex((other) => other.equals(sent));
+        if (at >= 0) {
+          await until(() => failures > at);
+          await world.objects.put(key, sent);
+          arrived += 1;
+        } else if (bytes.equals(sent) && failures < 4) {
+          failures += 1;
+          passedMs += 25_000;
+          await until(() => arrived === failures);
+          await turns(5);
+          throw new HoldfastError('Unavailable', 'the bucket did not answer', { outcome: 'unknown' });
+        } else await world.objects.put(key, sent);
+      },
+    };
+    const files = { a: bytes, ...Object.fromEntries(others.map((other, i) => [`b${i}`, other])) };
+    const { commit: moved } = await world.commit(volume, files, { parts: world.parts({ objects: moving }) });
+    expect([failures, await world.files(moved)]).toEqual([4, shown(files)]);
+  });
+
+  it('whose store does not answer until its hold is over may be published, and says that', async () => {
+    const sleep: typeof systemClock.sleep = (ms, signal) => systemClock.sleep(Math.min(ms, 5), signal);
+    world.clock = { ...systemClock, sleep };
+    const volume = await world.volume();
+    const { volumes, holds } = world.store;
+    let sends = 0;
+    const store = {
+      volumes: {
+        ...volumes,
+        publish: async (...args: Parameters<typeof volumes.publish>) => {
+          await volumes.publish(...args);
+          sends += 1;
+          throw new HoldfastError('Unavailable', 'no answer', { outcome: 'unknown' });
+        },
+      },
+      holds: { ...holds, renew: async () => sends === 0 },
+    };
+    const commit = world.commit(volume, { a: Buffer.from('1') }, { parts: world.parts({ store }) });
+    await expect(commit).rejects.toMatchObject({
+      ...{ code: 'Unavailable', retryable: true, outcome: 'unknown' },
+      message: expect.stringContaining(`volume ${volume.name} is published is not known`),
+    });
+    expect(await world.files(await world.head(volume))).toEqual({ a: '1' });
   });
 });
 

@@ -10,6 +10,8 @@ import { run } from './mount-world.js';
 
 const ask = { message: 'mine', onConflict: 'last-writer-wins' } as const;
 const answeredWithinMs = 60_000;
+/** Each step of a commit is struck in turn, most with processes that start anew. */
+const withinMs = 600_000;
 /** So many that their directory is an object of its own. */
 const many = Array.from({ length: 60 }, (_, i) => `d/file-${i}`);
 
@@ -21,7 +23,7 @@ interface Struck {
   readonly late: Record<string, Buffer>;
 }
 
-describe.runIf(canIsolate)('a commit of a mount', () => {
+describe.runIf(canIsolate)('a commit of a mount', { timeout: withinMs }, () => {
   let world: CommitSteps;
   beforeAll(async () => {
     world = await CommitSteps.start();
@@ -38,7 +40,7 @@ describe.runIf(canIsolate)('a commit of a mount', () => {
     const lines = many.map((path) => [path, Buffer.from(`${path} of ${volume.name}`)] as const);
     const start: Files = { ...Object.fromEntries(lines), old: Buffer.from('old') };
     const { commit: base } = await world.volumes.commit(volume, start);
-    const mount = await world.mount(volume);
+    const mount = await answered(() => world.mount(volume));
     const writing = `rm -f old; yes ${volume.id} | head -c 100000 > d/big; echo mine > d/file-0; echo mine > new`;
     await run(mount.folder, writing);
     const theirs: Files = { 'd/file-1': Buffer.from('theirs'), other: randomBytes(70_000) };
@@ -70,7 +72,7 @@ describe.runIf(canIsolate)('a commit of a mount', () => {
   /** Where its files were lost with a process, programs write them again. */
   async function retried(volume: VolumeRecord, mount: WorkerMount, writing: string): Promise<WorkerMount> {
     const seen = await run(mount.folder, 'cat d/file-0').catch(() => null);
-    const used = seen === null ? await world.mount(volume) : mount;
+    const used = seen === null ? await answered(() => world.mount(volume)) : mount;
     if (seen === null) await run(used.folder, writing);
     await answered(() => used.commit(ask));
     return used;

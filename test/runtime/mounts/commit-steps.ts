@@ -11,7 +11,6 @@ import { account, VolumeWorld } from '../../router/volumes/volume-world.js';
 import { type S3Fault, S3FaultProxy } from '../../s3/fault-proxy.js';
 import { startRedis, startS3, type TestServer } from '../../servers.js';
 import { launcher } from '../isolation/harness.js';
-import { until } from '../until.js';
 import { MountWorker, type WorkerMount } from './mount-worker.js';
 import { mountedBelow } from './mount-world.js';
 
@@ -119,17 +118,22 @@ export class CommitSteps implements AsyncDisposable {
   /** Its process of mounts goes on, and ends when it has noticed; then there is another worker. */
   async killWorker(): Promise<void> {
     await this.#worker.kill();
-    this.#coming = until(() => mountedBelow(this.#folder).length === 0);
+    this.#coming = this.#unmounted();
     this.#worker = new MountWorker(this.#options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#worker.kill();
-    await until(() => mountedBelow(this.#folder).length === 0);
+    await this.#unmounted();
     await this.volumes[Symbol.asyncDispose]();
     await Promise.all([this.#redis, this.#s3].map((proxy) => proxy[Symbol.asyncDispose]()));
     await Promise.all(Object.values(this.#servers).map((server) => server[Symbol.asyncDispose]()));
     await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  /** Looked for now and then: what it waits for needs the processor, too. */
+  async #unmounted(): Promise<void> {
+    while (mountedBelow(this.#folder).length > 0) await systemClock.sleep(20);
   }
 
   async #request(method: string): Promise<S3Fault | null> {

@@ -2,7 +2,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { expect } from 'vitest';
-import { pythonTest } from '../../isolated-test.js';
+import { systemClock } from '../../../src/adapters/system/clock.js';
+import { isolatedTest, pythonTest } from '../../isolated-test.js';
+import { account } from '../../router/volumes/volume-world.js';
+import { MountWorker } from './mount-worker.js';
 import { MountWorld, mountedBelow, run } from './mount-world.js';
 
 const mebibyte = 1_048_576;
@@ -98,5 +101,26 @@ pythonTest(
       await ended;
     }
     expect(mountedBelow(world.folder)).toHaveLength(1);
+  },
+);
+
+isolatedTest(
+  'a worker that nothing else keeps waits for its process of mounts, however long that takes to end',
+  async () => {
+    await using world = await MountWorld.start();
+    const volume = await world.volumes.volume();
+    const worker = new MountWorker(world.options);
+    const mount = await worker.mount({
+      ...{ name: 'm1', account, volume: volume.name, uid: 0, whenMissing: null, isReadOnly: false, isPrivate: false },
+      ...{ commitsByItself: true, owner: 'o', maxLocalBytes: 1e9 },
+    });
+    await run(mount.folder, 'echo kept > file');
+    process.kill(mount.pid, 'SIGSTOP');
+    const closed = worker.close();
+    // Longer than the worker looks after it once more.
+    await Promise.race([closed, systemClock.sleep(7_000)]);
+    process.kill(mount.pid, 'SIGCONT');
+    expect(await closed).toBe(7);
+    expect(await world.volumes.files(await world.volumes.head(volume))).toEqual({ file: 'kept\n' });
   },
 );

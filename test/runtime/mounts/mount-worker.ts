@@ -10,7 +10,8 @@ const program = fileURLToPath(new URL('../../fixtures/mount-worker.mjs', import.
 type Order =
   | { readonly type: 'attach'; readonly mount: MountAsk }
   | { readonly type: 'commit'; readonly name: string; readonly ask: CommitAsk }
-  | { readonly type: 'detach'; readonly name: string };
+  | { readonly type: 'detach'; readonly name: string }
+  | { readonly type: 'close' };
 
 interface Answer {
   readonly id: number;
@@ -52,6 +53,14 @@ export class MountWorker {
       commit: async (ask) => (await this.#ask({ type: 'commit', name, ask })) as string,
       detach: async () => void (await this.#ask({ type: 'detach', name })),
     };
+  }
+
+  /** Closes its mounts and ends; how it ended. */
+  async close(): Promise<number | null> {
+    const ended = once(this.#child, 'exit');
+    this.#ask({ type: 'close' }).catch(() => undefined); // it ends instead of an answer
+    const [code] = (await ended) as [number | null];
+    return code;
   }
 
   async kill(): Promise<void> {

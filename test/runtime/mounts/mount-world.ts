@@ -8,6 +8,7 @@ import { systemClock } from '../../../src/adapters/system/clock.js';
 import type { VolumeRecord } from '../../../src/common/ports/volume-store.js';
 import { type HostMount, MountHost } from '../../../src/runtime/mounts/mount-host.js';
 import type { MountAsk } from '../../../src/runtime/mounts/mount-messages.js';
+import type { MountProcessOptions } from '../../../src/runtime/mounts/mount-process.js';
 import { account, VolumeWorld } from '../../router/volumes/volume-world.js';
 import { launcher } from '../isolation/harness.js';
 
@@ -19,19 +20,21 @@ export class MountWorld implements AsyncDisposable {
   readonly volumes: VolumeWorld;
   readonly host: MountHost;
   readonly folder: string;
+  readonly options: Omit<MountProcessOptions, 'clock'>;
   #mounts = 0;
 
   private constructor(volumes: VolumeWorld, folder: string) {
     this.volumes = volumes;
     this.folder = folder;
-    this.host = new MountHost({
-      ...{ entry, bootId: 'test', folder, launcher, cacheBytes: 1e9, clock: systemClock },
+    this.options = {
+      ...{ entry, bootId: 'test', folder, launcher, cacheBytes: 1e9 },
       stores: {
         store: { kind: 'lmdb', path: join(volumes.folder, 'store') },
         objects: join(volumes.folder, 'objects'),
       },
       env: { PATH: process.env['PATH'] ?? '' },
-    });
+    };
+    this.host = new MountHost({ ...this.options, clock: systemClock });
   }
 
   static async start(): Promise<MountWorld> {
