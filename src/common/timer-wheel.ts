@@ -7,9 +7,12 @@ export interface WheelEntry {
   due: (() => void) | null;
 }
 
+/** So far ahead it looks for what is due next; where nothing is, it looks again then. */
+const aheadTicks = 100;
+
 /**
  * Many deadlines behind one timer: an entry is due up to one tick late and costs one Set operation to add and to remove.
- * The timer exists only while there are entries.
+ * The timer exists only while there are entries, and is for the next of them.
  */
 export class TimerWheel {
   readonly #clock: Clock;
@@ -17,6 +20,8 @@ export class TimerWheel {
   readonly #ticks = new Map<number, Set<WheelEntry>>();
   #lastTick: number;
   #timer: Timer | null = null;
+  /** That `#timer` is for. */
+  #armedTick = 0;
 
   constructor(clock: Clock, tickMs: number) {
     this.#clock = clock;
@@ -31,7 +36,7 @@ export class TimerWheel {
     const entries = this.#ticks.get(tick);
     if (entries === undefined) this.#ticks.set(tick, new Set([entry]));
     else entries.add(entry);
-    this.#arm();
+    if (this.#timer === null || tick < this.#armedTick) this.#arm(tick);
     return entry;
   }
 
@@ -53,10 +58,14 @@ export class TimerWheel {
     return Math.floor(entry.at / this.#tickMs) + 1;
   }
 
-  #arm(): void {
-    if (this.#timer !== null) return;
-    this.#lastTick = Math.max(this.#lastTick, Math.floor(this.#clock.monotonic() / this.#tickMs) - 1);
-    this.#timer = this.#clock.after(this.#tickMs, () => this.#turn());
+  /** For that tick, or one before it. */
+  #arm(tick: number): void {
+    const now = this.#clock.monotonic();
+    const nowTick = Math.floor(now / this.#tickMs);
+    if (this.#timer === null) this.#lastTick = Math.max(this.#lastTick, nowTick - 1);
+    else this.#timer.cancel();
+    this.#armedTick = Math.min(tick, nowTick + aheadTicks);
+    this.#timer = this.#clock.after(Math.max(0, this.#armedTick * this.#tickMs - now), () => this.#turn());
   }
 
   #turn(): void {
@@ -65,7 +74,15 @@ export class TimerWheel {
     for (const entries of this.#takeDue(now)) {
       for (const entry of entries) entry.due?.();
     }
-    if (this.#ticks.size > 0) this.#arm();
+    if (this.#ticks.size > 0) this.#arm(this.#nextTick(now));
+  }
+
+  /** The next one with entries, or one before it. */
+  #nextTick(now: number): number {
+    const end = now + aheadTicks;
+    let tick = now + 1;
+    while (tick < end && !this.#ticks.has(tick)) tick += 1;
+    return tick;
   }
 
   /** After a long stop it is cheaper to look at the ticks that exist than at all that passed. */

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Timer } from '../../src/common/clock.js';
 import { TimerWheel } from '../../src/common/timer-wheel.js';
 import { ManualClock } from '../manual-clock.js';
 
@@ -60,4 +61,34 @@ describe('TimerWheel', () => {
     clock.advance(100);
     expect(clock.timers).toBe(0);
   });
+
+  it('wakes once a second at most while what it holds is far away', () => {
+    const clock = new CountingClock();
+    const wheel = new TimerWheel(clock, 10);
+    wheel.add(60_000, () => undefined);
+    clock.advance(59_000);
+    expect(clock.woken).toBeLessThanOrEqual(59);
+  });
+
+  it('is on time with what is added while it waits for something later, and with that', () => {
+    const clock = new ManualClock();
+    const wheel = new TimerWheel(clock, 10);
+    const start = clock.monotonic();
+    const due: number[] = [];
+    for (const ms of [60_000, 500, 30]) wheel.add(ms, () => due.push(clock.monotonic() - start));
+    expect(clock.timers).toBe(1);
+    clock.advance(61_000);
+    expect(due).toEqual([40, 510, 60_010]);
+  });
 });
+
+class CountingClock extends ManualClock {
+  woken = 0;
+
+  override after(ms: number, task: () => void): Timer {
+    return super.after(ms, () => {
+      this.woken += 1;
+      task();
+    });
+  }
+}

@@ -15,9 +15,9 @@ async function alive(): ReturnType<WorkerWorld['alive']> {
   return world.alive('Basket', 'a');
 }
 
-/** Between two turns of the worker's loops. */
+/** Between two turns of the worker's loops; a wheel that holds nothing has noticed it. */
 async function timersNow(): Promise<number> {
-  world.clock.advance(1_000);
+  world.clock.advance(2_000);
   await turns(50);
   return world.clock.timers;
 }

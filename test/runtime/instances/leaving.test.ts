@@ -451,7 +451,7 @@ describe('sleep', () => {
     for (const id of ['a', 'b', 'c']) pins.push((await world.alive('Basket', id)).pin);
     for (const pin of pins) await world.close(pin);
     await until(() => world.starter.running.length === 0);
-    await world.pass(1_000);
+    await world.pass(2_000);
     expect(world.clock.timers).toBe(before);
   });
 });
