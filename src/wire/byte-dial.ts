@@ -30,10 +30,10 @@ export function dialLane(
 
 function dial(address: string, tls: TlsTexts | undefined): Socket {
   const socket = connectTo(address, tls);
-  socket.setTimeout(connectWithinMs, () => socket.destroy(new Error('it did not come up in time')));
-  socket.once(tls === undefined ? 'connect' : 'secureConnect', () =>
-    socket.setTimeout(0).removeAllListeners('timeout'),
-  );
+  const late = (): void => void socket.destroy(new Error('it did not come up in time'));
+  socket.setTimeout(connectWithinMs, late);
+  // Of those who hear of its silence this one alone is not to hear of it any more.
+  socket.once(tls === undefined ? 'connect' : 'secureConnect', () => socket.setTimeout(0, late));
   return socket;
 }
 

@@ -4,9 +4,12 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/adapters/system/clock.js';
 import type { Channel } from '../../src/common/ports/channel.js';
+import { dialLane } from '../../src/wire/byte-dial.js';
 import { SplitBatch } from '../../src/wire/frames/split-message.js';
 import { GrpcChannel } from '../../src/wire/grpc/grpc-channel.js';
+import { LaneMark } from '../../src/wire/grpc/grpc-messages.js';
 import { createGrpcTransport } from '../../src/wire/grpc/grpc-transport.js';
+import { Lanes } from '../../src/wire/grpc/lanes.js';
 import { serveWorker } from '../../src/wire/grpc/worker-server.js';
 import { ChannelEnd, type ChannelsUnderTest, describeChannel } from '../contracts/channel-contract.js';
 
@@ -83,6 +86,7 @@ async function world(options: { readonly withoutLanes?: boolean } = {}): Promise
 /** What a lane needs of a socket; how much waits in it is up to the test. */
 class ScriptedSocket extends EventEmitter {
   writableLength = 0;
+  isDestroyed = false;
   readonly setNoDelay = (): undefined => undefined;
   readonly setKeepAlive = (): undefined => undefined;
   readonly setTimeout = (): undefined => undefined;
@@ -90,6 +94,10 @@ class ScriptedSocket extends EventEmitter {
 
   write(): boolean {
     return this.writableLength === 0;
+  }
+
+  destroy(): void {
+    this.isDestroyed = true;
   }
 }
 
@@ -194,6 +202,43 @@ describe('a lane', () => {
     await left.closed();
     expect(right.messages).toHaveLength(count + 1);
     expect([left.closings.length, right.closings.length]).toEqual([1, 1]);
+  });
+
+  it('that is silent about what was announced breaks the channel of the client that has dialed it', async () => {
+    const server = createServer((socket) => void socket.write(Buffer.of(1)));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const lane = dialLane(address, { tls: undefined, keepsProcessAlive: true });
+    const stream = Object.assign(new EventEmitter(), { write: () => true, end: () => undefined });
+    const channel = new GrpcChannel({ side: 'client', stream: stream as never, dialLane: () => lane }, 'scripted');
+    const closings: (Error | null)[] = [];
+    channel.open({
+      onMessage: () => undefined,
+      onDrain: () => undefined,
+      onClosed: (error) => void closings.push(error),
+    });
+    channel.send(Buffer.alloc(20_000));
+    await once(lane.socket, 'data');
+    stream.emit('data', new LaneMark(Buffer.alloc(10), 100_000));
+    expect(lane.socket.timeout).toBe(10_000);
+    // Node's word for that time without a byte.
+    expect(lane.socket.emit('timeout')).toBe(true);
+    await once(lane.socket, 'close');
+    expect(closings).toMatchObject([{ code: 'Unavailable' }]);
+    server.close();
+  });
+
+  it('that another connection says to be, too, is that one, and the first is not kept', () => {
+    const lanes = new Lanes();
+    const [first, second] = [new ScriptedSocket(), new ScriptedSocket()];
+    lanes.arrived('a', first as never);
+    lanes.arrived('a', second as never);
+    expect([first.isDestroyed, second.isDestroyed]).toEqual([true, false]);
+    first.emit('close');
+    const taken: unknown[] = [];
+    lanes.ask('a', (socket) => taken.push(socket));
+    expect(taken).toEqual([second]);
   });
 
   it.each(['drains', 'is lost'])('that was full and %s lets its channel go on, whatever was sent meanwhile', (end) => {

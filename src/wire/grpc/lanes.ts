@@ -9,6 +9,8 @@ export class Lanes {
   arrived(id: string, socket: Socket): void {
     const take = this.#asked.get(id);
     if (take === undefined) {
+      // It would wait for ever: whoever says that id now has it.
+      this.#dialed.get(id)?.destroy();
       this.#dialed.set(id, socket);
       socket.once('close', () => this.#forget(id, socket));
       return;
