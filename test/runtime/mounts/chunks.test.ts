@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -67,6 +67,21 @@ test('a chunk that is a file of the same disk is linked where its bytes are righ
   expect(await threads.keep({ hash: hashed(Buffer.from('stored')), from, path })).toBe(null);
   expect(await threads.keep({ hash: hashed(bytes), from: '/proc/self/status', path })).toBe(null);
   expect(existsSync(path)).toBe(false);
+});
+
+test('what a thread that died has left in the place of a chunk is not written into: it may be a stored object', async () => {
+  const folder = temporaryFolder();
+  const threads = new ChunkThreads(entry);
+  onTestFinished(() => threads.end());
+  const bytes = Buffer.alloc(mebibyte, 'stored');
+  const [from, path] = [join(folder, 'stored'), join(folder, 'kept')];
+  writeFileSync(from, bytes);
+  linkSync(from, path);
+  expect(await threads.keep({ hash: hashed(bytes), from, path })).toBe(bytes.length);
+  const other = Buffer.alloc(mebibyte, 'other');
+  expect(await threads.keep({ hash: hashed(other), bytes: Uint8Array.from(other), path })).toBe(other.length);
+  expect(readFileSync(path).equals(other)).toBe(true);
+  expect(readFileSync(from).equals(bytes)).toBe(true);
 });
 
 test('threads hash what was written here, tell what is all zeros, and say what the disk says', async () => {

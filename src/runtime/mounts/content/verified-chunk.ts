@@ -27,6 +27,8 @@ const zeros = Buffer.alloc(pieceBytes);
  * @throws what the disk says to bytes, and nothing is left there
  */
 export function keepVerified(chunk: ArrivedChunk | NearChunk): number | null {
+  // What a thread that died has left there may be a link to a stored object: whoever wrote into it would change that.
+  rmSync(chunk.path, { force: true });
   return 'bytes' in chunk ? keepBytes(chunk) : keepLink(chunk);
 }
 
