@@ -1,5 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { HoldfastError } from '../../src/common/errors.js';
+import { remoteSpawned } from '../../src/sdk/calls/remote-spawned.js';
 import { SpawnedWaits } from '../../src/sdk/sessions/spawned-waits.js';
+import { encodeValue } from '../../src/wire/codec/codec.js';
 import { ManualClock } from '../manual-clock.js';
 
 interface Asked {
@@ -53,6 +56,40 @@ describe('the waits of a client for spawned calls', () => {
     await Promise.all(all);
     expect(most()).toBe(8_192);
     expect(asked.map(({ id }) => id)).toEqual(Array.from({ length: 20_000 }, (_, number) => `call-${number}`));
+  });
+
+  test('that nobody limits keep their place, however long it takes', async () => {
+    const { of, asked, clock } = waits();
+    const first = Array.from({ length: 8_192 }, (_, number) => of.wait(`call-${number}`, forEver));
+    const patient = of.wait('patient', forEver);
+    await turn();
+    clock.advance(600_000);
+    await turn();
+    const later = of.wait('later', forEver);
+    asked[0]?.answer();
+    await turn();
+    expect(asked.at(-1)?.id).toBe('patient');
+    for (const { answer } of asked.slice(1)) answer();
+    await turn();
+    asked.at(-1)?.answer();
+    await Promise.all([...first, patient, later]);
+  });
+
+  test('are asked for again where no router answers the first time, whenever that was', async () => {
+    const clock = new ManualClock();
+    let asked = 0;
+    const waitForSpawned = async (id: string) => {
+      asked += 1;
+      // Of which it waited most for its turn.
+      clock.jump(120_000);
+      if (asked === 1) throw new HoldfastError('Unavailable', 'no router answers');
+      return { id, state: 'succeeded', answer: encodeValue('done') };
+    };
+    const call = remoteSpawned({ clock, isClosed: false, waitForSpawned } as never, 'fc-1' as never);
+    const got = call.get({}).catch((error: unknown) => error);
+    await turn();
+    clock.advance(200);
+    expect(await got).toBe('done');
   });
 
   test('end by their signal or their time while they have no turn, and keep no other from his', async () => {

@@ -1,3 +1,4 @@
+import type { Monotonic } from '../../common/clock.js';
 import { callContextOrNull } from '../../common/context.js';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { type CallId, instanceOfCall, isEnded, type SpawnedState } from '../../common/spawned-call.js';
@@ -59,18 +60,19 @@ class RemoteSpawned implements SpawnedAccess {
     const deadline = Math.min(...ends.map((end) => end ?? Number.POSITIVE_INFINITY));
     const signals = [options.signal, outer?.signal].filter((signal) => signal !== undefined);
     const signal = signals.length === 0 ? null : AbortSignal.any(signals);
-    for (let heardAt = clock.monotonic(); ; ) {
+    for (let unansweredAt: Monotonic | null = null; ; ) {
       if (signal?.aborted) throw cancelled(`waiting for call ${this.id}`, 'unknown');
       const leftMs = deadline - clock.monotonic();
       if (leftMs <= 0) throw this.#late(options.timeoutMs);
       const view = await this.#look({ leftMs, signal }).catch((error: unknown) => {
-        // Routers may be away, as long as they come back.
-        const isPatient = isUnanswered(error) && clock.monotonic() - heardAt < maxMovingMs;
+        // Routers may be away, as long as they come back. Not counted from the last word: it may have waited long to be asked for.
+        unansweredAt ??= clock.monotonic();
+        const isPatient = isUnanswered(error) && clock.monotonic() - unansweredAt < maxMovingMs;
         if (!signal?.aborted && (!isPatient || this.#client.isClosed)) throw error;
         return null;
       });
       if (view?.answer !== undefined) return answerOf(view.state, view.answer);
-      if (view !== null) heardAt = clock.monotonic();
+      if (view !== null) unansweredAt = null;
       else await clock.sleep(Math.min(againAfterMs, leftMs), signal ?? undefined).catch(() => undefined); // the loop sees it
     }
   }

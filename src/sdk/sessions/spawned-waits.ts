@@ -35,7 +35,7 @@ export class SpawnedWaits {
   async wait(id: string, { leftMs, signal }: WaitLimits): Promise<SpawnedView> {
     const until = this.#clock.monotonic() + leftMs;
     if (this.#underway < mostAtOnce) this.#underway += 1;
-    else if (!(await this.#turn(Math.min(leftMs, longWaitMs), signal))) throw crowded(id);
+    else if (!(await this.#turn({ leftMs, signal }))) throw crowded(id);
     try {
       const mostMs = Math.max(0, until - this.#clock.monotonic());
       const waitMs = Math.ceil(Math.min(mostMs, this.#underway > many ? shortWaitMs : longWaitMs));
@@ -47,15 +47,22 @@ export class SpawnedWaits {
     }
   }
 
-  /** False: none came. */
-  async #turn(withinMs: number, signal: AbortSignal | null): Promise<boolean> {
-    const given = new AbortController();
-    const enough = signal === null ? given.signal : AbortSignal.any([given.signal, signal]);
-    const turn = (): void => given.abort();
-    this.#queue.add(turn);
-    await this.#clock.sleep(withinMs, enough).catch(() => undefined); // its turn, or nobody waits any more
-    // Whoever leaves hands his place on to the first, and takes him out.
-    return !this.#queue.delete(turn);
+  /** False: none came as long as somebody waited. Whoever goes and comes again is the last: he could do so for ever. */
+  #turn({ leftMs, signal }: WaitLimits): Promise<boolean> {
+    return new Promise((resolve) => {
+      const end = (isGiven: boolean): void => {
+        this.#queue.delete(turn);
+        timer?.cancel();
+        signal?.removeEventListener('abort', leave);
+        resolve(isGiven);
+      };
+      const turn = (): void => end(true);
+      const leave = (): void => end(false);
+      this.#queue.add(turn);
+      const timer = leftMs === Number.POSITIVE_INFINITY ? null : this.#clock.after(leftMs, leave);
+      signal?.addEventListener('abort', leave, { once: true });
+      if (signal?.aborted) leave();
+    });
   }
 
   #leave(): void {
@@ -64,7 +71,6 @@ export class SpawnedWaits {
       this.#underway -= 1;
       return;
     }
-    this.#queue.delete(next);
     next();
   }
 }
