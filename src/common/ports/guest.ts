@@ -19,7 +19,7 @@ export interface Guest {
   processes(): Promise<GuestProcessInfo[]>;
 
   stat(path: string, options?: { readonly followLinks?: boolean }): Promise<GuestStat>;
-  /** In the order of the bytes of their names, `.` and `..` left out. @throws PayloadTooLarge where the names are more than `maxBytes`, 64 MiB unless said */
+  /** In the order of the bytes of their names, `.` and `..` left out. @throws PayloadTooLarge where they take more than `maxBytes` here, 64 MiB unless said: 64 and its name each */
   list(path: string, options?: { readonly maxBytes?: number; readonly signal?: AbortSignal }): Promise<GuestEntry[]>;
   /** `existOk`: where it is a directory already; default: as `parents`. */
   mkdir(path: string, options?: { readonly parents?: boolean; readonly existOk?: boolean }): Promise<void>;

@@ -53,7 +53,7 @@ function frame(kind: number, ref: number, body: Uint8Array | readonly number[] =
 
 /** One of a directory, as of getdents64(2). */
 function entry(name: string, type = 8): Buffer {
-  const bytes = Buffer.concat([Buffer.alloc(18, 8), Buffer.from([type]), Buffer.from(name)]);
+  const bytes = Buffer.concat([Buffer.alloc(18, 8), Buffer.of(type), Buffer.from(name)]);
   bytes.writeUInt16LE(bytes.length, 16);
   return bytes;
 }
@@ -233,6 +233,36 @@ describe('a worker whose guest sends what it should not', () => {
     });
     opened.close();
     expect(await waiting[0]).toMatchObject({ code: 'Unavailable' });
+  });
+
+  test('counts entries of a list by what they take here, however short their names are', async () => {
+    const { guest, agent } = await impersonate();
+    agent.write(hello);
+    const opened = await guest;
+    const listing = opened.list('/a', { maxBytes: 100_000 }).catch((error: unknown) => error);
+    const many = Buffer.concat(Array.from({ length: 2_000 }, () => entry('b\0')));
+    agent.write(Buffer.concat([frame(Data, 1, many), frame(End, 1)]));
+    expect(await listing).toMatchObject({ code: 'PayloadTooLarge' });
+    opened.close();
+  });
+
+  test('does not wait for what it still asks about a list when nobody wants that any more', async () => {
+    const { guest, agent } = await impersonate();
+    agent.write(hello);
+    const opened = await guest;
+    const stop = new AbortController();
+    const listing = opened.list('/a', { signal: stop.signal }).catch((error: unknown) => error);
+    let heard = Buffer.alloc(0);
+    agent.on('data', (chunk: Buffer) => {
+      heard = Buffer.concat([heard, chunk]);
+    });
+    // Its file system tells no types, and it never says what they are.
+    agent.write(Buffer.concat([frame(Data, 1, Buffer.concat([entry('b\0', 0), entry('c\0', 0)])), frame(End, 1)]));
+    while (!heard.includes('/a/c')) await turn();
+    const gone = new Error('nobody wants it any more');
+    stop.abort(gone);
+    expect(await listing).toBe(gone);
+    opened.close();
   });
 
   test('holds data back while its guest does not read, and sends it when it does', async () => {

@@ -61,7 +61,7 @@ class GuestClient implements Guest {
   }
 
   async stat(path: string, options: { readonly followLinks?: boolean } = {}): ReturnType<Guest['stat']> {
-    return statGuestPath(this.#link, path, options.followLinks ?? true);
+    return statGuestPath(this.#link, path, { followLinks: options.followLinks ?? true });
   }
 
   mkdir(path: string, options: { readonly parents?: boolean; readonly existOk?: boolean } = {}): Promise<void> {
@@ -102,7 +102,7 @@ class GuestClient implements Guest {
     if (!options.directory) return this.#realpath({ verb: 'resolve', path });
     // Its own entry is found only in a directory that may be searched.
     const [, real] = await Promise.all([
-      statGuestPath(this.#link, `${path}/.`, true),
+      statGuestPath(this.#link, `${path}/.`, { followLinks: true }),
       this.#realpath({ verb: 'go to', path }),
     ]);
     return real;

@@ -14,6 +14,8 @@ const defaultMaxListBytes = 67_108_864;
 const maxNameBytes = 255;
 const entryHeaderBytes = 19;
 const maxEntryBytes = 280;
+/** What an entry takes in memory here beside its name, at the least. */
+const besideNameBytes = 64;
 /** DT_UNKNOWN of readdir(3). */
 const unknownType = 0;
 const statsAtOnce = 64;
@@ -40,7 +42,7 @@ export async function makeGuestDirectory(
   if (last.status === 'fulfilled') return;
   const exists = isHoldfastError(last.reason, 'AlreadyExists');
   if (!exists || !existOk) throw last.reason;
-  const { type } = await statGuestPath(link, path, true);
+  const { type } = await statGuestPath(link, path, { followLinks: true });
   if (type !== 'directory') throw last.reason;
 }
 
@@ -48,12 +50,13 @@ export async function makeGuestDirectory(
 export function statGuestPath(
   link: GuestLink,
   path: string,
-  followLinks: boolean,
+  { followLinks, signal }: { readonly followLinks: boolean; readonly signal?: AbortSignal | undefined },
 ): Promise<ReturnType<typeof readStat>> {
   return callGuest(link, {
     kind: GuestRequest.Stat,
     fields: [[1, followLinks ? GuestFlag.follow : 0], { text: encodePath(path) }],
     attempt: { verb: 'look at', path },
+    signal,
     read: readStat,
   });
 }
@@ -68,23 +71,24 @@ export async function listGuestDirectory(
   // As one character for each byte, so that this is the order of bytes.
   raw.sort((a, b) => (a.bytes < b.bytes ? -1 : 1));
   const entries = raw.map(({ bytes, type }) => ({ name: nameOf(bytes), type }));
-  return withTypes(link, path, entries);
+  return withTypes(link, { path, entries }, options.signal);
 }
 
 /** Some file systems do not tell types with names. */
 async function withTypes(
   link: GuestLink,
-  path: string,
-  entries: { readonly name: string; readonly type: number }[],
+  { path, entries }: { readonly path: string; readonly entries: { readonly name: string; readonly type: number }[] },
+  signal: AbortSignal | undefined,
 ): Promise<GuestEntry[]> {
   const found = entries.map(({ name, type }) => ({ name, type: fileType(type) }));
   const unknown = found.filter((_, i) => entries[i]?.type === unknownType);
   for (let at = 0; at < unknown.length; at += statsAtOnce) {
     const looking = unknown.slice(at, at + statsAtOnce).map(async (entry) => {
-      entry.type = (await statGuestPath(link, `${path}/${entry.name}`, false)).type;
+      entry.type = (await statGuestPath(link, `${path}/${entry.name}`, { followLinks: false, signal })).type;
     });
     // What is gone meanwhile stays what it was, unknown.
     await Promise.allSettled(looking);
+    signal?.throwIfAborted();
     if (link.error !== null) throw link.error;
   }
   return found;
@@ -120,7 +124,7 @@ function readEntries(
       },
       onData: (_kind, bytes) => {
         reader.push(bytes);
-        if (reader.nameBytes > maxBytes) return stop(tooMany(path, maxBytes));
+        if (reader.keptBytes > maxBytes) return stop(tooMany(path, maxBytes));
         credit.taken(bytes.length);
       },
       onLost: finish,
@@ -139,7 +143,7 @@ interface RawEntry {
 /** Entries as of getdents64(2), wherever the pieces are cut: u64 inode | i64 offset | u16 length of it all | u8 type | name | NUL. */
 class EntryReader {
   readonly all: RawEntry[] = [];
-  nameBytes = 0;
+  keptBytes = 0;
   #rest: Buffer = Buffer.alloc(0);
 
   /** @throws Unavailable where it is malformed */
@@ -163,7 +167,7 @@ class EntryReader {
     if (bytes.length === 0 || bytes.length > maxNameBytes || bytes.includes('/'))
       throw guestBroke('a name is malformed');
     if (bytes === '.' || bytes === '..') return;
-    this.nameBytes += bytes.length + 2;
+    this.keptBytes += besideNameBytes + bytes.length;
     this.all.push({ bytes, type });
   }
 }
@@ -182,6 +186,6 @@ function make(link: GuestLink, path: string): Promise<void> {
 }
 
 function tooMany(path: string, maxBytes: number): HoldfastError {
-  const why = `the names in ${path} are more than ${maxBytes} bytes`;
+  const why = `the list of ${path} takes more than ${maxBytes} bytes`;
   return new HoldfastError('PayloadTooLarge', why, { details: { path, maxBytes } });
 }
