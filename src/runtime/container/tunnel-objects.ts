@@ -36,10 +36,19 @@ export class TunnelObjects implements ObjectMover {
     const rest = this.#rest(limits);
     await this.#turns.take(async () => {
       const upload = ++this.#lastUpload;
-      for (let offset = 0; offset === 0 || offset < bytes.length; offset += objectPieceBytes) {
+      const pieceAt = (offset: number): Uint8Array => {
         const piece = bytes.subarray(offset, offset + objectPieceBytes);
         const body: ObjectPieceBody = { upload, hash, totalBytes: bytes.length, offset, bytes: piece };
-        await this.#unary(objectMethods.put, encodeBody(body), rest());
+        return encodeBody(body);
+      };
+      try {
+        for (let offset = 0; offset === 0 || offset < bytes.length; offset += objectPieceBytes)
+          await this.#unary(objectMethods.put, pieceAt(offset), rest());
+      } catch (error) {
+        // Nothing more comes, and the worker has room taken for all of it: a piece that fits nowhere tells it so.
+        if (bytes.length > objectPieceBytes)
+          this.#unary(objectMethods.put, pieceAt(bytes.length), { timeoutMs: pieceWithinMs }).catch(() => undefined);
+        throw error;
       }
     });
   }

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { HoldfastError } from '../../../src/common/errors.js';
+import { TunnelObjects } from '../../../src/runtime/container/tunnel-objects.js';
 import { ByteRoom } from '../../../src/runtime/objects/byte-room.js';
 import { ContainerObjects } from '../../../src/runtime/objects/container-objects.js';
 import { encodeBody } from '../../../src/wire/frames/frame-bodies.js';
@@ -175,6 +176,26 @@ describe('the objects of a container', () => {
       expect(isSame(await read(hashOf(bytes)), bytes)).toBe(true);
       expect(await codeOf(read('0'.repeat(64)))).toBe('NotFound');
     }
+  });
+
+  it('that are given up on their way take no room any more', async () => {
+    const { container } = world();
+    const own = container();
+    let stop = new AbortController();
+    const objects = new TunnelObjects(async (method, request, { signal }) => {
+      signal?.throwIfAborted();
+      const answer = await (own.answer(method, request, never) as Promise<Uint8Array>);
+      stop.abort(new Error('given up'));
+      return answer;
+    }, new ManualClock());
+    const bytes = Buffer.alloc(4 * mebibyte, 'x');
+    for (let i = 0; i < 20; i++) {
+      stop = new AbortController();
+      const given = objects.put(hashOf(bytes), bytes, { timeoutMs: 1_000, signal: stop.signal });
+      await expect(given).rejects.toThrow('given up');
+    }
+    // All room is free again.
+    await put(own, Buffer.alloc(64 * mebibyte, 'z'));
   });
 
   it('are so many at once, and no more', async () => {
