@@ -17,6 +17,8 @@ export interface WireError {
 export const maxErrorBytes = 65_536;
 const keptMessageCharacters = 1_024;
 const keptFields = 32;
+/** Of all fields; with what else of a cause is kept they fit into a frame, whatever their characters are. */
+const keptFieldCharacters = 16_384;
 const errorFields: ReadonlySet<string> = new Set(['name', 'message', 'stack', '__proto__']);
 
 /** A HoldfastError as it is, anything else as `Internal` with its message alone. */
@@ -103,9 +105,13 @@ function shortened(cause: unknown): { cause?: Error } {
 function shortFields(error: Error): Record<string, unknown> {
   const names = Object.keys(error).filter((name) => !errorFields.has(name) && name.length <= keptMessageCharacters);
   const kept: Record<string, unknown> = {};
+  let left = keptFieldCharacters;
   for (const name of names.slice(0, keptFields)) {
     const value = readValue(() => Reflect.get(error, name));
-    if (isShort(value)) kept[name] = value;
+    const length = name.length + (typeof value === 'string' ? value.length : 0);
+    if (!isShort(value) || length > left) continue;
+    kept[name] = value;
+    left -= length;
   }
   return kept;
 }

@@ -99,6 +99,14 @@ describe('errors on the wire', () => {
     }
   });
 
+  it('keep their cause where its fields are many, and of characters that take three bytes', () => {
+    const fields = Object.fromEntries(Array.from({ length: 40 }, (_, at) => [`field${at}`, '漢'.repeat(1_000)]));
+    const cause = Object.assign(new Error('漢'.repeat(2_000)), { code: 'E_MINE', ...fields });
+    const bytes = encodeUserError(cause);
+    expect(bytes.length).toBeLessThanOrEqual(maxErrorBytes);
+    expect(decodeError(bytes).cause).toMatchObject({ code: 'E_MINE', field0: '漢'.repeat(1_000) });
+  });
+
   it('end a chain of causes that is too long or never ends', () => {
     const endless = new Error('endless');
     endless.cause = endless;
