@@ -1,9 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 
-/** A file of this machine takes its place when all of it is written, under a name of its own beside. */
+/** A file of this machine takes its place when all of it is written, under a name of its own beside: its own could be too long to add to. */
 export async function replaced(local: string, write: (part: string) => Promise<void>): Promise<void> {
-  const part = join(dirname(local), `.${basename(local)}.holdfast-${process.pid}`);
+  const part = join(dirname(local), `.holdfast-${randomUUID()}`);
   try {
     await write(part);
     await rename(part, local);
