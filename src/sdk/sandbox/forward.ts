@@ -15,8 +15,9 @@ const mostConnections = 512;
 /** The ports of one session that are open here: they end with it (X5), or a program that has forgotten one would not end. */
 export class Forwardings {
   readonly #open = new Set<Forwarding>();
+  #isOver = false;
 
-  /** @throws InvalidArgument for what is no port, Unavailable for a local one that is taken */
+  /** @throws InvalidArgument for what is no port, Unavailable for a local one that is taken, InstanceClosed where the session is */
   async open(calls: SessionCalls, ports: Parameters<typeof forward>[1]): Promise<Forwarding> {
     const { localPort, close } = await forward(calls, ports);
     const forwarding = {
@@ -27,10 +28,14 @@ export class Forwardings {
       },
     };
     this.#open.add(forwarding);
-    return forwarding;
+    if (!this.#isOver) return forwarding;
+    await forwarding.close();
+    throw new HoldfastError('InstanceClosed', `${calls.label} was closed: none of its ports is forwarded any more`);
   }
 
+  /** Those too that are being opened. */
   async close(): Promise<void> {
+    this.#isOver = true;
     await Promise.all([...this.#open].map((forwarding) => forwarding.close()));
   }
 }
