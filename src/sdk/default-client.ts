@@ -44,6 +44,7 @@ export function openTransport(
   return createGrpcTransport({
     endpoint,
     keepsProcessAlive,
+    clock: systemClock,
     ...(token === null ? {} : { token }),
     ...(tls === null ? {} : { tls: pemTexts(tls ?? {}) }),
   });

@@ -16,7 +16,7 @@ export function dialBytes(address: string, ticket: string, tls: TlsTexts | undef
   return new ByteConnection(socket, 'client', address);
 }
 
-/** For the long messages of a stream that is open there. @param address `host:port`, checked */
+/** For the messages of a stream that is open there. @param address `host:port`, checked */
 export function dialLane(
   address: string,
   { tls, keepsProcessAlive }: { readonly tls: TlsTexts | undefined; readonly keepsProcessAlive: boolean },

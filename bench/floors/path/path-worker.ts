@@ -2,11 +2,8 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { connect } from 'nats';
-import { FrameBatches, readBatch } from '../frame-batches.js';
-import { FrameSocket } from '../frame-socket.js';
-import { serveGrpc } from '../grpc-service.js';
+import { FrameSocket, listenForFrames } from '../frame-socket.js';
 import { PendingCalls } from '../pending-calls.js';
 import { activate, checkSubject, pathKinds, readFirstCall } from './path-frames.js';
 import { PathPins } from './path-pins.js';
@@ -20,16 +17,20 @@ export async function servePathWorker([redisUrl = '', natsUrl = '']: readonly st
   const container = new FrameSocket(await startContainer(), (ref, body) => pending.settle(ref, body));
   const ask = (frame: Buffer, onAnswer: (answer: Buffer) => void): void =>
     container.write(pending.add(onAnswer), frame);
-  return serveGrpc('stream', (stream: ServerDuplexStream<Buffer, Buffer>) => {
-    const answers = new FrameBatches((batch) => void stream.write(batch));
+  return listenForFrames((socket) => {
+    let arriving: { readonly ref: number; readonly frame: Buffer }[] = [];
+    const answers = new FrameSocket(socket, (ref, frame) => {
+      if (frame[0] === pathKinds.call) forward(ref, frame);
+      else arriving.push({ ref, frame });
+    });
     const forward = (ref: number, frame: Buffer): void =>
       ask(frame, (answer) => {
         answers.write(ref, answer);
         if (pending.size === 0) answers.flushNow();
         else answers.flushSoon();
       });
-    const arrive = async (arriving: readonly { readonly ref: number; readonly frame: Buffer }[]): Promise<void> => {
-      const found = arriving.map(({ ref, frame }) => ({ ref, ...readFirstCall(frame) }));
+    const arrive = async (frames: typeof arriving): Promise<void> => {
+      const found = frames.map(({ ref, frame }) => ({ ref, ...readFirstCall(frame) }));
       const names = found.map(({ name }) => name);
       await pins.change(names, 'placing', 'active');
       for (const { ref, call } of found) {
@@ -41,17 +42,13 @@ export async function servePathWorker([redisUrl = '', natsUrl = '']: readonly st
       }
       container.flushNow();
     };
-    stream.on('data', (batch: Buffer) => {
-      const arriving: { readonly ref: number; readonly frame: Buffer }[] = [];
-      readBatch(batch, (ref, frame) => {
-        if (frame[0] === pathKinds.call) forward(ref, frame);
-        else arriving.push({ ref, frame });
-      });
+    // Runs after the reader: what one chunk brought goes on together.
+    socket.on('data', () => {
       container.flushNow();
-      if (arriving.length > 0) void arrive(arriving);
+      if (arriving.length === 0) return;
+      void arrive(arriving);
+      arriving = [];
     });
-    stream.on('end', () => stream.end());
-    stream.on('error', () => undefined); // the load generator ended
   });
 }
 

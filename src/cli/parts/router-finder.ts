@@ -56,8 +56,9 @@ export class RouterFinder {
     const token = mintWorkerToken(key, { account: this.#account, role: 'call', expiresAtMs });
     // The one before is gone or its token old; who still speaks through it dials again and resumes.
     void known?.transport.close();
-    this.#dialed = { endpoint, transport: createGrpcTransport({ endpoint, token, tls: this.#tls }), expiresAtMs };
-    return this.#dialed.transport;
+    const transport = createGrpcTransport({ endpoint, token, tls: this.#tls, clock: systemClock });
+    this.#dialed = { endpoint, transport, expiresAtMs };
+    return transport;
   }
 
   async close(): Promise<void> {

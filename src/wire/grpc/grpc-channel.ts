@@ -1,13 +1,20 @@
 import type { Socket } from 'node:net';
 import type { ClientDuplexStream, ServerDuplexStream } from '@grpc/grpc-js';
-import { HoldfastError } from '../../common/errors.js';
+import type { Clock } from '../../common/clock.js';
+import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import type { Channel, ChannelHandlers, SplitMessage } from '../../common/ports/channel.js';
 import { decodeError, encodeError } from '../errors.js';
 import { wholeMessage } from '../frames/split-message.js';
 import { fromGrpcError, toGrpcError } from './grpc-errors.js';
-import { type ChannelMessage, CloseNotice, LaneMark, LaneOffer } from './grpc-messages.js';
+import { type ChannelMessage, CloseNotice, LaneOffer, OnLane } from './grpc-messages.js';
 import { Lane } from './lane.js';
 import type { Lanes } from './lanes.js';
+
+/** How a client comes by a lane. */
+interface LaneDialer {
+  readonly clock: Clock;
+  dial(): { readonly id: string; readonly socket: Socket };
+}
 
 /** One end of a bidi stream of the kind that grpc-js hands out. */
 export type GrpcCall =
@@ -15,7 +22,7 @@ export type GrpcCall =
       readonly side: 'client';
       readonly stream: ClientDuplexStream<ChannelMessage, ChannelMessage>;
       /** Absent: all messages go on the stream. */
-      readonly dialLane?: () => { readonly id: string; readonly socket: Socket };
+      readonly lane?: LaneDialer | undefined;
     }
   | {
       readonly side: 'server';
@@ -23,22 +30,16 @@ export type GrpcCall =
       readonly lanes?: Lanes | undefined;
     };
 
-/** Bodies from here on go on the lane, where there is one; those that are longer than any that calls have do not. */
+/** A client that has sent so many, or a longer one, wants a lane. */
+const messagesWithoutLane = 32;
 const leastLaneBytes = 16_384;
-const mostLaneBytes = 1_048_576;
-/** What waits for a body on the lane: then the stream is not read on. */
-const mostBehindBytes = 4_194_304;
-const entryBytes = 128;
-const noBytes = new Uint8Array(0);
-
-/** Where bytes of messages are that come on the stream, in its order. */
-type Behind = Uint8Array | CloseNotice | LaneMark | 'end';
 
 /**
  * A gRPC bidi stream as a channel. Messages that were under way when it closed with an error may be lost.
  *
- * I1. Messages leave and are handed over in the order of the stream, whatever part of them is on the lane.
- * I2. A channel whose lane loses bytes that the stream has announced is broken; one whose lane is lost otherwise does without.
+ * I1. Each side's messages are on the stream until it says there that the rest of them is on the lane: they are handed over in order.
+ * I2. A channel whose lane is lost after either side has said so is broken; without a lane it goes on as it is.
+ * I3. The stream tells whether the other side is there: the channel ends with it, also where messages are on the lane.
  */
 export class GrpcChannel implements Channel {
   readonly #call: GrpcCall;
@@ -49,12 +50,12 @@ export class GrpcChannel implements Channel {
   #phase: 'open' | 'closing' | 'closed' = 'open';
   #lane: Lane | null = null;
   #hasLane = false;
+  /** What this side sends is on the lane. */
+  #sendsOnLane = false;
+  /** What the other side sends is on the lane. */
+  #readsOnLane = false;
+  #sent = 0;
   #stopsAsking: () => void = () => undefined;
-  /** Is not all there yet: the rest of it comes on the lane. */
-  #filling: Buffer | null = null;
-  /** Came after it. */
-  #behind: Behind[] = [];
-  #behindBytes = 0;
   #isFull = false;
 
   /**
@@ -73,33 +74,29 @@ export class GrpcChannel implements Channel {
     stream.on('data', (message: ChannelMessage) => this.#onData(message));
     stream.on('drain', () => this.#onDrain());
     stream.on('error', (error) => this.#ended(fromGrpcError(error, this.#endpoint)));
-    stream.on('end', () => this.#take('end'));
+    stream.on('end', () => this.#onEnd(null));
     if (side === 'client') {
       stream.on('status', () => this.#released());
       return;
     }
     stream.on('cancelled', () => this.#ended(this.#broken()));
-    stream.on('close', () => {
-      // Its end may wait behind a body.
-      if (this.#filling === null) this.#ended(this.#broken());
-    });
+    stream.on('close', () => this.#onEnd(this.#broken()));
     // It may have ended while the caller was being authenticated.
     if (stream.cancelled) setImmediate(() => this.#ended(this.#broken()));
   }
 
   send(message: Uint8Array | SplitMessage): boolean {
     if (this.#phase !== 'open') return true;
-    const isSplit = !(message instanceof Uint8Array);
-    const body = isSplit ? message.tail : message;
-    let flows: boolean;
-    if (body.length < leastLaneBytes || body.length > mostLaneBytes || !this.#isLaneOpen()) {
-      flows = this.#call.stream.write(message);
-    } else {
-      flows = this.#call.stream.write(new LaneMark(isSplit ? message.head : noBytes, body.length));
-      this.#lane?.send(body);
+    const { stream } = this.#call;
+    if (this.#sendsOnLane) {
+      this.#lane?.send(message);
+      if (this.#lane?.isFull === true) this.#isFull = true;
+      return !this.#isFull;
     }
-    // Stays so until one of them drains, whatever is sent meanwhile.
-    if (!flows || this.#lane?.isFull === true) this.#isFull = true;
+    this.#sent += 1;
+    if (!this.#hasLane && (this.#sent > messagesWithoutLane || message.length >= leastLaneBytes)) this.#dial();
+    // Stays so until it drains, whatever is sent meanwhile.
+    if (!stream.write(message)) this.#isFull = true;
     return !this.#isFull;
   }
 
@@ -107,40 +104,47 @@ export class GrpcChannel implements Channel {
     if (this.#phase !== 'open') return;
     this.#phase = 'closing';
     const { side, stream } = this.#call;
+    if (this.#sendsOnLane) this.#lane?.close(error);
+    else this.#lane?.leave();
     if (error !== undefined && side === 'server') {
       stream.emit('error', toGrpcError(error));
     } else {
-      if (error !== undefined) stream.write(new CloseNotice(encodeError(error)));
+      if (error !== undefined && !this.#sendsOnLane) stream.write(new CloseNotice(encodeError(error)));
       stream.end();
     }
-    this.#lane?.close();
     setImmediate(() => this.#closed(error ?? null));
   }
 
-  /** Of a client: dials one where there was none, for the messages after this one. */
-  #isLaneOpen(): boolean {
-    if (this.#lane === null && !this.#hasLane) this.#dial();
-    return this.#lane?.isOpen === true;
-  }
-
   #dial(): void {
-    if (this.#call.side === 'server' || this.#call.dialLane === undefined) return;
-    const { id, socket } = this.#call.dialLane();
+    if (this.#call.side === 'server' || this.#call.lane === undefined) return;
+    const { clock, dial } = this.#call.lane;
+    const { id, socket } = dial();
     this.#call.stream.write(new LaneOffer(id));
-    this.#useLane(socket, 'dialed');
+    this.#useLane(clock, socket, 'dialed');
   }
 
-  #useLane(socket: Socket, phase: 'dialed' | 'open'): void {
+  #useLane(clock: Clock, socket: Socket, phase: 'dialed' | 'open'): void {
     if (this.#phase !== 'open') return void socket.destroy();
     this.#hasLane = true;
     this.#lane = new Lane(socket, phase, {
-      onFilled: () => this.#onFilled(),
+      clock,
+      onOpen: () => this.#switch(),
+      onMessage: (message) => {
+        if (this.#phase === 'open') this.#handlers?.onMessage(message);
+      },
       onDrain: () => this.#onDrain(),
-      onGone: () => {
-        if (this.#filling !== null) this.#ended(this.#broken());
-        else this.#onDrain();
+      onSent: (count) => void this.#call.stream.write(new OnLane(count)),
+      onClosed: (error) => {
+        if (!this.#sendsOnLane && !this.#readsOnLane) return;
+        this.#ended(error === null || isHoldfastError(error) ? error : this.#broken());
       },
     });
+  }
+
+  #switch(): void {
+    if (this.#phase !== 'open') return;
+    this.#call.stream.write(new OnLane(0));
+    this.#sendsOnLane = true;
   }
 
   #onDrain(): void {
@@ -154,56 +158,35 @@ export class GrpcChannel implements Channel {
     if (this.#phase !== 'open') return;
     if (message instanceof LaneOffer) {
       if (this.#call.side === 'server' && !this.#hasLane) this.#ask(message.id, this.#call.lanes);
-    } else if (message instanceof CloseNotice || message instanceof LaneMark) {
-      this.#take(message);
+    } else if (message instanceof OnLane) {
+      this.#onLane(message.count);
+    } else if (message instanceof CloseNotice) {
+      this.#ended(decodeError(message.error));
     } else {
-      this.#take(wholeMessage(message));
+      const whole = wholeMessage(message);
+      // A client that is sent long bodies wants a lane for them.
+      if (whole.length >= leastLaneBytes && !this.#hasLane) this.#dial();
+      this.#handlers?.onMessage(whole);
     }
+  }
+
+  #onLane(count: number): void {
+    if (this.#lane === null || this.#lane.isClosed) return this.#ended(this.#broken());
+    if (!this.#readsOnLane) this.#lane.read();
+    this.#readsOnLane = true;
+    this.#lane.expect(count);
   }
 
   #ask(id: string, lanes: Lanes | undefined): void {
     this.#hasLane = true;
-    this.#stopsAsking = lanes?.ask(id, (socket) => this.#useLane(socket, 'open')) ?? this.#stopsAsking;
+    if (lanes === undefined) return;
+    this.#stopsAsking = lanes.ask(id, (socket) => this.#useLane(lanes.clock, socket, 'open'));
   }
 
-  /** In its turn. */
-  #take(message: Behind): void {
-    if (this.#filling === null) return this.#handOver(message);
-    this.#behind.push(message);
-    this.#behindBytes += sizeOf(message);
-    if (this.#behindBytes > mostBehindBytes) this.#call.stream.pause();
-  }
-
-  #handOver(message: Behind): void {
-    if (this.#phase !== 'open') return;
-    if (message === 'end') return this.#ended(null);
-    if (message instanceof CloseNotice) return this.#ended(decodeError(message.error));
-    if (message instanceof LaneMark) return this.#fill(message);
-    // A client that is sent long bodies wants a lane for them.
-    if (message.length >= leastLaneBytes && !this.#hasLane) this.#dial();
-    this.#handlers?.onMessage(message);
-  }
-
-  #fill({ head, laneBytes }: LaneMark): void {
-    if (this.#lane === null || laneBytes > mostLaneBytes) return this.#ended(this.#broken());
-    const whole = Buffer.allocUnsafeSlow(head.length + laneBytes);
-    whole.set(head);
-    if (this.#lane.fill(whole, head.length)) return this.#handlers?.onMessage(whole);
-    if (this.#lane.isGone) return this.#ended(this.#broken());
-    this.#filling = whole;
-  }
-
-  #onFilled(): void {
-    const whole = this.#filling;
-    if (whole === null || this.#phase !== 'open') return;
-    this.#filling = null;
-    this.#handlers?.onMessage(whole);
-    while (this.#filling === null && this.#behind.length > 0) {
-      const next = this.#behind.shift() as Behind;
-      this.#behindBytes -= sizeOf(next);
-      this.#handOver(next);
-    }
-    if (this.#behindBytes <= mostBehindBytes) this.#call.stream.resume();
+  /** Of the stream; what is still on the lane comes before it. */
+  #onEnd(error: Error | null): void {
+    if (this.#phase === 'open' && this.#readsOnLane && this.#lane?.isClosed === false) this.#lane.expectEnd();
+    else this.#ended(error);
   }
 
   /** By the other side or by the connection; what happens after our own `close` is its echo. */
@@ -211,25 +194,19 @@ export class GrpcChannel implements Channel {
     if (this.#phase !== 'open') return;
     // A client that has ended its half waits for the server's status.
     this.#call.stream.end();
-    if (error === null) this.#lane?.close();
-    else this.#lane?.destroy();
+    if (error !== null || this.#lane?.isClosed === true) this.#lane?.destroy();
+    else if (this.#sendsOnLane) this.#lane?.close();
+    else this.#lane?.leave();
     this.#closed(error);
   }
 
   #closed(error: Error | null): void {
     this.#phase = 'closed';
     this.#stopsAsking();
-    this.#behind = [];
     this.#handlers?.onClosed(error);
   }
 
   #broken(): HoldfastError {
     return new HoldfastError('Unavailable', `the stream of ${this.#endpoint} broke`, { outcome: 'unknown' });
   }
-}
-
-/** About what one takes that waits: also of those without bytes there may be only so many. */
-function sizeOf(message: Behind): number {
-  if (message instanceof Uint8Array) return entryBytes + message.length;
-  return entryBytes + (message instanceof LaneMark ? message.head.length : 0);
 }

@@ -12,14 +12,13 @@ export class CloseNotice {
   }
 }
 
-/** A message whose last bytes come on the stream's lane. */
-export class LaneMark {
-  readonly head: Uint8Array;
-  readonly laneBytes: number;
+/** All messages after the first of these are on the stream's lane. */
+export class OnLane {
+  /** So many have been sent there, modulo 2^32. */
+  readonly count: number;
 
-  constructor(head: Uint8Array, laneBytes: number) {
-    this.head = head;
-    this.laneBytes = laneBytes;
+  constructor(count: number) {
+    this.count = count;
   }
 }
 
@@ -32,7 +31,7 @@ export class LaneOffer {
   }
 }
 
-export type ChannelMessage = Uint8Array | SplitMessage | CloseNotice | LaneMark | LaneOffer;
+export type ChannelMessage = Uint8Array | SplitMessage | CloseNotice | OnLane | LaneOffer;
 
 /** How messages of a channel look as protobuf. */
 export interface ChannelFormat {
@@ -41,9 +40,9 @@ export interface ChannelFormat {
   deserialize(bytes: Buffer): ChannelMessage;
 }
 
-// Field numbers and wire types of `LinkBatch`: `batch`, `lane_bytes`, `lane_id` and `close_error`.
+// Field numbers and wire types of `LinkBatch`: `batch`, `on_lane`, `lane_id` and `close_error`.
 const batchTag = (1 << 3) | 2;
-const laneBytesTag = 2 << 3;
+const onLaneTag = 2 << 3;
 const laneIdTag = (3 << 3) | 2;
 const closeErrorTag = (15 << 3) | 2;
 
@@ -83,7 +82,7 @@ class OutgoingMessage implements Pick<Buffer, 'length' | 'byteLength' | 'copy'> 
 export const linkBatchFormat: ChannelFormat = {
   serialize: (message) => {
     if (message instanceof CloseNotice) return lengthDelimited(closeErrorTag, message.error);
-    if (message instanceof LaneMark) return markOf(message);
+    if (message instanceof OnLane) return onLane(message);
     if (message instanceof LaneOffer) return lengthDelimited(laneIdTag, Buffer.from(message.id));
     if (message.length === 0) return Buffer.alloc(0);
     return new OutgoingMessage(batchTag, message) as unknown as Buffer;
@@ -91,7 +90,7 @@ export const linkBatchFormat: ChannelFormat = {
   deserialize: (bytes) => {
     if (bytes.length === 0) return bytes;
     if (bytes[0] === closeErrorTag) return new CloseNotice(fieldOf(bytes));
-    if (bytes[0] === laneBytesTag) return readMark(bytes);
+    if (bytes[0] === onLaneTag) return readOnLane(bytes);
     if (bytes[0] === laneIdTag) return new LaneOffer(fieldOf(bytes).toString('latin1'));
     if (bytes[0] !== batchTag) throw malformed('its first field is not the batch');
     return fieldOf(bytes);
@@ -102,24 +101,23 @@ export const linkBatchFormat: ChannelFormat = {
 export const encodedFormat: ChannelFormat = {
   serialize: (message) => {
     if (message instanceof CloseNotice) return lengthDelimited(closeErrorTag, message.error);
-    if (message instanceof LaneMark || message instanceof LaneOffer) throw malformed('it has no lane');
+    if (message instanceof OnLane || message instanceof LaneOffer) throw malformed('it has no lane');
     const bytes = wholeMessage(message);
     return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   },
   deserialize: (bytes) => (bytes[0] === closeErrorTag ? new CloseNotice(fieldOf(bytes)) : bytes),
 };
 
-function markOf({ head, laneBytes }: LaneMark): Buffer {
-  const markBytes = 1 + lengthBytesOf(laneBytes);
-  const message = Buffer.allocUnsafe(markBytes + 1 + lengthBytesOf(head.length) + head.length);
-  message.set(head, writeHeader(message, writeHeader(message, 0, laneBytesTag, laneBytes), batchTag, head.length));
+function onLane({ count }: OnLane): Buffer {
+  const message = Buffer.allocUnsafe(1 + lengthBytesOf(count));
+  writeHeader(message, 0, onLaneTag, count);
   return message;
 }
 
-function readMark(bytes: Buffer): LaneMark {
-  const [laneBytes, next] = varintAt(bytes, 1);
-  if (laneBytes === 0 || bytes[next] !== batchTag) throw malformed('it is no mark of a lane');
-  return new LaneMark(fieldOf(bytes.subarray(next)), laneBytes);
+function readOnLane(bytes: Buffer): OnLane {
+  const [count, next] = varintAt(bytes, 1);
+  if (next !== bytes.length) throw malformed('it says more than what is on the lane');
+  return new OnLane(count);
 }
 
 function lengthDelimited(tag: number, bytes: Uint8Array): Buffer {

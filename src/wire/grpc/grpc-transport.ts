@@ -1,4 +1,5 @@
-import type { CallOptions, ChannelCredentials, Client, ClientWritableStream, ServiceError } from '@grpc/grpc-js';
+import type { CallOptions, ChannelCredentials, Client, ServiceError } from '@grpc/grpc-js';
+import type { Clock } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { ByteStream } from '../../common/ports/byte-stream.js';
 import type { Channel, Transport } from '../../common/ports/channel.js';
@@ -12,6 +13,7 @@ import { type ChannelFormat, encodedFormat, linkBatchFormat } from './grpc-messa
 import { clientOptions } from './grpc-options.js';
 import { type DialedRouter, GrpcRouters } from './grpc-routers.js';
 import { unreferenced } from './grpc-unreferenced.js';
+import { sendAll } from './send-all.js';
 
 export interface GrpcTransportOptions {
   /** `host:port` of a router; of several that are equal, separated by commas: the next where one cannot be reached. */
@@ -22,6 +24,8 @@ export interface GrpcTransportOptions {
   readonly tls?: TlsTexts | undefined;
   /** Default true. False: idle or not, its connections let the process end; who waits for something holds it himself. */
   readonly keepsProcessAlive?: boolean | undefined;
+  /** Of the lanes to workers; absent: it has none. */
+  readonly clock?: Clock | undefined;
 }
 
 export interface TlsTexts {
@@ -78,16 +82,19 @@ class RouterTransport implements GrpcTransport {
   readonly #endpoint: string;
   readonly #credentials: ChannelCredentials;
   readonly #dialing: Parameters<typeof dialLane>[1];
+  /** Of lanes. */
+  readonly #clock: Clock | undefined;
   readonly #metadata = new (grpcJs().Metadata)();
   readonly #routers: GrpcRouters;
   /** One per worker that has a channel open. */
   readonly #workers = new Map<string, Connection>();
   #isClosed = false;
 
-  constructor({ endpoint, token, tls, keepsProcessAlive = true }: GrpcTransportOptions) {
+  constructor({ endpoint, token, tls, keepsProcessAlive = true, clock }: GrpcTransportOptions) {
     const [first = '', ...others] = endpoint.split(',');
     this.#endpoint = endpoint;
     this.#dialing = { tls, keepsProcessAlive };
+    this.#clock = clock;
     this.#credentials = keepsProcessAlive ? credentialsOf(tls) : unreferenced(credentialsOf(tls));
     if (token !== undefined) this.#metadata.set('authorization', `Bearer ${token}`);
     this.#routers = new GrpcRouters([checkedAddress(first), ...others.map(checkedAddress)], this.#credentials);
@@ -104,8 +111,9 @@ class RouterTransport implements GrpcTransport {
   openWorker(address: string): Channel {
     const { client, release } = this.#useWorker(address);
     const stream = this.#stream(client, WorkerService.calls.path, linkBatchFormat);
-    const call = { side: 'client', stream, dialLane: () => dialLane(address, this.#dialing) } as const;
-    return new GrpcChannel(call, address, release);
+    const clock = this.#clock;
+    const lane = clock && { clock, dial: () => dialLane(address, this.#dialing) };
+    return new GrpcChannel({ side: 'client', stream, lane }, address, release);
   }
 
   openBytes(address: string, ticket: string): ByteStream {
@@ -265,28 +273,6 @@ function pathOf(method: string): string {
   const known = Object.values(RouterService).find(({ path }) => path.endsWith(`/${method}`));
   if (known !== undefined) return known.path;
   throw new HoldfastError('InvalidArgument', `the router has no method '${method}'`);
-}
-
-/** Ends early where the call has: its answer says why. */
-async function sendAll(
-  stream: ClientWritableStream<Uint8Array>,
-  requests: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-): Promise<void> {
-  let isOver = false;
-  let goOn = (): void => undefined;
-  stream.on('drain', () => goOn());
-  stream.on('status', () => {
-    isOver = true;
-    goOn();
-  });
-  for await (const request of requests) {
-    if (isOver) return;
-    if (stream.write(request)) continue;
-    await new Promise<void>((resolve) => {
-      goOn = resolve;
-    });
-  }
-  stream.end();
 }
 
 function toBuffer(bytes: Uint8Array): Buffer {

@@ -1,140 +1,177 @@
 import type { Socket } from 'node:net';
+import type { Clock, Timer } from '../../common/clock.js';
+import type { SplitMessage } from '../../common/ports/channel.js';
+import { SocketChannel } from '../link/socket-channel.js';
 
 /** What a lane begins with: HTTP/2 begins with `PRI`. Then comes its id, `laneIdChars` long, and one byte back when it is taken. */
 export const laneHello = Buffer.from('hflanes1');
 export const laneIdChars = 32;
+const takenByte = 1;
 
-/** Bytes that came before the stream has announced them: then it is not read on. */
-const mostEarlyBytes = 1_048_576;
 /** More than this waits in the socket: nothing more is welcome. */
 const fullBytes = 1_048_576;
-/** So long nothing has come of what was announced: the way of the lane is broken, whatever the stream says. */
+/** After what is sent the other side is told how much that was, on the stream. */
+const tellAfterMs = 2_000;
+/** So long nothing has come of what was told: the way of the lane is broken, whatever the stream says. */
 const silenceMs = 10_000;
 const keepaliveMs = 5_000;
 
 /** What a lane tells its channel. */
 export interface LaneOwner {
-  /** What was announced is all there. */
-  onFilled(): void;
+  readonly clock: Clock;
+  /** The other side has taken it: messages may be sent here. */
+  onOpen(): void;
+  onMessage(message: Uint8Array): void;
   onDrain(): void;
-  /** Once; what was announced and did not come is lost. */
-  onGone(): void;
+  /** So many messages have been sent here, modulo 2^32: for the other side's `expect`. */
+  onSent(count: number): void;
+  /** Once. Null: the other side has closed it in order. */
+  onClosed(error: Error | null): void;
 }
 
 /**
- * A TCP connection beside a gRPC stream, for the long bodies of its messages: the stream says in its order what comes here, so that
- * messages stay in theirs. HTTP/2 in Node takes frames of 16 KiB, and grpc-js a copy of its own each way.
+ * A TCP connection beside a gRPC stream, for the messages of both sides: HTTP/2 in Node costs each message more than the rest of a
+ * call does, and cuts long ones into frames of 16 KiB. Nothing is read before `read`, so that what is on the stream comes first.
  */
 export class Lane {
   readonly #socket: Socket;
+  readonly #channel: SocketChannel;
   readonly #owner: LaneOwner;
-  #phase: 'dialed' | 'open' | 'gone';
-  /** Came before it was announced. */
-  readonly #early: Buffer[] = [];
-  #earlyBytes = 0;
-  #wanted: { readonly whole: Buffer; at: number } | null = null;
+  #phase: 'dialed' | 'open' | 'closed' = 'dialed';
+  #reads = false;
+  #sent = 0;
+  #received = 0;
+  #expected = 0;
+  #telling: Timer | null = null;
+  #waiting: Timer | null = null;
 
   /** @param phase `dialed`: the other side has not taken it yet */
   constructor(socket: Socket, phase: 'dialed' | 'open', owner: LaneOwner) {
     this.#socket = socket;
-    this.#phase = phase;
     this.#owner = owner;
+    this.#channel = new SocketChannel(socket);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, keepaliveMs);
-    if (phase === 'open') socket.write(Uint8Array.of(1));
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('error', () => this.#gone(lost()));
+    socket.on('close', () => this.#gone(lost()));
     socket.on('drain', () => owner.onDrain());
-    socket.on('timeout', () => {
-      if (this.#wanted !== null) socket.destroy();
-    });
-    // What it broke of is for the stream to tell.
-    socket.on('error', () => this.#gone());
-    socket.on('end', () => this.#gone());
-    socket.on('close', () => this.#gone());
+    if (phase === 'dialed') {
+      socket.once('data', (first: Buffer) => this.#taken(first));
+      return;
+    }
+    socket.write(Uint8Array.of(takenByte));
+    this.#open();
   }
 
-  /** The other side takes what is sent. */
-  get isOpen(): boolean {
-    return this.#phase === 'open';
-  }
-
-  /** Nothing more comes or goes. */
-  get isGone(): boolean {
-    return this.#phase === 'gone';
+  get isClosed(): boolean {
+    return this.#phase === 'closed';
   }
 
   get isFull(): boolean {
     return this.#phase === 'open' && this.#socket.writableLength > fullBytes;
   }
 
-  send(bytes: Uint8Array): void {
-    this.#socket.write(bytes);
+  send(message: Uint8Array | SplitMessage): void {
+    this.#sent += 1;
+    this.#telling ??= this.#owner.clock.after(tellAfterMs, () => {
+      this.#telling = null;
+      this.#owner.onSent(this.#sent >>> 0);
+    });
+    this.#channel.send(message);
   }
 
-  /** The next bytes are the rest of `whole`. False: they are to come, `onFilled` tells. One at a time. */
-  fill(whole: Buffer, from: number): boolean {
-    this.#wanted = { whole, at: from };
-    while (this.#wanted !== null) {
-      const chunk = this.#early.shift();
-      if (chunk === undefined) break;
-      this.#earlyBytes -= chunk.length;
-      if (this.#take(chunk)) this.#wanted = null;
-    }
-    if (this.#earlyBytes < mostEarlyBytes) this.#socket.resume();
-    if (this.#wanted === null) return true;
-    if (this.#phase !== 'gone') this.#socket.setTimeout(silenceMs);
-    return false;
+  /** The stream has said that messages come here from now on. */
+  read(): void {
+    this.#reads = true;
+    if (this.#phase === 'open') this.#start();
   }
 
-  /** Sends what was written, and ends. */
-  close(): void {
-    this.#phase = 'gone';
-    this.#socket.setTimeout(silenceMs, () => this.#socket.destroy());
-    this.#socket.resume();
-    this.#socket.end();
+  /** So many messages were sent here, modulo 2^32: they come, or the lane is lost. */
+  expect(count: number): void {
+    const missing = (count - this.#received) | 0;
+    if (missing > 0) this.#await(this.#received + missing);
+  }
+
+  /** The stream has ended: so does this, behind the last of what was sent here. */
+  expectEnd(): void {
+    this.#await(Number.POSITIVE_INFINITY);
+  }
+
+  /** After what was sent; nothing more is read. */
+  close(error?: Error): void {
+    this.#leave();
+    this.#channel.close(error);
+  }
+
+  /** For one on which nothing was sent: the other side ends it. */
+  leave(): void {
+    this.#leave();
+    this.#socket.once('end', () => this.#socket.destroy());
   }
 
   destroy(): void {
-    this.#phase = 'gone';
+    this.#end();
     this.#socket.destroy();
   }
 
-  #onData(bytes: Buffer): void {
-    if (this.#phase === 'gone') return;
-    let chunk = bytes;
-    if (this.#phase === 'dialed') {
-      this.#phase = 'open';
-      chunk = bytes.subarray(1);
-    }
-    if (this.#wanted === null) return this.#keep(chunk);
-    if (!this.#take(chunk)) return;
-    this.#wanted = null;
-    this.#owner.onFilled();
+  #taken(first: Buffer): void {
+    if (this.#phase === 'closed') return;
+    // Whoever is there knows nothing of lanes.
+    if (first[0] !== takenByte) return void this.#socket.destroy();
+    this.#socket.pause();
+    if (first.length > 1) this.#socket.unshift(first.subarray(1));
+    this.#open();
   }
 
-  /** True: that was the last of what is wanted; what is left of the chunk is kept. */
-  #take(chunk: Buffer): boolean {
-    const wanted = this.#wanted as { readonly whole: Buffer; at: number };
-    const taken = chunk.copy(wanted.whole, wanted.at);
-    wanted.at += taken;
-    if (taken < chunk.length) {
-      this.#early.unshift(chunk.subarray(taken));
-      this.#earlyBytes += chunk.length - taken;
-    }
-    return wanted.at === wanted.whole.length;
+  #open(): void {
+    this.#phase = 'open';
+    this.#owner.onOpen();
+    if (this.#reads) this.#start();
   }
 
-  #keep(chunk: Buffer): void {
-    if (chunk.length === 0) return;
-    this.#early.push(chunk);
-    this.#earlyBytes += chunk.length;
-    if (this.#earlyBytes >= mostEarlyBytes) this.#socket.pause();
+  #start(): void {
+    this.#channel.open({
+      onMessage: (message) => {
+        this.#received += 1;
+        if (this.#phase === 'open') this.#owner.onMessage(message);
+      },
+      onDrain: () => undefined,
+      onClosed: (error) => this.#gone(error),
+    });
+    this.#socket.resume();
   }
 
-  /** What has come is still good: it may be all that was announced. */
-  #gone(): void {
-    if (this.#phase === 'gone') return;
-    this.#phase = 'gone';
-    this.#owner.onGone();
+  /** Of so many messages; as long as something comes there is time. */
+  #await(count: number): void {
+    this.#expected = count;
+    const { bytesRead } = this.#socket;
+    this.#waiting ??= this.#owner.clock.after(silenceMs, () => {
+      this.#waiting = null;
+      if (this.#received >= this.#expected) return;
+      if (this.#socket.bytesRead > bytesRead) this.#await(this.#expected);
+      else this.#socket.destroy();
+    });
   }
+
+  #leave(): void {
+    this.#end();
+    this.#socket.setTimeout(silenceMs, () => this.#socket.destroy());
+    this.#socket.resume();
+  }
+
+  #end(): void {
+    this.#phase = 'closed';
+    this.#telling?.cancel();
+    this.#waiting?.cancel();
+  }
+
+  #gone(error: Error | null): void {
+    if (this.#phase === 'closed') return;
+    this.#end();
+    this.#owner.onClosed(error);
+  }
+}
+
+function lost(): Error {
+  return new Error('the lane was lost');
 }

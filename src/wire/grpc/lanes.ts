@@ -1,9 +1,15 @@
 import type { Socket } from 'node:net';
+import type { Clock } from '../../common/clock.js';
 
 /** Brings the lanes that clients have dialed together with the streams that they belong to, whichever comes first. */
 export class Lanes {
+  readonly clock: Clock;
   readonly #dialed = new Map<string, Socket>();
   readonly #asked = new Map<string, (socket: Socket) => void>();
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
 
   /** A connection that says it is this lane. Of those that nobody asks for its owner gets rid. */
   arrived(id: string, socket: Socket): void {

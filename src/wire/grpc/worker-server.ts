@@ -51,7 +51,7 @@ export async function serveWorker(
 ): Promise<WorkerServer> {
   const { accept, serveBytes, clock, tls } = options;
   const grpc = createGrpcServer();
-  const lanes = new Lanes();
+  const lanes = new Lanes(clock);
   grpc.addService(workerService, { calls: channelHandler({ authorize: () => undefined, accept, lanes }) });
   // What TLS has to be taken off is taken off before.
   const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());

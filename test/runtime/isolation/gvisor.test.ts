@@ -87,7 +87,7 @@ gvisorTest('a copy of a disk has what was written just before, while its sandbox
 gvisorTest('what tries to lead out by a link stays inside', async () => {
   const { process, guest } = await startAgent();
   const scratch = bench.scratches.get(process.id) as Scratch;
-  const leave = 'rm -rf /tmp 2>/dev/null; ln -s /etc/passwd /home/user/link; ln -s /proc/1/root /home/user/root';
+  const leave = 'ln -s /etc/passwd /home/user/link; ln -s /proc/1/root /home/user/root';
   await run(guest, ['/bin/sh', '-c', leave], { cwd: '/' });
   expect(String(await guest.readFile('/home/user/link', { maxBytes: 10_000 }))).toContain('user:x:1000');
   await process.remove();

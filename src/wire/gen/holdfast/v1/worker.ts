@@ -14,8 +14,11 @@ export const protobufFileName = "holdfast/v1/worker.proto";
 
 export interface LinkBatch {
   batch: Buffer;
-  /** So many bytes of the batch are not here but next on the stream's lane: a TCP connection of the same port (src/wire/grpc/lane.ts). */
-  laneBytes: number;
+  /**
+   * Alone. The batches after the first of these are on the stream's lane: a TCP connection of the same port (src/wire/grpc/lane.ts).
+   * So many of them have been sent there, modulo 2^32.
+   */
+  onLane: number;
   /** Alone, from a client, once: it has dialed the lane of this id. */
   laneId: Buffer;
   /** Alone, and nothing follows: the client closes with this error, a WireError as wire/errors encodes it. */
@@ -23,7 +26,7 @@ export interface LinkBatch {
 }
 
 function createBaseLinkBatch(): LinkBatch {
-  return { batch: Buffer.alloc(0), laneBytes: 0, laneId: Buffer.alloc(0), closeError: Buffer.alloc(0) };
+  return { batch: Buffer.alloc(0), onLane: 0, laneId: Buffer.alloc(0), closeError: Buffer.alloc(0) };
 }
 
 export const LinkBatch: MessageFns<LinkBatch> = {
@@ -31,8 +34,8 @@ export const LinkBatch: MessageFns<LinkBatch> = {
     if (message.batch.length !== 0) {
       writer.uint32(10).bytes(message.batch);
     }
-    if (message.laneBytes !== 0) {
-      writer.uint32(16).uint32(message.laneBytes);
+    if (message.onLane !== 0) {
+      writer.uint32(16).uint32(message.onLane);
     }
     if (message.laneId.length !== 0) {
       writer.uint32(26).bytes(message.laneId);
@@ -69,7 +72,7 @@ export const LinkBatch: MessageFns<LinkBatch> = {
               break;
             }
 
-            message.laneBytes = reader.uint32();
+            message.onLane = reader.uint32();
             continue;
           }
           case 3: {
@@ -106,7 +109,7 @@ export const LinkBatch: MessageFns<LinkBatch> = {
   fromPartial<I extends Exact<DeepPartial<LinkBatch>, I>>(object: I): LinkBatch {
     const message = createBaseLinkBatch();
     message.batch = object.batch ?? Buffer.alloc(0);
-    message.laneBytes = object.laneBytes ?? 0;
+    message.onLane = object.onLane ?? 0;
     message.laneId = object.laneId ?? Buffer.alloc(0);
     message.closeError = object.closeError ?? Buffer.alloc(0);
     return message;
