@@ -56,7 +56,8 @@ const backoffMs = [100, 400];
 /**
  * Makes the object and runs its `enter` hooks (C3), up to 3 times, each time with a new object.
  *
- * @throws ActivationFailed with what the user's code threw as cause, and the signal's reason when it aborts
+ * @throws ActivationFailed with what the user's code threw as cause, and the signal's reason where it aborts: once the hook that runs
+ *   has ended, so that no code of it is left
  */
 export async function activate(plan: ActivationPlan, signal: AbortSignal): Promise<Activation> {
   const { klass, subject, args } = plan;
@@ -69,10 +70,8 @@ export async function activate(plan: ActivationPlan, signal: AbortSignal): Promi
     try {
       const object = runInContext(context, () => construct(klass.instanceClass, args));
       for (hook of klass.enterHooks) {
-        await orAborted(
-          runInContext(context, () => call(object, hook, [])),
-          signal,
-        );
+        await runInContext(context, () => call(object, hook, []));
+        signal.throwIfAborted();
       }
       return new Activation(klass, subject, object);
     } catch (thrown) {
@@ -265,7 +264,7 @@ function call(object: object, hook: string, args: readonly unknown[]): unknown {
 }
 
 /** What `work` comes to, unless the signal aborts first: user code that ignores its signal must not hold up anyone. */
-async function orAborted<T>(work: T | PromiseLike<T>, signal: AbortSignal): Promise<T> {
+export async function orAborted<T>(work: T | PromiseLike<T>, signal: AbortSignal): Promise<T> {
   let onAbort = (): void => undefined;
   const aborted = new Promise<never>((_, reject) => {
     onAbort = () => reject(signal.reason as Error);

@@ -139,7 +139,9 @@ async function lookAt(parts: AlarmParts, { account, claim, nowMs }: Look): Promi
     const pin = await wakeForCalls(parts, claim.key, request);
     if (pin === null) {
       if (calls.open > 0) await abandon(parts, claim.key, await parts.pins.read(claim.key, request));
-      return await store.alarms.lookAgain(account, claim, null);
+      // It may have been made again since: then its calls are not over, and whoever has it now goes on with them.
+      const { open } = await store.calls.pending(claim.key);
+      return await store.alarms.lookAgain(account, claim, open > 0 ? nowMs : null);
     }
     if (care === 'resume') await resume(parts, pin, request);
     if (isDue) await ring(parts, { pin, claim, id: alarm.id, signal: request.signal });

@@ -137,15 +137,21 @@ describe('activation', () => {
     expect(attempts).toBe(3);
   });
 
-  test('is given up at once when the signal aborts, even while a hook ignores it', async () => {
+  test('is given up when the signal aborts, once the hook that ignores it has ended', async () => {
     const stop = new AbortController();
+    const ran: string[] = [];
     class Thing {
-      load(): Promise<void> {
-        queueMicrotask(() => stop.abort(new Error('given up')));
-        return new Promise(() => undefined);
+      async load(): Promise<void> {
+        stop.abort(new Error('given up'));
+        await new Promise((resolve) => setImmediate(resolve));
+        ran.push('load');
+      }
+      warm(): void {
+        ran.push('warm');
       }
     }
-    await expect(activate(plan(Thing, { enterHooks: ['load'] }), stop.signal)).rejects.toThrow('given up');
+    await expect(activate(plan(Thing, { enterHooks: ['load', 'warm'] }), stop.signal)).rejects.toThrow('given up');
+    expect(ran).toEqual(['load']);
   });
 });
 

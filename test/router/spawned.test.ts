@@ -191,6 +191,23 @@ describe('what routers do about open calls', () => {
   });
 });
 
+it('R4: those of an instance that is made again while they are given up are looked at again', async () => {
+  const worker = await start();
+  const { calls } = cluster.store;
+  let again = 0;
+  const abandon: typeof calls.abandon = async (...given) => {
+    if (again === 0) again = (await client.create('a')).epoch;
+    await calls.abandon(...given);
+  };
+  cluster.addRouter({ store: { ...cluster.store, calls: { ...calls, abandon } } });
+  const call = await recorded('a');
+  await client.closeNamed('a');
+  await expectNow(call);
+  looking = cluster.routers.slice(1).map((each) => keepAlarms(each, each.closed));
+  await vi.waitUntil(() => worker.resumed.length > 0, { timeout: 60_000 });
+  expect(worker.resumed).toEqual([`${call.key} ${again}`]);
+});
+
 describe('asking a router for a spawned call', () => {
   it('R3: waits until it has ended, and no longer than it was told', async () => {
     await start();

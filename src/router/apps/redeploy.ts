@@ -40,7 +40,7 @@ export class Redeploys {
     const { clock, closed } = this.#parts;
     for (let pass = 0; pass < maxPasses; pass++) {
       let left = 0;
-      for (const className of classNames) left += await this.#restartClass(deployment, className);
+      for (const className of classNames) left += await this.#restartClass(deployment, className).catch(isLeft);
       if (left === 0) return;
       await clock.sleep(betweenPassesMs, closed);
     }
@@ -86,6 +86,12 @@ export class Redeploys {
       return false;
     }
   }
+}
+
+/** A store that is away is asked again in the next pass. */
+function isLeft(error: unknown): number {
+  if (isHoldfastError(error) && error.retryable) return 1;
+  throw error;
 }
 
 function runsSoon({ state }: Pin): boolean {

@@ -11,7 +11,8 @@ import type { RunningCall } from './running-call.js';
 const quickMs = 0.1;
 
 type State =
-  | { readonly phase: 'activating'; readonly stop: AbortController }
+  /** `code` resolves when none of the constructor and the `enter` hooks runs any more. */
+  | { readonly phase: 'activating'; readonly stop: AbortController; code: Promise<unknown> }
   | { readonly phase: 'active'; readonly activation: Activation }
   | { readonly phase: 'left' };
 
@@ -24,7 +25,7 @@ export class HostedInstance implements Activated {
   readonly id: string;
   readonly epoch: number;
   readonly restarted: boolean;
-  #state: State = { phase: 'activating', stop: new AbortController() };
+  #state: State = { phase: 'activating', stop: new AbortController(), code: Promise.resolve() };
   /** Calls that hold a slot. */
   #holders = 0;
   /** Null before its code has asked for it. */
@@ -69,8 +70,10 @@ export class HostedInstance implements Activated {
   async activate(args: readonly unknown[]): Promise<boolean> {
     if (this.#state.phase !== 'activating') return false;
     const { signal } = this.#state.stop;
+    const activating = activate({ klass: this.klass, subject: this, args }, signal);
+    this.#state.code = activating.catch(() => undefined); // told below
     try {
-      const activation = await activate({ klass: this.klass, subject: this, args }, signal);
+      const activation = await activating;
       if (signal.aborted) return false;
       this.#state = { phase: 'active', activation };
       return true;
@@ -80,7 +83,7 @@ export class HostedInstance implements Activated {
     }
   }
 
-  /** Runs its `exit` hooks where a reason is given; from here on it is not there, and writes nothing. */
+  /** Runs its `exit` hooks where a reason is given; from here on it is not there, and writes nothing. Waits for `enter` hooks to end. */
   async leave(how: DeactivateBody): Promise<DeactivatedBody> {
     const report = await this.#exit(how);
     await this.#storage?.end();
@@ -90,8 +93,10 @@ export class HostedInstance implements Activated {
   async #exit({ reason, timeoutMs }: DeactivateBody): Promise<DeactivatedBody> {
     const state = this.#state;
     this.#state = left;
-    if (state.phase === 'activating')
+    if (state.phase === 'activating') {
       state.stop.abort(new HoldfastError('Cancelled', `the activation of ${this.label} was given up`));
+      await state.code;
+    }
     if (state.phase !== 'active' || reason === null) return { exitHook: 'skipped' };
     return state.activation.exit(reason, timeoutMs);
   }

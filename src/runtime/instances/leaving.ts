@@ -160,6 +160,8 @@ export class Leaving {
   /** Its `exit` hooks, then its place. */
   async #leavePlace({ klass }: Instance, { container, slot }: Seat, body: DeactivateBody): Promise<DeactivatedBody> {
     const exit = await this.#deactivate(container, slot, body);
+    // What ignores that its time is over would run beside the next activation (S8).
+    if (exit.exitHook === 'timed-out') await container.stopped();
     const left = this.#deps.pools.of(klass).leave(container);
     // Nothing of it runs any more, so nobody has to wait for the end of the process, but for what it wrote into volumes.
     if (!container.hasVolumes) return exit;

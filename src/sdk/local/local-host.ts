@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { type Activation, activate, type ExitReport, type InstanceClass } from '../../common/activation.js';
+import { type Activation, activate, type ExitReport, type InstanceClass, orAborted } from '../../common/activation.js';
 import { type BatchOptions, mostReaders } from '../../common/batches.js';
 import type { Clock, Monotonic, Random } from '../../common/clock.js';
 import type { CallContext, Logger } from '../../common/context.js';
@@ -158,7 +158,7 @@ export class LocalHost {
       }),
     };
     try {
-      this.#activation = await activate({ klass, subject, args }, overtime.signal);
+      this.#activation = await orAborted(activate({ klass, subject, args }, overtime.signal), overtime.signal);
       this.quietSince = this.clock.monotonic();
     } finally {
       timer.cancel();

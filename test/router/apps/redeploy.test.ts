@@ -2,7 +2,9 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/adapters/system/clock.js';
 import { HoldfastError } from '../../../src/common/errors.js';
 import { instanceKey } from '../../../src/common/ids.js';
+import type { DeploymentRecord } from '../../../src/common/manifest.js';
 import type { Bus } from '../../../src/common/ports/bus.js';
+import type { PinStore } from '../../../src/common/ports/store.js';
 import { Redeploys } from '../../../src/router/apps/redeploy.js';
 import { classManifest } from '../bus-worker.js';
 import { account, Harness, quietLog } from '../harness.js';
@@ -13,12 +15,8 @@ afterEach(() => cluster[Symbol.asyncDispose]());
 
 describe('a deploy that restarts instances', () => {
   it('asks again where its router had lost the bus, and says only then that they are restarted', async () => {
-    cluster = await Harness.start();
+    const deployment = await deployedAgain();
     const { store } = cluster;
-    await cluster.client().create('a', [1]);
-    await cluster.publish([classManifest('Counter')]);
-    const deployment = await store.apps.get(account, 'shop');
-    if (deployment === null) throw new Error('nothing is deployed');
     const real = cluster.connect();
     let asked = 0;
     const bus: Bus = {
@@ -34,14 +32,39 @@ describe('a deploy that restarts instances', () => {
         return Promise.reject(new HoldfastError('Unavailable', 'the bus is away', { outcome: 'not-run' }));
       },
     };
-    const closed = new AbortController();
-    const redeploys = new Redeploys({
-      ...{ pins: store.pins, bus, clock: systemClock },
-      log: quietLog,
-      closed: closed.signal,
-    });
-    await redeploys.restart(deployment, ['Counter'], 60_000);
-    const pin = await store.pins.get(instanceKey({ account, app: 'shop', className: 'Counter', id: 'a' }));
-    expect({ asked, state: pin?.state }).toEqual({ asked: 2, state: 'idle' });
+    await redeploysWith({ pins: store.pins, bus }).restart(deployment, ['Counter'], 60_000);
+    expect({ asked, state: await stateOfA() }).toEqual({ asked: 2, state: 'idle' });
+  });
+
+  it('asks again where its router had lost the store', async () => {
+    const deployment = await deployedAgain();
+    const { pins } = cluster.store;
+    let listed = 0;
+    const list: typeof pins.list = (...page) => {
+      listed += 1;
+      return listed > 1 ? pins.list(...page) : Promise.reject(new HoldfastError('Unavailable', 'the store is away'));
+    };
+    const bus = cluster.connect();
+    await redeploysWith({ pins: { ...pins, list }, bus }).restart(deployment, ['Counter'], 60_000);
+    expect({ isListedAgain: listed > 1, state: await stateOfA() }).toEqual({ isListedAgain: true, state: 'idle' });
   });
 });
+
+/** An instance `a` runs on the version before. */
+async function deployedAgain(): Promise<DeploymentRecord> {
+  cluster = await Harness.start();
+  await cluster.client().create('a', [1]);
+  await cluster.publish([classManifest('Counter')]);
+  const deployment = await cluster.store.apps.get(account, 'shop');
+  if (deployment === null) throw new Error('nothing is deployed');
+  return deployment;
+}
+
+function redeploysWith(parts: { readonly pins: PinStore; readonly bus: Bus }): Redeploys {
+  return new Redeploys({ ...parts, clock: systemClock, log: quietLog, closed: new AbortController().signal });
+}
+
+async function stateOfA(): Promise<string | undefined> {
+  const pin = await cluster.store.pins.get(instanceKey({ account, app: 'shop', className: 'Counter', id: 'a' }));
+  return pin?.state;
+}

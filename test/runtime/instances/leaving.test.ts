@@ -174,6 +174,22 @@ describe('close', () => {
     expect(container.hasExited).toBe(true);
   });
 
+  it('S8: code of an exit hook that ignores the end of its time dies with its container, before the pin says that it left', async () => {
+    world = await WorkerWorld.start();
+    await world.deploy('Packed', { exitHooks: ['cleanUp'], options: { tasksPerContainer: 5 } });
+    const { pin, container } = await world.alive('Packed', 'a');
+    container.diesAtOnce = false;
+    container.onDeactivate = (slot) =>
+      container.send(FrameKind.Deactivated, { slot, body: encodeBody({ exitHook: 'timed-out' }) });
+    const closed = world.close(pin);
+    await until(() => container.kills > 0);
+    await turns(20);
+    expect(await world.stateOf(pin)).toBe('closing');
+    container.die();
+    expect(await closed).toMatchObject({ closed: true, exitHook: 'timed-out' });
+    expect(await world.stateOf(pin)).toBe('closed');
+  });
+
   it('answers although what an exit hook threw is longer than the bus carries, or is no report at all', async () => {
     world = await WorkerWorld.start();
     await world.deploy('Basket', { exitHooks: ['cleanUp'] });

@@ -110,6 +110,10 @@ class Thing {
   load(): void {
     events.push('enter');
   }
+  async loadSlowly(): Promise<void> {
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    events.push('enter');
+  }
   failToLoad(): never {
     throw new TypeError('no model');
   }
@@ -118,7 +122,7 @@ class Thing {
   }
 }
 const methods = Object.getOwnPropertyNames(Thing.prototype).filter(
-  (name) => !['constructor', 'load', 'failToLoad', 'unload'].includes(name),
+  (name) => !['constructor', 'load', 'loadSlowly', 'failToLoad', 'unload'].includes(name),
 );
 
 interface Started {
@@ -270,6 +274,14 @@ describe('instances', () => {
     expect(await driver.deactivate(2, { reason: null, timeoutMs: 0 })).toEqual({ exitHook: 'skipped' });
     await expect(driver.activate(3)).rejects.toMatchObject({ code: 'ActivationFailed' });
     expect(driver.seen.filter((seen) => seen.slot === 2).map((seen) => seen.kind)).toEqual([FrameKind.Deactivated]);
+  });
+
+  test('S8: one that is told to leave under its enter hook has left when that has ended', async () => {
+    const { driver } = start();
+    await driver.load({ ...bundle(), enterHooks: ['loadSlowly'] });
+    void driver.activate(2).catch(() => undefined); // never answered
+    expect(await driver.deactivate(2, { reason: null, timeoutMs: 0 })).toEqual({ exitHook: 'skipped' });
+    expect(events).toEqual(['enter']);
   });
 
   test('leave with their exit hooks and the reason; calls for them are then refused', async () => {
