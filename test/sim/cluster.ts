@@ -11,6 +11,7 @@ import type { SeededRandom } from './engine/seeded-random.js';
 import type { SimProcess } from './engine/sim-process.js';
 import type { Timeline } from './engine/timeline.js';
 import { History } from './history/history.js';
+import { brokenBy } from './history/pin-rules.js';
 import type { Listener } from './net/dial.js';
 import { Network } from './net/network.js';
 import { BusServer } from './net/sim-bus.js';
@@ -164,6 +165,7 @@ export class Cluster {
     Object.assign(calls, {
       commit: async (...[owner, wanted]: Parameters<CallStore['commit']>) => {
         const result = await commit(owner, wanted);
+        if (result === 'committed') this.history.callsWritten(owner);
         for (const change of result === 'committed' ? wanted.changes : []) {
           if (change.kind === 'end' && change.progress.state === 'lost') this.history.callLost(change.id, owner.key);
         }
@@ -203,7 +205,10 @@ export class Cluster {
     const [change, attest] = [pins.change.bind(pins), pins.attest.bind(pins)];
     Object.assign(pins, {
       change: async (...[key, wanted]: Parameters<PinStore['change']>) => {
+        const before = this.history.pins.get(key) ?? null;
         const result = await change(key, wanted);
+        const broken = brokenBy({ before, wanted, result });
+        if (broken !== null) this.history.break('pins', broken);
         if (result.applied) this.history.pinChanged(key, result.pin);
         return result;
       },

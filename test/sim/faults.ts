@@ -170,13 +170,14 @@ export class FaultRunner {
     return () => network.degrade(this.#host(from), this.#host(to), { slowness: 1, loss: 0 });
   }
 
-  /** With a lag, another server takes over when it is back. */
+  /** With a lag, another server takes over when it is back, which had not heard of what was written last before that. */
   #storeDown(lagMs: number): Undo {
     const { storeServer } = this.#cluster;
+    const wentAt = this.#timeline.now;
     storeServer.isDown = true;
     return () => {
       storeServer.isDown = false;
-      if (lagMs > 0) this.#cluster.failOver(lagMs);
+      if (lagMs > 0) this.#cluster.failOver(lagMs + this.#timeline.now - wentAt);
     };
   }
 

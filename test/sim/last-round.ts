@@ -3,7 +3,7 @@ import { limitsOf, poolClasses, poolId } from './app/ledger-app.js';
 import { type ClientRun, nameOf } from './client-run.js';
 import type { Cluster } from './cluster.js';
 import type { SimProcess } from './engine/sim-process.js';
-import type { CallPlan, InstanceRef, Plan } from './plan/plan.js';
+import { type CallPlan, type InstanceRef, type Plan, plainCall } from './plan/plan.js';
 
 /** The longest that a lost place takes to be noticed and taken elsewhere, beside the lease. */
 export const recoverMs = 12_000;
@@ -14,20 +14,7 @@ const clocksDifferMs = 1_000;
 /** Calls that run have their time to end. */
 const movesWithinMs = 60_000;
 const deployAgainMs = 500;
-const lastCall: CallPlan = {
-  method: 'append',
-  timeoutMs: 60_000,
-  workMs: 0,
-  isDeaf: false,
-  argumentBytes: 0,
-  resultBytes: 0,
-  cancelAfterMs: null,
-  items: 1,
-  read: 1,
-  to: null,
-  key: '',
-  isSpawned: false,
-};
+const lastCall: CallPlan = { ...plainCall, method: 'append' };
 /** Of the second one calls are sent ahead. */
 const exact: readonly InstanceRef[] = [
   { className: 'Wide', id: 'exact' },

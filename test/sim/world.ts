@@ -13,6 +13,7 @@ import { checkRules } from './history/rules.js';
 import { checkSpawned } from './history/spawned-rules.js';
 import { checkAlarms, checkState } from './history/state-rules.js';
 import { exactIn, LastRound, recoverMs, ringsWithinMs } from './last-round.js';
+import { aloneId } from './plan/make-scenario.js';
 import type { InstanceRef, Plan, Step } from './plan/plan.js';
 
 /** What a world came to. */
@@ -151,8 +152,8 @@ class World {
   async #lastRound(run: ClientRun): Promise<void> {
     const must = new LastRound(this.#cluster, this.#plan, this.#nature);
     const refs = new Map<string, InstanceRef>();
-    for (const step of this.#plan.clients.flatMap(({ lanes }) => lanes.flat()))
-      refs.set(nameOf(step.instance), step.instance);
+    for (const { instance } of this.#plan.clients.flatMap(({ lanes }) => lanes.flat()))
+      if (instance.id !== aloneId) refs.set(nameOf(instance), instance);
     await Promise.all([...refs.values()].map((ref) => must.answers(run, ref)));
     if (this.#lastRounds === this.#clients.size && run === [...this.#clients.values()][0]?.run) {
       await must.moves();

@@ -35,6 +35,11 @@ function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return outside().timeline.current.clock.sleep(ms, signal);
 }
 
+/** For longer than any code has time. @param signal none: it does not listen */
+function hang(signal?: AbortSignal): Promise<void> {
+  return sleep(60_000, signal);
+}
+
 /** Notes all that happens to it, and writes outside what it is told to. */
 export abstract class Recorder {
   abstract readonly limits: Limits;
@@ -54,7 +59,7 @@ export abstract class Recorder {
     const { random } = timeline.current;
     const { signal } = currentContext();
     try {
-      if (random.chance(trouble.hangs)) await sleep(60_000, signal);
+      if (random.chance(trouble.hangs)) await hang(random.chance(0.5) ? signal : undefined);
       await sleep(random.skewed(0.1, 200), signal);
       if (random.chance(trouble.throws)) throw new Error('the enter hook throws');
       this.#activation.enteredAt = timeline.now;
@@ -181,7 +186,7 @@ export abstract class Recorder {
   @exit()
   protected async end(): Promise<void> {
     const activation = this.#activation;
-    const { history, timeline } = outside();
+    const { history, timeline, trouble } = outside();
     activation.exits += 1;
     const { instance, epoch } = activation;
     if (activation.exits > 1) history.break('hooks', `exit of ${instance} runs twice at epoch ${epoch}`);
@@ -189,7 +194,9 @@ export abstract class Recorder {
       history.break('hooks', `exit of ${instance} runs before enter at epoch ${epoch}`);
     if (activation.running.size > 0) history.break('hooks', `exit of ${instance} runs beside calls at epoch ${epoch}`);
     try {
-      await sleep(timeline.current.random.skewed(0.1, 300));
+      const { random } = timeline.current;
+      if (random.chance(trouble.hangs)) await hang();
+      await sleep(random.skewed(0.1, 300));
     } finally {
       history.ended(activation);
     }

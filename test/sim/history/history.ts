@@ -35,6 +35,8 @@ export class History {
   readonly #isLeaseHeld: (bootId: BootId) => boolean;
   readonly #released = new Set<BootId>();
   readonly #ledger = new Map<string, Run[]>();
+  /** By container and the number of the call in it: its operation. */
+  readonly #sentAhead = new Map<SimProcess, Map<number, string>>();
   /** By instance, epoch and key. */
   readonly #keys = new Map<string, string>();
 
@@ -97,6 +99,21 @@ export class History {
     if (!this.#isLeaseHeld(bootId)) this.break('fenced-silence', `boot ${bootId} starts a call without a lease`);
   }
 
+  /** A call was sent to its container before it had a slot. */
+  sentAhead(container: SimProcess, ref: number, operation: string): void {
+    this.ahead.sent += 1;
+    const known = this.#sentAhead.get(container) ?? new Map<number, string>();
+    this.#sentAhead.set(container, known.set(ref, operation));
+  }
+
+  /** C6: the container gives it back, so it must not have begun there. */
+  givenBack(container: SimProcess, ref: number): void {
+    this.ahead.recalled += 1;
+    const operation = this.#sentAhead.get(container)?.get(ref) ?? '';
+    if (this.runs.get(operation)?.some(({ activation }) => activation.process === container))
+      this.break('at-most-once', `${operation} is given back by ${container.name}, and has begun there`);
+  }
+
   pinChanged(key: InstanceKey, pin: Pin): void {
     this.pins.set(key, pin);
     const instance = `${pin.identity.className}/${pin.identity.id}`;
@@ -134,6 +151,13 @@ export class History {
     this.#timeline.note(null, 'state written', `${pin?.identity.className}/${pin?.identity.id} at ${epoch}`);
     if (pin?.epoch !== epoch)
       this.break('fenced-writes', `state of ${pin?.identity.id} is written at ${epoch}, its pin has ${pin?.epoch}`);
+  }
+
+  /** The same of records of its spawned calls. */
+  callsWritten({ key, epoch }: StateOwner): void {
+    const pin = this.pins.get(key);
+    if (pin?.epoch !== epoch)
+      this.break('fenced-writes', `calls of ${pin?.identity.id} are recorded at ${epoch}, its pin has ${pin?.epoch}`);
   }
 
   began(operation: Operation): void {

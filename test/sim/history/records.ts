@@ -14,6 +14,8 @@ export type Rule =
   | 'one-activation'
   /** S9: no commit of an older epoch after a newer one. */
   | 'fenced-writes'
+  /** S4, S5: a change is made of what was seen, and known once it was made; what is placed becomes active where it was placed. */
+  | 'pins'
   /** S7: what is past its lease answers nothing and starts nothing. */
   | 'fenced-silence'
   /** What was acknowledged is committed. */

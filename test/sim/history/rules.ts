@@ -15,6 +15,7 @@ export function checkRules(history: History, now: number): void {
   checkFencedWrites(history);
   for (const operation of history.operations.values()) {
     checkOutcome(history, operation);
+    checkGone(history, operation);
     checkDeadline(history, operation, now);
   }
   for (const [operation, runs] of history.runs) {
@@ -135,6 +136,15 @@ function checkOutcome(history: History, operation: Operation): void {
   const mustCommit = method === 'append' || method === 'put';
   if (mustCommit && !history.commits.some((commit) => commit.operation === id))
     history.break('acknowledged', `${id} (${method}) succeeded and is not committed`);
+}
+
+/** S2, S12: an instance that a client knows is gone only where somebody has closed it. What `relay` says may be of another one. */
+function checkGone(history: History, { id, instance, method, result, settledAt }: Operation): void {
+  if (result !== 'InstanceGone' || method === 'relay' || history.halfForgotten.has(instance)) return;
+  const isClosed = [...history.operations.values()].some(
+    (other) => other.what === 'close' && other.instance === instance && other.startedAt <= settledAt,
+  );
+  if (!isClosed) history.break('generation', `${id} (${method}) finds ${instance} gone, which nobody has closed`);
 }
 
 function checkDeadline(history: History, operation: Operation, now: number): void {

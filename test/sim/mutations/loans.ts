@@ -44,18 +44,6 @@ export const loans: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a borrower that is fenced says that it may run',
-    keeps: 'S7, P7',
-    only: 'pool',
-    changes: [
-      {
-        file: 'src/runtime/loans/loans.ts',
-        from: 'const remainingMs = () => (mayRun() ? Math.max(0, deadline() - clock.monotonic()) : null);',
-        to: 'const remainingMs = () => Math.max(mayRun() ? 0 : 5_000, deadline() - clock.monotonic());',
-      },
-    ],
-  },
-  {
     name: 'a container is lent for as long as it is not wanted back',
     keeps: 'P7',
     only: 'pool',

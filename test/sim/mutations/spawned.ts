@@ -75,7 +75,7 @@ export const spawned: readonly Mutation[] = [
       {
         file: 'src/runtime/spawned/call-journal.ts',
         from: 'if (nowMs - this.#expectedAt < expectEveryMs) return true;',
-        to: 'if (nowMs - this.#expectedAt < Infinity) return true;',
+        to: 'if (nowMs > this.#expectedAt) return true;',
       },
       {
         file: 'src/runtime/spawned/spawned-calls.ts',

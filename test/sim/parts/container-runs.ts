@@ -28,7 +28,7 @@ export interface ContainerRunsParts {
   /** What the worker writes into a container. */
   readonly onSend: (container: SimProcess, message: Uint8Array) => void;
   /** What a container writes to the worker. */
-  readonly onAnswer: (message: Uint8Array) => void;
+  readonly onAnswer: (container: SimProcess, message: Uint8Array) => void;
   readonly nextId: () => string;
 }
 
@@ -48,7 +48,7 @@ export class ContainerRuns implements ContainerStarter {
     containers.set(id, process);
     const connection = new Connection(context.network, worker, process);
     connection.left.onSend = (message) => onSend(process, message);
-    connection.right.onSend = onAnswer;
+    connection.right.onSend = (message) => onAnswer(process, message);
     const run = new ContainerRun({ id, process, worker, machine, channel: connection.left });
     process.onDeath(() => containers.delete(id));
     void run.exited.then(() => watchdog.release(id));

@@ -4,10 +4,12 @@ import type { SigningKey } from '../../../src/common/ports/store.js';
 import { createWorkerMetrics } from '../../../src/runtime/metrics.js';
 import { Worker } from '../../../src/runtime/worker.js';
 import type { WorkerConfig, WorkerDeps } from '../../../src/runtime/worker-options.js';
+import { decodeArgs } from '../../../src/wire/codec/codec.js';
 import { readCall, readFrames } from '../../../src/wire/frames/frame-reader.js';
 import { CallFlag, FrameKind } from '../../../src/wire/frames/frames.js';
 import { LinkMessage } from '../../../src/wire/link/link-messages.js';
 import { LoanMessage, readLent } from '../../../src/wire/loan-messages.js';
+import type { Work } from '../app/recorder.js';
 import type { SimProcess } from '../engine/sim-process.js';
 import type { ConnectionEnd } from '../net/connection.js';
 import type { Listener } from '../net/dial.js';
@@ -141,7 +143,7 @@ export class WorkerProcess implements Listener {
           watchdog,
           containers,
           onSend: (container, message) => this.#sentToContainer(bootId, { container, message }),
-          onAnswer: (message) => this.#sentByContainer(message),
+          onAnswer: (container, message) => this.#sentByContainer(container, message),
           nextId: () => `${process.name}.c${++this.#lastContainer}`,
         }),
       sandboxPlatform: () => null,
@@ -157,16 +159,19 @@ export class WorkerProcess implements Listener {
   ): void {
     const { history } = this.#context;
     // biome-ignore lint/complexity/useMaxParams: as the reader calls it
-    readFrames(message, (kind, _ref, _slot, frame) => {
+    readFrames(message, (kind, ref, _slot, frame) => {
       if (kind !== FrameKind.Call) return;
       history.started(bootId, container);
-      if ((readCall(frame).flags & CallFlag.queued) !== 0) history.ahead.sent += 1;
+      const { flags, payload } = readCall(frame);
+      if ((flags & CallFlag.queued) === 0) return;
+      const [work] = decodeArgs(payload) as [Work];
+      history.sentAhead(container, ref, work.operation);
     });
   }
 
-  #sentByContainer(message: Uint8Array): void {
-    readFrames(message, (kind) => {
-      if (kind === FrameKind.Moved) this.#context.history.ahead.recalled += 1;
+  #sentByContainer(container: SimProcess, message: Uint8Array): void {
+    readFrames(message, (kind, ref) => {
+      if (kind === FrameKind.Moved) this.#context.history.givenBack(container, ref);
     });
   }
 }

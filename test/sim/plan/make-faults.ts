@@ -1,9 +1,9 @@
-import { leaseTimes } from '../../../src/common/lease.js';
 import type { SeededRandom } from '../engine/seeded-random.js';
 import type { WakeOrder } from '../engine/sim-process.js';
 import type { Fault, FaultKind, KillTarget, StopTarget } from './plan.js';
 
-interface Hosts {
+/** How many there are of each. */
+export interface Hosts {
   readonly routers: number;
   readonly workers: number;
   readonly clients: number;
@@ -11,7 +11,7 @@ interface Hosts {
 
 /** Some worlds are calm, most see a few faults, some many. */
 const counts = { none: 1, few: 6, many: 3 } as const;
-const firstFaultMs = 2_500;
+export const firstFaultMs = 2_500;
 
 const kinds = {
   kill: 6,
@@ -29,7 +29,6 @@ const kinds = {
 } as const;
 
 const upkeep = { share: 0.2, most: 4 } as const;
-const lateFenceShare = 0.1;
 const failovers = { share: 0.2, most: 2, longestLagMs: 2_000 } as const;
 
 /** What happens to the world of a seed, in the order of its times. */
@@ -67,30 +66,6 @@ export function makeUpkeep(random: SeededRandom, hosts: Hosts, healAtMs: number)
   });
 }
 
-/**
- * A worker that is alone, and stands still with its watchdog just when both had to end what runs: it ends after its lease, and has to be
- * within the time that is waited after that (S8).
- */
-export function makeLateFence(
-  random: SeededRandom,
-  hosts: Hosts,
-  { healAtMs, leaseTtlMs }: { readonly healAtMs: number; readonly leaseTtlMs: number },
-): Fault[] {
-  if (!random.chance(lateFenceShare)) return [];
-  const { fenceAfterMs, graceMs, renewEveryMs } = leaseTimes(leaseTtlMs);
-  const target = worker(random, hosts);
-  const atMs = Math.round(random.between(firstFaultMs, Math.max(firstFaultMs, healAtMs - leaseTtlMs - 5_000)));
-  // Its last renewal may have been as long ago. Nobody is asked to end in time what stands still for half of its fence time.
-  const stopAtMs = Math.round(atMs + fenceAfterMs - random.between(0, renewEveryMs) - 50);
-  const longestMs = Math.min(leaseTtlMs - fenceAfterMs + graceMs, fenceAfterMs / 2);
-  const stopForMs = Math.round(random.between(leaseTtlMs - fenceAfterMs, longestMs));
-  const order = random.pick(wakeOrders);
-  return [
-    { kind: 'isolate', target, atMs, forMs: leaseTtlMs + 4_000 },
-    { kind: 'stop', target, what: 'both', order, atMs: stopAtMs, forMs: stopForMs },
-  ];
-}
-
 /** What comes between workers of which one lends to the other: for longer than connections take to notice, mostly. */
 export function makeLoanFaults(random: SeededRandom, hosts: Hosts, healAtMs: number): Fault[] {
   const count = random.chance(0.2) ? 0 : random.integer(1, 6);
@@ -125,7 +100,7 @@ function makeLoanFault(random: SeededRandom, hosts: Hosts): FaultKind {
 }
 
 const loanKinds = { cut: 4, flap: 1, reset: 2, slow: 1, kill: 2, stop: 3, drain: 2 } as const;
-const wakeOrders: readonly WakeOrder[] = ['timers-first', 'messages-first', 'as-it-came'];
+export const wakeOrders: readonly WakeOrder[] = ['timers-first', 'messages-first', 'as-it-came'];
 
 function makeKind(random: SeededRandom, hosts: Hosts): FaultKind {
   const kind = random.weighted(kinds);
@@ -168,7 +143,7 @@ function makeKind(random: SeededRandom, hosts: Hosts): FaultKind {
 const killed: Readonly<Record<KillTarget, number>> = { process: 4, watchdog: 2, both: 1.5, container: 3 };
 const stopped: Readonly<Record<StopTarget, number>> = { process: 5, watchdog: 2, both: 1, container: 1.5, all: 1.5 };
 
-function worker(random: SeededRandom, { workers }: Hosts): string {
+export function worker(random: SeededRandom, { workers }: Hosts): string {
   return `w${random.integer(0, workers - 1)}`;
 }
 

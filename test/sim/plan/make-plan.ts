@@ -1,7 +1,8 @@
 import { poolId } from '../app/ledger-app.js';
 import { SeededRandom } from '../engine/seeded-random.js';
-import { makeFailovers, makeFaults, makeLateFence, makeLoanFaults, makeUpkeep } from './make-faults.js';
-import type { CallPlan, CallStep, ClientPlan, InstanceRef, Plan, Step } from './plan.js';
+import { makeFailovers, makeFaults, makeLoanFaults, makeUpkeep } from './make-faults.js';
+import { makeScenario, moreContainers } from './make-scenario.js';
+import type { CallPlan, CallStep, ClientPlan, InstanceRef, Plan, Step, WorkerPlan } from './plan.js';
 
 const classes = { Serial: 4, Wide: 3, Quick: 3, Sleepy: 2, Fragile: 2 } as const;
 const methods = { append: 8, put: 5, keep: 5, arm: 2, tick: 2, once: 2, look: 2, count: 1, relay: 1 } as const;
@@ -39,22 +40,25 @@ export function makePlan(seed: string): Plan {
   );
   const hosts = { routers, workers: workers.length, clients: clients.length };
   const leaseTtlMs = random.chance(0.3) ? 6_000 : 15_000;
+  const chance = [
+    ...makeFaults(random.fork('faults'), hosts, healAtMs),
+    ...makeFailovers(random.fork('failovers'), healAtMs),
+    ...(isLending ? makeLoanFaults(loans, hosts, healAtMs) : []),
+    ...makeUpkeep(random.fork('upkeep'), hosts, healAtMs),
+  ];
+  const scenario = makeScenario(random.fork('scenario'), { hosts, instances, healAtMs, leaseTtlMs });
+  const ordinary = hasPool
+    ? clients.map(({ lanes }) => ({ lanes: [...lanes, makePoolLane(pools, healAtMs, isLending ? loans : null)] }))
+    : clients;
   return {
     seed,
     routers,
-    workers,
+    workers: scenario === null ? workers : workers.map((worker) => ({ ...withRoom(worker), ...scenario.workers })),
     // By no chance of theirs: all else of a plan stays as it was.
-    clients: hasPool
-      ? clients.map(({ lanes }) => ({ lanes: [...lanes, makePoolLane(pools, healAtMs, isLending ? loans : null)] }))
-      : clients,
+    clients: [...ordinary, ...(scenario?.clients ?? [])],
     healAtMs,
-    faults: [
-      ...makeFaults(random.fork('faults'), hosts, healAtMs),
-      ...makeFailovers(random.fork('failovers'), healAtMs),
-      ...(isLending ? makeLoanFaults(loans, hosts, healAtMs) : []),
-      ...makeUpkeep(random.fork('upkeep'), hosts, healAtMs),
-      ...makeLateFence(random.fork('late fence'), hosts, { healAtMs, leaseTtlMs }),
-    ],
+    faults: [...(scenario?.isUndisturbed ? [] : chance), ...(scenario?.faults ?? [])],
+    scenario: scenario?.name ?? null,
     leaseTtlMs,
     network: {
       baseMs: random.skewed(0.1, 20),
@@ -73,8 +77,14 @@ export function makePlan(seed: string): Plan {
       hangs: random.chance(0.1) ? 0.1 : 0,
       failedStarts: random.chance(0.3) ? 0.05 : 0,
       crashes: random.chance(0.2) ? 0.01 : 0,
+      ...scenario?.code,
     },
   };
+}
+
+/** For the instances of a scenario. */
+function withRoom(worker: WorkerPlan): WorkerPlan {
+  return { ...worker, maxContainers: worker.maxContainers + moreContainers };
 }
 
 function makeInstances(random: SeededRandom): InstanceRef[] {

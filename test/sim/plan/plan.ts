@@ -1,5 +1,6 @@
 import type { WakeOrder } from '../engine/sim-process.js';
 import type { LinkQuality } from '../net/network.js';
+import type { ScenarioName } from './make-scenario.js';
 
 /** All that a seed decides about a world, as plain data: a plan can be shortened, printed and run again. */
 export interface Plan {
@@ -8,6 +9,8 @@ export interface Plan {
   readonly workers: readonly WorkerPlan[];
   readonly clients: readonly ClientPlan[];
   readonly faults: readonly Fault[];
+  /** What some of the clients and faults are for; null: nothing in particular. */
+  readonly scenario: ScenarioName | null;
   /** True time at which every fault is over. */
   readonly healAtMs: number;
   readonly leaseTtlMs: number;
@@ -88,6 +91,22 @@ export interface CallPlan {
   /** Its result is not awaited. */
   readonly isSpawned: boolean;
 }
+
+/** One that asks for nothing in particular. */
+export const plainCall: CallPlan = {
+  method: 'tick',
+  timeoutMs: 60_000,
+  workMs: 0,
+  isDeaf: false,
+  argumentBytes: 0,
+  resultBytes: 0,
+  cancelAfterMs: null,
+  items: 1,
+  read: 1,
+  to: null,
+  key: '',
+  isSpawned: false,
+};
 
 export type Fault = FaultKind & {
   readonly atMs: number;

@@ -1,4 +1,5 @@
 import { poolId } from '../app/ledger-app.js';
+import type { ScenarioName } from './make-scenario.js';
 import type { Fault, Plan } from './plan.js';
 
 /** Kinds of worlds that have something that others lack. */
@@ -9,11 +10,12 @@ const kinds = {
   redeploy: (plan: Plan) => has(plan, 'redeploy'),
 } as const;
 
-export type WorldKind = keyof typeof kinds;
+export type WorldKind = keyof typeof kinds | ScenarioName;
 
-/** Whether the plan is of that kind; none: every plan is. */
+/** Whether the plan is of that kind, or of that scenario; none: every plan is. */
 export function isOfKind(plan: Plan, kind: string | undefined): boolean {
-  return kind === undefined || kinds[kind as WorldKind](plan);
+  if (kind === undefined || plan.scenario === kind) return true;
+  return Object.hasOwn(kinds, kind) && kinds[kind as keyof typeof kinds](plan);
 }
 
 function has({ faults }: Plan, kind: Fault['kind']): boolean {
