@@ -12,7 +12,7 @@ export interface BenchOptions {
   readonly peersFile: string | null;
   /** Runs that were kept, to be reported instead of measuring; empty: measure. */
   readonly from: readonly string[];
-  /** For CPU profiles of the product; null: none. */
+  /** For CPU profiles of the product's processes; null: none. */
   readonly profileFolder: string | null;
   readonly settings: Settings;
 }
@@ -26,7 +26,7 @@ export const usage = `npm run bench -- [options]
   --peers FILE         what npm run bench:peers -- --json FILE has written, for the comparison
   --from FILE[,FILE]   measure nothing, report these files of --json; they may hold different scenarios
 ${commonUsage(usual)}
-  --prof FOLDER        CPU profiles of client, worker and container under 64 callers; measures only what --only names
+  --prof FOLDER        CPU profiles under warm calls of 64 callers and new names of 8; measures only what --only names
   --help
 
 Scenarios:

@@ -56,7 +56,7 @@ export function isNodeProcess(pid: number): boolean {
 }
 
 /** User and system time; 0 once it is gone. */
-export function cpuSecondsOf(pid: number): number {
+function cpuSecondsOf(pid: number): number {
   return statOf(pid)?.cpuSeconds ?? 0;
 }
 

@@ -127,7 +127,6 @@ export class Activator {
         epoch: 'next',
         generation: 'epoch',
         fields: {
-          ...placedOn(allocated),
           identity,
           kind,
           state: 'placing',
@@ -139,6 +138,7 @@ export class Activator {
           restarts: 0,
           restarted: false,
           isBrought: canBeBrought(args, allocated),
+          ...placedOn(allocated), // last, as in `pinAfter`
         },
         transitions: [{ atMs, from: closed === null ? 'none' : 'closed', to: 'placing', why: 'made' }],
         ttlMs: null,

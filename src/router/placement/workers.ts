@@ -94,7 +94,7 @@ export class Workers {
   reserve(placed: Omit<Reservation, 'at'> & { readonly bootId: BootId }): { release(): void } {
     const { bootId, ...rest } = placed;
     const load = this.#boots.get(bootId)?.load;
-    const reservation: Reservation = { ...rest, at: this.#clock.monotonic() };
+    const reservation: Reservation = { at: this.#clock.monotonic(), ...rest };
     load?.reserve(reservation);
     return {
       release: () => {

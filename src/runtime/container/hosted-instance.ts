@@ -144,10 +144,10 @@ export class HostedInstance implements Activated {
       get storage() {
         return storage();
       },
-      ...alarmOf(storage),
       chain: [],
       deadline: null,
       traceparent: null,
+      ...alarmOf(storage),
     };
   }
 

@@ -273,8 +273,9 @@ export class Activator {
 
 /** The container of its activation is the first of its pool. */
 function joinPool(instance: Instance): void {
-  const { pool, container, slot, phasesMs } = instance;
+  const { pool, container } = instance;
   if (pool === null || container === null) return;
+  const { slot, phasesMs } = instance;
   instance.container = null;
   pool.add({ container, slot, workerId: null, phasesMs });
 }
