@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { hasGvisor } from '../gvisor-test.js';
 import { canIsolate } from '../isolated-test.js';
 import { freePort, startNats, startRedis, type TestServer } from '../servers.js';
 import { Home, type Running } from './holdfast.js';
@@ -134,9 +135,11 @@ describe('a server that cannot start', () => {
     const id = await home.run(['worker', ...plain, '--listen', '127.0.0.1:0', '--id', 'a.b'], { env });
     expect(id).toMatchObject({ exitCode: 2, stdout: '' });
     expect(id.stderr).toMatch(/^error InvalidArgument: worker id "a\.b" .+\n$/);
-    const isolation = await home.run(['worker', '--listen', '127.0.0.1:0', '--isolation', 'gvisor'], { env });
-    expect(isolation).toMatchObject({ exitCode: 7 });
-    expect(isolation.stderr).toMatch(/^error SandboxUnavailable: /);
+    if (!hasGvisor) {
+      const isolation = await home.run(['worker', '--listen', '127.0.0.1:0', '--isolation', 'gvisor'], { env });
+      expect(isolation).toMatchObject({ exitCode: 7 });
+      expect(isolation.stderr).toMatch(/^error SandboxUnavailable: /);
+    }
     const address = `127.0.0.1:${redis.port}`;
     const free = ['--listen', '127.0.0.1:0'];
     for (const args of [

@@ -52,6 +52,7 @@ export async function startBoot(
       createIsolation({ bootId, dataFolder: config.dataFolder, cgroups: cgroups(bootId), watchdog, kind }),
     );
   const isolation = isolationOf('bubblewrap');
+  const strong = isolationOf('gvisor');
   const images = once((bootId: BootId, watchdog: Watchdog) =>
     hostImages({
       backend: isolation(bootId, watchdog),
@@ -62,7 +63,8 @@ export async function startBoot(
     }),
   );
   // Where both have the same, its end removes what it keeps for both.
-  const ofSandboxes = config.sandboxIsolation === 'gvisor' ? isolationOf('gvisor') : isolation;
+  const ofSandboxes = config.sandboxIsolation === 'gvisor' ? strong : isolation;
+  const ofClasses = config.isolation === 'gvisor' ? strong : isolation;
   return await Worker.start(
     { ...config, workerId: config.workerId as WorkerId },
     {
@@ -102,7 +104,7 @@ export async function startBoot(
         const behindWalls = (): ContainerStarter =>
           isolatedStarter({
             ...{ config, bootId, outbound: shared.outbound, mounts: mounts(bootId) },
-            backend: isolation(bootId, watchdog),
+            backend: ofClasses(bootId, watchdog),
             images: images(bootId, watchdog),
           });
         if (config.isolation !== 'process') return behindWalls();

@@ -71,12 +71,12 @@ export async function sweepDeadBoots(dataFolder: string): Promise<Leftover[]> {
 /** Tries it, so that a worker does not offer what it cannot give. @throws SandboxUnavailable */
 export async function checkIsolation(isolation: Isolation, dataFolder: string): Promise<void> {
   if (isolation === 'process') return;
-  if (isolation === 'gvisor') throw noGvisor();
   try {
-    await tryIsolation(dataFolder, 'bubblewrap');
+    await tryIsolation(dataFolder, isolation);
   } catch (error) {
     if (!isHoldfastError(error, 'SandboxUnavailable')) throw error;
-    const message = `${error.message}; or start the worker with --isolation process, which isolates class containers less`;
+    const weaker = isolation === 'gvisor' ? 'bubblewrap' : 'process';
+    const message = `${error.message}; or start the worker with --isolation ${weaker}, which isolates class containers less`;
     throw new HoldfastError('SandboxUnavailable', message, { cause: error });
   }
 }
@@ -139,11 +139,4 @@ function packageFolders(): string[] {
 /** Every isolated root has these. */
 function isProgramOfHost(path: string): boolean {
   return ['/usr/', '/bin/', '/lib/', '/lib64/'].some((folder) => path.startsWith(folder));
-}
-
-function noGvisor(): HoldfastError {
-  return new HoldfastError(
-    'SandboxUnavailable',
-    'containers of classes do not run in gVisor; start the worker with --isolation bubblewrap, and --sandbox-isolation gvisor for sandboxes',
-  );
 }

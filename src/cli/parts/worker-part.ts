@@ -72,7 +72,9 @@ const firstRetryMs = 200;
 const longestRetryMs = 5_000;
 
 /** @throws Unavailable, InvalidArgument, SandboxUnavailable */
-export async function startWorkerPart(services: Services, config: WorkerPartConfig): Promise<WorkerPart> {
+export async function startWorkerPart(services: Services, given: WorkerPartConfig): Promise<WorkerPart> {
+  // What classes get at least is not more than what sandboxes get.
+  const config = given.isolation === 'gvisor' ? { ...given, sandboxIsolation: 'gvisor' as const } : given;
   await checkIsolation(config.isolation, config.dataFolder);
   // Who asks for the stronger one does not want a worker without it.
   if (config.sandboxIsolation === 'gvisor') await tryIsolation(config.dataFolder, 'gvisor');

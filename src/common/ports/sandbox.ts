@@ -115,6 +115,8 @@ export interface IsolatedBind {
   readonly target: string;
   /** Default false. */
   readonly writable?: boolean;
+  /** A socket of the host, which programs inside may connect to. Default false. */
+  readonly isSocket?: boolean;
 }
 
 export interface IsolationLimits {

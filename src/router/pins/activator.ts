@@ -238,7 +238,7 @@ export class Activator {
   /** Waiting for room is of no use where none of those that are there can isolate it. @throws SandboxUnavailable */
   #refuseWithoutIsolation(identity: Identity, { manifest }: DeployedClass): void {
     const demand = { kind: kindOf(manifest), options: manifest.options };
-    // A worker that isolates classes may come; for their volumes it is said at once, and in gVisor none has them.
+    // A worker that isolates classes may come; for their volumes it is said at once, and of gVisor, which few workers have.
     const { isolation, volumes } = demand.options;
     if (demand.kind === 'class' && volumes === undefined && isolation !== 'gvisor') return;
     const fresh = [...this.#parts.workers.candidates(identity.account)].filter(({ isFresh }) => isFresh);

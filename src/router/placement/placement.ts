@@ -132,17 +132,13 @@ export function isolationLack(
   if (isolation === null || strength[isolation] <= strength[given]) return null;
   if (kind === 'sandbox' && candidate.sandboxLack !== '') return candidate.sandboxLack;
   const why = isolation === options.isolation ? '' : ` for its ${hasVolumes ? 'volumes' : 'image'}`;
-  const help = kind === 'class' && isolation === 'gvisor' ? `; ${noClassesInGvisor}` : '';
+  const help = kind === 'class' && isolation === 'gvisor' ? '; a worker with --isolation gvisor does' : '';
   return `isolation: gives ${given}, needs ${isolation}${why}${help}`;
 }
 
 function weakest(isolation: Isolation | null): boolean {
   return isolation === null || isolation === 'process';
 }
-
-/** No worker has it: what such a container reaches others by is a socket of the host. */
-const noClassesInGvisor =
-  "containers of classes do not run in gVisor: give the class isolation 'bubblewrap', or run its untrusted code in a sandbox with isolation 'gvisor'";
 
 /** Ordered: a stronger isolation serves where a weaker one is asked for. */
 const strength: Readonly<Record<Isolation, number>> = { process: 0, bubblewrap: 1, gvisor: 2 };

@@ -25,6 +25,8 @@ const flags = [
 ];
 /** Newer versions put an overlay over the disk unless they are told not to; older ones do not know of it. */
 const overlayFlag = '--overlay2=none';
+/** Of those that are bound into it; programs there cannot make sockets that the host sees. */
+const socketFlag = '--host-uds=open';
 
 /**
  * Isolation by gVisor: a kernel of its own in user space answers what programs ask for, in a process without privileges;
@@ -65,7 +67,8 @@ async function startWords(parts: WalledStart, allFlags: readonly string[]): Prom
     ['below', rootOf(spec), 'tmp', temporary],
     ['input', '3'],
   ];
-  const run = [...allFlags, '--root', folder, 'run', '--bundle', folder, spec.id];
+  const ofSockets = spec.binds?.some(({ isSocket }) => isSocket === true) === true ? [socketFlag] : [];
+  const run = [...allFlags, ...ofSockets, '--root', folder, 'run', '--bundle', folder, spec.id];
   return { words: [...steps.flat(), 'exec', program, ...run], args: [] };
 }
 

@@ -58,11 +58,11 @@ async function start(
   memoryMb: number,
   own: ContainerFiles | OwnContainer,
 ): Promise<ContainerProcess> {
-  const { images, random } = options;
+  const { backend, images, random } = options;
   const { image = null, diskGb = defaultDiskGb } = own;
   const { volumes = [] } = 'key' in own ? own : {};
   const id = `c${Buffer.from(random.bytes(idBytes)).toString('hex')}`;
-  const scratch = await images.createScratch(id, { diskGb, image });
+  const scratch = await images.createScratch(id, { diskGb, image, backend });
   const outbound = await options.openOutbound(id);
   const mounts = await options.mountVolumes({ id, uid: scratch.uid, volumes, diskGb }).catch(async (error: unknown) => {
     await Promise.allSettled([scratch.remove(), outbound.close()]);

@@ -32,7 +32,7 @@ export async function openOutboundSocket(
   // The container is another user.
   await chmod(source, 0o666);
   return {
-    bind: { source, target: outboundSocketPath },
+    bind: { source, target: outboundSocketPath, isSocket: true },
     close: async () => {
       proxy.close();
       server.close();

@@ -249,13 +249,15 @@ describe('a cluster that cannot isolate', () => {
     expect(refused.message).toContain('w0 (bubblewrap is missing: apt-get install bubblewrap)');
   });
 
-  it('says so of a class that asks for gVisor, which containers of classes never have, and what to do instead', async () => {
+  it('says so of a class that asks for gVisor where only sandboxes have it, and where it has a place', async () => {
     cluster = await Harness.start({ workers: 0, classes: [classManifest('Counter', { isolation: 'gvisor' })] });
     client = cluster.client();
     await addWorker({ sandboxIsolation: 'gvisor' });
     const refused = await refusal(client.create('a', []));
     expect(refused).toMatchObject({ code: 'SandboxUnavailable' });
-    expect(refused.message).toContain("give the class isolation 'bubblewrap', or run its untrusted code in a sandbox");
+    expect(refused.message).toContain('needs gvisor; a worker with --isolation gvisor does');
+    const able = await addWorker({ isolation: 'gvisor' });
+    expect(await client.create('b', [])).toMatchObject({ address: able.address });
   });
 
   it('is one where only a worker that can isolate gets sessions', async () => {

@@ -64,7 +64,7 @@ describe('why a worker is rejected', () => {
       'it isolates too little',
       demand({ isolation: 'gvisor' }),
       { isolation: 'bubblewrap' },
-      "isolation: gives bubblewrap, needs gvisor; containers of classes do not run in gVisor: give the class isolation 'bubblewrap', or run its untrusted code in a sandbox with isolation 'gvisor'",
+      'isolation: gives bubblewrap, needs gvisor; a worker with --isolation gvisor does',
     ],
     [
       'it has no walls for an image',
