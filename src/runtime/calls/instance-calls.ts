@@ -80,7 +80,7 @@ export class InstanceCalls implements TimedCalls {
       case 'deadlock':
         return this.#answer(call, errors.deadlock(this.#instance.identity, call.method.name, admission.chain));
       case 'full':
-        return this.#answer(call, errors.pendingLimitExceeded(this.#instance.identity, admission));
+        return this.#answer(call, errors.pendingLimitExceeded(this.#instance.identity, this.klass.kind, admission));
       default:
         return admission satisfies never;
     }

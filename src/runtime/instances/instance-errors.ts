@@ -1,14 +1,20 @@
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { describeIdentity, type Identity } from '../../common/ids.js';
 import type { Admission } from '../../common/mailbox.js';
+import type { ResourceKind } from '../../common/manifest.js';
 import type { ContainerExit } from '../../common/ports/container.js';
 
 /** The errors that a worker answers calls with; one place, so that they read alike. */
-export function pendingLimitExceeded(identity: Identity, refused: Admission & { verdict: 'full' }): HoldfastError {
+export function pendingLimitExceeded(
+  identity: Identity,
+  kind: ResourceKind,
+  refused: Admission & { verdict: 'full' },
+): HoldfastError {
+  const slots = kind === 'sandbox' ? 'tasksPerContainer' : 'concurrentRequests';
   const { limit, pending, retryAfterMs } = refused;
   return new HoldfastError(
     'PendingLimitExceeded',
-    `${describeIdentity(identity)} has ${pending} calls waiting, its maxPendingTasks is ${limit}: call again in about ${retryAfterMs} ms, or raise maxPendingTasks or concurrentRequests`,
+    `${describeIdentity(identity)} has as many calls waiting as its maxPendingTasks allows, ${limit}: call again in about ${retryAfterMs} ms, or raise maxPendingTasks or ${slots}`,
     { details: { limit, pending, retryAfterMs } },
   );
 }

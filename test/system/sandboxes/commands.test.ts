@@ -269,6 +269,7 @@ describe('commands at once', () => {
     const refused = await errorOf(single.exec('true'));
     expect(refused.code).toBe('PendingLimitExceeded');
     expect(refused.details).toMatchObject({ limit: 0 });
+    expect(refused.message).toContain('raise maxPendingTasks or tasksPerContainer');
     expect(await codeOf(single.spawn('true'))).toBe('PendingLimitExceeded');
     expect(await codeOf(collect(single.execStream('true')))).toBe('PendingLimitExceeded');
     expect(await single.listdir('/tmp')).toEqual(['on']);
