@@ -39,12 +39,12 @@ describe.runIf(canIsolate)('a commit of a mount', { timeout: withinMs }, () => {
     const volume = await answered(() => world.volumes.volume());
     const lines = many.map((path) => [path, Buffer.from(`${path} of ${volume.name}`)] as const);
     const start: Files = { ...Object.fromEntries(lines), old: Buffer.from('old') };
-    const { commit: base } = await world.volumes.commit(volume, start);
+    const { commit: base } = await answered(() => world.volumes.commit(volume, start));
     const mount = await answered(() => world.mount(volume));
     const writing = `rm -f old; yes ${volume.id} | head -c 100000 > d/big; echo mine > d/file-0; echo mine > new`;
     await run(mount.folder, writing);
     const theirs: Files = { 'd/file-1': Buffer.from('theirs'), other: randomBytes(70_000) };
-    await world.volumes.commit(volume, theirs, { base });
+    await answered(() => world.volumes.commit(volume, theirs, { base }));
     const big = Buffer.alloc(100_000, `${volume.id}\n`);
     const mine: Files = { 'd/big': big, 'd/file-0': Buffer.from('mine\n'), new: Buffer.from('mine\n'), old: null };
     const late: Record<string, Buffer> = {};
@@ -65,7 +65,7 @@ describe.runIf(canIsolate)('a commit of a mount', { timeout: withinMs }, () => {
     const again = await retried(volume, mount, writing);
     expect(await filesOf(volume)).toEqual(after);
     await again.detach();
-    await world.volumes.store.volumes.delete(volume.account, volume.name, volume.id);
+    await answered(() => world.volumes.store.volumes.delete(volume.account, volume.name, volume.id));
     return wasStruck;
   }
 
@@ -125,7 +125,7 @@ describe.runIf(canIsolate)('a commit of a mount', { timeout: withinMs }, () => {
   it('into which another one commits at any of its steps loses no path of either', async () => {
     await eachStep(({ volume, late }) => async () => {
       Object.assign(late, { 'd/late': randomBytes(5_000), later: Buffer.from('later') });
-      await world.volumes.commit(volume, late);
+      await answered(() => world.volumes.commit(volume, late));
       return null;
     });
   });
