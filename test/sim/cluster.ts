@@ -92,7 +92,8 @@ export class Cluster {
   machine(name: string): Machine {
     const known = this.machines.get(name);
     if (known !== undefined) return known;
-    const machine = new Machine(this.#timeline, name, { drift: this.#plan.clockDrift });
+    const { clockDrift, slowKills } = this.#plan;
+    const machine = new Machine(this.#timeline, name, { drift: clockDrift, slowKills });
     this.machines.set(name, machine);
     return machine;
   }

@@ -21,7 +21,10 @@ interface Pair {
 function pair(seed = 's'): Pair {
   const timeline = new Timeline(new SeededRandom(seed), { isTraced: false });
   const network = new Network(timeline, { baseMs: 1, jitterMs: 10, tailChance: 0.1, tailMs: 100, localTailMs: 0 });
-  const machines = { a: new Machine(timeline, 'a', { drift: 0 }), b: new Machine(timeline, 'b', { drift: 0 }) };
+  const machines = {
+    a: new Machine(timeline, 'a', { drift: 0, slowKills: 0 }),
+    b: new Machine(timeline, 'b', { drift: 0, slowKills: 0 }),
+  };
   return { timeline, network, a: machines.a.start('a'), b: machines.b.start('b'), machines };
 }
 
@@ -82,7 +85,7 @@ test('a killed process is noticed at once, a machine without power only after it
     const world = pair();
     const { timeline, a, machines } = world;
     const { seen } = received(world);
-    const nature = new Machine(timeline, 'nature', { drift: 0 }).kernel;
+    const nature = new Machine(timeline, 'nature', { drift: 0, slowKills: 0 }).kernel;
     nature.in(100, () => (isPowerOff ? machines.a.crash() : a.kill()));
     await timeline.run(60_000, () => seen.length > 0);
     return timeline.now;
@@ -111,7 +114,7 @@ test('dialling a machine where nobody listens is refused, one that is away is gi
 
 test('the bus answers requests, says that nobody listens, and loses what is sent over a cut link', async () => {
   const { timeline, network, a, b } = pair();
-  const process = new Machine(timeline, 'bus', { drift: 0 }).start('bus');
+  const process = new Machine(timeline, 'bus', { drift: 0, slowKills: 0 }).start('bus');
   const server = new BusServer({ process, network, reorders: false, onError: () => undefined });
   const [here, there] = [server.connect(a), server.connect(b)];
   const seen: string[] = [];

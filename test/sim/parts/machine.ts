@@ -5,7 +5,6 @@ import type { Timeline } from '../engine/timeline.js';
 /** How long a SIGKILL takes; a process that waits for a disk takes longer. */
 const quickKillMs = 4;
 const slowKillMs = 2_500;
-const slowKills = 0.05;
 
 /** A host and what only its kernel does: it starts processes and ends them. */
 export class Machine {
@@ -14,17 +13,19 @@ export class Machine {
   readonly kernel: SimProcess;
   readonly #timeline: Timeline;
   readonly #random: SeededRandom;
+  readonly #slowKills: number;
   readonly #dying = new Set<SimProcess>();
   #processes: SimProcess[] = [];
   #started = 0;
 
-  constructor(timeline: Timeline, name: string, clocks: { readonly drift: number }) {
+  constructor(timeline: Timeline, name: string, of: { readonly drift: number; readonly slowKills: number }) {
     this.#timeline = timeline;
+    this.#slowKills = of.slowKills;
     this.#random = timeline.random.fork(`machine ${name}`);
     this.host = {
       name,
       monotonicOffsetMs: this.#random.between(1_000, 100_000_000),
-      rate: 1 + this.#random.between(-clocks.drift, clocks.drift),
+      rate: 1 + this.#random.between(-of.drift, of.drift),
       wallOffsetMs: this.#random.between(-200, 200),
       isDown: false,
     };
@@ -43,7 +44,7 @@ export class Machine {
   kill(process: SimProcess): void {
     if (!process.isAlive || this.#dying.has(process)) return;
     this.#dying.add(process);
-    const takesMs = this.#random.next() * (this.#random.chance(slowKills) ? slowKillMs : quickKillMs);
+    const takesMs = this.#random.next() * (this.#random.chance(this.#slowKills) ? slowKillMs : quickKillMs);
     this.kernel.in(takesMs, () => {
       this.#dying.delete(process);
       process.kill();

@@ -68,6 +68,8 @@ export function makePlan(seed: string): Plan {
       localTailMs: random.chance(0.3) ? random.skewed(0.5, 20) : 0,
     },
     clockDrift: random.chance(0.5) ? 0.005 : 0,
+    // S8 has time for one that stands still, or for a kill that takes long.
+    slowKills: scenario?.name === 'late-fence' ? 0 : 0.05,
     busReorders: random.chance(0.3),
     store: random.chance(0.4)
       ? { lostRequest: random.skewed(0.001, 0.03), lostReply: random.skewed(0.001, 0.03) }

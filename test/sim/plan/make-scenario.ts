@@ -34,6 +34,9 @@ const share = 0.5;
 /** Of worlds with a scenario: nothing else fails. */
 const undisturbed = 0.5;
 
+/** Of the time that is waited after a lease: for clocks that differ in rate, and for the end itself. */
+const killMs = 300;
+
 /** What each worker has beside what it has anyway. */
 export const moreContainers = 2;
 
@@ -82,7 +85,7 @@ function lateFence(random: SeededRandom, { hosts, instances, healAtMs, leaseTtlM
   const atMs = momentBefore(random, healAtMs - leaseTtlMs - 5_000);
   // Its last renewal may have been as long ago. Nobody is asked to end in time what stands still for half of its fence time.
   const stopAtMs = Math.round(atMs + fenceAfterMs - random.between(0, renewEveryMs) - 50);
-  const longestMs = Math.min(leaseTtlMs - fenceAfterMs + graceMs, fenceAfterMs / 2);
+  const longestMs = Math.min(leaseTtlMs - fenceAfterMs + graceMs - killMs, fenceAfterMs / 2);
   const stopForMs = Math.round(random.between(leaseTtlMs - fenceAfterMs, longestMs));
   const order = random.chance(0.5) ? 'messages-first' : random.pick(wakeOrders);
   const queues = instances.map((instance) => [

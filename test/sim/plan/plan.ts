@@ -17,6 +17,8 @@ export interface Plan {
   readonly network: LinkQuality;
   /** By how much a host's clock is faster or slower at most, as a part of 1. */
   readonly clockDrift: number;
+  /** Of kills that take up to 2.5 s. */
+  readonly slowKills: number;
   readonly busReorders: boolean;
   /** Chances at any time, beside the faults. */
   readonly store: { readonly lostRequest: number; readonly lostReply: number };
