@@ -138,7 +138,7 @@ export class Activator {
           restarts: 0,
           restarted: false,
           isBrought: canBeBrought(args, allocated),
-          ...placedOn(allocated), // last, as in `pinAfter`
+          ...placedOn(allocated), // last: V8 adds what follows a spread one by one
         },
         transitions: [{ atMs, from: closed === null ? 'none' : 'closed', to: 'placing', why: 'made' }],
         ttlMs: null,
