@@ -24,7 +24,7 @@ export const usage = `npm run bench -- [options]
   --json FILE          write all rows and verdicts there, too
   --report FOLDER      write the plot and the tables into FOLDER/performance.md, between its markers
   --peers FILE         what npm run bench:peers -- --json FILE has written, for the comparison
-  --from FILE[,FILE]   measure nothing, report these files of --json; they may hold different scenarios
+  --from FILE[,FILE]   measure nothing, report these files of --json; of a scenario in several the last one counts
 ${commonUsage(usual)}
   --prof FOLDER        CPU profiles under warm calls of 64 callers and new names of 8; measures only what --only names
   --help

@@ -49,6 +49,7 @@ function report(options: BenchOptions, run: Run, peers: readonly CallRow[] | nul
     if (found.length > 0) printScenario(scenario, found);
   }
   conclude(options, run, peers);
+  if (options.jsonFile !== null) writeRun(options.jsonFile, { ...run, verdicts: judge(run.rows, peers) });
 }
 
 function conclude(options: BenchOptions, run: Run, peers: readonly CallRow[] | null): void {

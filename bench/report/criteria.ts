@@ -105,11 +105,17 @@ export const criteria: readonly Criterion[] = [
   criterion('CPU per call, 64 → 128 instances', atMost(1.1, null), grown(instances, ['shared-64', 'shared-128'], cpu)),
   criterion('CPU per call, 1 → 2 workers', atMost(1.1, null), grown(growing, ['workers-1', 'workers-2'], cpu)),
   criterion('CPU per call, 2 → 4 workers', atMost(1.1, null), grown(growing, ['workers-2', 'workers-4'], cpu)),
-  criterion('CPU per call, 128 → 256 callers', atMost(1.1, null), ({ calls }) => {
-    const few = findRow(calls, { ...growing, target: 'workers-1', callers: 128 });
-    const many = findRow(calls, { ...growing, target: 'workers-1' });
-    return few === undefined || many === undefined ? notMeasured : compared(many, few, { figure: cpu });
-  }),
+  criterion(
+    'the same, 1 → 2, with twice the callers',
+    atMost(1.1, null),
+    withTwiceTheCallers('workers-1', 'workers-2'),
+  ),
+  criterion(
+    'the same, 2 → 4, with twice the callers',
+    atMost(1.1, null),
+    withTwiceTheCallers('workers-2', 'workers-4'),
+  ),
+  criterion('CPU per call, 128 → 256 callers', atMost(1.1, null), withTwiceTheCallers('workers-1', 'workers-1')),
   criterion('CPU per call, 0 → 100 000 idle', atMost(1.1, null), grown(crowd, [product, 'crowded'], cpu)),
   ...sandboxStep('sandbox create → exec, pool, p50', atMost(15, 5, ' ms'), { find: stepTime, step: 'create' }),
   ...sandboxStep('sandbox create → exec, cold, p50', atMost(50, 15, ' ms'), { find: stepTime, step: 'create-cold' }),
@@ -243,6 +249,15 @@ function grown(load: RowChoice, [few, many]: readonly [string, string], figure: 
     const from = findRow(calls, { ...load, target: few });
     const to = findRow(calls, { ...load, target: many });
     return from === undefined || to === undefined ? notMeasured : compared(to, from, { figure });
+  };
+}
+
+/** Of the growing cluster: 128 callers on the one, 256 on the other. */
+function withTwiceTheCallers(few: string, many: string): Criterion['find'] {
+  return ({ calls }) => {
+    const from = findRow(calls, { ...growing, target: few, callers: 128 });
+    const to = findRow(calls, { ...growing, target: many });
+    return from === undefined || to === undefined ? notMeasured : compared(to, from, { figure: cpu });
   };
 }
 
