@@ -1,9 +1,11 @@
+import { LRUCache } from 'lru-cache';
 import type { Clock } from '../common/clock.js';
 import { HoldfastError } from '../common/errors.js';
 import type { Channel, Transport } from '../common/ports/channel.js';
 import { encodeError } from '../wire/errors.js';
 import { readUnary } from '../wire/frames/frame-bodies.js';
 import { FrameKind, type UnaryBody } from '../wire/frames/frames.js';
+import { type ControlReply, ControlReplyBatch } from '../wire/gen/holdfast/v1/router.js';
 import type { Container } from './hosting/container.js';
 import { ContainerObjects, type ObjectAccess } from './objects/container-objects.js';
 
@@ -33,6 +35,8 @@ export interface TunnelDeps {
 }
 
 const maxTunnels = 1_024;
+/** More than there are: of those that it has not been told of for longest the container would have to ask anew. */
+const maxAddresses = 4_096;
 const maxUnaryAtOnce = 256;
 const longestUnaryMs = 120_000;
 /** What may wait for a slow other side, in one tunnel or for the whole container: as of any link. */
@@ -40,7 +44,10 @@ const maxWaitingBytes = 67_108_864;
 
 /**
  * Calls from inside one container to routers and workers (C12): the worker dials with its own credentials, scoped to the
- * account, and passes messages on unread. A container that misuses it loses its own tunnels.
+ * account, and passes messages on as they are. A container that misuses it loses its own tunnels.
+ *
+ * I1. It dials where a router has told the container that an instance is, and nowhere else: user code has no other way to any
+ *     address than the proxy of its network policy.
  */
 export class Tunnels {
   readonly #container: Container;
@@ -48,6 +55,8 @@ export class Tunnels {
   readonly #clock: Clock;
   readonly #objects: ContainerObjects;
   readonly #open = new Map<number, Tunnel>();
+  /** Of workers, as routers have said. */
+  readonly #addresses = new LRUCache<string, true>({ max: maxAddresses });
   readonly #closed = new AbortController();
   #unary = 0;
 
@@ -91,13 +100,18 @@ export class Tunnels {
         new HoldfastError('InvalidArgument', `tunnel ${ref} is open, or there are ${maxTunnels} already`),
       );
     }
+    const isRouter = address === '';
+    if (!isRouter && !this.#addresses.has(address)) return this.#refuse(ref, unknownAddress(address));
     try {
       const transport = this.#transport();
-      const channel = address === '' ? transport.openRouter() : transport.openWorker(address);
+      const channel = isRouter ? transport.openRouter() : transport.openWorker(address);
       const tunnel: Tunnel = { channel, waitingBytes: 0 };
       this.#open.set(ref, tunnel);
       channel.open({
-        onMessage: (message) => this.#toContainer(ref, message),
+        onMessage: (message) => {
+          if (isRouter) this.#learn(message);
+          this.#toContainer(ref, message);
+        },
         onDrain: () => {
           tunnel.waitingBytes = 0;
         },
@@ -109,6 +123,12 @@ export class Tunnels {
     } catch (e) {
       this.#refuse(ref, e);
     }
+  }
+
+  /** I1. */
+  #learn(message: Uint8Array): void {
+    for (const { result } of repliesOf(message))
+      if (result?.$case === 'pin') this.#addresses.set(result.value.address, true);
   }
 
   /** A channel says that it is slow and takes the bytes all the same: what it has taken since then is ours to bound. */
@@ -179,11 +199,27 @@ export class Tunnels {
   }
 }
 
+function repliesOf(message: Uint8Array): readonly ControlReply[] {
+  try {
+    return ControlReplyBatch.decode(message).replies;
+  } catch {
+    // Whom it is for cannot read it either, and says so.
+    return [];
+  }
+}
+
 function notAllowed(method: string): HoldfastError {
   const why = secretMethods.has(method)
     ? 'secrets are set, listed and deleted outside of containers; code reads those that its class names, as variables'
     : `'${method}' cannot be called from inside a container`;
   return new HoldfastError('PermissionDenied', why, { details: { method } });
+}
+
+function unknownAddress(address: string): HoldfastError {
+  return new HoldfastError(
+    'PermissionDenied',
+    `no router has told this container of a worker at ${JSON.stringify(address.slice(0, 300))}`,
+  );
 }
 
 function notMoved(timeoutMs: number): HoldfastError {

@@ -3,6 +3,7 @@ import type { Channel, ChannelHandlers, Transport } from '../../src/common/ports
 import { decodeError } from '../../src/wire/errors.js';
 import { encodeBody } from '../../src/wire/frames/frame-bodies.js';
 import { FrameKind } from '../../src/wire/frames/frames.js';
+import { ControlReplyBatch, PinView } from '../../src/wire/gen/holdfast/v1/router.js';
 import type { ScriptedContainer } from './scripted-container.js';
 import { turns, until } from './until.js';
 import { WorkerWorld } from './worker-world.js';
@@ -82,6 +83,12 @@ function unary(container: ScriptedContainer, ref: number, method: string): void 
   container.send(FrameKind.Unary, { ref, body: encodeBody({ method, request: Buffer.alloc(1), timeoutMs: 1_000 }) });
 }
 
+/** What a router answers where an instance is there. */
+function isAt(address: string): Uint8Array {
+  const value = { ...PinView.decode(new Uint8Array(0)), address };
+  return ControlReplyBatch.encode({ replies: [{ requestId: 1, result: { $case: 'pin', value } }] }).finish();
+}
+
 const sentTo = (container: ScriptedContainer, kind: FrameKind) =>
   container.frames.filter((frame) => frame.kind === kind);
 
@@ -89,17 +96,38 @@ describe('the tunnels of a container', () => {
   it('C12: carry messages both ways, to the router and to workers, until either side closes', async () => {
     const container = await alive();
     opened(container, 1);
+    await until(() => network.peers.length === 1);
+    network.peers[0]?.handlers?.onMessage(isAt('w2.test:1'));
     opened(container, 2, 'w2.test:1');
     await until(() => network.peers.length === 2);
     expect(network.peers.map((peer) => peer.address)).toEqual(['', 'w2.test:1']);
     container.send(FrameKind.TunnelData, { ref: 2, body: Buffer.alloc(10) });
     await until(() => network.peers[1]?.received.length === 1);
     network.peers[1]?.handlers?.onMessage(Buffer.from('back'));
-    await until(() => sentTo(container, FrameKind.TunnelData).length === 1);
-    expect(sentTo(container, FrameKind.TunnelData)[0]).toMatchObject({ ref: 2, body: Buffer.from('back') });
+    await until(() => sentTo(container, FrameKind.TunnelData).length === 2);
+    expect(sentTo(container, FrameKind.TunnelData)[1]).toMatchObject({ ref: 2, body: Buffer.from('back') });
     container.send(FrameKind.TunnelClose, { ref: 2 });
     await until(() => sentTo(container, FrameKind.TunnelClose).length === 1);
     expect(network.peers.map((peer) => peer.closedWith)).toEqual([undefined, null]);
+  });
+
+  it('C12: lead to workers of which a router has told their container, and to nobody else', async () => {
+    const container = await alive();
+    opened(container, 1);
+    await until(() => network.peers.length === 1);
+    for (const said of [Buffer.of(255), isAt('w2.test:1')]) network.peers[0]?.handlers?.onMessage(said);
+    const elsewhere = ['169.254.169.254:80', 'redis.test:6379', 'w2.test:2', ' w2.test:1'];
+    for (const [at, address] of elsewhere.entries()) opened(container, 2 + at, address);
+    await until(() => sentTo(container, FrameKind.TunnelClose).length === elsewhere.length);
+    for (const { body } of sentTo(container, FrameKind.TunnelClose))
+      expect(decodeError(body).code).toBe('PermissionDenied');
+    opened(container, 9, 'w2.test:1');
+    await until(() => network.peers.length === 2);
+    // What a worker says is no word of a router.
+    network.peers[1]?.handlers?.onMessage(isAt('evil.test:1'));
+    opened(container, 10, 'evil.test:1');
+    await until(() => sentTo(container, FrameKind.TunnelClose).length === elsewhere.length + 1);
+    expect(network.peers.map((peer) => peer.address)).toEqual(['', 'w2.test:1']);
   });
 
   it('are closed with their container, also one that it asks for while it dies', async () => {

@@ -15,7 +15,7 @@ import { ChannelEnd } from '../contracts/channel-contract.js';
 import { grpcServer, streamOf } from './grpc-service.js';
 
 describe('the transport', () => {
-  it('shows its token with every call, and brings errors back as they were', async () => {
+  it('shows its token with every call of a router, and brings errors back as they were', async () => {
     await using server = await grpcServer({
       authorize: async (peer) => {
         if (peer.token !== 'good') throw new HoldfastError('PermissionDenied', 'not you', { details: { a: 1 } });
@@ -24,7 +24,7 @@ describe('the transport', () => {
     const bad = createGrpcTransport({ endpoint: server.address, token: 'bad' });
     const good = createGrpcTransport({ endpoint: server.address, token: 'good' });
     const limits = { timeoutMs: 5_000 };
-    const refused = new ChannelEnd(bad.openWorker(server.address));
+    const refused = new ChannelEnd(bad.openRouter());
     expect(await refused.closed()).toMatchObject({ code: 'PermissionDenied', message: 'not you', details: { a: 1 } });
     await expect(bad.unary('ListWorkers', new Uint8Array(0), limits)).rejects.toMatchObject({
       code: 'Unauthenticated',
@@ -34,6 +34,19 @@ describe('the transport', () => {
     expect(server.peers.map((peer) => peer.token)).toEqual(['bad']);
     await bad.close();
     await good.close();
+  });
+
+  it('shows its token to no worker: what it dials may be anybody', async () => {
+    await using server = await grpcServer();
+    const transport = createGrpcTransport({ endpoint: server.address, token: 'good' });
+    for (const open of [() => transport.openRouter(), () => transport.openWorker(server.address)]) {
+      const { left, right } = await streamOf(server, open);
+      const [near, far] = [new ChannelEnd(left), new ChannelEnd(right)];
+      near.channel.close();
+      expect(await far.closed()).toBeNull();
+    }
+    expect(server.peers.map((peer) => peer.token)).toEqual(['good', null]);
+    await transport.close();
   });
 
   it('names an endpoint that is not there, and says that nothing ran', async () => {

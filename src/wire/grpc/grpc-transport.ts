@@ -1,4 +1,4 @@
-import type { CallOptions, ChannelCredentials, Client, ServiceError } from '@grpc/grpc-js';
+import type { CallOptions, ChannelCredentials, Client, Metadata, ServiceError } from '@grpc/grpc-js';
 import type { Clock } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { ByteStream } from '../../common/ports/byte-stream.js';
@@ -18,7 +18,7 @@ import { sendAll } from './send-all.js';
 export interface GrpcTransportOptions {
   /** `host:port` of a router; of several that are equal, separated by commas: the next where one cannot be reached. */
   readonly endpoint: string;
-  /** Sent with every call as `authorization: Bearer`. */
+  /** Sent with every call of a router as `authorization: Bearer`, and to no worker: those take capabilities and tickets. */
   readonly token?: string | undefined;
   /** PEM texts; for routers and workers alike. Without it connections are plain. */
   readonly tls?: TlsTexts | undefined;
@@ -103,14 +103,20 @@ class RouterTransport implements GrpcTransport {
   openRouter(): Channel {
     this.#check();
     return this.#routers.open(({ client, address }) => {
-      const stream = this.#stream(client, RouterService.control.path, encodedFormat);
+      const stream = streamOf(client, {
+        path: RouterService.control.path,
+        format: encodedFormat,
+        metadata: this.#metadata,
+      });
       return { channel: new GrpcChannel({ side: 'client', stream }, address), cancel: () => stream.cancel() };
     });
   }
 
   openWorker(address: string): Channel {
     const { client, release } = this.#useWorker(address);
-    const stream = this.#stream(client, WorkerService.calls.path, linkBatchFormat);
+    // Whoever is at an address that somebody has named learns nothing that is good elsewhere.
+    const metadata = new (grpcJs().Metadata)();
+    const stream = streamOf(client, { path: WorkerService.calls.path, format: linkBatchFormat, metadata });
     const clock = this.#clock;
     const lane = clock && { clock, dial: () => dialLane(address, this.#dialing) };
     return new GrpcChannel({ side: 'client', stream, lane }, address, release);
@@ -181,10 +187,6 @@ class RouterTransport implements GrpcTransport {
     if (this.#isClosed) throw new HoldfastError('Unavailable', `the client of ${this.#endpoint} is closed`);
   }
 
-  #stream(client: Client, path: string, { serialize, deserialize }: ChannelFormat) {
-    return client.makeBidiStreamRequest(path, serialize, deserialize, this.#metadata, {});
-  }
-
   /** Its connection is closed when nobody uses it any more. */
   #useWorker(address: string): { readonly client: Client; readonly release: () => void } {
     this.#check();
@@ -238,6 +240,13 @@ class RouterTransport implements GrpcTransport {
       details: { endpoint: router.address },
     });
   }
+}
+
+function streamOf(
+  client: Client,
+  { path, format, metadata }: { readonly path: string; readonly format: ChannelFormat; readonly metadata: Metadata },
+) {
+  return client.makeBidiStreamRequest(path, format.serialize, format.deserialize, metadata, {});
 }
 
 /** grpc-js takes an end, not a length, and reads the same clock. */
