@@ -22,7 +22,8 @@ import * as stores from './scenarios/stores.js';
 import { runSoak } from './soak.js';
 
 const usage = `npm run chaos -- [options]
-  --only NAMES   those of these names, separated by commas; else whose name has this in it
+  --only NAMES   those of these names, separated by commas; else whose name has this in it. Without it all but
+                 pool-many-spawned-calls, which takes minutes
   --short        those that CI runs
   --list         their names, and nothing else
   --calls N      of the scenario of spawned calls, default 20000
@@ -54,9 +55,11 @@ const all: readonly Scenario[] = [processFaults, stores, network, requests, cloc
   Object.values<Scenario>(group),
 );
 const chosen = all.filter(
-  ({ name, isShort }) =>
-    (values.only === undefined || values.only.split(',').some((wanted) => isMeant(name, wanted))) &&
-    (!values.short || isShort === true),
+  ({ name, isShort = false, isLong = false }) =>
+    (values.only === undefined
+      ? !isLong || values.list
+      : values.only.split(',').some((wanted) => isMeant(name, wanted))) &&
+    (!values.short || isShort),
 );
 if (values.help) console.log(usage);
 else if (values.list) for (const { name, what } of chosen) console.log(`${name.padEnd(32)} ${what}`);

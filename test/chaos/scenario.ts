@@ -7,6 +7,8 @@ export interface Scenario {
   readonly what: string;
   /** Also in CI. */
   readonly isShort?: boolean;
+  /** Takes minutes: only where it is asked for by its name. */
+  readonly isLong?: boolean;
   /** Root, and `ip` or `mount`. */
   readonly needsRoot?: boolean;
   readonly setup: Setup;

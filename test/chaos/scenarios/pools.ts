@@ -31,8 +31,8 @@ export function poolScenarios(counts: {
   readonly many: number;
 }): Readonly<Record<string, Scenario>> {
   const spawnedThroughPool = scenarioOf('pool-spawned-calls', { calls: counts.calls, lanes: 256, faults: 4 });
-  const manySpawnedThroughPool = scenarioOf('pool-many-spawned-calls', { calls: counts.many, lanes: 768, faults: 8 });
-  return { spawnedThroughPool, manySpawnedThroughPool };
+  const many = scenarioOf('pool-many-spawned-calls', { calls: counts.many, lanes: 768, faults: 8 });
+  return { spawnedThroughPool, manySpawnedThroughPool: { ...many, isLong: true } };
 }
 
 function scenarioOf(name: string, amount: Amount): Scenario {
