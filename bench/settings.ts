@@ -22,10 +22,13 @@ export interface Usual {
   readonly seconds: number;
   /** Calls of a warm-up that only shows that it runs. */
   readonly quickWarmupCalls: number;
+  /** New names of one. */
+  readonly quickWarmupNames: number;
 }
 
 const usualRepetitions = 5;
 const usualWarmupCalls = 25_000;
+const usualWarmupNames = 25_000;
 
 /** Lines of the usage for those of them that say how to measure. */
 export function commonUsage({ seconds }: Usual): string {
@@ -41,6 +44,7 @@ export function settingsOf(given: Given, usual: Usual): Settings {
     repetitions: positive('repetitions', given.repetitions, given.quick ? 1 : usualRepetitions),
     seconds: positive('seconds', given.seconds, given.quick ? 0.2 : usual.seconds),
     warmupCalls: given.quick ? usual.quickWarmupCalls : usualWarmupCalls,
+    warmupNames: given.quick ? usual.quickWarmupNames : usualWarmupNames,
     isQuick: given.quick,
   };
 }

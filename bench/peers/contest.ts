@@ -1,4 +1,4 @@
-import { holdfast, tcpContainer } from '../lineup/contenders.js';
+import { holdfast, pathFloor, tcpContainer } from '../lineup/contenders.js';
 import { Lineup } from '../lineup/lineup.js';
 import type { Contender } from '../processes/contender.js';
 import type { Measurement } from '../report/row.js';
@@ -7,7 +7,7 @@ import { openPeer } from './open-peer.js';
 import type { Peer } from './peers.js';
 
 /** Who takes part, and how much can be asked of it. */
-export interface Entrant extends Pick<Peer, 'warmupCalls' | 'coldNames' | 'isResident'> {
+export interface Entrant extends Pick<Peer, 'warmupCalls' | 'warmupNames' | 'coldNames' | 'isResident'> {
   readonly contender: Contender;
 }
 
@@ -25,7 +25,7 @@ interface PeerEntrant extends Entrant, AsyncDisposable {
 const whyColumns = 160;
 
 /**
- * The floor, the product, and the peers that can run here, all open at once so that they can be measured in turn. A peer
+ * The floors, the product, and the peers that can run here, all open at once so that they can be measured in turn. A peer
  * that fails leaves with its reason and the others go on; a failure of the product or the floor ends the run.
  */
 export class Contest implements AsyncDisposable {
@@ -45,8 +45,8 @@ export class Contest implements AsyncDisposable {
     peers: readonly Peer[],
     { bench, absences }: { readonly bench: Bench; readonly absences: Absence[] },
   ): Promise<Contest> {
-    bench.say('starting the floor and the product');
-    const lineup = await Lineup.open([tcpContainer, holdfast], bench.signal);
+    bench.say('starting the floors and the product');
+    const lineup = await Lineup.open([tcpContainer, pathFloor, holdfast], bench.signal);
     const contest = new Contest(lineup, bench, absences);
     try {
       for (const peer of peers) await contest.#add(peer);
@@ -58,12 +58,13 @@ export class Contest implements AsyncDisposable {
   }
 
   get entrants(): readonly Entrant[] {
-    const { warmupCalls } = this.#bench.settings;
+    const { warmupCalls, warmupNames } = this.#bench.settings;
     const own = this.#lineup.contenders.map((contender) => ({
       contender,
       warmupCalls,
-      coldNames: contender.name === holdfast.name ? 2_000 : null,
-      isResident: true,
+      warmupNames,
+      coldNames: contender.name === tcpContainer.name ? null : 2_000,
+      isResident: contender.name === holdfast.name,
     }));
     return [...own, ...this.#peers];
   }
@@ -117,8 +118,9 @@ export class Contest implements AsyncDisposable {
         own: (resource) => void owned.push(resource),
         signal: this.#bench.signal,
       });
-      const { warmupCalls, coldNames, isResident } = peer;
-      this.#peers.add({ peer, contender, warmupCalls, coldNames, isResident, [Symbol.asyncDispose]: dispose });
+      const { warmupCalls, warmupNames, coldNames, isResident } = peer;
+      const able = { warmupCalls, warmupNames, coldNames, isResident };
+      this.#peers.add({ peer, contender, ...able, [Symbol.asyncDispose]: dispose });
     } catch (error) {
       await dispose();
       if (this.#bench.signal.aborted) throw error;

@@ -9,7 +9,7 @@ export interface PeerOptions {
   readonly settings: Settings;
 }
 
-const usual = { seconds: 2, quickWarmupCalls: 200 };
+const usual = { seconds: 2, quickWarmupCalls: 200, quickWarmupNames: 40 };
 
 export const usage = `npm run bench:peers -- [options]
   --only NAME[,NAME]   these peers alone, beside Holdfast and the TCP floor: ${peers.map(({ name }) => name).join(', ')}

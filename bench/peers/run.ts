@@ -6,6 +6,7 @@ import { callTable, cpuTable, memoryTable } from '../report/tables.js';
 import { judge, type Verdict, verdictTable } from '../report/verdicts.js';
 import { wrap } from '../report/wrap.js';
 import { runBench } from '../run-bench.js';
+import { coldNames, earlyNames } from '../scenarios/cold-names.js';
 import { callsOf } from '../scenarios/loads.js';
 import type { Bench } from '../scenarios/scenario.js';
 import { measureColdNames } from './cold-names.js';
@@ -58,7 +59,15 @@ async function measure(contest: Contest, bench: Bench, rows: Row[]): Promise<voi
 
   const { calls, memory } = await measureColdNames(contest, bench);
   rows.push(...calls, ...memory);
-  print('new names, each with its first call', callTable(calls, { what: 'names/s' }));
+  for (const { name, title } of [coldNames, earlyNames]) {
+    print(
+      title,
+      callTable(
+        calls.filter(({ scenario }) => scenario === name),
+        { what: 'names/s' },
+      ),
+    );
+  }
   print('what each leaves in memory, of all processes but the client', memoryTable(memory));
 }
 

@@ -8,6 +8,8 @@ export interface Settings {
   readonly seconds: number;
   /** Before anything is measured: gRPC is compiled well only after 25 000 calls. */
   readonly warmupCalls: number;
+  /** The same for names that nobody has used: what makes an instance runs once for each. */
+  readonly warmupNames: number;
   /** Fewer and smaller loads: does it run? */
   readonly isQuick: boolean;
 }

@@ -1,6 +1,6 @@
-import { coldNames } from './cold-names.js';
+import { coldNames, earlyNames } from './cold-names.js';
 import { durableState } from './durable-state.js';
-import { firstCall } from './first-call.js';
+import { earlyFirstCall, firstCall } from './first-call.js';
 import { functions } from './functions.js';
 import { generator } from './generator.js';
 import { growth } from './growth.js';
@@ -24,7 +24,9 @@ export const scenarios: readonly Scenario[] = [
   ...[warmCalls, idleCores, outOfStep, payloads, generator, functions, map, instances, growth],
   ...[
     coldNames,
+    earlyNames,
     firstCall,
+    earlyFirstCall,
     durableState,
     spawn,
     memory,

@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { checkTarget } from '../../bench/load/check.js';
 import { runClosedLoop } from '../../bench/load/closed-loop.js';
-import { FirstCalls } from '../../bench/load/first-calls.js';
+import { FirstCalls, type FirstCallsPlan } from '../../bench/load/first-calls.js';
 import { readItems } from '../../bench/load/items.js';
 import { mergeSamples } from '../../bench/load/latencies.js';
 import type { Value } from '../../bench/load/payload.js';
 import { nameOfPin, runResolves } from '../../bench/load/resolves.js';
 import type { Target } from '../../bench/load/target.js';
+import type { Contender } from '../../bench/processes/contender.js';
+import { warmUpNames } from '../../bench/scenarios/new-names.js';
 
 const payload = { bytes: 64, as: 'text' } as const;
 const plan = { callers: 3, calls: 24, inFlight: 4, payload };
@@ -120,5 +122,28 @@ describe('a closed loop', () => {
     await firstCalls.end();
     expect(called).toEqual(['stays-0', 'stays-1', 'stays-2', 'ends-0', 'ends-1', 'ends-2']);
     expect(ended).toEqual(['ends-0', 'ends-1', 'ends-2']);
+  });
+
+  it.each([
+    ['holdfast', false],
+    ['tcp-container', true],
+  ])('warms %s up with names of several callers and then of one, none of them twice', async (name, endsLater) => {
+    const asked: FirstCallsPlan[] = [];
+    let ends = 0;
+    const contender = {
+      name,
+      measure: async (_: string, plan: FirstCallsPlan) => void asked.push(plan),
+      endFirstCalls: async () => {
+        ends += 1;
+      },
+    } as unknown as Contender;
+    await warmUpNames(contender, 2_500);
+    expect(asked.map(({ callers, names }) => [callers, names])).toEqual([
+      ...[1_000, 1_000, 500].map((names) => [8, names]),
+      [1, 250],
+    ]);
+    expect(new Set(asked.map(({ prefix }) => prefix)).size).toBe(4);
+    for (const plan of asked) expect(plan).toMatchObject({ className: 'Packed', endsLater, pauseMs: 0 });
+    expect(ends).toBe(4);
   });
 });

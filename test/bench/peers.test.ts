@@ -12,7 +12,7 @@ import { isRunning } from '../runtime/process/foreign-process.js';
 
 const cwd = join(import.meta.dirname, '../..');
 const bench: Bench = {
-  settings: { repetitions: 2, seconds: 0.1, warmupCalls: 100, isQuick: true },
+  settings: { repetitions: 2, seconds: 0.1, warmupCalls: 100, warmupNames: 20, isQuick: true },
   signal: new AbortController().signal,
   cores: new AwakeCores(),
   say: () => undefined,
@@ -29,16 +29,20 @@ describe('the peers beside the product', { timeout: 240_000 }, () => {
       const warm = await measureWarmCalls(contest, bench);
       const cold = await measureColdNames(contest, bench);
 
-      const targets = ['tcp-container', 'holdfast', 'echo-peer'];
+      const targets = ['tcp-container', 'path', 'holdfast', 'echo-peer'];
       const loads = [['warm', 1] as const, ['warm', 16] as const, ['idle-cores', 1] as const];
       expect(warm.map(({ target, scenario, callers }) => [target, scenario, callers])).toEqual(
         loads.flatMap((load) => targets.map((target) => [target, ...load])),
       );
       for (const row of [...warm, ...cold.calls]) expect(row).toMatchObject({ repetitions: 2, payloadBytes: 100 });
       for (const row of warm) expect(row.calls).toBeGreaterThan(0);
-      expect(cold.calls.map(({ target, calls }) => [target, calls])).toEqual([
-        ['holdfast', 80],
-        ['echo-peer', 4],
+      expect(cold.calls.map(({ scenario, target, calls }) => [scenario, target, calls])).toEqual([
+        ['cold-names', 'path', 200],
+        ['cold-names', 'holdfast', 200],
+        ['cold-names', 'echo-peer', 10],
+        ['cold-names-early', 'path', 80],
+        ['cold-names-early', 'holdfast', 80],
+        ['cold-names-early', 'echo-peer', 4],
       ]);
       expect(cold.memory).toEqual([
         expect.objectContaining({ target: 'holdfast', count: 80, bytesEach: expect.any(Number) }),
@@ -63,5 +67,5 @@ describe('the peers beside the product', { timeout: 240_000 }, () => {
 
 function fixture(name: string): Peer {
   const module = new URL(`fixtures/${name}.mjs`, import.meta.url).href;
-  return { name, title: name, module, warmupCalls: 100, coldNames: 100, isResident: true };
+  return { name, title: name, module, warmupCalls: 100, warmupNames: 10, coldNames: 100, isResident: true };
 }

@@ -172,6 +172,9 @@ describe('a verdict', () => {
     const peers = [callRow('holdfast', { ...load, rate: 2_000 }), callRow('workerd', { ...load, rate: 4_000 })];
     expect(verdictOf(ours, 'cold names/s, packed, 8 callers', peers)).toMatchObject({ value: 0.5, path: 0.75 });
 
+    const besideThem = [...peers, callRow('path', { ...load, rate: 4_400 })];
+    expect(verdictOf(ours, 'cold names/s, packed, 8 callers', besideThem)).toMatchObject({ value: 0.5, path: 1.1 });
+
     const first = [callRow('holdfast', { scenario: 'first-call', callers: 1, p50: 8_000 })];
     const least = callRow('path', { scenario: 'first-call', callers: 1, p50: 4_000 });
     expect(verdictOf(first, 'first call, own container, p50')).not.toHaveProperty('path');
@@ -189,6 +192,25 @@ describe('a verdict', () => {
     ];
     const missed = { value: 0.5, against: 'workerd, 6 000 /s', result: 'missed' };
     expect(verdictOf([ours], 'cold names/s, packed, 8 callers', peers)).toMatchObject(missed);
+  });
+
+  it('judges new names and first calls soon after a start, too', () => {
+    const early = { scenario: 'cold-names-early', callers: 8 };
+    const ours = [
+      callRow('holdfast', { ...early, rate: 2_000 }),
+      callRow('holdfast', { scenario: 'first-call-early', callers: 1, p50: 9_000 }),
+    ];
+    const peers = [callRow('workerd', { ...early, rate: 4_000 })];
+    expect(verdictOf(ours, 'cold names/s, soon after a start', peers)).toMatchObject({ value: 0.5, result: 'missed' });
+    expect(verdictOf(ours, 'cold names/s, packed, 8 callers', peers)).toBeUndefined();
+    expect(verdictOf(ours, 'first call, soon after a start, p50')).toMatchObject({ value: 9, result: 'missed' });
+  });
+
+  it('takes the path of the product for no peer', () => {
+    const beside = ['holdfast', 'moleculer', 'path'].map((target, at) =>
+      callRow(target, { callers: 64, rate: at + 1 }),
+    );
+    expect(verdictOf([], 'warm calls/s, 64 callers', beside)).toMatchObject({ against: 'moleculer, 2 /s' });
   });
 
   it('holds the bytes that were moved against those that there are', () => {
@@ -246,7 +268,7 @@ describe('a report', () => {
   const run: Run = {
     startedAt: '2026-11-22T06:00:00.000Z',
     machine: { processor: 'x', cores: 2, memoryGiB: 24, system: 'linux', versions: { node: '20' }, loadBefore: 0 },
-    settings: { repetitions: 5, seconds: 1, warmupCalls: 25_000, isQuick: false },
+    settings: { repetitions: 5, seconds: 1, warmupCalls: 25_000, warmupNames: 25_000, isQuick: false },
     rows,
   };
   const report = { run, verdicts: judge(rows, null), peers: null };
