@@ -1,7 +1,10 @@
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import { openS3ObjectStore } from '../../../src/adapters/s3/s3-object-store.js';
 import { systemClock } from '../../../src/adapters/system/clock.js';
@@ -17,6 +20,7 @@ import { launcher } from '../isolation/harness.js';
 import { run } from './mount-world.js';
 
 const credentials = { accessKeyId: 'AKIDTEST', secretAccessKey: 'secret/test+key' };
+const volumeTool = fileURLToPath(new URL(`../../../dist/volume-tool/holdfast-volume-${process.arch}`, import.meta.url));
 const chunkThread = new URL('../../../dist/runtime/mounts/content/chunk-thread-main.js', import.meta.url);
 
 /** A volume in a bucket, mounted by a process whose requests run out of time when a test says so. */
@@ -70,7 +74,7 @@ async function withStalling(body: (world: Stalling) => Promise<void>): Promise<v
 }
 
 /** Resolves when a request with that method has come, and meets the fault, as all that follow. */
-function met(proxy: S3FaultProxy, wanted: string, fault: S3Fault): Promise<void> {
+function met(proxy: S3FaultProxy, wanted: string, fault: S3Fault | Promise<null>): Promise<void> {
   return new Promise((resolve) => {
     proxy.fault = ({ method }) => {
       if (method === wanted) setImmediate(resolve);
@@ -126,5 +130,27 @@ isolatedTest('a commit to a bucket that stalls says so, and what was written is 
     expect(await run('/', `cat ${mounted}/small; wc -c < ${mounted}/big`)).toBe('small\n200000\n');
     await daemon.mount('m1').commit(ask);
     expect((await volumes.head(volume))?.root).toMatchObject({ files: 3 });
+  });
+});
+
+isolatedTest('who asked for a commit and is killed leaves at once, and the commit goes on without him', async () => {
+  await withStalling(async ({ volumes, volume, daemon, proxy, mounted }) => {
+    await run('/', `echo small > ${mounted}/small`);
+    let goOn = (): void => undefined;
+    const goesOn = new Promise<null>((resolve) => {
+      goOn = () => resolve(null);
+    });
+    const isStalled = met(proxy, 'PUT', goesOn);
+    const asking = spawn(volumeTool, ['volume', 'commit', mounted], { cwd: '/', stdio: 'ignore' });
+    const ended = once(asking, 'exit');
+    await isStalled;
+    asking.kill();
+    expect(await ended).toEqual([null, 'SIGTERM']);
+    expect((await volumes.head(volume))?.root).toMatchObject({ files: 1 });
+    expect(await run('/', `cat ${mounted}/small`)).toBe('small\n');
+    goOn();
+    // It is made after that commit, and refuses where there are changes left.
+    await daemon.mount('m1').reload(false);
+    expect((await volumes.head(volume))?.root).toMatchObject({ files: 2 });
   });
 });

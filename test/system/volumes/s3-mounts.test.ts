@@ -2,14 +2,17 @@ import { randomBytes } from 'node:crypto';
 import { App, type RemoteApp, type SandboxSession, Volume } from 'holdfast';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { canIsolate } from '../../isolated-test.js';
+import { S3FaultProxy } from '../../s3/fault-proxy.js';
 import { startS3, type TestServer } from '../../servers.js';
 import { type CliProcess, type ClusterProcesses, startClusterProcesses } from '../cluster-processes.js';
+import { codeOf, until } from '../sandboxes/sandbox-world.js';
 
 type InsideApp = typeof import('../../fixtures/inside-app.js');
 type VolumeApp = typeof import('../../fixtures/volume-app.js');
 
 describe.runIf(canIsolate)('volumes in containers, on NATS and Redis, with a bucket as the object store', () => {
   let s3: TestServer & { readonly bucket: string };
+  let proxy: S3FaultProxy;
   let cluster: ClusterProcesses;
   let app: RemoteApp<VolumeApp>;
   let shared: Volume;
@@ -17,9 +20,10 @@ describe.runIf(canIsolate)('volumes in containers, on NATS and Redis, with a buc
 
   beforeAll(async () => {
     s3 = await startS3();
+    proxy = await S3FaultProxy.start(s3.url);
     cluster = await startClusterProcesses({
       isolation: 'bubblewrap',
-      objectStore: `s3://${s3.bucket}/here?endpoint=${s3.url}`,
+      objectStore: `s3://${s3.bucket}/here?endpoint=${proxy.endpoint}`,
       env: { AWS_ACCESS_KEY_ID: 'AKIDTEST', AWS_SECRET_ACCESS_KEY: 'secret/test+key' },
     });
     await cluster.deploy(new URL('../../fixtures/volume-app.ts', import.meta.url));
@@ -28,6 +32,7 @@ describe.runIf(canIsolate)('volumes in containers, on NATS and Redis, with a buc
   });
   afterAll(async () => {
     await cluster?.[Symbol.asyncDispose]();
+    await proxy?.[Symbol.asyncDispose]();
     await s3?.[Symbol.asyncDispose]();
   });
 
@@ -83,6 +88,34 @@ describe.runIf(canIsolate)('volumes in containers, on NATS and Redis, with a buc
     expect(listing).toMatch(/<Key>here\/volumes\/default\/[0-9a-f]{2}\/[0-9a-f]{64}<\/Key>/);
     for (const session of [one, two]) await session.close();
     await keeper.close();
+  });
+
+  it('let a command that commits end while the bucket stalls, and its session close; the commit is made all the same', async () => {
+    const session = await app.hasty.create();
+    await say(session, 'echo 4 > /data/left');
+    let goOn = (): void => undefined;
+    const goesOn = new Promise<null>((resolve) => {
+      goOn = () => resolve(null);
+    });
+    const stopped = new AbortController();
+    proxy.fault = ({ method, path }) => {
+      if (method !== 'PUT' || !path.includes('/volumes/')) return null;
+      setImmediate(() => stopped.abort());
+      return goesOn;
+    };
+    try {
+      const asked = session.exec('holdfast volume commit /data', { shell: true, signal: stopped.signal });
+      expect(await codeOf(asked)).toBe('Cancelled');
+      await say(session, 'while grep -qsx holdfast /proc/[0-9]*/comm; do sleep 0.01; done');
+      expect((await session.close()).error).toContain('is not committed yet, after exitTimeoutMs of 1000');
+      expect((await shared.listdir()).map(({ path }) => path)).not.toContain('left');
+    } finally {
+      goOn();
+      proxy.fault = () => null;
+    }
+    await until(async () => (await shared.listdir()).some(({ path }) => path === 'left'));
+    expect(await kept('left')).toBe('4\n');
+    await shared.removeFile('left');
   });
 
   it('are there for the next worker, with what the last one committed as it was drained', async () => {

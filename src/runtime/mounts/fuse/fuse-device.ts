@@ -17,10 +17,11 @@ const killBit = 1n << 8n;
 /** The kernel has nothing for us now: somebody was interrupted, or it asks us to come again. */
 const passing = new Set(['EINTR', 'EAGAIN', 'ENOENT']);
 /**
- * Nothing is changed by these: who is killed need not wait for them. Not those of directories: a list goes on from where
- * the last request left it, and who asks again while that is read would miss what it takes.
+ * Who is killed need not wait for these: nothing is changed by them, or, of an ioctl, what was asked for goes on without whoever
+ * asked. Not those of directories: a list goes on from where the last request left it, and who asks again while that is read
+ * would miss what it takes.
  */
-const harmless: ReadonlySet<number> = new Set([opcodes.lookup, opcodes.getattr, opcodes.read]);
+const unawaited: ReadonlySet<number> = new Set([opcodes.lookup, opcodes.getattr, opcodes.read, opcodes.ioctl]);
 
 export interface FuseDeviceParts {
   readonly handler: FuseHandler;
@@ -102,8 +103,8 @@ export class FuseDevice {
   }
 
   #wait({ unique, opcode, thread }: FuseRequest, answer: Promise<FuseAnswer>): void {
-    if (harmless.has(opcode)) this.#interruptible.set(unique, thread);
-    const isInterrupted = (): boolean => harmless.has(opcode) && !this.#interruptible.delete(unique);
+    if (unawaited.has(opcode)) this.#interruptible.set(unique, thread);
+    const isInterrupted = (): boolean => unawaited.has(opcode) && !this.#interruptible.delete(unique);
     answer.then(
       (bytes) => {
         if (!isInterrupted() && bytes !== null) this.#answer(unique, bytes);
