@@ -9,6 +9,7 @@ import { hashOf } from '../../common/volumes/object-reader.js';
 import { discardChanges, type Outdated, rebase } from './overlay/overlay-rebase.js';
 import { drop, settle, storeTree, takeSnapshot } from './overlay/overlay-snapshot.js';
 import type { OverlayTree } from './overlay/overlay-tree.js';
+import { patientStore } from './patient-store.js';
 
 export interface MountOptions {
   readonly account: string;
@@ -43,14 +44,14 @@ export interface CommitAsk {
 interface Held {
   readonly volume: VolumeRecord;
   readonly head: CommitRecord | null;
-  /** Null: there is nothing to keep yet. */
+  /** Null: there is nothing to keep yet, or the store went away when it was published, and it is taken later. */
   readonly hold: KeptHold | null;
 }
 
 /**
  * One volume as it is mounted somewhere: a commit, and the changes that were made on it.
  *
- * I1. What the tree stands on is held: no sweep takes it.
+ * I1. What the tree stands on is held, unless the store is away: no sweep takes it.
  * I2. Commits and reloads are made one after the other.
  */
 export class VolumeMount {
@@ -63,10 +64,11 @@ export class VolumeMount {
 
   /** @throws NotFound, Unavailable */
   static async attach(
-    parts: VolumeMountParts,
+    given: VolumeMountParts,
     options: MountOptions,
     treeOf: (root: DirectoryEntry) => OverlayTree,
   ): Promise<VolumeMount> {
+    const parts = { ...given, commits: patientStore(given.commits) };
     await makeMissing(parts, options);
     const at = await heldHead(parts.commits, options);
     const tree = treeOf(rootOf(at.head, parts.commits.clock.now()));
@@ -145,7 +147,7 @@ export class VolumeMount {
   async keepHold(): Promise<void> {
     await this.#inTurn(async () => {
       const { hold, head, volume } = this.#at;
-      if (this.#isClosed || hold === null || head === null || !hold.over.aborted) return;
+      if (this.#isClosed || head === null || hold?.over.aborted === false) return;
       this.#at = { head, volume, hold: await this.#holdOf(volume, head) };
     });
   }
@@ -178,7 +180,12 @@ export class VolumeMount {
   /** On what was just published: with changes of others in it, if there were any. */
   async #standOn(commit: CommitRecord): Promise<void> {
     const { volume } = this.#at;
-    await this.#moveTo({ volume, head: commit, hold: await this.#holdOf(volume, commit) }, false);
+    // It is published, whatever becomes of its hold: a sweep leaves what is new in a history.
+    const hold = await this.#holdOf(volume, commit).catch((error: unknown) => {
+      if (isHoldfastError(error, 'Unavailable')) return null;
+      throw error;
+    });
+    await this.#moveTo({ volume, head: commit, hold }, false);
   }
 
   /** @param isDiscarded what was changed since the last commit */

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { systemClock } from '../../../src/adapters/system/clock.js';
+import type { Clock } from '../../../src/common/clock.js';
 import { HoldfastError } from '../../../src/common/errors.js';
 import { Refused } from '../../../src/runtime/mounts/refused.js';
 import type { VolumeMount } from '../../../src/runtime/mounts/volume-mount.js';
@@ -345,6 +347,82 @@ test('a commit of a mount that breaks off at any step leaves the old state or th
     await attempt(at);
     await attempt(-at);
   }
+});
+
+test('a store that is away for a moment, at whatever a commit or a reload asks of it, is asked again', async () => {
+  await using world = await OverlayWorld.start();
+  const volume = await world.volumes.volume();
+  let [asked, isAway] = [0, false];
+  const second =
+    <Args extends unknown[], T>(run: (...args: Args) => Promise<T>) =>
+    async (...args: Args): Promise<T> => {
+      const result = await run(...args);
+      asked += 1;
+      if (isAway && asked % 2 === 1) throw new HoldfastError('Unavailable', 'no answer', { outcome: 'unknown' });
+      return result;
+    };
+  const mount = await world.mount(volume, {
+    through: ({ volumes, holds, ...rest }) => ({
+      ...rest,
+      volumes: { ...volumes, find: second(volumes.find) },
+      holds: { ...holds, hold: second(holds.hold), holdAlso: second(holds.holdAlso), reserve: second(holds.reserve) },
+    }),
+  });
+  await write(mount, 'mine', { bytes: 'mine' });
+  await world.volumes.commit(volume, { theirs: Buffer.from('theirs') });
+  isAway = true;
+  const id = await mount.commit(ask);
+  expect((await world.volumes.head(volume))?.id).toBe(id);
+  expect(await world.volumes.files(await world.volumes.head(volume))).toEqual({ mine: 'mine', theirs: 'theirs' });
+  await world.volumes.commit(volume, { later: Buffer.from('later') });
+  expect(await mount.reload(false)).toBe((await world.volumes.head(volume))?.id);
+});
+
+test('a commit whose store goes away once it is published is told, and held when the store is there again', async () => {
+  let passedMs = 0;
+  const clock: Clock = {
+    ...systemClock,
+    monotonic: () => systemClock.monotonic() + passedMs,
+    sleep: async (ms, signal) => {
+      passedMs += ms;
+      await systemClock.sleep(1, signal);
+    },
+  };
+  await using world = await OverlayWorld.start();
+  const volume = await world.volumes.volume();
+  let isAway = false;
+  const held: (string | undefined)[] = [];
+  const mount = await world.mount(volume, {
+    through: ({ volumes, holds, ...rest }) => ({
+      ...rest,
+      clock,
+      volumes: {
+        find: volumes.find,
+        publish: async (...args) => {
+          const result = await volumes.publish(...args);
+          isAway = true;
+          return result;
+        },
+      },
+      holds: {
+        ...holds,
+        renew: async () => true,
+        hold: async (account, hold) => {
+          if (isAway) throw new HoldfastError('Unavailable', 'the store is away', { outcome: 'not-run' });
+          held.push(hold.commit?.commitId);
+          return await holds.hold(account, hold);
+        },
+      },
+    }),
+  });
+  await write(mount, 'a', { bytes: 'a' });
+  const id = await mount.commit(ask);
+  expect((await world.volumes.head(volume))?.id).toBe(id);
+  expect(await mount.commit({ ...ask, message: '' })).toBe(id);
+  expect(held).not.toContain(id);
+  isAway = false;
+  await mount.keepHold();
+  expect(held).toContain(id);
 });
 
 test('names that are changed are bounded until a commit; what is removed makes room', async () => {
