@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { openS3Bucket } from '../../src/adapters/s3/s3-bucket.js';
 import { openS3ObjectStore } from '../../src/adapters/s3/s3-object-store.js';
@@ -207,6 +208,24 @@ describe('a bucket with keys', () => {
     server = await SigningS3Server.start();
   });
   afterAll(() => server[Symbol.asyncDispose]());
+
+  it('whose answers are refusals, errors or nothing gives errors with no key and no signature in whatever they have', async () => {
+    await using proxy = await S3FaultProxy.start(server.endpoint);
+    const url = server.url().replace(server.endpoint, proxy.endpoint);
+    const store = await open(url);
+    const faults: S3Fault[] = ['error-500', 'drop', 'late-drop'];
+    const met: unknown[] = [await open(url, { accessKeyId: 'AKIDTEST', secretAccessKey: 'wrong' }).catch((e) => e)];
+    for (const fault of faults) {
+      proxy.fault = () => fault;
+      met.push(await store.delete('x').catch((e: unknown) => e));
+    }
+    for (const error of met) {
+      expect(error).toMatchObject({ code: 'Unavailable' });
+      expect(inspect(error, { depth: 20, showHidden: true })).not.toMatch(
+        /signature=|AKIDTEST|secret\/test|authorization/i,
+      );
+    }
+  });
 
   it('that is not there, or refuses the keys, is told in words that help when it is opened', async () => {
     const other = server.url().replace(server.bucket, 'no-such-bucket');

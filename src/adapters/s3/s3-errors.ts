@@ -34,7 +34,10 @@ export function isPastEnd(error: unknown): boolean {
   return name === 'InvalidRange' || $metadata?.httpStatusCode === 416;
 }
 
-/** The one place where an error of the client becomes a `HoldfastError`; a refusal is not to be tried again. */
+/**
+ * The one place where an error of the client becomes a `HoldfastError`; a refusal is not to be tried again. No cause: the library
+ * puts requests into its errors, with their signatures.
+ */
 export function s3Error(error: unknown, what: string, shown: string): HoldfastError {
   if (isHoldfastError(error)) return error;
   const { name = '', message = String(error), $metadata } = error as S3Failure;
@@ -45,11 +48,9 @@ export function s3Error(error: unknown, what: string, shown: string): HoldfastEr
   if (refusal !== undefined) {
     return new HoldfastError('Unavailable', `${what} in the object store ${shown} was refused, ${refusal}`, {
       retryable: false,
-      cause: error,
     });
   }
   return new HoldfastError('Unavailable', `${what} in the object store ${shown} failed (${name}: ${message})`, {
     outcome: 'unknown',
-    cause: error,
   });
 }
