@@ -119,7 +119,11 @@ async function runWorker(options: WorkerOptions, { terminal, env, signal }: Comm
       containerEnv: options.env ?? {},
       leaseTimes: leaseTimes(settings.leaseTtlMs),
       log,
-      onSwept: (boots) => log.info('worker.swept', { boots: boots.map(({ bootId }) => bootId) }),
+      onSwept: (boots) => {
+        log.info('worker.swept', { boots: boots.map(({ bootId }) => bootId) });
+        for (const { bootId, problem } of boots)
+          if (problem !== null) log.warn('worker.left', { boot: bootId, problem });
+      },
       onFenced: (why) => log.error('worker.fenced', { why, next: 'a new boot starts' }),
       onBooted: () => log.info('worker.ready', readyFields(worker)),
     });

@@ -9,7 +9,7 @@ import type { Watchdog } from '../../common/ports/watchdog.js';
 import { Bubblewrap } from '../../runtime/isolation/bubblewrap.js';
 import { bubblewrapWalls } from '../../runtime/isolation/bubblewrap-start.js';
 import { gvisorWalls } from '../../runtime/isolation/gvisor-start.js';
-import { findLeftovers, type Leftover, removeLeftover } from '../../runtime/isolation/leftovers.js';
+import { findLeftovers, removeLeftover, type SweptBoot } from '../../runtime/isolation/leftovers.js';
 import { sweepMounts } from '../../runtime/mounts/mount-host.js';
 import { removeCgroups } from '../../runtime/process/cgroup-tree.js';
 import { type Cgroups, openCgroups } from '../../runtime/process/cgroups.js';
@@ -58,14 +58,15 @@ export function sandboxesFolders(folder: string): string[] {
 }
 
 /** Removes what boots that are dead left of this worker's, and of others in the same cgroup. */
-export async function sweepDeadBoots(dataFolder: string): Promise<Leftover[]> {
+export async function sweepDeadBoots(dataFolder: string): Promise<SweptBoot[]> {
   const own = openCgroups({ bootId: 'sweep' });
   const cgroupFolders = own.parents.map((parent) => dirname(parent));
   removeCgroups(own.parents);
   await sweepMounts({ folder: mountsFolder(dataFolder), launcher });
   const leftovers = findLeftovers({ cgroupFolders, sandboxFolders: [sandboxesFolder(dataFolder)] });
-  for (const leftover of leftovers) await removeLeftover(leftover, systemClock);
-  return leftovers;
+  const swept: SweptBoot[] = [];
+  for (const leftover of leftovers) swept.push({ ...leftover, problem: await removeLeftover(leftover, systemClock) });
+  return swept;
 }
 
 /** Tries it, so that a worker does not offer what it cannot give. @throws SandboxUnavailable */

@@ -4,7 +4,7 @@ import { HoldfastError } from '../../common/errors.js';
 import type { LeaseTimes } from '../../common/lease.js';
 import type { Isolation } from '../../common/manifest.js';
 import type { IsolationBackend } from '../../common/ports/sandbox.js';
-import type { Leftover } from '../../runtime/isolation/leftovers.js';
+import type { SweptBoot } from '../../runtime/isolation/leftovers.js';
 import { createWorkerMetrics } from '../../runtime/metrics.js';
 import { OutboundProxies } from '../../runtime/outbound/outbound-proxy.js';
 import { RefusedAddresses } from '../../runtime/outbound/refused-addresses.js';
@@ -48,7 +48,7 @@ export interface WorkerPartConfig {
   /** Default: nowhere. */
   readonly log?: Logger;
   /** Boots before this one had left something, which is removed now. */
-  readonly onSwept?: (leftovers: readonly Leftover[]) => void;
+  readonly onSwept?: (boots: readonly SweptBoot[]) => void;
   /** A boot was fenced, or could not start after that; another one is tried. */
   readonly onFenced?: (why: string) => void;
   /** The boot after a fenced one takes placements. */

@@ -1,7 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defaultLeaseTimes } from '../../common/lease.js';
+import { removeFolder } from '../../runtime/process/remove-folder.js';
 import { openEmbeddedServices } from '../parts/embedded-services.js';
 import { defaultMaxContainers, defaultMaxSandboxes, defaultWarmSandboxes, hostOffer } from '../parts/host-offer.js';
 import { startRouterPart } from '../parts/router-part.js';
@@ -20,7 +21,7 @@ export async function openEmbeddedBackend(plan: ClusterPlan): Promise<ClusterBac
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-embedded-'));
   const reaper = new Reaper(folder);
   const removeFiles = async (): Promise<void> => {
-    await rm(folder, { recursive: true, force: true });
+    await removeFolder(folder);
     await reaper.dismiss();
   };
   try {

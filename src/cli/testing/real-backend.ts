@@ -1,9 +1,10 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../adapters/system/clock.js';
 import { HoldfastError } from '../../common/errors.js';
+import { removeFolder } from '../../runtime/process/remove-folder.js';
 import { openStore } from '../open-store.js';
 import { makeMasterKeyFile } from '../parts/secrets-kms.js';
 import { createToken } from '../parts/tokens.js';
@@ -107,7 +108,7 @@ class RealBackend implements ClusterBackend {
   async close(): Promise<void> {
     await awaitEnd(this.#leftovers, leftoversWithinMs);
     for (const server of [this.#redis, this.#nats]) await server?.child.stop(leftoversWithinMs);
-    await rm(this.#folder, { recursive: true, force: true });
+    await removeFolder(this.#folder);
     await this.#reaper.dismiss();
   }
 

@@ -19,7 +19,7 @@ done
 [ -n "$parts" ] && kill -KILL $parts
 sleep 2
 [ -n "$servers" ] && kill -KILL $servers
-rm -rf "$1"
+grep -qsF " $1/" /proc/self/mountinfo || rm -rf "$1"
 `;
 
 /** Routers and workers, and what they stand on. */
@@ -27,7 +27,7 @@ export type ReapedKind = 'part' | 'server';
 
 /**
  * Ends what a crashed program would leave of its cluster: a shell that waits for the end of its parent, kills the processes
- * that it was told of, stopped ones too, and removes the cluster's folder.
+ * that it was told of, stopped ones too, and removes the cluster's folder, unless something is mounted in it still.
  */
 export class Reaper {
   readonly #shell: ChildProcess;

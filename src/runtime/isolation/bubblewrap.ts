@@ -183,7 +183,7 @@ export class Bubblewrap implements IsolationBackend {
       const socket = child.stdio[descriptors.socket] as Socket;
       const onGone = async (): Promise<void> => {
         watchdog.release(spec.id);
-        await rm(this.#folderOf(spec), { recursive: true, force: true });
+        await removeFolder(this.#folderOf(spec));
       };
       const { diskPath } = this.#walls;
       return new BubblewrapProcess({ confined, socket, cgroup, scratch, diskPath, launcher, clock, onGone });

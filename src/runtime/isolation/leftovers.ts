@@ -17,6 +17,12 @@ export interface Leftover {
   readonly bytes: number;
 }
 
+/** One that was to be removed. */
+export interface SweptBoot extends Leftover {
+  /** What of it stays, and why; null: nothing. */
+  readonly problem: string | null;
+}
+
 const bytesPerBlock = 512;
 const deepestCgroup = 12;
 const firstPollMs = 1;
@@ -45,20 +51,23 @@ export function findLeftovers(places: {
   });
 }
 
-/** Kills, waits, removes. @returns whether nothing of it is left */
+/** Kills, waits, removes. What is left of it then, and why; null: nothing. */
 export async function removeLeftover(
   { cgroups, folders }: Pick<Leftover, 'cgroups' | 'folders'>,
   clock: Clock,
-): Promise<boolean> {
+): Promise<string | null> {
   let pollMs = firstPollMs;
   for (let tries = 0; tries < killTries && !areCgroupsEmpty(cgroups); tries += 1) {
     killCgroups(cgroups);
     await clock.sleep(pollMs);
     pollMs = Math.min(pollMs * 2, longestPollMs);
   }
-  const areRemoved = removeCgroups(cgroups);
-  for (const folder of folders) await removeFolder(folder);
-  return areRemoved;
+  const problems = removeCgroups(cgroups) ? [] : [`processes go on in ${cgroups.join(', ')}`];
+  for (const folder of folders)
+    await removeFolder(folder).catch((error: unknown) => {
+      problems.push(error instanceof Error ? error.message : String(error));
+    });
+  return problems.length === 0 ? null : problems.join('; ');
 }
 
 /** Everywhere on the host: whoever asks is in another cgroup than a worker under a supervisor. */

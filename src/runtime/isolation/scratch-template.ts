@@ -1,6 +1,7 @@
-import { chmod, copyFile, mkdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, rename, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { IsolatedRoot } from '../../common/ports/sandbox.js';
+import { removeFolder } from '../process/remove-folder.js';
 import type { HostView } from './host-view.js';
 import { runProgram } from './launcher.js';
 import { hasLayers } from './root-layers.js';
@@ -72,7 +73,7 @@ function skeletonOf(root: IsolatedRoot): Skeleton {
 
 /** `host` has an /etc of its own and the links of the host's root. */
 async function writeSkeletons(folder: string, host: HostView): Promise<void> {
-  for (const kind of ['host', 'empty']) await rm(join(folder, kind), { recursive: true, force: true });
+  for (const kind of ['host', 'empty']) await removeFolder(join(folder, kind));
   for (const name of ['files', 'work']) await mkdir(join(folder, 'empty', name), { recursive: true });
   const files = join(folder, 'host/files');
   for (const name of ['etc', 'home/user', 'tmp', 'var/tmp']) await mkdir(join(files, name), { recursive: true });

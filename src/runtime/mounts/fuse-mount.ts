@@ -1,8 +1,8 @@
-import { closeSync, openSync, readFileSync } from 'node:fs';
-import { mkdir, realpath, rmdir, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { closeSync, openSync } from 'node:fs';
+import { mkdir, rmdir, writeFile } from 'node:fs/promises';
 import type { Clock } from '../../common/clock.js';
 import { runLauncher, runLauncherWith } from '../isolation/launcher.js';
+import { mountLines, unlinked } from '../process/mount-table.js';
 import { FuseDevice, type FuseHandler } from './fuse/fuse-device.js';
 
 const readAheadKb = 1_024;
@@ -68,21 +68,7 @@ export function mountedFolders(): string[] {
 
 async function readAhead(folder: string): Promise<void> {
   // Never of the folder itself: that would be asked of this process.
-  const real = join(await realpath(dirname(folder)), basename(folder));
+  const real = await unlinked(folder);
   const device = mountLines().find((line) => line.folder === real)?.device;
   if (device !== undefined) await writeFile(`/sys/class/bdi/${device}/read_ahead_kb`, String(readAheadKb));
-}
-
-/** By the kernel's list, for who asks the folder itself may wait for ever. */
-function mountLines(): { readonly device: string; readonly folder: string; readonly kind: string }[] {
-  const lines = readFileSync('/proc/self/mountinfo', 'utf8').trim().split('\n');
-  return lines.map((line) => {
-    const [left = '', right = ''] = line.split(' - ');
-    const [, , device = '', , folder = ''] = left.split(' ');
-    return { device, folder: unescaped(folder), kind: right.split(' ')[0] ?? '' };
-  });
-}
-
-function unescaped(path: string): string {
-  return path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, rm, rmdir, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, rmdir, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ulid } from 'ulid';
 import type { Clock } from '../../common/clock.js';
@@ -8,6 +8,7 @@ import type { VolumeRecord } from '../../common/ports/volume-store.js';
 import { type VolumeMountReference, volumeToMake } from '../../common/volume-mounts.js';
 import { runLauncher, runProgram } from '../isolation/launcher.js';
 import { insideUser } from '../isolation/scratch-template.js';
+import { mountLines, unlinked } from '../process/mount-table.js';
 
 const bytesPerGb = 1_073_741_824;
 /** ext4 with its tables and a journal does not fit in less. */
@@ -183,9 +184,10 @@ export class HostDisks {
   }
 
   async #unmountAll(): Promise<void> {
-    const mounts = join(this.#parts.folder, 'mounts');
-    const lines = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n');
-    const mounted = lines.map((line) => line.split(' ')[4] ?? '').filter((path) => path.startsWith(`${mounts}/`));
+    const mounts = await unlinked(join(this.#parts.folder, 'mounts'));
+    const mounted = mountLines()
+      .map((line) => line.folder)
+      .filter((path) => path.startsWith(`${mounts}/`));
     // What was mounted last goes first.
     for (const path of mounted.reverse()) await this.#unmount(path);
   }

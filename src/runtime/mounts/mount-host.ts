@@ -137,7 +137,7 @@ export async function sweepMounts({
     // Whatever is still mounted there must not be removed with it.
     if (places.some((files) => mountedFolders().includes(files))) continue;
     for (const files of places) await rmdir(files).catch(() => undefined); // gone with its mount
-    for (const part of ['cache', 'local']) await removeFolder(join(path, part));
+    for (const part of ['cache', 'local']) await removeFolder(join(path, part)).catch(() => undefined); // what stays is found again
     await rmdir(path).catch(() => undefined); // with something in it that is not ours
   }
 }

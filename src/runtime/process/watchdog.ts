@@ -124,7 +124,7 @@ class WatchdogProcess implements Watchdog {
   /** It was killed, so this is the worker's to do: a sweep spares what belongs to a process that lives. */
   async #removeLeft(): Promise<void> {
     const { cgroupParents: cgroups, folders = [], clock } = this.#options;
-    await removeLeftover({ cgroups, folders }, clock).catch(() => undefined); // found when the worker starts next
+    await removeLeftover({ cgroups, folders }, clock); // what stays is found when the worker starts next
   }
 
   #send(order: WatchdogOrder): void {

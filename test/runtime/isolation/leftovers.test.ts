@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -69,7 +69,7 @@ isolatedTest(
     expect(leftover).toMatchObject({ bootId: dead.bootId, folders: [join(folder, dead.bootFolder)] });
     expect([...(leftover?.cgroups ?? [])].sort()).toEqual([...dead.cgroups].sort());
     expect(leftover?.bytes).toBeGreaterThan(100_000);
-    expect(await removeLeftover(leftover as NonNullable<typeof leftover>, systemClock)).toBe(true);
+    expect(await removeLeftover(leftover as NonNullable<typeof leftover>, systemClock)).toBeNull();
     expect(find()).toEqual([]);
     expect([...dead.cgroups, join(folder, dead.bootFolder)].filter(existsSync)).toEqual([]);
     expect(isRunning(dead.pid)).toBe(false);
@@ -109,3 +109,22 @@ isolatedTest(
     expect(boot.cgroups.map((path) => dirname(path)).every(existsSync)).toBe(true);
   },
 );
+
+isolatedTest('holdfast doctor removes nothing of a boot below which something is mounted, and says where', async () => {
+  const boot = await startBoot('alone');
+  await killed(boot);
+  const [others, mounted] = [join(data, 'others'), join(folder, boot.bootFolder, 'mounted')];
+  mkdirSync(others);
+  writeFileSync(join(others, 'file'), 'kept');
+  mkdirSync(mounted);
+  const fix = [process.execPath, cli, 'doctor', '--data', data, '--fix', '--json'];
+  // In mounts of its own.
+  const words = ['-m', '/bin/sh', '-ec', 'mount --bind "$1" "$2"; shift 2; exec "$@"', 'sh', others, mounted, ...fix];
+  const { leftovers } = JSON.parse(spawnSync('/usr/bin/unshare', words, { encoding: 'utf8' }).stdout);
+  const ofBoot = leftovers.find(({ bootId }: { bootId: string }) => bootId === boot.bootId);
+  expect(ofBoot).toMatchObject({ removed: false, problem: expect.stringContaining(`mounted at ${mounted}`) });
+  expect(readFileSync(join(others, 'file'), 'utf8')).toBe('kept');
+  expect(existsSync(join(folder, boot.bootFolder))).toBe(true);
+  // Killed all the same.
+  expect(isRunning(boot.pid)).toBe(false);
+});

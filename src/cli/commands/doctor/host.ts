@@ -1,4 +1,4 @@
-import type { Leftover } from '../../../runtime/isolation/leftovers.js';
+import type { SweptBoot } from '../../../runtime/isolation/leftovers.js';
 import { stateFolder } from '../../dev/state-file.js';
 import type { CommandContext } from '../command-context.js';
 
@@ -7,11 +7,15 @@ export interface HostOptions {
   readonly data?: string;
 }
 
+interface FoundLeftover extends SweptBoot {
+  readonly removed: boolean;
+}
+
 /** What this machine can do, and what killed workers left on it. */
 export interface HostDiagnosis {
   /** Null: sandboxes can run here. */
   readonly sandboxesUnavailable: string | null;
-  readonly leftovers: readonly (Leftover & { readonly removed: boolean })[];
+  readonly leftovers: readonly FoundLeftover[];
 }
 
 /** Looks, and with `fix` removes what is left. */
@@ -25,9 +29,11 @@ export async function examineHost(options: HostOptions, { env, clock }: CommandC
     cgroupFolders: findBootCgroups(),
     sandboxFolders: sandboxesFolders(options.data === undefined ? state : options.data),
   });
-  const leftovers: (Leftover & { readonly removed: boolean })[] = [];
-  for (const leftover of found)
-    leftovers.push({ ...leftover, removed: options.fix === true && (await removeLeftover(leftover, clock)) });
+  const leftovers: FoundLeftover[] = [];
+  for (const leftover of found) {
+    const problem = options.fix === true ? await removeLeftover(leftover, clock) : null;
+    leftovers.push({ ...leftover, removed: options.fix === true && problem === null, problem });
+  }
   return { sandboxesUnavailable: await isolationLack(options.data ?? state), leftovers };
 }
 
@@ -54,6 +60,7 @@ export async function reportHost(
     return [bootId, String(processes), sizeText(bytes), state, [...folders, ...cgroups].join(' ')];
   });
   for (const line of tableLines(columns, rows, terminal)) terminal.print(line);
+  for (const { bootId, problem } of leftovers) if (problem !== null) terminal.note(`${bootId}: ${problem}`);
   if (fix !== true) terminal.note('remove it with `holdfast doctor --fix`');
 }
 
