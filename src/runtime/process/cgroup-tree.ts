@@ -1,5 +1,25 @@
-import { readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+
+const makeTries = 20;
+
+/**
+ * Makes groups and prepares them. Those above them are shared by all workers of the host, and whoever finds one empty may remove it,
+ * also between its making and its use: then all is done once more. @throws Error of the file system
+ */
+export function makeCgroups<T>(folders: readonly string[], prepare: () => T): T {
+  const areThere = (): boolean => folders.every((folder) => existsSync(folder));
+  for (let left = makeTries; ; left -= 1) {
+    try {
+      for (const folder of folders) mkdirSync(folder, { recursive: true });
+      const prepared = prepare();
+      if (left === 0 || areThere()) return prepared;
+    } catch (error) {
+      // What the kernel says of one that was removed meanwhile depends on where in between.
+      if (left === 0 || areThere()) throw error;
+    }
+  }
+}
 
 /** Writes one value to one file of a cgroup. @throws Error of the file system */
 export function writeCgroupFile(file: string, value: string | number): void {

@@ -1,7 +1,7 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { bootsFolder, yieldingFolder } from './boot-folder.js';
-import { readCgroupFile, writeCgroupFile } from './cgroup-tree.js';
+import { makeCgroups, readCgroupFile, writeCgroupFile } from './cgroup-tree.js';
 import type { CgroupLimits, Hierarchy } from './cgroups.js';
 
 const cpuPeriodUs = 100_000;
@@ -70,7 +70,7 @@ function baseFolder(mount: string, ownPath: string): string | null {
 function makeParent(base: string, boot: string): string | null {
   const parent = join(base, bootsFolder, boot);
   try {
-    mkdirSync(parent, { recursive: true });
+    makeCgroups([parent], () => undefined);
     return parent;
   } catch {
     // EACCES or EROFS: a hierarchy that is not ours; what it would limit stays unlimited.
@@ -82,8 +82,7 @@ function makeParent(base: string, boot: string): string | null {
 function makeYieldingParent(base: string, boot: string): string {
   const yielding = join(base, yieldingFolder);
   const parent = join(yielding, bootsFolder, boot);
-  mkdirSync(parent, { recursive: true });
-  writeCgroupFile(join(yielding, 'cpu.shares'), yieldingShares);
+  makeCgroups([parent], () => writeCgroupFile(join(yielding, 'cpu.shares'), yieldingShares));
   return parent;
 }
 

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { bootsFolder, yieldingFolder } from './boot-folder.js';
-import { readCgroupFile, writeCgroupFile } from './cgroup-tree.js';
+import { makeCgroups, readCgroupFile, writeCgroupFile } from './cgroup-tree.js';
 import type { CgroupLimits, Hierarchy } from './cgroups.js';
 
 const cpuPeriodUs = 100_000;
@@ -21,16 +21,20 @@ export function createV2Hierarchy(root: string, ownPath: string, boot: string): 
   const yielding = join(base, yieldingFolder);
   const allYielding = join(yielding, bootsFolder);
   const yieldingParent = join(allYielding, boot);
-  try {
-    mkdirSync(parent, { recursive: true });
-    mkdirSync(yieldingParent, { recursive: true });
-  } catch {
-    // EACCES or EROFS: no delegation, so no cgroups.
-    return null;
-  }
   const below = [all, parent, yielding, allYielding, yieldingParent];
-  const enabled = wanted.filter((controller) => enableFor(controller, base, below));
-  if (enabled.includes('cpu')) writeCgroupFile(join(yielding, 'cpu.weight'), yieldingWeight);
+  const prepare = (): string[] => {
+    const found = wanted.filter((controller) => enableFor(controller, base, below));
+    if (found.includes('cpu')) writeCgroupFile(join(yielding, 'cpu.weight'), yieldingWeight);
+    return found;
+  };
+  let enabled: readonly string[];
+  try {
+    enabled = makeCgroups([parent, yieldingParent], prepare);
+  } catch (error) {
+    // EACCES or EROFS: no delegation, so no cgroups.
+    if (!existsSync(parent) || !existsSync(yieldingParent)) return null;
+    throw error;
+  }
   return {
     parent,
     yieldingParent,

@@ -98,6 +98,39 @@ describeV1('cgroups of this host (v1)', () => {
     expect(cgroups.parents).toContain(dirname(ofCpu(yielding)));
   });
 
+  test('what workers share is made again where somebody removes it while a worker starts', async () => {
+    const own = `holdfast-test-${process.pid}`;
+    const base = join('/sys/fs/cgroup/cpu', own);
+    mkdirSync(base);
+    const folder = mkdtempSync(join(tmpdir(), 'holdfast-cgroups-'));
+    const membership = join(folder, 'membership');
+    writeFileSync(membership, `1:cpu:/${own}\n`);
+    cleanups.push(
+      () => rmSync(folder, { recursive: true }),
+      () => removeCgroups([base]),
+    );
+    const remover = run(
+      `const { readdirSync, rmdirSync } = require('node:fs');
+       const remove = (folder) => {
+         try {
+           for (const { name } of readdirSync(folder, { withFileTypes: true }).filter((each) => each.isDirectory())) remove(folder + '/' + name);
+           rmdirSync(folder);
+         } catch {}
+       };
+       process.stdout.write('ready');
+       for (;;) remove('${base}/holdfast-yielding');`,
+    );
+    await once(remover.stdout as NodeJS.ReadableStream, 'data');
+    for (let i = 0; i < 2_000; i += 1) {
+      const { parents } = openCgroups({ bootId: `raced-${process.pid}`, membership });
+      removeCgroups(parents.filter((parent) => !parent.startsWith(base)));
+    }
+    remover.kill('SIGKILL');
+    await ended(remover);
+    openCgroups({ bootId: `raced-${process.pid}`, membership });
+    expect(readFileSync(join(base, 'holdfast-yielding/cpu.shares'), 'utf8').trim()).toBe('512');
+  });
+
   test('kill ends what was forked into the group too, and a group in use is not removed', async () => {
     const group = open().create('family');
     const child = run(
