@@ -3,6 +3,7 @@ import { createGrpcServer, listenGrpc, routerService, stopGrpcServer } from '../
 import type { TlsTexts } from '../wire/grpc/grpc-transport.js';
 import { type HealthServer, startHealthServer } from '../wire/grpc/health-server.js';
 import { keepAlarms } from './alarms.js';
+import { watchLeases } from './placement/lease-watch.js';
 import { createRouterParts, type RouterDeps } from './router-parts.js';
 import type { ControlStream } from './service/control-stream.js';
 import { beatForEver } from './service/router-heartbeat.js';
@@ -46,8 +47,9 @@ export async function startRouter(config: RouterConfig): Promise<Router> {
       health = await startHealthServer(config.http, { ready, metrics });
     }
     const address = `${listen.slice(0, listen.lastIndexOf(':'))}:${port}`;
-    const beating = beatForEver(config, { routerId, address: config.advertise ?? address }, parts.closed);
-    const keeping = Promise.all([keepVolumes(config, parts.closed), keepAlarms(parts, parts.closed)]);
+    const { closed } = parts;
+    const beating = beatForEver(config, { routerId, address: config.advertise ?? address }, closed);
+    const keeping = Promise.all([keepVolumes(config, closed), keepAlarms(parts, closed), watchLeases(parts, closed)]);
     log.debug('router.started', { address });
     const close = async (): Promise<void> => {
       const reason = new HoldfastError('Unavailable', `router ${routerId} is closing; ask another one`);

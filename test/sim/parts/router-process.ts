@@ -3,6 +3,7 @@ import type { Logger } from '../../../src/common/context.js';
 import { HoldfastError, isHoldfastError } from '../../../src/common/errors.js';
 import { keepAlarms } from '../../../src/router/alarms.js';
 import { deploy } from '../../../src/router/apps/deploy.js';
+import { watchLeases } from '../../../src/router/placement/lease-watch.js';
 import { lend } from '../../../src/router/placement/lend.js';
 import { createRouterParts, type RouterParts } from '../../../src/router/router-parts.js';
 import { ControlStream } from '../../../src/router/service/control-stream.js';
@@ -51,6 +52,7 @@ export class RouterProcess implements RouterListener {
       metrics: null,
     });
     void keepAlarms(this.#parts, this.#parts.closed);
+    void watchLeases(this.#parts, this.#parts.closed);
     void beatForEver(
       { bus, clock: process.clock, accounts: [account] },
       { routerId: process.name, address },
