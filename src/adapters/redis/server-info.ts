@@ -11,7 +11,7 @@ export interface RedisServerInfo {
   /** `cluster_state` of a node of a cluster. */
   readonly clusterState: string | null;
   /** Settings that INFO does not tell; null where the user may not read them. */
-  readonly config: Readonly<Record<'appendfsync' | 'save', string>> | null;
+  readonly config: Readonly<Record<'appendfsync' | 'save' | 'maxLag', string>> | null;
   /** Its clock, less that of this machine. */
   readonly clockAheadMs: number;
 }
@@ -38,17 +38,18 @@ async function readServer(node: Redis, clock: Clock, isInCluster: boolean): Prom
   const askedAtMs = clock.now();
   const [seconds = 0, micros = 0] = (await node.time()).map(Number);
   const hereMs = (askedAtMs + clock.now()) / 2;
-  const [info, appendfsync, save, cluster] = await Promise.all([
+  const [info, appendfsync, save, maxLag, cluster] = await Promise.all([
     node.info(),
     setting(node, 'appendfsync'),
     setting(node, 'save'),
+    setting(node, 'min-replicas-max-lag'),
     isInCluster ? node.cluster('INFO') : null,
   ]);
   return {
     name: `${node.options.host}:${node.options.port}`,
     info: fieldsOf(info),
     clusterState: cluster === null ? null : (fieldsOf(String(cluster)).get('cluster_state') ?? 'unknown'),
-    config: appendfsync === null || save === null ? null : { appendfsync, save },
+    config: appendfsync === null || save === null || maxLag === null ? null : { appendfsync, save, maxLag },
     clockAheadMs: Math.round(seconds * 1_000 + micros / 1_000 - hereMs),
   };
 }

@@ -4,6 +4,7 @@ import type { Rule } from './finding.js';
 const testedMajor = 7;
 const clocksApartMs = 1_000;
 const fullShare = 0.8;
+const mostLagSeconds = 2;
 
 /** What docs/operations.md asks of a Redis; the order is that of the report. */
 export const redisRules: readonly Rule<RedisServerInfo>[] = [
@@ -70,6 +71,14 @@ export const redisRules: readonly Rule<RedisServerInfo>[] = [
         ? 'min-replicas-to-write is 0: a master that is cut off goes on taking changes that are lost'
         : null,
     next: 'set min-replicas-to-write 1 and min-replicas-max-lag 2',
+  },
+  {
+    level: 'warning',
+    breach: ({ info, config }) =>
+      info.has('min_slaves_good_slaves') && config !== null && Number(config.maxLag) > mostLagSeconds
+        ? `min-replicas-max-lag is ${config.maxLag}: so many seconds a master that is cut off takes changes that are lost`
+        : null,
+    next: `set min-replicas-max-lag ${mostLagSeconds}`,
   },
   {
     level: 'warning',
