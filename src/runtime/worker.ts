@@ -36,6 +36,8 @@ import { secretsOf } from './secret-source.js';
 import { ArgumentRoom } from './spawned/argument-room.js';
 import type { WorkerConfig, WorkerDeps } from './worker-options.js';
 
+/** From a client's hello to its first good capability, which comes with its first call. */
+const strangerForMs = 30_000;
 const wheelTickMs = 10;
 
 /** One boot of a worker: from its lease to its last container. */
@@ -119,6 +121,7 @@ export class Worker {
       clock,
       onSession: (link) => new ClientSession(this.#sessionHost(), link, room.ofClient()),
       beforeFlush: () => lease.mayRun(),
+      strangerForMs,
       onOther: (channel, first) => this.#loans.lending.accept(channel, first),
     });
     this.tickets = new ByteTickets({ random, mayRun: () => lease.mayRun() });

@@ -1,9 +1,18 @@
+import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { App, Client, Cls, Secret, Volume } from 'holdfast';
+import { App, Client, Cls, FunctionCall, Secret, Volume } from 'holdfast';
 import { connect } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  Deployment,
+  DeployPart,
+  GetObjectRequest,
+  LookupRequest,
+  ObjectPart,
+} from '../../src/wire/gen/holdfast/v1/router.js';
+import { createGrpcTransport, type GrpcTransport } from '../../src/wire/grpc/grpc-transport.js';
 import { startNats, startRedis, type TestServer } from '../servers.js';
 import { Home, type Running } from './holdfast.js';
 
@@ -149,6 +158,40 @@ describe('two accounts on the same Redis, NATS and objects, with the permissions
     await there.write('of-ours', 'a', 'x'.repeat(100_000));
     expect(await there.list('of-ours')).toEqual(['a']);
     expect((await Volume.list({ client: theirs.client })).map(({ name }) => name)).toEqual(['of-ours']);
+  });
+
+  it('have no way to each other’s spawned calls, bundles and objects, whose names they know', async () => {
+    const [here, there] = [await counterOf(ours), await counterOf(theirs)];
+    const call = await (await here.named('spawner')).add.spawn(3);
+    expect(await call.get({ timeoutMs: 20_000 })).toBe(3);
+    const stolen = () => FunctionCall.fromId(call.id, { client: theirs.client });
+    expect(await codeOf(stolen().then((known) => known.get({ timeoutMs: 5_000 })))).toBe('NotFound');
+    expect(await codeOf(stolen().then((known) => known.cancel()))).toBe('NotFound');
+
+    const volume = await Volume.create('known', { client: ours.client });
+    const bytes = randomBytes(100_000);
+    await volume.writeFile('a', bytes);
+    const transports = [ours, theirs].map(({ endpoint, token }) => createGrpcTransport({ endpoint, token }));
+    const [mine, other] = transports as [GrpcTransport, GrpcTransport];
+    const read = async (transport: GrpcTransport, hash: string): Promise<Buffer> => {
+      const pieces: Uint8Array[] = [];
+      for await (const part of transport.download('GetObject', GetObjectRequest.encode({ hash }).finish(), {}))
+        pieces.push(ObjectPart.decode(part).bytes);
+      return Buffer.concat(pieces);
+    };
+    const hash = createHash('sha256').update(bytes).digest('hex');
+    expect((await read(mine, hash)).equals(bytes)).toBe(true);
+    expect(await codeOf(read(other, hash))).toBe('NotFound');
+
+    // Bundles lie together, by what they are: whoever names one must have it.
+    const limits = { timeoutMs: 20_000 };
+    const lookup = LookupRequest.encode({ app: 'shop', version: 0 }).finish();
+    const { bundleSha256, manifestJson } = Deployment.decode(await mine.unary('Lookup', lookup, limits));
+    const value = { app: 'shop', manifestJson, bundleSha256, instances: 'keep' };
+    const header = DeployPart.encode({ part: { $case: 'header', value } }).finish();
+    expect(await codeOf(other.upload('Deploy', [header], limits))).toBe('InvalidArgument');
+    await Promise.all(transports.map((transport) => transport.close()));
+    expect(await (await there.named('unharmed')).add(1)).toBe(1);
   });
 
   it('cannot speak to each other’s workers over NATS', async () => {

@@ -24,7 +24,7 @@ import { BundleCache } from '../../src/runtime/hosting/bundle-cache.js';
 import { createWorkerMetrics } from '../../src/runtime/metrics.js';
 import { Worker } from '../../src/runtime/worker.js';
 import type { WorkerConfig } from '../../src/runtime/worker-options.js';
-import { hashPin, mintCapability } from '../../src/wire/capability.js';
+import { type Capability, hashPin, mintCapability } from '../../src/wire/capability.js';
 import { encodeArgs, hashArgs } from '../../src/wire/codec/codec.js';
 import { decodeError } from '../../src/wire/errors.js';
 import type { BindBody } from '../../src/wire/frames/frames.js';
@@ -326,7 +326,10 @@ export class WorkerWorld implements AsyncDisposable {
   }
 
   /** What a client says of an instance when it binds it; `brings`: with its pin, as of one that is `placing`. */
-  bound(pin: Pin & { key: InstanceKey }, { brings = false } = {}): BindBody {
+  bound(
+    pin: Pin & { key: InstanceKey },
+    { brings = false, of = {} }: { readonly brings?: boolean; readonly of?: Partial<Capability> } = {},
+  ): BindBody {
     const { key, generation, epoch } = pin;
     const record = encodePin(pin);
     const capability = mintCapability(this.#key as SigningKey, {
@@ -337,6 +340,7 @@ export class WorkerWorld implements AsyncDisposable {
       role: 'call',
       expiresAtMs: this.clock.now() + 86_400_000,
       pinHash: brings ? hashPin(record) : null,
+      ...of,
     });
     return { key, generation, epoch, capability, ...(brings ? { pin: record } : {}) };
   }

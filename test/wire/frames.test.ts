@@ -156,6 +156,8 @@ describe('bodies of frames', () => {
       if (!('key' in wrong))
         expect(() => readMeta(encodeBody(wrong))).toThrow(expect.objectContaining({ code: 'InvalidArgument' }));
     }
+    const bind = { key: 'k'.repeat(65), generation: 1, epoch: 1, capability: 'c' };
+    expect(() => readBind(encodeBody(bind))).toThrow(expect.objectContaining({ code: 'InvalidArgument' }));
     fc.assert(
       fc.property(fc.uint8Array(), (bytes) =>
         [decodeBody, readBind, readMeta, readUnary].every((read) => isRefusal(() => read(bytes))),

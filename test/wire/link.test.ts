@@ -1,10 +1,12 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { HoldfastError } from '../../src/common/errors.js';
 import { FrameWriter } from '../../src/wire/frames/frame-writer.js';
 import { FrameKind } from '../../src/wire/frames/frames.js';
 import { createChannelPair } from '../../src/wire/link/channel-pair.js';
+import { LinkHost, type ServerLink } from '../../src/wire/link/link-host.js';
 import { batchOffsets, encodeHello, encodeWelcome, LinkMessage } from '../../src/wire/link/link-messages.js';
+import { ManualClock } from '../manual-clock.js';
 import { LinkWorld } from './link-world.js';
 
 function connected(): LinkWorld {
@@ -379,6 +381,59 @@ describe('a worker', () => {
     world.host.accept(right);
     world.clock.advance(5_000);
     expect(why).toMatchObject({ code: 'DeadlineExceeded' });
+  });
+
+  describe('to whom anybody may say hello (I10)', () => {
+    const strangerForMs = 1_000;
+    let clock: ManualClock;
+    let sessions: ServerLink[];
+    let host: LinkHost;
+    beforeEach(() => {
+      clock = new ManualClock();
+      sessions = [];
+      const onSession = (link: ServerLink) => {
+        sessions.push(link);
+        return { onFrame: () => undefined, onGone: () => undefined };
+      };
+      host = new LinkHost({ bootId: 'boot', clock, maxSessions: 3, strangerForMs, onSession });
+    });
+
+    /** Its outcome: `open`, or why it was closed. */
+    function greet(clientId: string): () => string {
+      const { left, right } = createChannelPair((task) => task());
+      let outcome = 'open';
+      left.open({
+        onMessage: () => undefined,
+        onDrain: () => undefined,
+        onClosed: (e) => (outcome = e?.message ?? ''),
+      });
+      host.accept(right);
+      left.send(encodeHello({ clientId, linkId: clientId, stream: 1, resume: false, received: 0 }));
+      return () => outcome;
+    }
+
+    it('sends those away whom nothing was trusted with in time, and nobody else', () => {
+      const [trusted, stranger] = [greet('a'), greet('b')];
+      sessions[0]?.trust();
+      clock.advance(strangerForMs - 1);
+      expect([trusted(), stranger()]).toEqual(['open', 'open']);
+      clock.advance(1);
+      expect([trusted(), stranger()]).toEqual(['open', expect.stringContaining('client b has shown')]);
+      clock.advance(3_600_000);
+      expect(trusted()).toBe('open');
+      expect(host.sessionCount).toBe(1);
+    });
+
+    it('has room for who comes, at the cost of the stranger who came first', () => {
+      const outcomes = ['a', 'b', 'c'].map(greet);
+      sessions[0]?.trust();
+      outcomes.push(greet('d'));
+      const isFull = expect.stringContaining('has 3 clients');
+      expect(outcomes.map((outcome) => outcome())).toEqual(['open', isFull, 'open', 'open']);
+      for (const session of sessions.slice(2)) session.trust();
+      expect(greet('e')()).toEqual(isFull);
+      expect(outcomes.map((outcome) => outcome())).toEqual(['open', isFull, 'open', 'open']);
+    });
   });
 
   it('survives whatever a channel says, and so do the others', () => {

@@ -72,6 +72,7 @@ export class ClientSession implements Caller {
   readonly #calls = new RefTable<WorkerCall | KeyedFollower | HeldCall | SpawnRequest>();
   readonly #argumentRoom: ArgumentRoom;
   #refusedSlots = 0;
+  #lastRefused: Elsewhere | null = null;
 
   constructor(host: SessionHost, link: ServerLink, argumentRoom: ArgumentRoom) {
     this.#host = host;
@@ -135,12 +136,14 @@ export class ClientSession implements Caller {
 
   #onBind(slot: number, frame: Buffer): void {
     const bind = readBind(readBody(frame));
-    const refusal = this.#refusalOf(bind);
-    if (refusal === null && bind.pin !== undefined)
+    const refused = this.#refusalOf(bind);
+    if (refused === null) this.#link.trust();
+    if (refused === null && bind.pin !== undefined)
       this.#host.placements.expect(bind.key as InstanceKey, decodePin(bind.pin));
     if (isRefused(this.#bindings.get(slot))) this.#refusedSlots--;
-    if (refusal !== null) this.#refusedSlots++;
-    this.#bindings.set(slot, this.#bound({ key: bind.key as InstanceKey, epoch: bind.epoch, refusal }));
+    if (refused !== null) this.#refusedSlots++;
+    const { key, epoch } = bind;
+    this.#bindings.set(slot, refused ?? this.#bound({ key: key as InstanceKey, epoch, refusal: null }));
     if (this.#bindings.size > maxSlots || this.#refusedSlots > maxRefusedSlots) {
       throw new HoldfastError(
         'InvalidArgument',
@@ -149,12 +152,16 @@ export class ClientSession implements Caller {
     }
   }
 
-  #refusalOf(bind: BindBody): Uint8Array | null {
+  /** Null: it may be called. Very many may be refused for one reason, of which nothing else is kept. */
+  #refusalOf(bind: BindBody): Elsewhere | null {
     try {
       this.#host.checkCapability(bind);
       return null;
     } catch (e) {
-      return encodeError(e);
+      const refusal = encodeError(e);
+      if (!this.#lastRefused?.refusal || Buffer.compare(refusal, this.#lastRefused.refusal) !== 0)
+        this.#lastRefused = { key: '' as InstanceKey, epoch: 0, refusal };
+      return this.#lastRefused;
     }
   }
 

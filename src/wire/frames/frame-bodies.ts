@@ -6,6 +6,8 @@ import type { BindBody, CallMeta, ChainLink, UnaryBody } from './frames.js';
 
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, copyBuffers: true, structuredClone: false });
+/** Of an instance: it is kept for as long as its slot. */
+const maxKeyLength = 64;
 /** Calls behind each other in `CallMeta.chain`. */
 const maxChain = 256;
 
@@ -30,7 +32,8 @@ export function decodeBody(bytes: Uint8Array): Record<string, unknown> {
 /** @throws InvalidArgument */
 export function readBind(bytes: Uint8Array): BindBody {
   const { key, generation, epoch, capability, pin } = decodeBody(bytes);
-  const isBind = typeof key === 'string' && typeof capability === 'string' && isCount(generation) && isCount(epoch);
+  const isKey = typeof key === 'string' && key.length <= maxKeyLength;
+  const isBind = isKey && typeof capability === 'string' && isCount(generation) && isCount(epoch);
   if (!isBind || !(pin === undefined || pin instanceof Uint8Array)) {
     throw new HoldfastError(
       'InvalidArgument',

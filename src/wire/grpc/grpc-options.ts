@@ -3,6 +3,9 @@ import type { ClientOptions, ServerOptions } from '@grpc/grpc-js';
 /** A message is a batch (64 KiB and a frame), arguments or a piece of a bundle; batches that wait may be longer. */
 const maxMessageBytes = 134_217_728;
 
+/** In which a connection says what it is, with TLS in which its handshake ends. */
+export const patienceMs = 10_000;
+
 /** HTTP/2 starts at 64 KiB, which a far worker fills within one round trip. */
 export const windowBytes = 1_048_576;
 /** HTTP/2 starts at 16 KiB: work for each frame, on both sides, is as much as that for its bytes. */

@@ -1,5 +1,6 @@
 import type { Http2Server, Settings } from 'node:http2';
-import { createSecureContext } from 'node:tls';
+import type { Server as NetServer } from 'node:net';
+import { createSecureContext, type TLSSocket } from 'node:tls';
 import {
   type Metadata,
   Server,
@@ -17,7 +18,7 @@ import { cannotListen } from './cannot-listen.js';
 import { GrpcChannel } from './grpc-channel.js';
 import { toGrpcError } from './grpc-errors.js';
 import { type ChannelMessage, encodedFormat, linkBatchFormat } from './grpc-messages.js';
-import { largestFrameBytes, serverOptions, windowBytes } from './grpc-options.js';
+import { largestFrameBytes, patienceMs, serverOptions, windowBytes } from './grpc-options.js';
 import type { TlsTexts } from './grpc-transport.js';
 import type { Lanes } from './lanes.js';
 
@@ -74,6 +75,7 @@ export function peerOf(call: { readonly metadata: Metadata; getPeer(): string })
 export function createGrpcServer(): Server {
   const server = new Server(serverOptions);
   const { commonServerOptions } = innerOf(server);
+  commonServerOptions.handshakeTimeout = patienceMs;
   commonServerOptions.settings = {
     ...commonServerOptions.settings,
     initialWindowSize: windowBytes,
@@ -85,16 +87,22 @@ export function createGrpcServer(): Server {
 /** What grpc-js gives its clients an option for and its servers none: a test looks at what clients are told. */
 function innerOf(server: Server) {
   return server as unknown as {
-    readonly commonServerOptions: { settings?: Settings };
+    readonly commonServerOptions: { settings?: Settings; handshakeTimeout?: number };
     readonly http2Servers: ReadonlyMap<Http2Server, unknown>;
   };
 }
 
-/** Of a connection, for all its streams together; of a server that has its listener. */
-export function widenConnections(server: Server): void {
+/** Of a server that has its listener: the window of a connection for all its streams together, and the end of one that is none. */
+export function tuneConnections(server: Server): void {
   for (const http2Server of innerOf(server).http2Servers.keys()) {
     http2Server.on('session', (session) => session.setLocalWindowSize(windowBytes));
+    endFailedHandshakes(http2Server);
   }
+}
+
+/** Node tells of a handshake that fails or takes too long, and leaves its connection to whoever hears of it. */
+export function endFailedHandshakes<Server extends NetServer>(server: Server): Server {
+  return server.on('tlsClientError', (_error: Error, socket: TLSSocket) => socket.destroy());
 }
 
 /**
@@ -108,7 +116,7 @@ export function listenGrpc(server: Server, address: string, tls?: TlsTexts): Pro
   return new Promise((resolve, reject) => {
     server.bindAsync(address, credentials, (error, port) => {
       if (error === null) {
-        widenConnections(server);
+        tuneConnections(server);
         resolve(port);
       } else reject(cannotListen(address, error));
     });

@@ -6,12 +6,14 @@ import type { ByteStream } from '../../common/ports/byte-stream.js';
 import type { Channel } from '../../common/ports/channel.js';
 import { ByteConnection, bytesHello, ticketChars } from '../byte-connection.js';
 import { cannotListen } from './cannot-listen.js';
+import { patienceMs } from './grpc-options.js';
 import {
   channelHandler,
   checkServerTls,
   createGrpcServer,
+  endFailedHandshakes,
   stopGrpcServer,
-  widenConnections,
+  tuneConnections,
   workerService,
 } from './grpc-server.js';
 import type { TlsTexts } from './grpc-transport.js';
@@ -27,8 +29,6 @@ export interface WorkerServer {
 }
 
 const closeGraceMs = 1_000;
-/** In which a connection says what it is; and in which a client that was told how its bytes ended leaves. */
-const patienceMs = 10_000;
 /** Of either kind. */
 const helloBytes = bytesHello.length + ticketChars;
 
@@ -55,7 +55,7 @@ export async function serveWorker(
   grpc.addService(workerService, { calls: channelHandler({ authorize: () => undefined, accept, lanes }) });
   // What TLS has to be taken off is taken off before.
   const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
-  widenConnections(grpc);
+  tuneConnections(grpc);
   const sockets = new Set<Socket>();
   const onSocket = (socket: Socket): void => {
     sockets.add(socket);
@@ -90,7 +90,8 @@ function createListener(tls: TlsTexts | undefined, onSocket: (socket: Socket) =>
   const { cert, key } = checkServerTls(tls);
   const { ca } = tls;
   const clients = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: true };
-  return createTlsServer({ cert, key, ...clients, ALPNProtocols: ['h2'], noDelay: true }, onSocket);
+  const options = { cert, key, ...clients, ALPNProtocols: ['h2'], noDelay: true, handshakeTimeout: patienceMs };
+  return endFailedHandshakes(createTlsServer(options, onSocket));
 }
 
 function listen(listener: NetServer, address: string): Promise<number> {

@@ -25,6 +25,8 @@ export interface LinkHostOptions {
   readonly beforeFlush?: () => boolean;
   /** Default 10 000. */
   readonly maxSessions?: number;
+  /** In which a client has to be trusted (`ServerLink.trust`); absent: every client is. */
+  readonly strangerForMs?: number;
   /** Takes a channel that does not begin as a client's; null: it is one. What it throws closes the channel. */
   readonly onOther?: (channel: Channel, first: Uint8Array) => ChannelHandlers | null;
 }
@@ -38,10 +40,14 @@ const resumeWithinMs = 5_000;
  * I8. A session ends at most once, and with it all that its client has here.
  * I9. A hello that resumes never makes a session: what a client believes to be under way is here, or the client learns that
  *     it is not.
+ * I10. Anybody may say hello: a client that was not trusted in time is sent away, and the oldest of those makes room where there
+ *     are too many, so that strangers keep nobody out for long.
  */
 export class LinkHost {
   readonly #options: LinkHostOptions;
   readonly #sessions = new Map<string, ServerLink>();
+  /** The oldest first. */
+  readonly #strangers = new Set<ServerLink>();
 
   constructor(options: LinkHostOptions) {
     this.#options = options;
@@ -106,12 +112,22 @@ export class LinkHost {
   }
 
   #begin(key: string, channel: Channel, hello: Hello): ServerLink {
-    const max = this.#options.maxSessions ?? 10_000;
-    if (this.#sessions.size >= max) {
-      throw new HoldfastError('Unavailable', `boot ${this.#options.bootId} has ${max} clients, no more are taken`);
+    const { bootId, maxSessions = 10_000, strangerForMs } = this.#options;
+    if (this.#sessions.size >= maxSessions) {
+      const full = new HoldfastError('Unavailable', `boot ${bootId} has ${maxSessions} clients, no more are taken`);
+      const [oldest] = this.#strangers;
+      if (oldest === undefined) throw full;
+      oldest.close(full);
     }
-    const session = new ServerLink(hello, this.#options, () => this.#sessions.delete(key));
+    const session = new ServerLink(hello, this.#options, {
+      gone: () => {
+        this.#sessions.delete(key);
+        this.#strangers.delete(session);
+      },
+      trusted: () => void this.#strangers.delete(session),
+    });
     this.#sessions.set(key, session);
+    if (strangerForMs !== undefined) this.#strangers.add(session);
     session.resume(channel, hello);
     return session;
   }
@@ -123,19 +139,25 @@ export class ServerLink {
   readonly stream: number;
   readonly #linkId: string;
   readonly #options: LinkHostOptions;
-  readonly #forget: () => void;
+  readonly #told: { readonly gone: () => void; readonly trusted: () => void };
   readonly #end: LinkEnd;
   readonly #handlers: SessionHandlers;
   #channel: Channel | null = null;
   #absence: Timer | null = null;
+  #strangeness: Timer | null = null;
   #isGone = false;
 
-  constructor(hello: Hello, options: LinkHostOptions, forget: () => void) {
+  /** @param told who is to hear of it, once each */
+  constructor(
+    hello: Hello,
+    options: LinkHostOptions,
+    told: { readonly gone: () => void; readonly trusted: () => void },
+  ) {
     this.clientId = hello.clientId;
     this.stream = hello.stream;
     this.#linkId = hello.linkId;
     this.#options = options;
-    this.#forget = forget;
+    this.#told = told;
     this.#end = new LinkEnd({
       // biome-ignore lint/complexity/useMaxParams: no object per frame
       onFrame: (kind, ref, slot, frame) => this.#handlers.onFrame(kind, ref, slot, frame),
@@ -144,6 +166,10 @@ export class ServerLink {
       overflowed: (error) => this.close(error),
     });
     this.#handlers = options.onSession(this);
+    const { clock, strangerForMs } = options;
+    if (strangerForMs === undefined) return;
+    const why = `client ${this.clientId} has shown within ${strangerForMs} ms nothing that it may call here`;
+    this.#strangeness = clock.after(strangerForMs, () => this.close(new HoldfastError('Unavailable', why)));
   }
 
   /** Write frames here, then flush. */
@@ -164,6 +190,14 @@ export class ServerLink {
     return this.#end.outbox.bufferedBytes;
   }
 
+  /** Its client has shown that it may use something here. */
+  trust(): void {
+    if (this.#strangeness === null) return;
+    this.#strangeness.cancel();
+    this.#strangeness = null;
+    this.#told.trusted();
+  }
+
   flushSoon(): void {
     this.#end.outbox.flushSoon();
   }
@@ -181,8 +215,9 @@ export class ServerLink {
       this.#channel?.send(bye);
     }
     this.#absence?.cancel();
+    this.#strangeness?.cancel();
     this.#end.close();
-    this.#forget();
+    this.#told.gone();
     const channel = this.#channel;
     this.#channel = null;
     channel?.close(error);

@@ -124,7 +124,23 @@ describe('a client that breaks the protocol', () => {
     expect(client.lost).toBe(null);
   });
 
-  it('and binds with a capability of another instance, epoch or account, is refused', async () => {
+  it('and shows no good capability for half a minute, loses its session, and makes room for others before', async () => {
+    world = await WorkerWorld.start();
+    const { pin, client, container } = await world.alive('Basket', 'a');
+    const stranger = world.client();
+    stranger.bind(1, { ...world.bound(pin), capability: 'nonsense' });
+    expect((await stranger.call('work').error()).code).toBe('PermissionDenied');
+    for (let second = 0; second < 30; second += 1) {
+      expect(stranger.lost).toBeNull();
+      await world.pass(1_000);
+    }
+    await until(() => stranger.lost !== null);
+    const call = client.call('work');
+    (await container.call(1)).result('fine');
+    expect(await call.value()).toBe('fine');
+  });
+
+  it('and binds with a capability of another instance, epoch or account, for less or from before, is refused', async () => {
     world = await WorkerWorld.start();
     const a = await world.alive('Basket', 'a');
     const b = await world.alive('Basket', 'b');
@@ -132,7 +148,10 @@ describe('a client that breaks the protocol', () => {
     a.client.bind(2, { ...world.bound(a.pin), capability });
     a.client.bind(3, { ...world.bound(a.pin), epoch: a.pin.epoch + 1 });
     a.client.bind(4, { ...world.bound(a.pin), capability: 'nonsense' });
-    for (const slot of [2, 3, 4])
+    a.client.bind(5, world.bound(a.pin, { of: { account: 'other' } }));
+    a.client.bind(6, world.bound(a.pin, { of: { role: 'read' } }));
+    a.client.bind(7, world.bound(a.pin, { of: { expiresAtMs: world.clock.now() } }));
+    for (const slot of [2, 3, 4, 5, 6, 7])
       expect((await a.client.call('work', [], { slot }).error()).code).toBe('PermissionDenied');
     expect(a.container.calls).toHaveLength(0);
   });
