@@ -9,6 +9,8 @@ import type { Bench, Scenario } from './scenario.js';
 /** In which a worker that does nothing else has a warm container again. */
 const pauseMs = 500;
 const callers = 1;
+/** In one repetition. Prepared containers are forgotten while it is the others' turn, so that the first two of it find none. */
+const names = 16;
 
 const tables: Scenario['tables'] = (rows) => [callTable(callsOf(rows), { pauses: true })];
 
@@ -47,7 +49,7 @@ export const earlyFirstCall: Scenario = {
 };
 
 async function measure(lineup: Lineup, { settings, say }: Bench, scenario: string) {
-  const plan = { className: 'Plain', callers, names: settings.isQuick ? 1 : 6, pauseMs, endsLater: true };
+  const plan = { className: 'Plain', callers, names: settings.isQuick ? 1 : names, pauseMs, endsLater: true };
   say(`${plan.names} first calls at a time`);
   const found = await lineup.inTurn(settings.repetitions + 1, async (contender, repetition) => {
     const measurement = await contender.measure('firstCalls', { ...plan, prefix: `run-${repetition}` });
