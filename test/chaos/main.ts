@@ -20,6 +20,7 @@ import * as processFaults from './scenarios/process-faults.js';
 import * as requests from './scenarios/requests.js';
 import * as stores from './scenarios/stores.js';
 import { runSoak } from './soak.js';
+import { World } from './world.js';
 
 const usage = `npm run chaos -- [options]
   --only NAMES   those of these names, separated by commas; else whose name has this in it. Without it all but
@@ -61,6 +62,7 @@ const chosen = all.filter(
       : values.only.split(',').some((wanted) => isMeant(name, wanted))) &&
     (!values.short || isShort),
 );
+World.closeOnSignals();
 if (values.help) console.log(usage);
 else if (values.list) for (const { name, what } of chosen) console.log(`${name.padEnd(32)} ${what}`);
 else await report();

@@ -36,6 +36,7 @@ export interface Setup extends Ground {
 
 /** A cluster of real processes on this machine, with clients that call it all the time. */
 export class World implements AsyncDisposable {
+  static readonly #open = new Set<World>();
   readonly site: Site;
   readonly setup: Setup & { readonly leaseTtlMs: number };
   readonly routers: Proc[] = [];
@@ -64,9 +65,20 @@ export class World implements AsyncDisposable {
     }
   }
 
+  /** A program that is told to end ends its worlds first: nobody else would end their processes. */
+  static closeOnSignals(): void {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.once(signal, async () => {
+        await Promise.allSettled([...World.#open].map((world) => world[Symbol.asyncDispose]()));
+        process.exit(130);
+      });
+    }
+  }
+
   private constructor(site: Site, setup: World['setup']) {
     this.site = site;
     this.setup = setup;
+    World.#open.add(this);
   }
 
   get ledgerFile(): string {
@@ -166,6 +178,7 @@ export class World implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    World.#open.delete(this);
     await this.load?.stop().catch(() => undefined); // whatever its lanes failed for was judged
     await Promise.all(this.clients.map((client) => client.close()));
     await this.site.close();
