@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Channel, ChannelHandlers, Transport } from '../../src/common/ports/channel.js';
+import type { ObjectStore } from '../../src/common/ports/object-store.js';
 import { decodeError } from '../../src/wire/errors.js';
 import { encodeBody } from '../../src/wire/frames/frame-bodies.js';
 import { FrameKind } from '../../src/wire/frames/frames.js';
@@ -39,6 +40,8 @@ class ScriptedPeer implements Channel {
 class ScriptedNetwork implements Transport {
   readonly peers: ScriptedPeer[] = [];
   readonly asked: string[] = [];
+  /** As long as each of them may take, in ms. */
+  readonly times: number[] = [];
   answer: (signal: AbortSignal | undefined) => Promise<Uint8Array> = async () => Buffer.from('answer');
 
   openRouter(): Channel {
@@ -57,6 +60,7 @@ class ScriptedNetwork implements Transport {
     options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
   ): Promise<Uint8Array> {
     this.asked.push(method);
+    this.times.push(options.timeoutMs);
     return this.answer(options.signal);
   }
 
@@ -79,8 +83,18 @@ function opened(container: ScriptedContainer, ref: number, address = ''): void {
   container.send(FrameKind.TunnelOpen, { ref, body: Buffer.from(address) });
 }
 
-function unary(container: ScriptedContainer, ref: number, method: string): void {
-  container.send(FrameKind.Unary, { ref, body: encodeBody({ method, request: Buffer.alloc(1), timeoutMs: 1_000 }) });
+function unary(container: ScriptedContainer, ref: number, what: string | object): void {
+  const asked = typeof what === 'string' ? { method: what } : what;
+  const body = { request: Buffer.alloc(1), timeoutMs: 1_000, ...asked };
+  container.send(FrameKind.Unary, { ref, body: encodeBody(body) });
+}
+
+/** What it was answered with; a code where it was refused. */
+async function answered(container: ScriptedContainer, ref: number): Promise<string> {
+  const find = () => sentTo(container, FrameKind.UnaryReply).find((reply) => reply.ref === ref);
+  await until(() => find() !== undefined);
+  const { body = Buffer.alloc(0) } = find() ?? {};
+  return body[0] === 1 ? body.toString('utf8', 1) : decodeError(body.subarray(1)).code;
 }
 
 /** What a router answers where an instance is there. */
@@ -193,6 +207,40 @@ describe('the tunnels of a container', () => {
     container.die();
     await until(() => signals[0]?.aborted === true);
     expect(network.asked).not.toContain('CreateToken');
+  });
+
+  it('C12: give a request the time that it says, and two minutes at most', async () => {
+    const container = await alive();
+    for (const [i, timeoutMs] of [1, 120_000, 600_000].entries())
+      unary(container, i + 1, { method: 'Inspect', timeoutMs });
+    await until(() => sentTo(container, FrameKind.UnaryReply).length === 3);
+    expect(network.times).toEqual([1, 120_000, 120_000]);
+  });
+
+  it('move objects in the time that is said, also where the object store never answers', async () => {
+    network = new ScriptedNetwork();
+    let asked = 0;
+    const objectsOf = (objects: ObjectStore): ObjectStore => ({
+      ...objects,
+      getRange: () => {
+        asked += 1;
+        return new Promise(() => undefined);
+      },
+    });
+    world = await WorkerWorld.start({ transport: () => network, objectsOf });
+    const { container } = await world.alive('Basket', 'a');
+    const request = encodeBody({ hash: 'a'.repeat(64), offset: 0, length: 9 });
+    unary(container, 1, { method: 'GetObject', request, timeoutMs: 900 });
+    unary(container, 2, { method: 'GetObject', request, timeoutMs: 600_000 });
+    await until(() => asked === 2);
+    world.clock.advance(899);
+    await turns(5);
+    expect(sentTo(container, FrameKind.UnaryReply)).toEqual([]);
+    world.clock.advance(1);
+    expect(await answered(container, 1)).toBe('DeadlineExceeded');
+    await world.pass(120_000);
+    expect(await answered(container, 2)).toBe('DeadlineExceeded');
+    expect(network.asked).toEqual([]);
   });
 
   it('are refused where they cannot be dialed, and above their number', async () => {

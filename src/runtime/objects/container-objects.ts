@@ -1,10 +1,10 @@
+import { createHash, type Hash as Hashing } from 'node:crypto';
 import type { Clock, Timer } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { ObjectStore } from '../../common/ports/object-store.js';
 import { largestChunkBytes } from '../../common/volumes/chunk-layout.js';
 import type { Hash } from '../../common/volumes/entry.js';
 import { objectKey } from '../../common/volumes/object-key.js';
-import { hashOf } from '../../common/volumes/object-reader.js';
 import {
   type ObjectPieceBody,
   type ObjectRangeBody,
@@ -26,6 +26,8 @@ export interface ObjectAccess {
 interface Upload {
   readonly hash: Hash;
   readonly bytes: Buffer;
+  /** Of what has come: each piece as it comes, as all of it at once would hold up the worker for a tenth of a second. */
+  readonly hashing: Hashing;
   filledBytes: number;
   idle: Timer | null;
 }
@@ -46,8 +48,9 @@ export function objectRoom(): ByteRoom {
  * sends is taken where it has the hash that it is named by. Who has reserved an object, and who needs it, is between the
  * container and the router (VolumeHolds).
  *
- * I1. What it holds in memory for the container is in `#room` and in that of the worker.
+ * I1. What it holds in memory for the container is in `#room` and in that of the worker, also where nobody waits for it any more.
  * I2. An upload ends: with its last piece, a piece that does not fit, a minute without one, or the container.
+ * I3. Who asks is answered when its signal aborts, whatever the object store does.
  */
 export class ContainerObjects {
   readonly #access: ObjectAccess;
@@ -62,8 +65,8 @@ export class ContainerObjects {
 
   /** Null: the request is not about objects. @throws InvalidArgument, NotFound, Unavailable, the signal's reason */
   answer(method: string, request: Uint8Array, signal: AbortSignal): Promise<Uint8Array> | null {
-    if (method === objectMethods.get) return this.#read(request, signal);
-    if (method === objectMethods.put) return this.#store(request, signal);
+    if (method === objectMethods.get) return untilAborted(this.#read(request, signal), signal);
+    if (method === objectMethods.put) return untilAborted(this.#store(request, signal), signal);
     return null;
   }
 
@@ -96,6 +99,7 @@ export class ContainerObjects {
       );
     }
     upload.bytes.set(piece.bytes, upload.filledBytes);
+    upload.hashing.update(piece.bytes);
     upload.filledBytes += piece.bytes.length;
     if (upload.filledBytes < upload.bytes.length) this.#waitForNext(piece.upload, upload);
     else await this.#finish(piece.upload, upload);
@@ -116,7 +120,8 @@ export class ContainerObjects {
     }
     // Its number is taken: whoever had it before has lost it.
     this.#drop(upload);
-    this.#uploads.set(upload, { hash, bytes: Buffer.allocUnsafe(totalBytes), filledBytes: 0, idle: null });
+    const bytes = Buffer.allocUnsafe(totalBytes);
+    this.#uploads.set(upload, { hash, bytes, hashing: createHash('sha256'), filledBytes: 0, idle: null });
   }
 
   #waitForNext(number: number, upload: Upload): void {
@@ -126,12 +131,12 @@ export class ContainerObjects {
 
   async #finish(number: number, upload: Upload): Promise<void> {
     const { objects, account } = this.#access;
-    const { hash, bytes } = upload;
+    const { hash, hashing, bytes } = upload;
     upload.idle?.cancel();
     // Its memory is in use until the object store has it, also when the container is gone.
     this.#uploads.delete(number);
     try {
-      const actual = hashOf(bytes);
+      const actual = hashing.digest('hex');
       if (actual !== hash)
         throw new HoldfastError(
           'InvalidArgument',
@@ -170,6 +175,16 @@ export class ContainerObjects {
     this.#access.room.give(bytes);
     this.#room.give(bytes);
   }
+}
+
+/** What settles later settles for nobody. @throws the signal's reason */
+function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+    if (signal.aborted) onAbort();
+  });
 }
 
 function isNext({ hash, bytes, filledBytes }: Upload, piece: ObjectPieceBody): boolean {

@@ -32,6 +32,7 @@ function world(roomBytes = 256 * mebibyte) {
       stored.set(key, Uint8Array.from(bytes));
     },
     async getRange(key: string, offset: number, length: number): Promise<Uint8Array | null> {
+      if (this.isSlow) await new Promise<void>((resolve) => held.push(resolve));
       return stored.get(key)?.subarray(offset, offset + length) ?? null;
     },
   };
@@ -163,6 +164,33 @@ describe('the objects of a container', () => {
     expect(isThere).toBe(false);
     held[0]?.();
     await Promise.all([slow, next]);
+  });
+
+  it('that the object store does not answer for are given up in time, and take room until it does', async () => {
+    const { objects, held, container } = world(objectRangeBytes);
+    const own = container();
+    const bytes = Buffer.alloc(objectRangeBytes, 's');
+    const range = encodeBody({ hash: hashOf(bytes), offset: 0, length: objectRangeBytes });
+    for (const ask of [
+      (signal: AbortSignal) => put(own, bytes, signal),
+      (signal: AbortSignal) => own.answer('GetObject', range, signal),
+    ]) {
+      objects.isSlow = true;
+      const late = new AbortController();
+      const given = codeOf(ask(late.signal));
+      while (held.length === 0) await turns(1);
+      late.abort(Object.assign(new Error('late'), { code: 'DeadlineExceeded' }));
+      expect(await given).toBe('DeadlineExceeded');
+      objects.isSlow = false;
+      let isThere = false;
+      const next = put(own, bytes).then(() => {
+        isThere = true;
+      });
+      await turns(20);
+      expect(isThere).toBe(false);
+      held.splice(0)[0]?.();
+      await next;
+    }
   });
 
   it('that are read give their room back, also where they are not there', async () => {
