@@ -34,9 +34,10 @@ async function piped(signal: AbortSignal): Promise<string> {
 }
 
 function typed(prompt: string, signal: AbortSignal): Promise<string> {
-  process.stderr.write(prompt);
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
   const lines = createInterface({ input: process.stdin, output: nowhere, terminal: true });
+  // The terminal shows nothing from here on; who types as soon as he is asked is not seen either.
+  process.stderr.write(prompt);
   return new Promise((resolve, reject) => {
     const stop = (): void => lines.close();
     signal.addEventListener('abort', stop, { once: true });
