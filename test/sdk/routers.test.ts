@@ -4,14 +4,14 @@ import { HoldfastError } from '../../src/common/errors.js';
 import { type Client, clientWith } from '../../src/sdk/client.js';
 import { ManualClock } from '../manual-clock.js';
 
-/** A client whose first question finds a router that is noticed to be frozen after 8 s, and the next one an answer. */
+/** A client whose first question finds a router that is noticed to be frozen after 6 s, and the next one an answer. */
 function clientOf(endpoint: string): Client {
   const clock = new ManualClock();
   let asked = 0;
   const unary = async (): Promise<Uint8Array> => {
     asked += 1;
     if (asked > 1) return new Uint8Array(0);
-    clock.advance(8_000);
+    clock.advance(6_000);
     setImmediate(() => clock.advance(25));
     throw new HoldfastError('Unavailable', 'frozen', { outcome: 'unknown' });
   };

@@ -12,10 +12,10 @@ export const windowBytes = 1_048_576;
 export const largestFrameBytes = 262_144;
 
 const sharedOptions = {
-  // A silent peer is noticed after 8 s, on both sides, also while no call is under way. Most of that is patience: a process
+  // A silent peer is noticed after 6 s, on both sides, also while no call is under way. Most of that is patience: a process
   // that stood still finds its timer before the answer that waits in its socket.
-  'grpc.keepalive_time_ms': 3_000,
-  'grpc.keepalive_timeout_ms': 5_000,
+  'grpc.keepalive_time_ms': 2_000,
+  'grpc.keepalive_timeout_ms': 4_000,
   'grpc.keepalive_permit_without_calls': 1,
   'grpc.max_receive_message_length': maxMessageBytes,
   'grpc.max_send_message_length': maxMessageBytes,

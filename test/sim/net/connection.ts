@@ -5,8 +5,8 @@ import { wholeMessage } from '../../../src/wire/frames/split-message.js';
 import type { SimHost, SimProcess } from '../engine/sim-process.js';
 import type { Network } from './network.js';
 
-/** As `grpc-options`: pings every 5 s, which are answered within 3 s or never. */
-const keepalive = { fromMs: 3_000, toMs: 8_000 };
+/** As `grpc-options`: pings every 2 s, which are answered within 4 s or never. */
+const keepalive = { fromMs: 3_000, toMs: 6_000 };
 const highWaterBytes = 1_048_576;
 /** TCP sends again what a cut link swallowed, at most this much after it works again. */
 const resendWithinMs = 1_500;
