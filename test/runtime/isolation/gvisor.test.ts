@@ -2,24 +2,20 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { release } from 'node:os';
 import { join } from 'node:path';
-import { beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { guestProgramPath } from '../../../src/cli/parts/guest-program.js';
 import type { Guest } from '../../../src/common/ports/guest.js';
 import type { IsolatedProcess, Scratch } from '../../../src/common/ports/sandbox.js';
 import { gvisorWalls, ociSpec } from '../../../src/runtime/isolation/gvisor-start.js';
 import { readHostView } from '../../../src/runtime/isolation/host-view.js';
 import { openGuest } from '../../../src/runtime/sandbox/guest/guest-client.js';
-import { gvisorTest, hasGvisor } from '../../gvisor-test.js';
+import { gvisorTest } from '../../gvisor-test.js';
 import { run, wheel } from '../sandbox/start-guest.js';
-import { type IsolationBench, openBench } from './harness.js';
+import { openBench } from './harness.js';
 
 const limits = { memoryMb: 512, cpu: 2, pids: 512 };
 const agent = '/run/holdfast/agent';
-let bench: IsolationBench;
-
-beforeAll(async () => {
-  if (hasGvisor) bench = await openBench(gvisorWalls());
-});
+const bench = await openBench(gvisorWalls());
 
 async function startAgent(scratch?: Scratch): Promise<{ process: IsolatedProcess; guest: Guest }> {
   const binds = [{ source: guestProgramPath(), target: agent }];
