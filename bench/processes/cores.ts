@@ -1,7 +1,8 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, rmdirSync, writeFileSync, writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 
 /** Ends with its parent, whatever becomes of that one: nothing else would stop it. */
 const spin = `
@@ -18,6 +19,7 @@ const spin = `
  */
 export class AwakeCores implements AsyncDisposable {
   #spinning: readonly { readonly child: ChildProcess; readonly ended: Promise<unknown> }[] = [];
+  #group: string | null = null;
 
   /** False: taskset or chrt of util-linux is missing or refused, and cores sleep as they like. */
   keepAwake(): boolean {
@@ -27,6 +29,8 @@ export class AwakeCores implements AsyncDisposable {
       const child = spawn('taskset', args, { stdio: 'ignore' });
       return { child, ended: once(child, 'exit') };
     });
+    this.#group = makeYieldingGroup();
+    for (const { child } of this.#spinning) if (this.#group !== null) enter(this.#group, child);
     return true;
   }
 
@@ -63,10 +67,42 @@ export class AwakeCores implements AsyncDisposable {
     this.#spinning = [];
     for (const { child } of spinning) child.kill('SIGKILL');
     await Promise.all(spinning.map(({ ended }) => ended));
+    if (this.#group !== null) rmdirSync(this.#group);
+    this.#group = null;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.letSleep();
+  }
+}
+
+/**
+ * A process of that priority yields to those of its own group of the kernel's, and a session is one by itself (autogroups): what is
+ * measured is in others, and waited for a tick of 4 ms now and then. A group can yield, too; null: not here.
+ */
+function makeYieldingGroup(): string | null {
+  for (const root of ['/sys/fs/cgroup/cpu', '/sys/fs/cgroup']) {
+    const folder = join(root, `holdfast-awake-${process.pid}`);
+    try {
+      mkdirSync(folder);
+    } catch {
+      continue; // not there, or not ours
+    }
+    try {
+      writeFileSync(join(folder, 'cpu.idle'), '1', { flag: 'r+' });
+      return folder;
+    } catch {
+      rmdirSync(folder); // without the controller, or a kernel before 5.15
+    }
+  }
+  return null;
+}
+
+function enter(group: string, { pid }: ChildProcess): void {
+  try {
+    writeFileSync(join(group, 'cgroup.procs'), String(pid));
+  } catch {
+    // It has ended; whoever waits for it sees that.
   }
 }
 
