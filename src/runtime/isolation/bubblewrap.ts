@@ -15,9 +15,10 @@ import type {
 } from '../../common/ports/sandbox.js';
 import type { Watchdog } from '../../common/ports/watchdog.js';
 import { bootFolderName } from '../process/boot-folder.js';
-import type { Cgroups } from '../process/cgroups.js';
+import type { Cgroup, Cgroups } from '../process/cgroups.js';
 import { ConfinedProcess } from '../process/confined-process.js';
 import { removeFolder } from '../process/remove-folder.js';
+import { keepYielding } from '../process/yielding.js';
 import { bubblewrapWalls, checkId, checkSpec, descriptors, stage } from './bubblewrap-start.js';
 import { type HostView, readHostView } from './host-view.js';
 import { BubblewrapProcess } from './isolated-process.js';
@@ -67,6 +68,7 @@ export class Bubblewrap implements IsolationBackend {
   #host: HostView | null = null;
   #templates: ScratchTemplates | null = null;
   #isReady: Promise<void> | null = null;
+  #stopYielding: (() => void) | null = null;
 
   constructor(options: BubblewrapOptions) {
     this.#options = options;
@@ -155,10 +157,10 @@ export class Bubblewrap implements IsolationBackend {
   }
 
   #work(id: string, wordsOf: (parts: LayerStartParts) => LayerWords, after?: () => Promise<void>): LayerTool {
-    const { cgroups, launcher, clock } = this.#options;
+    const { launcher, clock } = this.#options;
     const [bwrap, tar] = [findProgram('bwrap'), findProgram('tar')];
     if (bwrap === null || tar === null || this.#host === null) throw unavailable('bubblewrap or tar is gone');
-    const cgroup = cgroups.create(id, 'yielding');
+    const cgroup = this.#yieldingGroup(id);
     const words = wordsOf({ host: this.#host, bwrap, tar, cgroupFolders: cgroup.folders });
     return startLayerTool({ id, words, launcher, filter: this.#filterFile, cgroup, clock, after });
   }
@@ -168,12 +170,19 @@ export class Bubblewrap implements IsolationBackend {
       new HoldfastError('Unavailable', 'the worker is ending and isolates nothing any more'),
     );
     this.#isReady.catch(() => undefined); // told to those who start something
+    this.#stopYielding?.();
     await removeFolder(this.#folder);
+  }
+
+  #yieldingGroup(id: string): Cgroup {
+    const { cgroups, clock } = this.#options;
+    if (cgroups.yielding !== null) this.#stopYielding ??= keepYielding(cgroups.yielding, clock);
+    return cgroups.create(id, 'yielding');
   }
 
   async #spawn(spec: IsolatedSpec, scratch: DiskScratch): Promise<BubblewrapProcess> {
     const { cgroups, launcher, clock, watchdog } = this.#options;
-    const cgroup = cgroups.create(spec.id, spec.yields === true ? 'yielding' : undefined);
+    const cgroup = spec.yields === true ? this.#yieldingGroup(spec.id) : cgroups.create(spec.id);
     try {
       cgroup.limit(spec.limits);
       const child = await this.#launch(spec, scratch, cgroup.folders);

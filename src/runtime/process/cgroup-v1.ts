@@ -2,12 +2,15 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { bootsFolder, yieldingFolder } from './boot-folder.js';
 import { makeCgroups, readCgroupFile, writeCgroupFile } from './cgroup-tree.js';
+import { giveWayOf, usedMsOf, type Weight, weigh } from './cgroup-yielding.js';
 import type { CgroupLimits, Hierarchy } from './cgroups.js';
 
 const cpuPeriodUs = 100_000;
+/** What /proc/self/cgroup calls it. */
+const unifiedTree = '';
 const bytesPerMb = 1_048_576;
 /** Of 1024 that every other group and thread has. */
-const yieldingShares = 512;
+const yieldingShare: Weight = { file: 'cpu.shares', value: 512 };
 
 /**
  * One hierarchy per controller (memory, cpu, pids); on a hybrid host the v2 tree as well, which has no controllers there but
@@ -19,9 +22,9 @@ export function createV1Hierarchies(root: string, own: ReadonlyMap<string, strin
     const base = baseFolder(join(root, mount), own.get(controller) ?? '/');
     const parent = base === null ? null : makeParent(base, boot);
     if (base === null || parent === null) continue;
-    const yieldingParent = controller === 'cpu' ? makeYieldingParent(base, boot) : parent;
+    const yields = controller === 'cpu' || controller === unifiedTree ? makeYielding(base, boot, controller) : null;
     const limited = { limitsMemory: controller === 'memory', limitsPids: controller === 'pids' };
-    hierarchies.push({ parent, yieldingParent, ...limited, ...rules });
+    hierarchies.push({ parent, yieldingParent: parent, ...yields, ...limited, ...rules });
   }
   return hierarchies;
 }
@@ -58,7 +61,7 @@ const trees: readonly (readonly [mount: string, controller: string, rules: Rules
   ['memory', 'memory', memory],
   ['cpu', 'cpu', cpu],
   ['pids', 'pids', pids],
-  ['unified', '', unified],
+  ['unified', unifiedTree, unified],
 ];
 
 /** The worker's own group, so that limits of the host's hold for us; the root where a container hides that path. */
@@ -79,11 +82,19 @@ function makeParent(base: string, boot: string): string | null {
 }
 
 /** Beside the others, since the worker's own threads compete with whole groups. */
-function makeYieldingParent(base: string, boot: string): string {
+function makeYielding(
+  base: string,
+  boot: string,
+  controller: string,
+): Pick<Hierarchy, 'yieldingParent' | 'usedMs' | 'giveWay'> {
   const yielding = join(base, yieldingFolder);
-  const parent = join(yielding, bootsFolder, boot);
-  makeCgroups([parent], () => writeCgroupFile(join(yielding, 'cpu.shares'), yieldingShares));
-  return parent;
+  const yieldingParent = join(yielding, bootsFolder, boot);
+  if (controller === unifiedTree) {
+    makeCgroups([yieldingParent], () => undefined);
+    return { yieldingParent, usedMs: usedMsOf(yielding) };
+  }
+  makeCgroups([yieldingParent], () => weigh(yielding, yieldingShare));
+  return { yieldingParent, giveWay: giveWayOf(yielding, yieldingShare) };
 }
 
 function limitMemory(folder: string, { memoryMb }: CgroupLimits): void {

@@ -2,13 +2,14 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { bootsFolder, yieldingFolder } from './boot-folder.js';
 import { makeCgroups, readCgroupFile, writeCgroupFile } from './cgroup-tree.js';
+import { giveWayOf, usedMsOf, type Weight, weigh } from './cgroup-yielding.js';
 import type { CgroupLimits, Hierarchy } from './cgroups.js';
 
 const cpuPeriodUs = 100_000;
 const bytesPerMb = 1_048_576;
 const wanted = ['memory', 'cpu', 'pids'];
 /** Of 100 that every other group has. */
-const yieldingWeight = 50;
+const yieldingWeight: Weight = { file: 'cpu.weight', value: 50 };
 /** The leaf that the worker moves itself into, because a group with controllers for its children holds no processes. */
 const workerLeaf = 'holdfast-worker';
 
@@ -24,7 +25,7 @@ export function createV2Hierarchy(root: string, ownPath: string, boot: string): 
   const below = [all, parent, yielding, allYielding, yieldingParent];
   const prepare = (): string[] => {
     const found = wanted.filter((controller) => enableFor(controller, base, below));
-    if (found.includes('cpu')) writeCgroupFile(join(yielding, 'cpu.weight'), yieldingWeight);
+    if (found.includes('cpu')) weigh(yielding, yieldingWeight);
     return found;
   };
   let enabled: readonly string[];
@@ -38,6 +39,8 @@ export function createV2Hierarchy(root: string, ownPath: string, boot: string): 
   return {
     parent,
     yieldingParent,
+    usedMs: usedMsOf(yielding),
+    giveWay: giveWayOf(yielding, yieldingWeight),
     limitsMemory: enabled.includes('memory'),
     limitsPids: enabled.includes('pids'),
     limit: (folder, limits) => setLimits(folder, limits, enabled),

@@ -46,8 +46,18 @@ export interface Cgroups {
   readonly limitsPids: boolean;
   /** The boot's own folders, to be removed after the last container. */
   readonly parents: readonly string[];
+  /** Null: the host does not count what it uses, or cannot have it give way. */
+  readonly yielding: YieldingGroup | null;
   /** @param how `yielding`: all of those together get little of a processor that the worker or another container wants */
   create(name: string, how?: 'yielding'): Cgroup;
+}
+
+/** What all that yields is in, of all workers of the host. */
+export interface YieldingGroup {
+  /** CPU time of all processes that were ever in it. */
+  usedMs(): number;
+  /** True: it runs where nobody else wants to (`cpu.idle`, Linux 5.15). False: it has its share. */
+  giveWay(wholly: boolean): void;
 }
 
 /** One tree of cgroups, with the controllers that are worked through it. */
@@ -56,6 +66,9 @@ export interface Hierarchy {
   readonly parent: string;
   /** That of what yields; the same where this tree has nothing to do with processors. */
   readonly yieldingParent: string;
+  /** These two of all that yields; absent: not by this tree, or not by this kernel. */
+  readonly usedMs?: YieldingGroup['usedMs'] | undefined;
+  readonly giveWay?: YieldingGroup['giveWay'] | undefined;
   readonly limitsMemory: boolean;
   readonly limitsPids: boolean;
   limit(folder: string, limits: CgroupLimits): void;
@@ -90,6 +103,7 @@ export const noCgroups: Cgroups = {
   limitsMemory: false,
   limitsPids: false,
   parents: [],
+  yielding: null,
   create: () => ({
     folders: [],
     limit: () => undefined,
@@ -105,11 +119,14 @@ export const noCgroups: Cgroups = {
 };
 
 function cgroupsOf(version: 'v1' | 'v2', hierarchies: readonly Hierarchy[]): Cgroups {
+  const usedMs = hierarchies.find((hierarchy) => hierarchy.usedMs !== undefined)?.usedMs;
+  const giveWay = hierarchies.find((hierarchy) => hierarchy.giveWay !== undefined)?.giveWay;
   return {
     version,
     limitsMemory: hierarchies.some((hierarchy) => hierarchy.limitsMemory),
     limitsPids: hierarchies.some((hierarchy) => hierarchy.limitsPids),
     parents: [...new Set(hierarchies.flatMap(({ parent, yieldingParent }) => [parent, yieldingParent]))],
+    yielding: usedMs === undefined || giveWay === undefined ? null : { usedMs, giveWay },
     create: (name, how) => createCgroup(hierarchies, name, how === 'yielding'),
   };
 }

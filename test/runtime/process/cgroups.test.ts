@@ -12,9 +12,18 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
+import { yieldingFolder } from '../../../src/runtime/process/boot-folder.js';
 import { areCgroupsEmpty, killCgroups, removeCgroups } from '../../../src/runtime/process/cgroup-tree.js';
-import { type Cgroup, type Cgroups, noCgroups, openCgroups } from '../../../src/runtime/process/cgroups.js';
+import { weigh } from '../../../src/runtime/process/cgroup-yielding.js';
+import {
+  type Cgroup,
+  type Cgroups,
+  noCgroups,
+  openCgroups,
+  type YieldingGroup,
+} from '../../../src/runtime/process/cgroups.js';
 import { goneProcess } from './foreign-process.js';
 
 const host = openCgroups({ bootId: `probe-${process.pid}` });
@@ -43,6 +52,28 @@ function open(root?: string): Cgroups {
   const cgroups = openCgroups(root === undefined ? { bootId } : { bootId, root, membership: join(root, 'membership') });
   cleanups.push(() => removeCgroups(cgroups.parents));
   return cgroups;
+}
+
+/** A group of the test's own: what yields is shared by all workers of a host, others of which may run now. */
+function apart(): { readonly base: string; readonly membership: string } {
+  const own = `holdfast-test-${process.pid}-${cleanups.length}`;
+  const bases = ['/sys/fs/cgroup/cpu', unified].filter((tree) => existsSync(tree)).map((tree) => join(tree, own));
+  for (const base of bases) mkdirSync(base);
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-cgroups-'));
+  const membership = join(folder, 'membership');
+  writeFileSync(membership, `1:cpu:/${own}\n0::/${own}\n`);
+  cleanups.push(
+    () => rmSync(folder, { recursive: true }),
+    () => removeCgroups(bases),
+  );
+  return { base: join('/sys/fs/cgroup/cpu', own), membership };
+}
+
+function openApart(): { readonly cgroups: Cgroups; readonly base: string } {
+  const { base, membership } = apart();
+  const cgroups = openCgroups({ bootId: `apart-${process.pid}`, membership });
+  cleanups.push(() => removeCgroups(cgroups.parents));
+  return { cgroups, base };
 }
 
 function run(script: string): ChildProcess {
@@ -87,7 +118,7 @@ describeV1('cgroups of this host (v1)', () => {
   });
 
   test('what yields has a share of its own, far below that of others', () => {
-    const cgroups = open();
+    const { cgroups } = openApart();
     const [usual, yielding] = [cgroups.create('usual'), cgroups.create('gives-way', 'yielding')];
     yielding.limit({ memoryMb: 64, cpu: 1, pids: 10 });
     const ofCpu = (group: Cgroup) => group.folders.find((folder) => existsSync(join(folder, 'cpu.shares'))) as string;
@@ -98,17 +129,29 @@ describeV1('cgroups of this host (v1)', () => {
     expect(cgroups.parents).toContain(dirname(ofCpu(yielding)));
   });
 
+  test('what yields gives way to all others while it is told to, and has its share after that, also of a worker that starts meanwhile', async () => {
+    const child = run("process.stdin.once('data', () => { for (;;); })");
+    const { cgroups, base } = openApart();
+    const yielding = cgroups.yielding as YieldingGroup;
+    const state = () =>
+      ['cpu.idle', 'cpu.shares'].map((file) => readFileSync(join(base, yieldingFolder, file), 'utf8').trim());
+    cgroups.create('busy', 'yielding').add(child.pid as number);
+    const before = yielding.usedMs();
+    child.stdin?.write('go');
+    while (yielding.usedMs() < before + 50) await delay(10);
+    yielding.giveWay(true);
+    expect(state()[0]).toBe('1');
+    yielding.giveWay(false);
+    expect(state()).toEqual(['0', '512']);
+    yielding.giveWay(true);
+    weigh(join(base, yieldingFolder), { file: 'cpu.shares', value: 512 });
+    expect(state()).toEqual(['0', '512']);
+    child.kill('SIGKILL');
+    await ended(child);
+  });
+
   test('what workers share is made again where somebody removes it while a worker starts', async () => {
-    const own = `holdfast-test-${process.pid}`;
-    const base = join('/sys/fs/cgroup/cpu', own);
-    mkdirSync(base);
-    const folder = mkdtempSync(join(tmpdir(), 'holdfast-cgroups-'));
-    const membership = join(folder, 'membership');
-    writeFileSync(membership, `1:cpu:/${own}\n`);
-    cleanups.push(
-      () => rmSync(folder, { recursive: true }),
-      () => removeCgroups([base]),
-    );
+    const { base, membership } = apart();
     const remover = run(
       `const { readdirSync, rmdirSync } = require('node:fs');
        const remove = (folder) => {
@@ -210,6 +253,21 @@ describe('a v2 host with all controllers (its files in a folder)', () => {
     expect(readFileSync(join(root, 'pod/holdfast-yielding/cpu.weight'), 'utf8')).toBe('50');
     for (const above of ['..', '../..', '../../..'])
       expect(readFileSync(join(yielding, above, 'cgroup.subtree_control'), 'utf8')).not.toBe('');
+  });
+
+  test('has what yields give way where the kernel can, and counts what it uses', () => {
+    const root = fakeV2Root('0::/pod\n', 'pod');
+    const top = join(root, 'pod/holdfast-yielding');
+    expect(open(root).yielding).toBeNull();
+    writeFileSync(join(top, 'cpu.idle'), '0');
+    writeFileSync(join(top, 'cpu.stat'), 'usage_usec 2500\nuser_usec 2000\n');
+    const { yielding } = open(root);
+    expect(yielding?.usedMs()).toBe(2.5);
+    yielding?.giveWay(true);
+    expect(readFileSync(join(top, 'cpu.idle'), 'utf8')).toBe('1');
+    yielding?.giveWay(false);
+    expect(readFileSync(join(top, 'cpu.idle'), 'utf8')).toBe('0');
+    expect(readFileSync(join(top, 'cpu.weight'), 'utf8')).toBe('50');
   });
 
   test('a second worker of the same process finds the base above the leaf that the first one moved it to', () => {
