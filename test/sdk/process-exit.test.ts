@@ -16,18 +16,25 @@ import { ScriptedCluster } from './scripted-cluster.js';
 
 const cluster = new ScriptedCluster();
 const server = createGrpcServer();
-const tokens = new Set<string | null>();
+/** What was shown to the router, and to the worker. */
+const tokens = { router: new Set<string | null>(), worker: new Set<string | null>() };
 let endpoint: string;
 
 beforeAll(async () => {
-  const authorize = ({ token }: { readonly token: string | null }) => tokens.add(token);
-  const router = channelHandler({ authorize, accept: (channel) => cluster.serveRouter(channel) });
+  const authorize =
+    (seen: Set<string | null>) =>
+    ({ token }: { readonly token: string | null }) =>
+      seen.add(token);
+  const router = channelHandler({
+    authorize: authorize(tokens.router),
+    accept: (channel) => cluster.serveRouter(channel),
+  });
   const lookup = (call: { request: LookupRequest }, answer: (error: null, reply: unknown) => void): void => {
     answer(null, cluster.deployment(call.request));
   };
   server.addService(routerService, { control: router, lookup });
   const accept = (channel: Parameters<typeof cluster.serveRouter>[0]) => cluster.place.worker.accept(channel);
-  server.addService(workerService, { calls: channelHandler({ authorize, accept }) });
+  server.addService(workerService, { calls: channelHandler({ authorize: authorize(tokens.worker), accept }) });
   endpoint = `127.0.0.1:${await listenGrpc(server, '127.0.0.1:0')}`;
   cluster.place = { worker: cluster.worker(endpoint), epoch: 10 };
 });
@@ -55,5 +62,6 @@ test('a program with idle connections ends by itself, one that waits for an answ
     else systemClock.after(500, () => call.result(`answer to ${String(call.args[0])}`));
   };
   expect(await run('a question')).toBe('answer to a question\nfirst\n');
-  expect([...tokens]).toEqual(['secret']);
+  expect([...tokens.router]).toEqual(['secret']);
+  expect([...tokens.worker]).toEqual([null]);
 });
