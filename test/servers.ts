@@ -102,25 +102,35 @@ export function startSentinel(masterName: string, masterPort: number): Promise<T
 export async function startRedisCluster(): Promise<
   AsyncDisposable & { readonly url: string; readonly nodes: readonly TestServer[] }
 > {
-  const busPorts = await Promise.all([freePort(), freePort(), freePort()]);
-  const nodes = await Promise.all(
-    busPorts.map((port) =>
-      startServer(
-        redis(['--cluster-enabled', 'yes', '--cluster-port', String(port), '--cluster-node-timeout', '2000']),
-      ),
-    ),
-  );
+  const started = await Promise.all([startClusterNode(), startClusterNode(), startClusterNode()]);
+  const nodes = started.map(({ node }) => node);
   const dispose = async (): Promise<void> => {
     await Promise.all(nodes.map((node) => node[Symbol.asyncDispose]()));
   };
   try {
-    await joinNodes(nodes, busPorts);
+    await joinNodes(
+      nodes,
+      started.map(({ busPort }) => busPort),
+    );
   } catch (error) {
     await dispose();
     throw error;
   }
   const hosts = nodes.map((node) => `127.0.0.1:${node.port}`).join(',');
   return { url: `redis+cluster://${hosts}`, nodes, [Symbol.asyncDispose]: dispose };
+}
+
+/** Somebody may take the second port, too, before it is used. */
+async function startClusterNode(): Promise<{ readonly node: TestServer; readonly busPort: number }> {
+  for (let attempt = 1; ; attempt++) {
+    const busPort = await freePort();
+    const cluster = ['--cluster-enabled', 'yes', '--cluster-port', String(busPort), '--cluster-node-timeout', '2000'];
+    try {
+      return { node: await startServer(redis(cluster)), busPort };
+    } catch (error) {
+      if (attempt === 3) throw error;
+    }
+  }
 }
 
 export async function freePort(): Promise<number> {
