@@ -1,7 +1,6 @@
 import { serveGrpcStream } from './floors/grpc-stream.js';
 import { serveGrpcUnary } from './floors/grpc-unary.js';
 import { servePathContainer } from './floors/path/path-container.js';
-import { servePathRouter } from './floors/path/path-router.js';
 import { servePathWorker } from './floors/path/path-worker.js';
 import { serveTcpContainer } from './floors/tcp-container.js';
 import { serveTcpEcho } from './floors/tcp-echo.js';
@@ -13,7 +12,6 @@ const floors: Readonly<Record<string, (args: readonly string[]) => Promise<numbe
   'tcp-container': serveTcpContainer,
   'grpc-unary': serveGrpcUnary,
   'grpc-stream': serveGrpcStream,
-  'path-router': servePathRouter,
   'path-worker': servePathWorker,
   'path-container': servePathContainer,
 };

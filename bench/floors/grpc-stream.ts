@@ -19,7 +19,7 @@ export async function connectGrpcStream([port = 0]: readonly number[]): Promise<
 }
 
 /** Frames on a bidi stream, each answered by one of the same number. */
-export function openGrpcStream(port: number): {
+function openGrpcStream(port: number): {
   readonly ask: (body: Uint8Array) => Promise<Buffer>;
   readonly close: () => void;
 } {

@@ -1,6 +1,7 @@
 import type { Clock } from '../common/clock.js';
 import { HoldfastError, isHoldfastError } from '../common/errors.js';
 import { describeIdentity, type InstanceKey, instanceKey } from '../common/ids.js';
+import { checkedIdentity } from '../common/names.js';
 import { isAtWorker, type Pin } from '../common/pin.js';
 import type { Bus } from '../common/ports/bus.js';
 import type { CallEnd, CallRecord } from '../common/ports/call-store.js';
@@ -16,7 +17,6 @@ import type {
   SpawnedView,
 } from '../wire/gen/holdfast/v1/router.js';
 import { instanceGone } from './pins/instance-errors.js';
-import { checkedIdentity } from './pins/names.js';
 import { type InstanceParts, reach } from './pins/resolve.js';
 import { type Addressee, askWorker } from './placement/worker-control.js';
 import type { Request } from './service/request.js';

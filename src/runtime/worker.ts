@@ -10,7 +10,8 @@ import type { WorkerHeartbeat } from '../wire/gen/holdfast/v1/bus.js';
 import { LinkHost } from '../wire/link/link-host.js';
 import { workerControlSubject } from '../wire/subjects.js';
 import { Capabilities } from './calls/capabilities.js';
-import { ClientSession, type SessionHost } from './calls/client-session.js';
+import type { ClientHost } from './calls/client-host.js';
+import { ClientSession } from './calls/client-session.js';
 import { Control } from './control.js';
 import { describeWorker } from './describe-worker.js';
 import { Heartbeat } from './heartbeat.js';
@@ -106,7 +107,7 @@ export class Worker {
   ) {
     const { config, deps, lease, watchdog } = parts;
     const { clock, random, store, bus, objects, bundles } = deps;
-    const { account, workerId } = config;
+    const { account, workerId, address } = config;
     this.bootId = bootId;
     this.#config = config;
     this.#deps = deps;
@@ -119,7 +120,7 @@ export class Worker {
     this.#links = new LinkHost({
       bootId,
       clock,
-      onSession: (link) => new ClientSession(this.#sessionHost(), link, room.ofClient()),
+      onSession: (link) => new ClientSession(this.#clientHost(), link, room.ofClient()),
       beforeFlush: () => lease.mayRun(),
       strangerForMs,
       onOther: (channel, first) => this.#loans.lending.accept(channel, first),
@@ -142,7 +143,7 @@ export class Worker {
     this.#sessions = sandboxes && new Sessions({ ...shared, store: store.pins, sandboxes });
     const placing = {
       ...{ bootId, clock, isolation: config.isolation, pools: this.#pools, classes: new ClassLoader(store) },
-      secrets: secretsOf(bootId, transport),
+      ...{ secrets: secretsOf(bootId, transport), workerId, address, capabilities: this.#capabilities },
       mayRun: this.#mayRun,
       mayPlace: () => this.refusing === null,
       recentFiles: this.#recentFiles,
@@ -250,7 +251,7 @@ export class Worker {
     await closed;
   }
 
-  #sessionHost(): SessionHost {
+  #clientHost(): ClientHost {
     return {
       clock: this.#deps.clock,
       wheel: this.#wheel,
@@ -273,8 +274,7 @@ export class Worker {
       sessions: this.#sessions,
       drain: () => this.drain(),
     });
-    const { account, workerId } = this.#config;
-    const subject = workerControlSubject(account, workerId);
+    const subject = workerControlSubject(this.#config.account, this.#config.workerId);
     return this.#deps.bus.subscribe(subject, (message) => void control.onMessage(message));
   }
 

@@ -2,7 +2,15 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { SigningKey } from '../common/ports/store.js';
 
 /** What a signature is good for; one never passes for another. */
-export type Purpose = 'capability' | 'handle' | 'loan' | 'worker-token';
+export type Purpose = 'capability' | 'grant' | 'handle' | 'loan' | 'worker-token';
+
+/** Workers read the keys every 10 s, and a capability is verified where it is shown: a key signs when all have it, clocks allowed for. */
+export const signsAfterMs = 30_000;
+
+/** The newest key that every process has read; while none is old enough, the oldest: the others came just now. @param keys newest first */
+export function signerOf(keys: readonly SigningKey[], nowMs: number): SigningKey | undefined {
+  return keys.find(({ createdAtMs }) => createdAtMs <= nowMs - signsAfterMs) ?? keys.at(-1);
+}
 
 /** `<key id>.<mac>` over the parts: HMAC-SHA256, base64url. */
 export function sign(key: SigningKey, purpose: Purpose, parts: readonly (string | number)[]): string {

@@ -48,6 +48,16 @@ describe('an instance that moves', () => {
     expect(worker.calls).toHaveLength(1);
   });
 
+  test('that was gone and is there again, as its router says, can be called again', async () => {
+    const before = await model();
+    worker.onCall = (call) => call.moved();
+    cluster.onControl = ({ op }) => (op?.$case === 'resolve' ? errorReply('InstanceGone') : null);
+    expect(await outcome(before.infer(1))).toBe('InstanceGone not-run');
+    worker.onCall = echo;
+    expect(await (await model()).infer(2)).toMatchObject({ args: [2] });
+    expect(await outcome(before.infer(3))).toBe('InstanceGone not-run');
+  });
+
   test('and never settles is followed until the deadline of the call', async () => {
     const instance = await model();
     worker.onCall = (call) => call.moved();

@@ -130,6 +130,7 @@ export class ScriptedCluster {
       capability: 'cap',
       deployment: 1,
       pin: Buffer.alloc(0),
+      grant: '',
     };
   }
 

@@ -3,7 +3,7 @@ import type { HoldfastError } from '../../src/common/errors.js';
 import type { Channel } from '../../src/common/ports/channel.js';
 import { decodeArgs, encodeValue } from '../../src/wire/codec/codec.js';
 import { encodeError } from '../../src/wire/errors.js';
-import { decodeBody, readMeta } from '../../src/wire/frames/frame-bodies.js';
+import { decodeBody, encodeBody, readMake, readMeta } from '../../src/wire/frames/frame-bodies.js';
 import { readBody, readCall, readCancel, readCredit } from '../../src/wire/frames/frame-reader.js';
 import {
   CallFlag,
@@ -12,6 +12,8 @@ import {
   chunkWindowBytes,
   FrameKind,
   inlinePayloadBytes,
+  type MadeBody,
+  type MakeBody,
 } from '../../src/wire/frames/frames.js';
 import { type ChannelPair, createChannelPair } from '../../src/wire/link/channel-pair.js';
 import { LinkHost, type ServerLink } from '../../src/wire/link/link-host.js';
@@ -123,6 +125,10 @@ export class ScriptedWorker {
   #channels: ChannelPair[] = [];
   #waiting: { count: number; resolve: () => void }[] = [];
   onCall: (call: ReceivedCall) => void = () => undefined;
+  /** Names that it was asked for. */
+  readonly asked: MakeBody[] = [];
+  /** Null: ask a router; `silence`: it does not answer. */
+  onMake: (ask: MakeBody) => MadeBody | null | 'silence' = () => null;
   isAccepting = true;
 
   constructor(address: string) {
@@ -176,6 +182,8 @@ export class ScriptedWorker {
             this.bindings.set(slot, { key: String(key), epoch: Number(epoch) });
             return;
           }
+          case FrameKind.Make:
+            return this.#make(link, ref, readMake(readBody(frame)));
           case FrameKind.Call:
             return this.#receive(ref, new ReceivedCall(this, link, { ref, slot, frame }));
           case FrameKind.Chunk:
@@ -197,6 +205,15 @@ export class ScriptedWorker {
         }
       },
     };
+  }
+
+  #make(link: ServerLink, ref: number, ask: MakeBody): void {
+    this.asked.push(ask);
+    const made = this.onMake(ask);
+    if (made === 'silence') return;
+    if (made === null) link.writer.frame(FrameKind.Moved, ref, 0);
+    else link.writer.frame(FrameKind.Made, ref, 0, encodeBody(made));
+    link.flushSoon();
   }
 
   #receive(ref: number, call: ReceivedCall): void {

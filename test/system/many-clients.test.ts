@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { App } from 'holdfast';
+import { App, Client } from 'holdfast';
 import { startCluster, type TestCluster } from 'holdfast/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Receipt } from '../fixtures/ledger-app.js';
@@ -100,6 +100,30 @@ describe('2 routers, 3 workers, real NATS and Redis', () => {
     expect(ended.filter((e) => e.ok)).toHaveLength(7);
     expect(ended.filter((e) => e.code === 'PendingLimitExceeded')).toHaveLength(refused);
     expect(Math.max(...ended.map((e) => e.most ?? 0))).toBe(2);
+  });
+
+  it('S13: has names that are nearly all new made by their workers, where any other client finds them', async () => {
+    const remote = await App.lookup<typeof import('../fixtures/ledger-app.js')>('ledger-test', {
+      client: cluster.client,
+    });
+    const explained: { readonly to: string; readonly why: string }[][] = [];
+    for (let i = 0; i < 40; i += 1) {
+      const instance = await remote.Fragile.named(`new-${i}`);
+      const { id, count, entered } = await instance.append('client', 1);
+      expect({ id, count, entered }).toEqual({ id: `new-${i}`, count: 1, entered: true });
+      explained.push([...(await instance.explain()).transitions]);
+    }
+    const made = explained.filter(([first]) => first?.why === 'made by its worker');
+    expect(made.length).toBeGreaterThan(10);
+    expect(made.every(([first]) => first?.to === 'active')).toBe(true);
+    await using other = new Client({ endpoint: cluster.endpoint, token: cluster.token });
+    const again = await App.lookup<typeof import('../fixtures/ledger-app.js')>('ledger-test', { client: other });
+    for (let i = 0; i < 40; i += 1) {
+      const instance = await again.Fragile.named(`new-${i}`);
+      expect(await instance.append('other', 1)).toMatchObject({ count: 2 });
+      expect(await (await remote.Fragile.attach(instance.handleJson)).append('client', 2)).toMatchObject({ count: 3 });
+      await instance.close();
+    }
   });
 
   it('runs enter once before and exit once after the calls of each instance', async () => {

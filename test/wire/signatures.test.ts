@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isHoldfastError } from '../../src/common/errors.js';
-import type { InstanceKey } from '../../src/common/ids.js';
+import type { BootId, InstanceKey } from '../../src/common/ids.js';
 import type { SigningKey } from '../../src/common/ports/store.js';
 import { mintCapability, verifyCapability } from '../../src/wire/capability.js';
+import { mintGrant, verifyGrant } from '../../src/wire/grant.js';
 import { type ClassInstanceHandle, parseHandle, signHandle, verifyHandle } from '../../src/wire/handle.js';
 import { sign, verify } from '../../src/wire/signature.js';
 import { createToken, mintWorkerToken, parseToken, secretMatches, verifyWorkerToken } from '../../src/wire/token.js';
@@ -54,6 +55,31 @@ describe('a capability', () => {
     }
     fc.assert(fc.property(fc.string(), refused));
     expect(refused(`${text}${'x'.repeat(5_000)}`)).toBe(true);
+  });
+});
+
+describe('a grant', () => {
+  const grant = {
+    account: 'main',
+    app: 'chat',
+    className: 'Room',
+    deployment: 3,
+    bootId: 'boot' as BootId,
+    role: 'call',
+    expiresAtMs: 1_000,
+  } as const;
+
+  it('holds until its time for what it was minted for, and for nothing else', () => {
+    for (const key of keys) expect(verifyGrant(keys, mintGrant(key, grant), 999)).toEqual(grant);
+    const text = mintGrant(current, grant);
+    expect(() => verifyGrant(keys, text, 1_000)).toThrow(/expired/);
+    expect(() => verifyGrant([old], text, 1)).toThrow(code('PermissionDenied'));
+    expect(() => verifyCapability(keys, text, 1)).toThrow(code('PermissionDenied'));
+    for (let i = 0; i < text.length; i += 1) {
+      const altered = text.slice(0, i) + (text[i] === 'A' ? 'B' : 'A') + text.slice(i + 1);
+      for (const each of [altered, text.slice(0, i)])
+        expect(() => verifyGrant(keys, each, 1)).toThrow(code('PermissionDenied'));
+    }
   });
 });
 

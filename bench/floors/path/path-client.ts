@@ -3,28 +3,23 @@ import { firstPayload } from '../../load/first-calls.js';
 import type { Value } from '../../load/payload.js';
 import type { Target } from '../../load/target.js';
 import { connectFrames } from '../frame-socket.js';
-import { openGrpcStream } from '../grpc-stream.js';
 import { PendingCalls } from '../pending-calls.js';
-import { callFrame, firstCallFrame } from './path-frames.js';
+import { callFrame, makeFrame } from './path-frames.js';
 
 const packr = new Packr({ useRecords: false });
 
-/** @param ports of the router and of the worker */
-export async function connectPath([routerPort = 0, workerPort = 0]: readonly number[]): Promise<Target> {
-  const router = openGrpcStream(routerPort);
-  const worker = await openFrames(workerPort);
+/** @param port of the worker */
+export async function connectPath([port = 0]: readonly number[]): Promise<Target> {
+  const worker = await openFrames(port);
+  const call = async (value: unknown) => packr.unpack(await worker.ask(callFrame(packr.pack([value]))));
   return {
-    call: async (value) => packr.unpack(await worker.ask(callFrame(packr.pack([value])))) as Value,
+    call: async (value) => (await call(value)) as Value,
     firstCall: async (className, name) => {
-      const known = `${className}:${name}`;
-      await router.ask(Buffer.from(known));
-      packr.unpack(await worker.ask(firstCallFrame(known, callFrame(packr.pack([firstPayload])))));
+      await worker.ask(makeFrame(`${className}:${name}`));
+      await call(firstPayload);
       return async () => undefined;
     },
-    close: async () => {
-      router.close();
-      worker.close();
-    },
+    close: async () => worker.close(),
   };
 }
 

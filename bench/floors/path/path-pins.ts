@@ -1,18 +1,16 @@
 import { Redis } from 'ioredis';
 
-type PinState = '' | 'placing' | 'active';
-
 /** The names of one moment in one script, as the product does it. */
 const script = `
 for i, key in ipairs(KEYS) do
-  if (redis.call('GET', key) or '') ~= ARGV[1] then
-    return redis.error_reply('ERR ' .. key .. ' is not ' .. ARGV[1])
+  if redis.call('GET', key) then
+    return redis.error_reply('ERR ' .. key .. ' is there')
   end
-  redis.call('SET', key, ARGV[2])
+  redis.call('SET', key, 'active')
 end
 return 'OK'`;
 
-/** Names in Redis, and what they are: changed by compare-and-set. */
+/** Names in Redis, written where they are not there. */
 export class PathPins {
   readonly #redis: Redis;
   readonly #sha: string;
@@ -27,9 +25,9 @@ export class PathPins {
     return new PathPins(redis, String(await redis.script('LOAD', script)));
   }
 
-  /** @throws where one of them is not `from` */
-  async change(names: readonly string[], from: PinState, to: PinState): Promise<void> {
+  /** @throws where one of them is there */
+  async make(names: readonly string[]): Promise<void> {
     const keys = names.map((name) => `bench:path:${name}`);
-    await this.#redis.evalsha(this.#sha, keys.length, ...keys, from, to);
+    await this.#redis.evalsha(this.#sha, keys.length, ...keys);
   }
 }

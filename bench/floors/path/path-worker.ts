@@ -2,17 +2,14 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { connect } from 'nats';
 import { FrameSocket, listenForFrames } from '../frame-socket.js';
 import { PendingCalls } from '../pending-calls.js';
-import { activate, checkSubject, pathKinds, readFirstCall } from './path-frames.js';
+import { activate, nothing, pathKinds, readMake } from './path-frames.js';
 import { PathPins } from './path-pins.js';
 
-/** Forwards calls to one container, unread; what is new is written down first, and made there before its call goes on. */
-export async function servePathWorker([redisUrl = '', natsUrl = '']: readonly string[]): Promise<number> {
+/** Forwards calls to one container, unread; what is new is written down, then told to its client and made there. */
+export async function servePathWorker([redisUrl = '']: readonly string[]): Promise<number> {
   const pins = await PathPins.open(redisUrl);
-  const bus = await connect({ servers: natsUrl });
-  bus.subscribe(checkSubject, { callback: (_, message) => void message.respond() });
   const pending = new PendingCalls<Buffer>();
   const container = new FrameSocket(await startContainer(), (ref, body) => pending.settle(ref, body));
   const ask = (frame: Buffer, onAnswer: (answer: Buffer) => void): void =>
@@ -29,24 +26,20 @@ export async function servePathWorker([redisUrl = '', natsUrl = '']: readonly st
         if (pending.size === 0) answers.flushNow();
         else answers.flushSoon();
       });
-    const arrive = async (frames: typeof arriving): Promise<void> => {
-      const found = frames.map(({ ref, frame }) => ({ ref, ...readFirstCall(frame) }));
-      const names = found.map(({ name }) => name);
-      await pins.change(names, 'placing', 'active');
-      for (const { ref, call } of found) {
-        ask(activate, () => {
-          forward(ref, call);
-          if (pending.size === 1) container.flushNow();
-          else container.flushSoon();
-        });
+    const make = async (frames: typeof arriving): Promise<void> => {
+      await pins.make(frames.map(({ frame }) => readMake(frame)));
+      for (const { ref } of frames) {
+        ask(activate, () => undefined);
+        answers.write(ref, nothing);
       }
       container.flushNow();
+      answers.flushNow();
     };
     // Runs after the reader: what one chunk brought goes on together.
     socket.on('data', () => {
       container.flushNow();
       if (arriving.length === 0) return;
-      void arrive(arriving);
+      void make(arriving);
       arriving = [];
     });
   });

@@ -13,6 +13,8 @@ const atOnce = 32;
 /** How often all classes are gone through: instances that were being placed turn up in a later pass. */
 const maxPasses = 20;
 const betweenPassesMs = 250;
+/** Other routers know by then of a version, and clients make no more names on what they were told before (S13). */
+const knownAfterMs = 4_000;
 /** On top of the exit time that the class allows itself. */
 const answerAfterMs = 10_000;
 
@@ -26,14 +28,24 @@ export class Redeploys {
 
   /** Resolves when all have ended, or after `waitMs` while it goes on in the background; ends with the router. */
   async restart(deployment: DeploymentRecord, classNames: readonly string[], waitMs: number): Promise<void> {
-    const { clock, closed, log } = this.#parts;
+    const { clock } = this.#parts;
     const enough = new AbortController();
-    const restarting = this.#passes(deployment, classNames).catch((error: unknown) => {
-      if (!closed.aborted) log.warn('redeploy.failed', { app: deployment.app, error: String(error) });
+    const knownAt = clock.monotonic() + knownAfterMs;
+    const restarting = this.#passes(deployment, classNames);
+    const late = restarting.then(async () => {
+      // What began on the version before while this one was being told.
+      await clock.sleep(Math.max(0, knownAt - clock.monotonic()), this.#parts.closed);
+      await this.#passes(deployment, classNames);
     });
-    // Aborted: the restarts ended first.
-    await Promise.race([restarting, clock.sleep(waitMs, enough.signal).catch(() => undefined)]);
+    late.catch((error: unknown) => this.#failed(deployment, error));
+    // Aborted: the restarts ended first. They failed: it is told above.
+    const waited = clock.sleep(waitMs, enough.signal).catch(() => undefined);
+    await Promise.race([restarting.catch(() => undefined), waited]);
     enough.abort();
+  }
+
+  #failed({ app }: DeploymentRecord, error: unknown): void {
+    if (!this.#parts.closed.aborted) this.#parts.log.warn('redeploy.failed', { app, error: String(error) });
   }
 
   async #passes(deployment: DeploymentRecord, classNames: readonly string[]): Promise<void> {

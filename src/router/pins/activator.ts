@@ -3,6 +3,7 @@ import type { HoldfastError } from '../../common/errors.js';
 import { type BootId, type Identity, type InstanceKey, instanceKey } from '../../common/ids.js';
 import { kindOf, type OnLoss } from '../../common/manifest.js';
 import { type Pin, type PinChange, type PinChangeResult, type PinFields, pinChange } from '../../common/pin.js';
+import { broughtArgsBytes } from '../../wire/frames/frames.js';
 import type { DeployedClass, Deployments } from '../apps/deployments.js';
 import { patiently } from '../patience.js';
 import { filesNeeded } from '../placement/files-needed.js';
@@ -264,9 +265,6 @@ export class Activator {
 export function isUnknown({ generation, epoch, isBrought }: Pin): boolean {
   return generation === epoch && !isBrought;
 }
-
-/** What travels to the client and with its first call to the worker. */
-const broughtArgsBytes = 4_096;
 
 /** Where a container of the class, or a sandbox of its kind, waits there is little left for which its worker could refuse it. */
 function canBeBrought(args: Uint8Array, { placement }: Allocated): boolean {

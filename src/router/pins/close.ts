@@ -1,18 +1,17 @@
 import type { Clock } from '../../common/clock.js';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { type Identity, instanceKey } from '../../common/ids.js';
+import { checkedIdentity } from '../../common/names.js';
 import { type Pin, pinChange } from '../../common/pin.js';
 import type { Bus } from '../../common/ports/bus.js';
-import { hashArgs } from '../../wire/codec/codec.js';
+import { constructorArguments } from '../../wire/constructor-arguments.js';
 import type { CloseOp, CloseReply } from '../../wire/gen/holdfast/v1/router.js';
 import { patiently } from '../patience.js';
 import type { BootState, Leases } from '../placement/leases.js';
 import type { PlaceSender } from '../placement/place-sender.js';
 import { type Addressee, askWorker } from '../placement/worker-control.js';
-import { checkArguments } from '../service/arguments.js';
 import type { Request } from '../service/request.js';
 import { instanceConflict } from './instance-errors.js';
-import { checkedIdentity } from './names.js';
 import { Pace } from './pace.js';
 import type { PinEvents } from './pin-events.js';
 import type { PinViews } from './pin-views.js';
@@ -83,7 +82,7 @@ function isOver(ending: Ending, pin: Pin | null): pin is null {
 
 async function targetOf(parts: CloseParts, op: CloseOp, request: Request): Promise<Target> {
   const { target } = op;
-  const argsHash = op.args === undefined ? null : hashArgs(checkArguments(op.args));
+  const argsHash = op.args === undefined ? null : constructorArguments(op.args).argsHash;
   if (target?.$case === 'handle') return { ...(await parts.views.verify(target.value, request)), argsHash };
   if (target === undefined) throw new HoldfastError('InvalidArgument', 'close: neither a handle nor a name was given');
   const { app, className, id } = target.value;

@@ -2,15 +2,15 @@ import { ulid } from 'ulid';
 import type { Clock, Random } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
 import { instanceKey } from '../../common/ids.js';
+import { checkedIdentity } from '../../common/names.js';
 import type { Pin } from '../../common/pin.js';
 import type { ObjectStore } from '../../common/ports/object-store.js';
-import { encodeArgs, hashArgs } from '../../wire/codec/codec.js';
+import { constructorArguments } from '../../wire/constructor-arguments.js';
 import type { CreateOp, PinView } from '../../wire/gen/holdfast/v1/router.js';
-import { checkArguments, checkedTags, storeArguments } from '../service/arguments.js';
+import { checkedTags, storeArguments } from '../service/arguments.js';
 import type { Request } from '../service/request.js';
 import type { Making } from './activator.js';
 import { instanceConflict, instanceLost } from './instance-errors.js';
-import { checkedIdentity } from './names.js';
 import { type InstanceParts, reach, type Wish } from './resolve.js';
 import { closeUnwanted, type UnwantedParts } from './unwanted.js';
 
@@ -19,9 +19,6 @@ export interface CreateParts extends InstanceParts, UnwantedParts {
   readonly random: Random;
   readonly objects: ObjectStore;
 }
-
-const noArgs = Uint8Array.from(encodeArgs([]));
-const hashOfNoArgs = hashArgs(noArgs);
 
 /**
  * The instance of that id, made where there is none (S1); without an id, a fresh one.
@@ -34,9 +31,7 @@ export async function create(parts: CreateParts, op: CreateOp, request: Request)
   const { clock, random } = parts;
   const id = byName ? op.id : ulid(clock.now(), () => random.next());
   const identity = checkedIdentity({ account: request.account, app: op.app, className: op.className, id });
-  const given = op.args === undefined ? null : checkArguments(op.args);
-  const args = given ?? noArgs;
-  const argsHash = given === null ? hashOfNoArgs : hashArgs(given);
+  const { args, argsHash } = constructorArguments(op.args);
   const key = instanceKey(identity);
   const making: Making = {
     identity,
@@ -47,10 +42,17 @@ export async function create(parts: CreateParts, op: CreateOp, request: Request)
     tags: checkedTags(op.session?.tags ?? []),
     storeArgs: () => storeArguments(parts.objects, args),
   };
-  const judge = given === null ? refuseLost : (pin: Pin | null) => refuseConflict(pin, argsHash);
+  const judge = op.args === undefined ? refuseLost : (pin: Pin | null) => refuseConflict(pin, argsHash);
   const wish = { key, identity, making, failedEpoch: null, judge };
-  if (byName) return parts.views.of(await reach(parts, wish, request), key, request);
-  return await createFresh(parts, wish, request);
+  return byName ? await createNamed(parts, wish, request) : await createFresh(parts, wish, request);
+}
+
+/** Where names of its class are nearly all new, whoever asked for it may have further ones made by its worker (S13). */
+async function createNamed({ views, ...parts }: CreateParts, wish: Wish, request: Request): Promise<PinView> {
+  const pin = await reach({ views, ...parts }, wish, request);
+  const view = await views.of(pin, wish.key, request);
+  const isGranted = pin.state === 'placing' && pin.kind === 'class' && parts.newNames.areExpected(wish.identity);
+  return isGranted ? { ...view, grant: await views.grantBeside(pin, request) } : view;
 }
 
 /** Nobody but this request can know of it. */

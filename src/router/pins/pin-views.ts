@@ -1,23 +1,27 @@
-import type { Clock } from '../../common/clock.js';
+import { LRUCache } from 'lru-cache';
+import type { Clock, Monotonic } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { Identity, InstanceKey } from '../../common/ids.js';
+import { checkedIdentity } from '../../common/names.js';
 import type { Pin } from '../../common/pin.js';
-import { hashPin, mintCapability } from '../../wire/capability.js';
+import { capabilityForMs, hashPin, mintCapability } from '../../wire/capability.js';
 import type { Handle, PinView } from '../../wire/gen/holdfast/v1/router.js';
+import { mintGrant } from '../../wire/grant.js';
 import { signHandle, verifyHandle } from '../../wire/handle.js';
 import { encodePin } from '../../wire/pin-record.js';
 import type { Principal } from '../service/request.js';
 import type { SigningKeys } from '../service/signing-keys.js';
-import { checkedIdentity } from './names.js';
 
-/** A client that outlives its capability resolves again. */
-const capabilityForMs = 3_600_000;
+/** One text serves all who are given it meanwhile. */
+const grantAgainMs = 60_000;
+const keptGrants = 10_000;
 const nothing = Buffer.alloc(0);
 
 /** What clients get to see of a pin, signed with the account's key; and what they bring back. */
 export class PinViews {
   readonly #keys: SigningKeys;
   readonly #clock: Clock;
+  readonly #grants = new LRUCache<string, { readonly text: string; readonly at: Monotonic }>({ max: keptGrants });
 
   constructor(parts: { keys: SigningKeys; clock: Clock }) {
     this.#keys = parts.keys;
@@ -41,7 +45,22 @@ export class PinViews {
       capability: mintCapability(key, claims),
       deployment: pin.deployment,
       pin: record,
+      grant: '',
     };
+  }
+
+  /** For further names of its class (S13). @param pin placing, where its worker has room for more like it */
+  async grantBeside({ identity, deployment, bootId }: Pin, { account, role }: Principal): Promise<string> {
+    if (bootId === null) return '';
+    const { app, className } = identity;
+    const name = [account, app, className, deployment, bootId, role].join('\0');
+    const known = this.#grants.get(name);
+    if (known !== undefined && this.#clock.monotonic() - known.at < grantAgainMs) return known.text;
+    const key = await this.#keys.signer(account);
+    const expiresAtMs = this.#clock.now() + capabilityForMs;
+    const text = mintGrant(key, { account, app, className, deployment, bootId, role, expiresAtMs });
+    this.#grants.set(name, { text, at: this.#clock.monotonic() });
+    return text;
   }
 
   /** The instance of a handle. @throws PermissionDenied for a forged one or another account's, InvalidArgument */

@@ -1,4 +1,5 @@
 import { type Epoch, type Identity, type InstanceKey, instanceKey } from '../../common/ids.js';
+import { checkedIdentity } from '../../common/names.js';
 import type { Pin } from '../../common/pin.js';
 import type { Handle, PinView, ResolveOp } from '../../wire/gen/holdfast/v1/router.js';
 import type { Workers } from '../placement/workers.js';
@@ -6,7 +7,6 @@ import type { Request } from '../service/request.js';
 import type { Making } from './activator.js';
 import type { Flights } from './flights.js';
 import { instanceGone, instanceLost } from './instance-errors.js';
-import { checkedIdentity } from './names.js';
 import type { NewNames } from './new-names.js';
 import type { PinViews } from './pin-views.js';
 import type { Pins } from './pins.js';

@@ -1,11 +1,10 @@
 import type { Clock, Monotonic, Random } from '../../common/clock.js';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import type { KeyStore, SigningKey } from '../../common/ports/store.js';
+import { signerOf, signsAfterMs } from '../../wire/signature.js';
 
 /** What another router changes is seen after this long at the latest. */
 const freshForMs = 60_000;
-/** Workers read the keys every 10 s, and a capability is verified where it is shown: a key signs when all have it, clocks allowed for. */
-const signsAfterMs = 30_000;
 /** A forged key id costs at most one read of the store in this time. */
 const refreshAtMostEveryMs = 1_000;
 
@@ -29,7 +28,7 @@ export class SigningKeys {
 
   /** @throws Unavailable */
   async signer(account: string): Promise<SigningKey> {
-    const signer = this.#signerOf(await this.#keys(account, freshForMs));
+    const signer = signerOf(await this.#keys(account, freshForMs), this.#clock.now());
     if (signer !== undefined) return signer;
     throw new HoldfastError(
       'Internal',
@@ -53,7 +52,7 @@ export class SigningKeys {
     account: string,
   ): Promise<{ readonly keys: readonly SigningKey[]; readonly signer: SigningKey | undefined }> {
     const keys = await this.#store.signingKeys(account, this.#freshKey());
-    return { keys, signer: this.#signerOf(keys) };
+    return { keys, signer: signerOf(keys, this.#clock.now()) };
   }
 
   /** Adds a key, which signs `signsFromMs`. @throws Unavailable */
@@ -71,12 +70,6 @@ export class SigningKeys {
     const retired = await this.#store.removeSigningKey(account, id);
     this.#loaded.delete(account);
     return retired;
-  }
-
-  /** While none is old enough, the oldest: the others came just now. */
-  #signerOf(keys: readonly SigningKey[]): SigningKey | undefined {
-    const latestMs = this.#clock.now() - signsAfterMs;
-    return keys.find(({ createdAtMs }) => createdAtMs <= latestMs) ?? keys.at(-1);
   }
 
   #ageMs(account: string): number {

@@ -1,6 +1,7 @@
 import type { Clock, Monotonic } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
-import type { Epoch } from '../../common/ids.js';
+import type { Epoch, Identity, InstanceKey } from '../../common/ids.js';
+import type { Pin } from '../../common/pin.js';
 import type { TimerWheel, WheelEntry } from '../../common/timer-wheel.js';
 import { callOffsets, frameOffsets } from '../../wire/frames/frames.js';
 
@@ -72,15 +73,27 @@ export class HeldCall {
   }
 }
 
+/** What is to be brought to life here, once it is known that its pin says so. */
+export interface Arriving {
+  readonly key: InstanceKey;
+  readonly identity: Identity;
+  readonly deployment: number;
+  /** Null: the store has yet to give it. */
+  readonly epoch: Epoch | null;
+  /** Makes the pin active here, and gives it. @throws why that cannot be */
+  readonly claim: () => Promise<Pin>;
+}
+
 /** A placement that is under way, and the calls that wait for what becomes of it. */
 export class Arrival {
-  readonly epoch: Epoch;
+  /** Null: the store has yet to give it. */
+  readonly epoch: Epoch | null;
   /** Settled as the placement is; rejects where the worker refuses it. */
   readonly decided: Promise<void>;
   readonly #held: HeldCall[] = [];
   #heldBytes = 0;
 
-  constructor(epoch: Epoch, decided: Promise<void>) {
+  constructor(epoch: Epoch | null, decided: Promise<void>) {
     this.epoch = epoch;
     this.decided = decided;
   }

@@ -1,7 +1,5 @@
-import type { Clock } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
 import type { InstanceKey } from '../../common/ids.js';
-import type { TimerWheel } from '../../common/timer-wheel.js';
 import { encodeError } from '../../wire/errors.js';
 import { readBind, readMeta } from '../../wire/frames/frame-bodies.js';
 import { type IncomingCall, readBody, readCall, readCancel, readCredit } from '../../wire/frames/frame-reader.js';
@@ -10,7 +8,6 @@ import { RefTable } from '../../wire/frames/ref-table.js';
 import type { ServerLink } from '../../wire/link/link-host.js';
 import { decodePin } from '../../wire/pin-record.js';
 import { tracing } from '../../wire/tracing.js';
-import type { Activator } from '../instances/activator.js';
 import { Instance } from '../instances/instance.js';
 import type { ArgumentRoom } from '../spawned/argument-room.js';
 import { type SpawnArrival, SpawnRequest } from '../spawned/spawn-request.js';
@@ -18,21 +15,10 @@ import { HeldCall } from './arrival.js';
 import { type Binding, type Elsewhere, isRefused, isSame } from './binding.js';
 import { problemOf, unknownMethodOf } from './call-problems.js';
 import { CallTrace } from './call-trace.js';
+import type { ClientHost } from './client-host.js';
 import type { KeyedFollower } from './keyed-follower.js';
+import { NameRequests } from './name-requests.js';
 import { type Caller, WorkerCall } from './worker-call.js';
-
-/** What a session needs of its worker. */
-export interface SessionHost {
-  readonly clock: Clock;
-  readonly wheel: TimerWheel;
-  /** False: this boot admits nothing more (S7). Asked before every admission. */
-  mayAdmit(): boolean;
-  find(key: InstanceKey): Instance | undefined;
-  readonly placements: Pick<Activator, 'arrival' | 'expect'>;
-  /** @throws PermissionDenied */
-  checkCapability(bind: BindBody): void;
-  countCall(outcome: 'admitted' | 'moved' | 'refused'): void;
-}
 
 /** A call that comes before its instance. */
 interface Arriving {
@@ -66,18 +52,20 @@ const maxCalls = 1_048_576;
  * I2. When the client is gone its calls are cancelled (C5).
  */
 export class ClientSession implements Caller {
-  readonly #host: SessionHost;
+  readonly #host: ClientHost;
   readonly #link: ServerLink;
   readonly #bindings = new Map<number, Binding>();
   readonly #calls = new RefTable<WorkerCall | KeyedFollower | HeldCall | SpawnRequest>();
   readonly #argumentRoom: ArgumentRoom;
+  readonly #names: NameRequests;
   #refusedSlots = 0;
   #lastRefused: Elsewhere | null = null;
 
-  constructor(host: SessionHost, link: ServerLink, argumentRoom: ArgumentRoom) {
+  constructor(host: ClientHost, link: ServerLink, argumentRoom: ArgumentRoom) {
     this.#host = host;
     this.#link = link;
     this.#argumentRoom = argumentRoom;
+    this.#names = new NameRequests(host.placements.names, link);
   }
 
   // biome-ignore lint/complexity/useMaxParams: no object per frame
@@ -87,6 +75,8 @@ export class ClientSession implements Caller {
         return this.#onCall(ref, slot, frame);
       case FrameKind.Bind:
         return this.#onBind(slot, frame);
+      case FrameKind.Make:
+        return this.#names.onFrame(ref, frame);
       case FrameKind.Chunk:
         return this.#calls.get(ref)?.chunk(frame);
       case FrameKind.Credit:
@@ -100,6 +90,7 @@ export class ClientSession implements Caller {
 
   /** The client is gone, or its link was closed: nobody waits for these answers. */
   onGone(): void {
+    this.#names.close();
     const calls = this.#calls.values();
     this.#calls.clear();
     for (const call of calls) {

@@ -127,6 +127,12 @@ export class ContainerPool {
     return this.#open.count(label) > 0;
   }
 
+  /** Containers that run, or are prepared for the class, have all the places that are promised. */
+  hasPromised({ label, options }: LoadedClass): boolean {
+    const prepared = [...this.#starts.preparedByClass()].find(({ klass }) => klass.label === label)?.count ?? 0;
+    return this.#open.count(label) + prepared * options.tasksPerContainer >= (this.#promised.get(label)?.places ?? 0);
+  }
+
   /** Null: there is none. @param secrets of the class, where a container has to be loaded for it */
   reserve(klass: LoadedClass, secrets: SecretSource): Room | null {
     const { label, options } = klass;

@@ -1,42 +1,37 @@
-import type { Clock } from '../../common/clock.js';
 import type { Logger } from '../../common/context.js';
 import { HoldfastError } from '../../common/errors.js';
-import { type BootId, describeIdentity, type Epoch, type InstanceKey, instanceKey } from '../../common/ids.js';
+import { describeIdentity, type Epoch, type Identity, type InstanceKey, instanceKey } from '../../common/ids.js';
 import type { Isolation } from '../../common/manifest.js';
 import type { Pin } from '../../common/pin.js';
 import type { OwnContainer } from '../../common/ports/container.js';
 import type { TimerWheel } from '../../common/timer-wheel.js';
 import { mountSecrets as secretsOfMounts } from '../../common/volume-mounts.js';
 import { readReference } from '../../wire/codec/codec.js';
-import { Arrival } from '../calls/arrival.js';
+import { Arrival, type Arriving } from '../calls/arrival.js';
 import { RecentCalls } from '../calls/recent-calls.js';
 import type { Room } from '../hosting/container-place.js';
-import type { ContainerPools } from '../hosting/container-pools.js';
 import { isolationGiven, isolationOf, strength } from '../hosting/isolation-needed.js';
-import type { ClassLoader, LoadedClass } from '../hosting/loaded-class.js';
+import type { LoadedClass } from '../hosting/loaded-class.js';
 import { filesOfClass, ownContainerOf } from '../hosting/own-container.js';
 import type { Borrowing } from '../loans/borrowing.js';
 import { withKeys } from '../mounts/bucket/bucket-keys.js';
-import { enterPool } from '../pool/pool-entry.js';
+import { enterPool, joinPool } from '../pool/pool-entry.js';
 import type { RecentFiles } from '../recent-files.js';
 import type { Sessions } from '../sandbox/sessions.js';
-import { type MountSecretSource, ownerOf, type SecretSource, type Secrets } from '../secret-source.js';
+import type { MountSecretSource, SecretSource, Secrets } from '../secret-source.js';
 import type { SpawnedDeps } from '../spawned/spawned-calls.js';
 import type { WorkerDeps } from '../worker-options.js';
 import { Instance, type InstanceDeps } from './instance.js';
 import { activationError } from './instance-errors.js';
 import type { Leaving } from './leaving.js';
-import type { PinKeeper } from './pin-keeper.js';
+import { NameMaker, type NameMakerDeps } from './name-maker.js';
+import { notIsolated, refused } from './placement-refusals.js';
 
-export interface ActivatorDeps {
-  readonly clock: Clock;
+export interface ActivatorDeps extends Omit<NameMakerDeps, 'activator'> {
   readonly log: Logger;
   readonly wheel: TimerWheel;
   /** False: fenced (S7). */
   readonly mayRun: () => boolean;
-  readonly classes: ClassLoader;
-  readonly pools: ContainerPools;
-  readonly pins: PinKeeper;
   readonly instances: Map<InstanceKey, Instance>;
   readonly leaving: Leaving;
   readonly isolation: Isolation;
@@ -46,14 +41,13 @@ export interface ActivatorDeps {
   readonly hostResources: WorkerDeps['hostResources'];
   /** Null: this host cannot isolate. */
   readonly sessions: Sessions | null;
-  readonly bootId: BootId;
   readonly recentFiles: RecentFiles;
   /** False: fenced or draining. */
   readonly mayPlace: () => boolean;
 }
 
 interface Placed {
-  readonly pin: Pin;
+  readonly identity: Identity;
   readonly klass: LoadedClass;
   readonly secrets: SecretSource;
 }
@@ -74,6 +68,7 @@ interface Given {
  * I3. Of one instance at most one placement is under way.
  */
 export class Activator {
+  readonly names: NameMaker;
   readonly #deps: ActivatorDeps;
   /** One for all instances: there may be very many of them. */
   readonly #instanceDeps: InstanceDeps;
@@ -81,6 +76,7 @@ export class Activator {
 
   constructor(deps: ActivatorDeps) {
     this.#deps = deps;
+    this.names = new NameMaker({ ...deps, activator: this });
     const { clock, wheel, mayRun, leaving, spawned } = deps;
     const recentCalls = new RecentCalls({ clock, wheel });
     this.#instanceDeps = {
@@ -98,22 +94,27 @@ export class Activator {
     }
     const here = this.#deps.instances.get(key);
     if (here?.epoch === pin.epoch) return;
-    if (here !== undefined) throw refused(pin, `epoch ${here.epoch} of it is still here`);
-    await this.#begin(key, pin).decided;
+    if (here !== undefined) throw refused(pin.identity, `epoch ${here.epoch} of it is still here`);
+    await this.#begin(this.#placed(key, pin)).decided;
+  }
+
+  /** Brings a name to life that a client wants made here, where nothing of it is here or on its way (S13). @throws why not */
+  async make(arriving: Arriving): Promise<void> {
+    if (this.#isKnown(arriving.key)) throw refused(arriving.identity, 'it is here, or on its way');
+    await this.#begin(arriving).decided;
   }
 
   /** A client has brought the pin of what it wants to call: from now on its calls wait for what becomes of it. */
   expect(key: InstanceKey, pin: Pin): void {
-    const isKnown = this.#arriving.has(key) || this.#deps.instances.has(key);
-    if (isKnown || pin.bootId !== this.#deps.bootId) return;
+    if (this.#isKnown(key) || pin.bootId !== this.#deps.bootId) return;
     // Whoever waits for it finds out by himself, and a router asks once more, for the reason.
-    this.#begin(key, pin).decided.catch(() => undefined);
+    this.#begin(this.#placed(key, pin)).decided.catch(() => undefined);
   }
 
-  /** A placement that is under way at that epoch. */
+  /** A placement that is under way at that epoch, or at one that it does not know yet. */
   arrival(key: InstanceKey, epoch: Epoch): Arrival | undefined {
     const arrival = this.#arriving.get(key);
-    return arrival?.epoch === epoch ? arrival : undefined;
+    return arrival?.epoch === epoch || arrival?.epoch === null ? arrival : undefined;
   }
 
   /** Resolves when every placement that is under way now is an instance or was refused. */
@@ -121,53 +122,64 @@ export class Activator {
     await Promise.allSettled([...this.#arriving.values()].map((arrival) => arrival.decided));
   }
 
-  #begin(key: InstanceKey, pin: Pin): Arrival {
+  #isKnown(key: InstanceKey): boolean {
+    return this.#arriving.has(key) || this.#deps.instances.has(key);
+  }
+
+  #placed(key: InstanceKey, pin: Pin): Arriving {
+    const { identity, deployment, epoch } = pin;
+    return { key, identity, deployment, epoch, claim: () => this.#makeActive(key, pin) };
+  }
+
+  #begin(arriving: Arriving): Arrival {
     const settled = (): void => {
-      this.#arriving.delete(key);
+      this.#arriving.delete(arriving.key);
       arrival.release();
     };
-    const arrival = new Arrival(pin.epoch, this.#activate(key, pin).finally(settled));
-    this.#arriving.set(key, arrival);
+    const arrival = new Arrival(arriving.epoch, this.#activate(arriving).finally(settled));
+    this.#arriving.set(arriving.key, arrival);
     return arrival;
   }
 
-  async #activate(key: InstanceKey, pin: Pin): Promise<void> {
+  async #activate({ key, identity, deployment, epoch, claim }: Arriving): Promise<void> {
     const { classes, instances, clock, pools } = this.#deps;
     const startedAt = clock.monotonic();
-    const klass = await classes.load(pin.identity, pin.deployment);
-    const secrets = this.#deps.secrets.of(ownerOf(pin), klass);
+    const klass = await classes.load(identity, deployment);
+    // Whoever has one asks for them at the epoch of its pin; a name that is made here has none.
+    const owner = { key, epoch: epoch ?? 0 };
+    const secrets = this.#deps.secrets.of(owner, klass);
     // Before the pin says that it is here: one that is missing is a refusal (I2). A container that runs has its own.
     if (!pools.of(klass).hasOpenPlace(klass)) await secrets();
-    const mountSecrets = this.#deps.secrets.ofMounts(ownerOf(pin), secretsOfMounts(klass.options.volumes ?? []));
+    const mountSecrets = this.#deps.secrets.ofMounts(owner, secretsOfMounts(klass.options.volumes ?? []));
     await mountSecrets();
-    const room = this.#roomFor({ pin, klass, secrets });
-    const active = await this.#makeActive(key, pin).catch((e: unknown) => {
+    const room = this.#roomFor({ identity, klass, secrets });
+    const pin = await claim().catch((e: unknown) => {
       room.release();
       throw e;
     });
-    const instance = new Instance(key, { pin: active, klass }, this.#instanceDeps);
+    const instance = new Instance(key, { pin, klass }, this.#instanceDeps);
     enterPool(instance, this.#deps);
     instance.passed('pin', clock.monotonic() - startedAt);
     instances.set(key, instance);
-    void this.#bringUp(instance, { pin: active, mountSecrets, room });
+    void this.#bringUp(instance, { pin, mountSecrets, room });
   }
 
   async #makeActive(key: InstanceKey, pin: Pin): Promise<Pin> {
     const { pin: now } = await this.#deps.pins.change(key, pin, { state: 'active', why: 'activated' });
     const isOurs = now?.state === 'active' && now.epoch === pin.epoch && now.bootId === pin.bootId;
-    if (now === null || !isOurs) throw refused(pin, `its pin is ${now?.state ?? 'gone'} now`);
+    if (now === null || !isOurs) throw refused(pin.identity, `its pin is ${now?.state ?? 'gone'} now`);
     return now;
   }
 
   /** A place for it, before its pin says that it is here (I2). */
-  #roomFor({ pin, klass, secrets }: Placed): Room {
-    if (!this.#deps.mayPlace()) throw refused(pin, 'the worker is draining or fenced');
+  #roomFor({ identity, klass, secrets }: Placed): Room {
+    if (!this.#deps.mayPlace()) throw refused(identity, 'the worker is draining or fenced');
     const asked = isolationOf(klass);
     const { isolation, sessions, pools } = this.#deps;
     const given = isolationGiven(klass, { classes: isolation, sandboxes: sessions?.isolation ?? null });
-    if (strength[asked] > strength[given]) throw notIsolated(pin, klass, { asked, given });
+    if (strength[asked] > strength[given]) throw notIsolated(identity, klass, { asked, given });
     const room = pools.of(klass).reserve(klass, secrets);
-    if (room === null) throw refused(pin, 'the worker runs its limit of containers');
+    if (room === null) throw refused(identity, 'the worker runs its limit of containers');
     return room;
   }
 
@@ -269,32 +281,4 @@ export class Activator {
     };
     instance.idleCheck = wheel.add(idleTimeoutMs, look);
   }
-}
-
-/** The container of its activation is the first of its pool. */
-function joinPool(instance: Instance): void {
-  const { pool, container } = instance;
-  if (pool === null || container === null) return;
-  const { slot, phasesMs } = instance;
-  instance.container = null;
-  pool.add({ container, slot, workerId: null, phasesMs });
-}
-
-function notIsolated(
-  pin: Pin,
-  { options }: LoadedClass,
-  { asked, given }: { readonly asked: Isolation; readonly given: Isolation },
-): HoldfastError {
-  const isForFiles = asked !== options.isolation;
-  const what = options.image === undefined ? 'volumes' : 'an image';
-  const why = isForFiles
-    ? `has ${what}, seen behind walls only: it needs isolation '${asked}', which this host cannot give (\`holdfast doctor\` says why); start a worker on one that can, or take ${what} away`
-    : `asks for isolation '${asked}', this worker gives '${given}'; start a worker that gives more, or ask for less`;
-  return new HoldfastError('SandboxUnavailable', `${describeIdentity(pin.identity)} ${why}`, {
-    details: { asked, given },
-  });
-}
-
-function refused(pin: Pin, why: string): HoldfastError {
-  return new HoldfastError('NoCapacity', `${describeIdentity(pin.identity)} cannot be placed here: ${why}`);
 }

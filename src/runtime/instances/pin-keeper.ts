@@ -51,32 +51,58 @@ export class PinKeeper {
     pin: Pin,
     to: { readonly state: PinState; readonly why: string; readonly set?: Partial<PinFields> },
   ): Promise<PinChangeResult> {
-    const opId = Buffer.from(this.#random.bytes(9)).toString('base64url');
     const change = pinChange(pin, to.state, {
-      opId,
+      opId: this.#newOpId(),
       why: to.why,
       atMs: this.#clock.now(),
       byOwner: to.state !== 'active',
       ...(to.set === undefined ? {} : { set: to.set }),
     });
+    return await this.#untilKnown(key, change, pin);
+  }
+
+  /** A pin where there is none, active here. @throws Unavailable when the worker is over; what the store refused it for */
+  make(key: InstanceKey, what: Pick<PinChange, 'fields' | 'transitions'>): Promise<PinChangeResult> {
+    const { fields, transitions } = what;
+    const opId = this.#newOpId();
+    const change = {
+      expect: 'none',
+      opId,
+      epoch: 'next',
+      generation: 'epoch',
+      fields,
+      transitions,
+      ttlMs: null,
+    } as const;
+    return this.#untilKnown(key, change, null);
+  }
+
+  #newOpId(): string {
+    return Buffer.from(this.#random.bytes(9)).toString('base64url');
+  }
+
+  /** @param pin as it is here; null: it is not yet, and may be made elsewhere */
+  async #untilKnown(key: InstanceKey, change: PinChange, pin: Pin | null): Promise<PinChangeResult> {
+    const { state } = change.fields;
     let mayHaveHappened = false;
     let isAttested = false;
     for (let delayMs = firstRetryMs; ; delayMs = Math.min(longestRetryMs, delayMs * 2)) {
       this.#checkNotOver();
       const result = await this.#attempt(key, change);
-      if (!(result instanceof Error) && !isAttested && mayBeForgotten(pin, result)) {
+      if (pin !== null && !(result instanceof Error) && !isAttested && mayBeForgotten(pin, result)) {
         isAttested = await this.#attest(key, pin);
         if (isAttested) continue;
       }
       if (!(result instanceof Error)) {
         // Who waits for it to become active has asked this worker, and is answered.
-        if (result.applied && to.state !== 'active') this.#changed(key, result.pin);
+        if (result.applied && state !== 'active') this.#changed(key, result.pin);
         // The answer came too late: nobody must act on it any more (S7).
         this.#checkNotOver();
         return result;
       }
       mayHaveHappened ||= result.outcome !== 'not-run';
-      if (to.state === 'active' && !mayHaveHappened && !result.retryable) throw result;
+      const isAskedAgain = pin !== null && result.retryable;
+      if (state === 'active' && !mayHaveHappened && !isAskedAgain) throw result;
       await this.#clock.sleep(delayMs, this.#over).catch(() => undefined); // over: the next turn sees it
     }
   }

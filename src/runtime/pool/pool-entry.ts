@@ -40,6 +40,15 @@ export function enterPool(instance: Instance, deps: PoolEntryDeps): void {
   else if (minContainers > 0) instance.idleTimeoutMs = null;
 }
 
+/** The container of its activation is the first of its pool. */
+export function joinPool(instance: Instance): void {
+  const { pool, container } = instance;
+  if (pool === null || container === null) return;
+  const { slot, phasesMs } = instance;
+  instance.container = null;
+  pool.add({ container, slot, workerId: null, phasesMs });
+}
+
 /** How the containers of pools after their first ones come and go. */
 class PoolEntry implements PoolDeps {
   readonly clock: Clock;

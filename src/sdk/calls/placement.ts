@@ -31,7 +31,7 @@ export function placementOf(view: PinView): Placement {
   };
 }
 
-function fromWireHandle(handle: Handle): ClassInstanceHandle {
+export function fromWireHandle(handle: Handle): ClassInstanceHandle {
   const { account, app, name, id, generation, signature } = handle;
   const kind = handle.kind === 'sandbox' ? 'sandbox' : 'class';
   return Object.freeze({ v: 1, kind, account, app, name, id, generation, signature });

@@ -31,6 +31,8 @@ export async function publish(client: ClientCore, publication: Publication): Pro
       throw new HoldfastError('Cancelled', 'the deploy was cancelled', { outcome: 'unknown', cause: e });
     }
     throw isHoldfastError(e, 'Unavailable') ? unreachable(endpoint, e) : e;
+  } finally {
+    client.deployed();
   }
 }
 

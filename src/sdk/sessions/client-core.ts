@@ -9,6 +9,7 @@ import { InstanceTarget, type ResolveOptions, type TargetHost } from '../calls/i
 import { type Placement, placementOf } from '../calls/placement.js';
 import { Deployments } from '../classes/deployments.js';
 import { type ClientTransport, keptAlive, type StreamLimits } from './client-transport.js';
+import { GrantedNames } from './granted-names.js';
 import { KeepAlive } from './keep-alive.js';
 import { type ControlOp, cannotServe } from './router-errors.js';
 import { type RequestOptions, RouterSession } from './router-session.js';
@@ -62,6 +63,7 @@ export class ClientCore implements TargetHost {
   readonly deployments: Deployments;
   readonly #router: RouterSession;
   readonly #waits: SpawnedWaits;
+  readonly #names = new GrantedNames(this);
   readonly #clientId: string;
   readonly #tracing: Promise<void> | null;
   readonly #sessions = new Map<string, WorkerSession>();
@@ -131,7 +133,14 @@ export class ClientCore implements TargetHost {
   async place(op: Extract<ControlOp, { $case: 'create' | 'attach' }>, limits?: Limits): Promise<InstanceTarget> {
     await this.#tracing;
     const asked = inherited(this.clock, requestOptions(limits));
-    return this.target(placementOf(await this.#router.ask('pin', op, asked)));
+    if (op.$case !== 'create') return this.target(placementOf(await this.#router.ask('pin', op, asked)));
+    const at = this.clock.monotonic();
+    const made = await this.#names.make(op.value, asked);
+    if (made !== null) return this.target(made);
+    const askedAt = this.clock.monotonic();
+    const view = await this.#router.ask('pin', op, lessFor(asked, askedAt - at));
+    this.#names.learn(op.value, view, askedAt);
+    return this.target(placementOf(view));
   }
 
   /** @throws what the router answers */
@@ -150,7 +159,8 @@ export class ClientCore implements TargetHost {
   target(placement: Placement): InstanceTarget {
     const name = `${placement.key}:${placement.handle.generation}`;
     const known = this.#targets.get(name)?.deref();
-    if (known !== undefined) {
+    // What a store had forgotten may be there again (S10).
+    if (known !== undefined && known.gone === null) {
       known.update(placement);
       return known;
     }
@@ -189,6 +199,11 @@ export class ClientCore implements TargetHost {
       // The words of gRPC for that say nothing to people.
       throw isHoldfastError(e, 'Unavailable') && e.outcome === 'not-run' ? cannotServe(this.endpoint, e) : e;
     }
+  }
+
+  /** This program has deployed: what it makes next runs on that (C11). */
+  deployed(): void {
+    this.#names.forget();
   }
 
   get isClosed(): boolean {
@@ -249,6 +264,11 @@ function optionsOf(timeoutMs: number, signal: AbortSignal | undefined): { timeou
 
 function backstopped({ signal, timeoutMs }: CallLimits): CallLimits {
   return { signal, timeoutMs: timeoutMs === undefined ? undefined : Math.min(unaryTimeoutMs, timeoutMs + backstopMs) };
+}
+
+/** What is left of a time that was used. */
+function lessFor({ remainingMs, signal }: RequestOptions, usedMs: number): RequestOptions {
+  return { remainingMs: remainingMs === 0 ? 0 : Math.max(1, Math.ceil(remainingMs - usedMs)), signal };
 }
 
 /** As the control stream takes them. */

@@ -2,13 +2,22 @@ import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { decodeError } from '../../wire/errors.js';
 import { encodeBody } from '../../wire/frames/frame-bodies.js';
 import { readBody, readCredit, readPayload } from '../../wire/frames/frame-reader.js';
-import { type BindBody, CallFlag, type CancelReason, FrameKind, inlinePayloadBytes } from '../../wire/frames/frames.js';
+import {
+  type BindBody,
+  CallFlag,
+  type CancelReason,
+  FrameKind,
+  inlinePayloadBytes,
+  type MadeBody,
+  type MakeBody,
+} from '../../wire/frames/frames.js';
 import { RefTable } from '../../wire/frames/ref-table.js';
 import type { ClientLink } from '../../wire/link/link.js';
 import { clientClosed, deadlineExceeded } from '../calls/call-errors.js';
 import { IncomingPayload } from '../calls/incoming-payload.js';
 import type { Placement } from '../calls/placement.js';
 import type { RemoteCall } from '../calls/remote-call.js';
+import { AskedNames } from './asked-names.js';
 
 /** More than this is not written while the worker does not read. */
 const fullBytes = 8_388_608;
@@ -23,6 +32,7 @@ const nothing = null as Uint8Array | null;
  */
 export class WorkerSession {
   readonly #calls = new RefTable<RemoteCall>();
+  readonly #names = new AskedNames();
   readonly #freeSlots: number[] = [];
   /** Written into the link at once: one object serves all calls. */
   readonly #outgoing = { ref: 0, slot: 0, flags: 0, remainingMs: 0, method: '', meta: nothing, payload: noBytes };
@@ -46,6 +56,16 @@ export class WorkerSession {
   /** The link calls back, so it is made after its session. */
   start(link: ClientLink): void {
     this.#link = link;
+  }
+
+  /** Asks for a new name (S13). Gives what takes the question back. */
+  make(body: MakeBody, answered: (made: MadeBody | null) => void): () => void {
+    const ref = ++this.#lastRef;
+    const link = this.#link;
+    // Later, as every answer: who asks is not ready for it yet.
+    if (link === null) queueMicrotask(() => answered(null));
+    else this.#names.ask(link, ref, { body, answered });
+    return () => this.#names.forget(ref);
   }
 
   /** Names the instance by a slot from now on. */
@@ -124,7 +144,7 @@ export class WorkerSession {
   /** From the link. */
   onFrame(kind: FrameKind, ref: number, frame: Buffer): void {
     const call = this.#calls.get(ref);
-    if (call === undefined) return;
+    if (call === undefined) return this.#names.onFrame(kind, ref, frame);
     try {
       this.#onAnswer(kind, call, frame);
     } catch (e) {
@@ -159,6 +179,7 @@ export class WorkerSession {
     this.#stalled.clear();
     const calls = this.#calls.values();
     this.#calls.clear();
+    this.#names.end();
     return calls;
   }
 

@@ -2,7 +2,15 @@ import { Packr, Unpackr } from 'msgpackr';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { scanMessage } from '../codec/codec-scan.js';
 import { packIntoOwn } from '../codec/pack-memory.js';
-import type { BindBody, CallMeta, ChainLink, UnaryBody } from './frames.js';
+import {
+  type BindBody,
+  broughtArgsBytes,
+  type CallMeta,
+  type ChainLink,
+  type MadeBody,
+  type MakeBody,
+  type UnaryBody,
+} from './frames.js';
 
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, copyBuffers: true, structuredClone: false });
@@ -41,6 +49,28 @@ export function readBind(bytes: Uint8Array): BindBody {
     );
   }
   return { key, generation, epoch, capability, ...(pin === undefined ? {} : { pin }) };
+}
+
+/** @throws InvalidArgument */
+export function readMake(bytes: Uint8Array): MakeBody {
+  const { grant, id, args } = decodeBody(bytes);
+  const hasArgs = args === undefined || (args instanceof Uint8Array && args.length <= broughtArgsBytes);
+  if (typeof grant !== 'string' || typeof id !== 'string' || !hasArgs) {
+    throw new HoldfastError(
+      'InvalidArgument',
+      `the body of a Make needs grant and id, and may have args of at most ${broughtArgsBytes} bytes`,
+    );
+  }
+  return { grant, id, ...(args === undefined ? {} : { args: args as Uint8Array }) };
+}
+
+/** @throws InvalidArgument */
+export function readMade(bytes: Uint8Array): MadeBody {
+  const { key, epoch, capability, signature } = decodeBody(bytes);
+  const isMade = typeof key === 'string' && typeof capability === 'string' && typeof signature === 'string';
+  if (!isMade || !isCount(epoch))
+    throw new HoldfastError('InvalidArgument', 'the body of a Made needs key, epoch, capability and signature');
+  return { key, epoch, capability, signature };
 }
 
 /** @throws InvalidArgument */

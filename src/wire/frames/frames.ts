@@ -31,6 +31,10 @@ export const FrameKind = {
   End: 9,
   /** Not admitted: wrong epoch, or draining. The client resolves again. From a container: it was recalled before it began. */
   Moved: 10,
+  /** ref: number of the request. body: msgpack `MakeBody`. Answered with `Made`, or `Moved`: ask a router. */
+  Make: 11,
+  /** body: msgpack `MadeBody`. */
+  Made: 12,
 
   // Between worker and container only.
   /** body: msgpack `LoadBody`. */
@@ -115,6 +119,27 @@ export interface BindBody {
   /** The pin, encoded, where it stands at `placing` there: whoever brings it asks the worker to take the instance. */
   readonly pin?: Uint8Array;
 }
+
+/** A name that was never used, as far as who asks knows, to be made by the worker that a grant names (S13). */
+export interface MakeBody {
+  /** See wire/grant. */
+  readonly grant: string;
+  readonly id: string;
+  /** Encoded constructor arguments (wire/codec), at most `broughtArgsBytes`; absent: none were given. */
+  readonly args?: Uint8Array;
+}
+
+/** What a router would have said of it; the rest stands in the grant. Its generation is its epoch. */
+export interface MadeBody {
+  readonly key: string;
+  readonly epoch: number;
+  readonly capability: string;
+  /** Of its handle. */
+  readonly signature: string;
+}
+
+/** Of arguments that travel to a worker with a first call, or with the name of what it is to make. */
+export const broughtArgsBytes = 4_096;
 
 /** One call on the way from the first caller to this one. */
 export interface ChainLink {

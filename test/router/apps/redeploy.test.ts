@@ -1,11 +1,13 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/adapters/system/clock.js';
+import type { Clock } from '../../../src/common/clock.js';
 import { HoldfastError } from '../../../src/common/errors.js';
 import { instanceKey } from '../../../src/common/ids.js';
 import type { DeploymentRecord } from '../../../src/common/manifest.js';
 import type { Bus } from '../../../src/common/ports/bus.js';
 import type { PinStore } from '../../../src/common/ports/store.js';
 import { Redeploys } from '../../../src/router/apps/redeploy.js';
+import { ManualClock } from '../../manual-clock.js';
 import { classManifest } from '../bus-worker.js';
 import { account, Harness, quietLog } from '../harness.js';
 
@@ -48,6 +50,23 @@ describe('a deploy that restarts instances', () => {
     await redeploysWith({ pins: { ...pins, list }, bus }).restart(deployment, ['Counter'], 60_000);
     expect({ isListedAgain: listed > 1, state: await stateOfA() }).toEqual({ isListedAgain: true, state: 'idle' });
   });
+
+  it('S13: looks once more for what began on the version before while it was being told of', async () => {
+    const deployment = await deployedAgain();
+    const { pins } = cluster.store;
+    let listed = 0;
+    const list: typeof pins.list = async (...page) => {
+      listed += 1;
+      return listed > 1 ? pins.list(...page) : { pins: [], next: null };
+    };
+    const clock = new ManualClock();
+    const redeploys = redeploysWith({ pins: { ...pins, list }, bus: cluster.connect() }, clock);
+    await redeploys.restart(deployment, ['Counter'], 60_000);
+    expect({ listed, state: await stateOfA() }).toEqual({ listed: 1, state: 'active' });
+    while (clock.timers === 0) await new Promise((resolve) => setImmediate(resolve));
+    clock.advance(4_000);
+    await expect.poll(stateOfA).toBe('idle');
+  });
 });
 
 /** An instance `a` runs on the version before. */
@@ -60,8 +79,8 @@ async function deployedAgain(): Promise<DeploymentRecord> {
   return deployment;
 }
 
-function redeploysWith(parts: { readonly pins: PinStore; readonly bus: Bus }): Redeploys {
-  return new Redeploys({ ...parts, clock: systemClock, log: quietLog, closed: new AbortController().signal });
+function redeploysWith(parts: { readonly pins: PinStore; readonly bus: Bus }, clock: Clock = systemClock): Redeploys {
+  return new Redeploys({ ...parts, clock, log: quietLog, closed: new AbortController().signal });
 }
 
 async function stateOfA(): Promise<string | undefined> {

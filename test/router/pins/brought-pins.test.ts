@@ -3,6 +3,7 @@ import { HoldfastError } from '../../../src/common/errors.js';
 import { instanceKey } from '../../../src/common/ids.js';
 import type { Pin } from '../../../src/common/pin.js';
 import type { PinView } from '../../../src/wire/gen/holdfast/v1/router.js';
+import { verifyGrant } from '../../../src/wire/grant.js';
 import { decodePin } from '../../../src/wire/pin-record.js';
 import { type BusWorker, classManifest } from '../bus-worker.js';
 import { account, type ControlClient, Harness, shortLeases } from '../harness.js';
@@ -107,6 +108,21 @@ describe('a new instance of a class that has room in a container', () => {
     const asked = client.resolve(made, { failedEpoch: made.epoch, remainingMs: shortLeases.ttlMs / 2 });
     await expect(asked).rejects.toMatchObject({ code: 'DeadlineExceeded' });
     expect(await pinOf('a')).toMatchObject({ state: 'placing', epoch: made.epoch });
+  });
+
+  it('S13: comes with a grant for further names once those of its class were all new, until one was not', async () => {
+    const worker = await start();
+    const before: string[] = [];
+    for (let i = 0; i < 8; i += 1) before.push((await client.create(`new-${i}`)).grant);
+    // The last of them is the eighth in a row.
+    expect(before.filter((grant) => grant !== '')).toHaveLength(1);
+    const { grant, deployment } = await client.create('next');
+    const keys = await cluster.store.keys.signingKeys(account, { id: 'x', secret: new Uint8Array(32), createdAtMs: 0 });
+    const names = { account, app: 'shop', className: 'Counter', deployment, bootId: worker.bootId };
+    expect(verifyGrant(keys, grant, Date.now())).toMatchObject({ ...names, role: 'call' });
+    await stateBecomes('new-0', 'active');
+    expect((await client.create('new-0')).grant).toBe('');
+    expect((await client.create('another')).grant).toBe('');
   });
 
   it('is closed by who never called it', async () => {

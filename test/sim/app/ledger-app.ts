@@ -19,6 +19,12 @@ class Quick extends Recorder {
   readonly limits = quick;
 }
 
+/** All in one container. */
+@app.cls({ ...serial, ...times, tasksPerContainer: 60 })
+class Packed extends Recorder {
+  readonly limits = serial;
+}
+
 /** A container of its own, several calls at a time. */
 @app.cls({ ...wide, ...times })
 class Wide extends Recorder {
@@ -66,6 +72,7 @@ export const poolId = `bind-${hashArgs(encodeArgs([]))}`;
 /** By the name of the class; of pools, of all containers together. */
 export const limitsOf: Readonly<Record<string, Limits>> = {
   [Serial.name]: serial,
+  [Packed.name]: serial,
   [Quick.name]: quick,
   [Wide.name]: wide,
   [Sleepy.name]: serial,

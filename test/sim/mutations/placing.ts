@@ -135,6 +135,18 @@ export const placing: readonly Mutation[] = [
     ],
   },
   {
+    name: 'a name that is on its way to its pin is said to be absent',
+    keeps: 'S13',
+    only: 'granted',
+    changes: [
+      {
+        file: 'src/runtime/instances/activator.ts',
+        from: 'arrival?.epoch === epoch || arrival?.epoch === null',
+        to: 'arrival?.epoch === epoch',
+      },
+    ],
+  },
+  {
     name: 'who cannot be reached is replaced at once',
     keeps: 'S8',
     changes: [

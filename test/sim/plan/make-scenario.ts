@@ -1,20 +1,13 @@
 import { leaseTimes } from '../../../src/common/lease.js';
 import { poolId } from '../app/ledger-app.js';
 import type { SeededRandom } from '../engine/seeded-random.js';
-import { firstFaultMs, type Hosts, wakeOrders, worker } from './make-faults.js';
-import {
-  type CallPlan,
-  type ClientPlan,
-  type Fault,
-  type InstanceRef,
-  type Plan,
-  plainCall,
-  type Step,
-  type WorkerPlan,
-} from './plan.js';
+import { type Hosts, wakeOrders, worker } from './make-faults.js';
+import { granted } from './make-names.js';
+import type { ClientPlan, Fault, InstanceRef, Plan, Step, WorkerPlan } from './plan.js';
+import { callAt, killed, momentBefore, refsOf, stepAt, workersOf } from './plan-steps.js';
 
 /** Faults and clients of their own that meet where chance alone hardly ever brings them together. */
-interface Scenario {
+export interface Scenario {
   readonly faults: readonly Fault[];
   readonly clients: readonly ClientPlan[];
   /** What its workers are, beside what they are anyway. */
@@ -23,7 +16,7 @@ interface Scenario {
   readonly code?: Partial<Plan['code']>;
 }
 
-interface World {
+export interface World {
   readonly hosts: Hosts;
   readonly instances: readonly InstanceRef[];
   readonly healAtMs: number;
@@ -31,6 +24,8 @@ interface World {
 }
 
 const share = 0.5;
+/** Of the others. By no chance of theirs: all else of a plan stays as it was. */
+const grantedShare = 0.2;
 /** Of worlds with a scenario: nothing else fails. */
 const undisturbed = 0.5;
 
@@ -56,9 +51,9 @@ const scenarios = {
   crashes,
 } as const satisfies Readonly<Record<string, (random: SeededRandom, world: World) => Scenario>>;
 
-export type ScenarioName = keyof typeof scenarios;
+export type ScenarioName = keyof typeof scenarios | 'granted';
 
-const weights: Readonly<Record<ScenarioName, number>> = {
+const weights: Readonly<Record<keyof typeof scenarios, number>> = {
   ...{ 'late-fence': 3, unwatched: 1, forgotten: 1, 'first-calls': 1, resets: 1, moves: 1.5, quick: 1.5, alone: 1 },
   ...{ lenders: 1.5, crashes: 1 },
 };
@@ -68,7 +63,10 @@ export function makeScenario(
   random: SeededRandom,
   world: World,
 ): (Scenario & { readonly name: ScenarioName; readonly isUndisturbed: boolean }) | null {
-  if (!random.chance(share)) return null;
+  if (!random.chance(share)) {
+    if (!random.chance(grantedShare)) return null;
+    return { name: 'granted', isUndisturbed: random.chance(undisturbed), ...granted(random, world) };
+  }
   const name = random.weighted(weights);
   const isUndisturbed = random.chance(undisturbed);
   return { name, isUndisturbed, ...scenarios[name](random, world) };
@@ -254,30 +252,4 @@ function crashes(random: SeededRandom, { healAtMs }: World): Scenario {
   ]);
   const ticks = Array.from({ length: 50 }, (_, i) => [callAt(atMs + i * 160, pool, { timeoutMs: 20_000 })]);
   return { workers: { cpuCores: 4 }, code: { crashes: 0.06 }, faults: [], clients: [{ lanes: [...puts, ...ticks] }] };
-}
-
-/** After the beginning of faults; not after the other one, unless that is too early. */
-function momentBefore(random: SeededRandom, latestMs: number): number {
-  return Math.round(random.between(firstFaultMs, Math.max(firstFaultMs, latestMs)));
-}
-
-function killed(target: string, atMs: number, forMs: number): Fault {
-  return { kind: 'kill', target, what: 'process', atMs, forMs: Math.round(forMs) };
-}
-
-function workersOf({ workers }: Hosts): string[] {
-  return Array.from({ length: workers }, (_, i) => `w${i}`);
-}
-
-function refsOf(className: string, prefix: string, count: number): InstanceRef[] {
-  return Array.from({ length: count }, (_, i) => ({ className, id: `${prefix}${i}` }));
-}
-
-function stepAt(pauseMs: number, instance: InstanceRef) {
-  return { pauseMs: Math.round(pauseMs), instance };
-}
-
-// biome-ignore lint/complexity/useMaxParams: a line of a plan
-function callAt(pauseMs: number, instance: InstanceRef, call: Partial<CallPlan>, times = 1): Step & { kind: 'call' } {
-  return { ...stepAt(pauseMs, instance), kind: 'call', call: { ...plainCall, ...call }, times, stall: null };
 }

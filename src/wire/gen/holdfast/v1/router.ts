@@ -130,6 +130,8 @@ export interface PinView {
   deployment: number;
   /** As wire/pin-record encodes it, where it stands at `placing`: for the worker, with the first bind. Else empty. */
   pin: Buffer;
+  /** As wire/grant signs it: that worker makes further new names of the class for who shows it. Else empty. */
+  grant: string;
 }
 
 export interface CloseReply {
@@ -1997,7 +1999,16 @@ export const Handle: MessageFns<Handle> = {
 };
 
 function createBasePinView(): PinView {
-  return { handle: undefined, key: "", epoch: 0, address: "", capability: "", deployment: 0, pin: Buffer.alloc(0) };
+  return {
+    handle: undefined,
+    key: "",
+    epoch: 0,
+    address: "",
+    capability: "",
+    deployment: 0,
+    pin: Buffer.alloc(0),
+    grant: "",
+  };
 }
 
 export const PinView: MessageFns<PinView> = {
@@ -2022,6 +2033,9 @@ export const PinView: MessageFns<PinView> = {
     }
     if (message.pin.length !== 0) {
       writer.uint32(58).bytes(message.pin);
+    }
+    if (message.grant !== "") {
+      writer.uint32(66).string(message.grant);
     }
     return writer;
   },
@@ -2095,6 +2109,14 @@ export const PinView: MessageFns<PinView> = {
             message.pin = Buffer.from(reader.bytes());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.grant = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2121,6 +2143,7 @@ export const PinView: MessageFns<PinView> = {
     message.capability = object.capability ?? "";
     message.deployment = object.deployment ?? 0;
     message.pin = object.pin ?? Buffer.alloc(0);
+    message.grant = object.grant ?? "";
     return message;
   },
 };

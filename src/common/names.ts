@@ -1,5 +1,5 @@
-import { HoldfastError } from '../../common/errors.js';
-import type { Identity } from '../../common/ids.js';
+import { HoldfastError } from './errors.js';
+import type { Identity } from './ids.js';
 
 const maxNameBytes = 256;
 const maxIdBytes = 1_024;

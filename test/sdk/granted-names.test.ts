@@ -1,0 +1,158 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { HoldfastError } from '../../src/sdk/index.js';
+import { Cls } from '../../src/sdk/index.js';
+import { decodeArgs } from '../../src/wire/codec/codec.js';
+import type { MakeBody } from '../../src/wire/frames/frames.js';
+import { ManualClock } from '../manual-clock.js';
+import './scripted-app.js';
+import type { Model } from './scripted-app.js';
+import { ScriptedCluster } from './scripted-cluster.js';
+import { outcome, turn } from './scripted-model.js';
+import { echo, type ScriptedWorker } from './scripted-worker.js';
+
+let clock: ManualClock;
+let cluster: ScriptedCluster;
+let worker: ScriptedWorker;
+let cls: Awaited<ReturnType<typeof load>>;
+
+const load = () => Cls.fromName<typeof Model>('scripted', 'Model', { client: cluster.client });
+const made = ({ id }: MakeBody) => ({ key: `key-${id}`, epoch: 77, capability: 'own', signature: `s-${id}` });
+
+beforeEach(async () => {
+  clock = new ManualClock();
+  cluster = new ScriptedCluster(clock);
+  worker = cluster.place.worker;
+  worker.onCall = echo;
+  worker.onMake = made;
+  cls = await load();
+  cluster.onControl = ({ op }) =>
+    op === undefined ? null : { $case: 'pin', value: { ...cluster.pin(op), grant: 'granted' } };
+});
+
+afterEach(() => cluster.client.close());
+
+/** The ids that the router was asked for. */
+function createdBy(): string[] {
+  return cluster.ops.flatMap((op) => (op.$case === 'create' ? [op.value.id] : []));
+}
+
+function madeBy(at = worker): string[] {
+  return at.asked.map(({ id }) => id);
+}
+
+describe('S13: a name of a class for which a router has given a grant', () => {
+  test('is made by the worker that is named in it, and called there', async () => {
+    await cls.named('a');
+    const instance = await cls.named('b');
+    expect([createdBy(), madeBy()]).toEqual([['a'], ['b']]);
+    expect(worker.asked).toEqual([{ grant: 'granted', id: 'b' }]);
+    expect(instance.handle).toMatchObject({ app: 'scripted', name: 'Model', id: 'b', account: 'a' });
+    expect(instance.handle).toMatchObject({ generation: 77, signature: 's-b', kind: 'class', v: 1 });
+    expect(await instance.infer(1)).toMatchObject({ method: 'infer', args: [1], epoch: 77 });
+    expect(worker.calls[0]?.key).toBe('key-b');
+  });
+
+  test('has its arguments with it, if they are short', async () => {
+    await cls.named('a');
+    await cls.named('b', 'x');
+    await cls.named('c', 'x'.repeat(5_000));
+    expect(worker.asked.map(({ args }) => decodeArgs(args ?? Buffer.alloc(0)))).toEqual([['x']]);
+    expect(createdBy()).toEqual(['a', 'c']);
+  });
+
+  test('is asked of a router where its worker does not make it, as are the next ones for a second', async () => {
+    await cls.named('a');
+    worker.onMake = () => null;
+    expect((await cls.named('b')).handle).toMatchObject({ id: 'b', generation: 10 });
+    worker.onMake = made;
+    await cls.named('c');
+    expect([createdBy(), madeBy()]).toEqual([['a', 'b', 'c'], ['b']]);
+    clock.advance(1_001);
+    await cls.named('d');
+    await cls.named('e');
+    expect([createdBy(), madeBy()]).toEqual([
+      ['a', 'b', 'c', 'd'],
+      ['b', 'e'],
+    ]);
+  });
+
+  test('is asked of a router when the grant is 2 s old', async () => {
+    await cls.named('a');
+    clock.advance(1_999);
+    await cls.named('b');
+    clock.advance(1);
+    await cls.named('c');
+    expect([createdBy(), madeBy()]).toEqual([['a', 'c'], ['b']]);
+  });
+
+  test('is asked of a router where its worker does not answer', async () => {
+    await cls.named('a');
+    worker.onMake = () => 'silence';
+    const asked = cls.named('b');
+    while (worker.asked.length === 0) await turn();
+    clock.advance(1_100);
+    expect((await asked).handle.generation).toBe(10);
+    expect(createdBy()).toEqual(['a', 'b']);
+  });
+
+  test('is asked of a router where the connection to its worker is lost', async () => {
+    await cls.named('a');
+    worker.onMake = () => {
+      worker.die();
+      return 'silence';
+    };
+    const asked = cls.named('b');
+    while (worker.isAccepting) await turn();
+    for (let i = 0; i < 100 && createdBy().length < 2; i += 1) {
+      clock.advance(100);
+      await turn();
+    }
+    expect((await asked).handle.generation).toBe(10);
+  });
+
+  test('is not known to be made where its caller leaves meanwhile', async () => {
+    await cls.named('a');
+    worker.onMake = () => 'silence';
+    const abort = new AbortController();
+    const asked = outcome(cls.with({ signal: abort.signal }).named('b'));
+    while (worker.asked.length === 0) await turn();
+    abort.abort();
+    expect(await asked).toBe('Cancelled unknown');
+    expect(createdBy()).toEqual(['a']);
+  });
+
+  test('is given up when the time of its caller is over, worker and router together', async () => {
+    await cls.named('a');
+    worker.onMake = () => 'silence';
+    const asked = cls
+      .with({ timeoutMs: 500 })
+      .named('b')
+      .catch((e: HoldfastError) => e.code);
+    while (worker.asked.length === 0) await turn();
+    cluster.onControl = () => 'silence';
+    for (let i = 0; i < 12; i += 1) {
+      clock.advance(100);
+      await turn();
+    }
+    expect(await asked).toBe('DeadlineExceeded');
+  });
+
+  test('runs on what this program has deployed since', async () => {
+    await cls.named('a');
+    cluster.core.deployed();
+    await cls.named('b');
+    expect([createdBy(), madeBy()]).toEqual([['a', 'b'], []]);
+  });
+
+  test('is made by its own worker, of several classes', async () => {
+    const other = cluster.worker('w2:1');
+    other.onMake = made;
+    await cls.named('a');
+    cluster.place = { worker: other, epoch: 20 };
+    const second = await Cls.fromName('scripted', 'Retried', { client: cluster.client });
+    await second.named('x');
+    await cls.named('b');
+    await second.named('y');
+    expect([madeBy(), madeBy(other)]).toEqual([['b'], ['y']]);
+  });
+});
