@@ -32,15 +32,20 @@ export function hashPin(record: Uint8Array): string {
   return hash('sha256', record, 'base64url');
 }
 
-/** @throws PermissionDenied for one that is forged, cut off or expired */
+/** @throws PermissionDenied for one that is forged, cut off or expired; none is as one that has expired */
 export function verifyCapability(keys: readonly SigningKey[], text: string, nowMs: number): Capability {
+  if (text === '') throw expired();
   const refusal = 'the capability is not one of this account; resolve the instance again';
   const claims = verifyClaims(keys, text, { purpose, refusal });
   const [account, instanceKey, generation, epoch, role, expiresAtMs, pinHash = null] = claims;
   if (!isRole(role))
     throw new HoldfastError('PermissionDenied', 'the capability names a role that this version does not know');
   if (expiresAtMs > nowMs) return { account, instanceKey, generation, epoch, role, expiresAtMs, pinHash };
-  throw new HoldfastError('PermissionDenied', 'the capability has expired; resolve the instance again', {
+  throw expired();
+}
+
+function expired(): HoldfastError {
+  return new HoldfastError('PermissionDenied', 'the capability has expired; resolve the instance again', {
     details: { reason: 'expired' },
   });
 }

@@ -16,6 +16,8 @@ export interface Grant {
   readonly expiresAtMs: number;
 }
 
+/** Routers give the same one for a minute, clients use it for 2 s; the rest is for clocks that differ. */
+export const grantForMs = 300_000;
 const purpose = 'grant';
 
 export function mintGrant(key: SigningKey, grant: Grant): string {

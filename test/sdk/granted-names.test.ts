@@ -16,7 +16,7 @@ let worker: ScriptedWorker;
 let cls: Awaited<ReturnType<typeof load>>;
 
 const load = () => Cls.fromName<typeof Model>('scripted', 'Model', { client: cluster.client });
-const made = ({ id }: MakeBody) => ({ key: `key-${id}`, epoch: 77, capability: 'own', signature: `s-${id}` });
+const made = ({ id }: MakeBody) => ({ key: `key-${id}`, epoch: 77, signature: `s-${id}` });
 
 beforeEach(async () => {
   clock = new ManualClock();
@@ -52,6 +52,38 @@ describe('S13: a name of a class for which a router has given a grant', () => {
     expect(worker.calls[0]?.key).toBe('key-b');
   });
 
+  test('is looked up when its worker cannot be reached any more', async () => {
+    await cls.named('a');
+    const instance = await cls.named('b');
+    expect(await instance.infer(1)).toMatchObject({ epoch: 77 });
+    const second = cluster.worker('w2:1');
+    second.onCall = echo;
+    cluster.place = { worker: second, epoch: 78 };
+    worker.die();
+    for (let i = 0; i < 100 && !cluster.ops.some(({ $case }) => $case === 'resolve'); i += 1) {
+      void instance.infer
+        .with({ timeoutMs: 60_000 })(2)
+        .catch(() => undefined);
+      clock.advance(100);
+      await turn();
+    }
+    expect(await instance.infer(3)).toMatchObject({ epoch: 78 });
+    expect(cluster.ops.at(-1)).toMatchObject({ value: { failedEpoch: 77, id: 'b', generation: 77 } });
+  });
+
+  test('has a slot that no other name has, also where one was given up', async () => {
+    await cls.named('a');
+    worker.onMake = (ask) => (ask.id === 'b' ? 'silence' : made(ask));
+    const given = cls.named('b');
+    while (worker.asked.length === 0) await turn();
+    const [c, d] = [await cls.named('c'), await cls.named('d')];
+    clock.advance(1_100);
+    const b = await given;
+    clock.advance(1_001);
+    for (const each of [b, c, d]) await each.infer(1);
+    expect(worker.calls.map(({ key }) => key)).toEqual(['key-b', 'key-c', 'key-d']);
+  });
+
   test('has its arguments with it, if they are short', async () => {
     await cls.named('a');
     await cls.named('b', 'x');
@@ -71,8 +103,8 @@ describe('S13: a name of a class for which a router has given a grant', () => {
     await cls.named('d');
     await cls.named('e');
     expect([createdBy(), madeBy()]).toEqual([
-      ['a', 'b', 'c', 'd'],
-      ['b', 'e'],
+      ['a', 'b', 'c'],
+      ['b', 'd', 'e'],
     ]);
   });
 
@@ -121,6 +153,28 @@ describe('S13: a name of a class for which a router has given a grant', () => {
     expect(createdBy()).toEqual(['a']);
   });
 
+  test('takes no connection from calls, however many are asked for at once', async () => {
+    await cls.named('a');
+    const instance = await cls.named('b');
+    worker.onCall = () => undefined;
+    const call = instance.infer(1);
+    await worker.received(1);
+    const long = 'x'.repeat(4_000);
+    const names = Array.from({ length: 20_000 }, (_, i) => cls.named(`n${i}`, long));
+    expect(new Set((await Promise.all(names)).map(({ handle }) => handle.id)).size).toBe(20_000);
+    worker.calls[0]?.result('still there');
+    expect(await call).toBe('still there');
+  });
+
+  test('has a router asked in time where its caller has little', async () => {
+    await cls.named('a');
+    worker.onMake = () => 'silence';
+    const asked = cls.with({ timeoutMs: 500 }).named('b');
+    while (worker.asked.length === 0) await turn();
+    clock.advance(300);
+    expect((await asked).handle.generation).toBe(10);
+  });
+
   test('is given up when the time of its caller is over, worker and router together', async () => {
     await cls.named('a');
     worker.onMake = () => 'silence';
@@ -139,9 +193,11 @@ describe('S13: a name of a class for which a router has given a grant', () => {
 
   test('runs on what this program has deployed since', async () => {
     await cls.named('a');
-    cluster.core.deployed();
+    cluster.core.deployed('scripted', 2);
     await cls.named('b');
-    expect([createdBy(), madeBy()]).toEqual([['a', 'b'], []]);
+    // A router that has not heard of it yet granted that one.
+    await cls.named('c');
+    expect([createdBy(), madeBy()]).toEqual([['a', 'b', 'c'], []]);
   });
 
   test('is made by its own worker, of several classes', async () => {

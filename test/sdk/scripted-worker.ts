@@ -183,7 +183,7 @@ export class ScriptedWorker {
             return;
           }
           case FrameKind.Make:
-            return this.#make(link, ref, readMake(readBody(frame)));
+            return this.#make(link, { ref, slot }, readMake(readBody(frame)));
           case FrameKind.Call:
             return this.#receive(ref, new ReceivedCall(this, link, { ref, slot, frame }));
           case FrameKind.Chunk:
@@ -207,10 +207,11 @@ export class ScriptedWorker {
     };
   }
 
-  #make(link: ServerLink, ref: number, ask: MakeBody): void {
+  #make(link: ServerLink, { ref, slot }: { ref: number; slot: number }, ask: MakeBody): void {
     this.asked.push(ask);
     const made = this.onMake(ask);
     if (made === 'silence') return;
+    if (made !== null) this.bindings.set(slot, made);
     if (made === null) link.writer.frame(FrameKind.Moved, ref, 0);
     else link.writer.frame(FrameKind.Made, ref, 0, encodeBody(made));
     link.flushSoon();

@@ -13,8 +13,11 @@ const atOnce = 32;
 /** How often all classes are gone through: instances that were being placed turn up in a later pass. */
 const maxPasses = 20;
 const betweenPassesMs = 250;
-/** Other routers know by then of a version, and clients make no more names on what they were told before (S13). */
-const knownAfterMs = 4_000;
+/**
+ * When what began on the version before is looked for once more. By then other routers know of the new one and clients make no more names on what
+ * they were told before (S13); by the last of them also what was on its way to a worker that stood still.
+ */
+const lateMs = [4_000, 15_000];
 /** On top of the exit time that the class allows itself. */
 const answerAfterMs = 10_000;
 
@@ -30,12 +33,13 @@ export class Redeploys {
   async restart(deployment: DeploymentRecord, classNames: readonly string[], waitMs: number): Promise<void> {
     const { clock } = this.#parts;
     const enough = new AbortController();
-    const knownAt = clock.monotonic() + knownAfterMs;
+    const startedAt = clock.monotonic();
     const restarting = this.#passes(deployment, classNames);
     const late = restarting.then(async () => {
-      // What began on the version before while this one was being told.
-      await clock.sleep(Math.max(0, knownAt - clock.monotonic()), this.#parts.closed);
-      await this.#passes(deployment, classNames);
+      for (const afterMs of lateMs) {
+        await clock.sleep(Math.max(0, startedAt + afterMs - clock.monotonic()), this.#parts.closed);
+        await this.#passes(deployment, classNames);
+      }
     });
     late.catch((error: unknown) => this.#failed(deployment, error));
     // Aborted: the restarts ended first. They failed: it is told above.

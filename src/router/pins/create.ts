@@ -48,11 +48,11 @@ export async function create(parts: CreateParts, op: CreateOp, request: Request)
 }
 
 /** Where names of its class are nearly all new, whoever asked for it may have further ones made by its worker (S13). */
-async function createNamed({ views, ...parts }: CreateParts, wish: Wish, request: Request): Promise<PinView> {
-  const pin = await reach({ views, ...parts }, wish, request);
-  const view = await views.of(pin, wish.key, request);
+async function createNamed(parts: CreateParts, wish: Wish, request: Request): Promise<PinView> {
+  const pin = await reach(parts, wish, request);
+  const view = await parts.views.of(pin, wish.key, request);
   const isGranted = pin.state === 'placing' && pin.kind === 'class' && parts.newNames.areExpected(wish.identity);
-  return isGranted ? { ...view, grant: await views.grantBeside(pin, request) } : view;
+  return isGranted ? { ...view, grant: await parts.views.grantBeside(pin, request) } : view;
 }
 
 /** Nobody but this request can know of it. */

@@ -6,7 +6,7 @@ import { checkedIdentity } from '../../common/names.js';
 import type { Pin } from '../../common/pin.js';
 import { capabilityForMs, hashPin, mintCapability } from '../../wire/capability.js';
 import type { Handle, PinView } from '../../wire/gen/holdfast/v1/router.js';
-import { mintGrant } from '../../wire/grant.js';
+import { grantForMs, mintGrant } from '../../wire/grant.js';
 import { signHandle, verifyHandle } from '../../wire/handle.js';
 import { encodePin } from '../../wire/pin-record.js';
 import type { Principal } from '../service/request.js';
@@ -53,11 +53,11 @@ export class PinViews {
   async grantBeside({ identity, deployment, bootId }: Pin, { account, role }: Principal): Promise<string> {
     if (bootId === null) return '';
     const { app, className } = identity;
-    const name = [account, app, className, deployment, bootId, role].join('\0');
+    const key = await this.#keys.signer(account);
+    const name = [account, app, className, deployment, bootId, role, key.id].join('\0');
     const known = this.#grants.get(name);
     if (known !== undefined && this.#clock.monotonic() - known.at < grantAgainMs) return known.text;
-    const key = await this.#keys.signer(account);
-    const expiresAtMs = this.#clock.now() + capabilityForMs;
+    const expiresAtMs = this.#clock.now() + grantForMs;
     const text = mintGrant(key, { account, app, className, deployment, bootId, role, expiresAtMs });
     this.#grants.set(name, { text, at: this.#clock.monotonic() });
     return text;

@@ -88,12 +88,12 @@ export interface Arriving {
 export class Arrival {
   /** Null: the store has yet to give it. */
   readonly epoch: Epoch | null;
-  /** Settled as the placement is; rejects where the worker refuses it. */
-  readonly decided: Promise<void>;
+  /** The pin once it is active; rejects where the worker refuses it. */
+  readonly decided: Promise<Pin>;
   readonly #held: HeldCall[] = [];
   #heldBytes = 0;
 
-  constructor(epoch: Epoch | null, decided: Promise<void>) {
+  constructor(epoch: Epoch | null, decided: Promise<Pin>) {
     this.epoch = epoch;
     this.decided = decided;
   }

@@ -12,7 +12,7 @@ import { Instance } from '../instances/instance.js';
 import type { ArgumentRoom } from '../spawned/argument-room.js';
 import { type SpawnArrival, SpawnRequest } from '../spawned/spawn-request.js';
 import { HeldCall } from './arrival.js';
-import { type Binding, type Elsewhere, isRefused, isSame } from './binding.js';
+import { Bindings, type Elsewhere, isSame } from './bindings.js';
 import { problemOf, unknownMethodOf } from './call-problems.js';
 import { CallTrace } from './call-trace.js';
 import type { ClientHost } from './client-host.js';
@@ -38,10 +38,6 @@ interface KeyedArrival extends Pick<WorkerCall, 'instance' | 'method' | 'chain'>
 /** A call that outlives its caller. */
 type Spawning = Pick<SpawnArrival, 'instance' | 'method' | 'head' | 'spawn'>;
 
-/** A client's slots are its own choice of numbers; this bounds what it can make us remember. */
-const maxSlots = 4_194_304;
-/** Slots with a capability that is not good: anybody can bind those. */
-const maxRefusedSlots = 65_536;
 /** Those that follow a call with their key take no place in any mailbox. */
 const maxCalls = 1_048_576;
 
@@ -54,18 +50,18 @@ const maxCalls = 1_048_576;
 export class ClientSession implements Caller {
   readonly #host: ClientHost;
   readonly #link: ServerLink;
-  readonly #bindings = new Map<number, Binding>();
+  readonly #bindings: Bindings;
   readonly #calls = new RefTable<WorkerCall | KeyedFollower | HeldCall | SpawnRequest>();
   readonly #argumentRoom: ArgumentRoom;
   readonly #names: NameRequests;
-  #refusedSlots = 0;
   #lastRefused: Elsewhere | null = null;
 
   constructor(host: ClientHost, link: ServerLink, argumentRoom: ArgumentRoom) {
     this.#host = host;
     this.#link = link;
     this.#argumentRoom = argumentRoom;
-    this.#names = new NameRequests(host.placements.names, link);
+    this.#bindings = new Bindings((key) => host.find(key));
+    this.#names = new NameRequests(host.placements.names, link, this.#bindings);
   }
 
   // biome-ignore lint/complexity/useMaxParams: no object per frame
@@ -76,7 +72,7 @@ export class ClientSession implements Caller {
       case FrameKind.Bind:
         return this.#onBind(slot, frame);
       case FrameKind.Make:
-        return this.#names.onFrame(ref, frame);
+        return this.#names.onFrame(ref, slot, frame);
       case FrameKind.Chunk:
         return this.#calls.get(ref)?.chunk(frame);
       case FrameKind.Credit:
@@ -131,16 +127,8 @@ export class ClientSession implements Caller {
     if (refused === null) this.#link.trust();
     if (refused === null && bind.pin !== undefined)
       this.#host.placements.expect(bind.key as InstanceKey, decodePin(bind.pin));
-    if (isRefused(this.#bindings.get(slot))) this.#refusedSlots--;
-    if (refused !== null) this.#refusedSlots++;
     const { key, epoch } = bind;
-    this.#bindings.set(slot, refused ?? this.#bound({ key: key as InstanceKey, epoch, refusal: null }));
-    if (this.#bindings.size > maxSlots || this.#refusedSlots > maxRefusedSlots) {
-      throw new HoldfastError(
-        'InvalidArgument',
-        `a client may bind ${maxSlots} instances at one worker, ${maxRefusedSlots} of them without a good capability`,
-      );
-    }
+    this.#bindings.set(slot, refused ?? { key: key as InstanceKey, epoch, refusal: null });
   }
 
   /** Null: it may be called. Very many may be refused for one reason, of which nothing else is kept. */
@@ -157,7 +145,7 @@ export class ClientSession implements Caller {
   }
 
   #onCall(ref: number, slot: number, frame: Buffer): void {
-    const binding = this.#bindings.get(slot);
+    const binding = this.#bindings.at(slot);
     if (binding === undefined || this.#calls.has(ref) || this.#calls.size >= maxCalls) {
       throw new HoldfastError(
         'InvalidArgument',
@@ -172,7 +160,7 @@ export class ClientSession implements Caller {
       );
     }
     if (!(binding instanceof Instance) && binding.refusal !== null) return this.#refuse(ref, binding.refusal);
-    const instance = this.#instanceOf(slot, binding);
+    const instance = this.#bindings.instanceAt(slot, binding);
     // First of all (C1): where it leaves, its successor may know methods that it does not.
     if (instance === undefined || instance.refusing === 'moving' || !this.#host.mayAdmit()) {
       const isToCome = instance === undefined && !(binding instanceof Instance);
@@ -209,7 +197,7 @@ export class ClientSession implements Caller {
     const call = new HeldCall(frame, this.#host, (error) => {
       this.#calls.delete(ref);
       if (error !== null) this.fail(ref, error);
-      else if (isSame(this.#bindings.get(slot), binding)) this.#onCall(ref, slot, call.frame);
+      else if (isSame(this.#bindings.at(slot), binding)) this.#onCall(ref, slot, call.frame);
       else this.moved(ref);
     });
     if (!arrival.hold(call)) return false;
@@ -263,20 +251,6 @@ export class ClientSession implements Caller {
     if (!(call instanceof WorkerCall)) return call.cancel(byDeadline);
     if (reason === CancelReason.abandoned) return call.instance.calls.cancel(call, CancelReason.abandoned);
     call.instance.calls.cancel(call, byDeadline ? CancelReason.deadline : CancelReason.caller);
-  }
-
-  /** A binding outlives its instance, which never comes back at the same epoch: it is `gone` for good then. */
-  #instanceOf(slot: number, binding: Binding): Instance | undefined {
-    if (binding instanceof Instance) return binding;
-    const bound = this.#bound(binding);
-    if (!(bound instanceof Instance)) return undefined;
-    this.#bindings.set(slot, bound);
-    return bound;
-  }
-
-  #bound(binding: Elsewhere): Binding {
-    const here = binding.refusal === null ? this.#host.find(binding.key) : undefined;
-    return here?.epoch === binding.epoch ? here : binding;
   }
 
   #refuse(ref: number, error: Uint8Array): void {

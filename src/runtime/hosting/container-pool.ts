@@ -129,7 +129,7 @@ export class ContainerPool {
 
   /** Containers that run, or are prepared for the class, have all the places that are promised. */
   hasPromised({ label, options }: LoadedClass): boolean {
-    const prepared = [...this.#starts.preparedByClass()].find(({ klass }) => klass.label === label)?.count ?? 0;
+    const prepared = this.#starts.preparedOf(label);
     return this.#open.count(label) + prepared * options.tasksPerContainer >= (this.#promised.get(label)?.places ?? 0);
   }
 

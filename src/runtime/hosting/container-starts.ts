@@ -101,6 +101,11 @@ export class ContainerStarts {
     return this.#prepared.ready();
   }
 
+  /** Of one class. */
+  preparedOf(label: string): number {
+    return this.#prepared.readyOf(label);
+  }
+
   /** One that has loaded the class, or null. */
   takePrepared(klass: LoadedClass): Container | null {
     const container = this.#prepared.take(klass);

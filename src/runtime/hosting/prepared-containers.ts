@@ -44,10 +44,16 @@ export class PreparedContainers {
 
   /** By class: how many are ready. The news of a death can be late: one that hung up is none. */
   *ready(): Iterable<{ readonly klass: LoadedClass; readonly count: number }> {
-    for (const { klass, ready } of this.#classes.values()) {
-      const count = ready.filter((container) => container.isUsable).length;
+    for (const { klass } of this.#classes.values()) {
+      const count = this.readyOf(klass.label);
       if (count > 0) yield { klass, count };
     }
+  }
+
+  readyOf(label: string): number {
+    let count = 0;
+    for (const container of this.#classes.get(label)?.ready ?? []) if (container.isUsable) count += 1;
+    return count;
   }
 
   /** A container was needed for the class, and could load it. */

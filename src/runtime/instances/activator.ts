@@ -20,7 +20,6 @@ import type { RecentFiles } from '../recent-files.js';
 import type { Sessions } from '../sandbox/sessions.js';
 import type { MountSecretSource, SecretSource, Secrets } from '../secret-source.js';
 import type { SpawnedDeps } from '../spawned/spawned-calls.js';
-import type { WorkerDeps } from '../worker-options.js';
 import { Instance, type InstanceDeps } from './instance.js';
 import { activationError } from './instance-errors.js';
 import type { Leaving } from './leaving.js';
@@ -38,7 +37,6 @@ export interface ActivatorDeps extends Omit<NameMakerDeps, 'activator'> {
   readonly spawned: SpawnedDeps;
   readonly secrets: Secrets;
   readonly borrowing: Borrowing;
-  readonly hostResources: WorkerDeps['hostResources'];
   /** Null: this host cannot isolate. */
   readonly sessions: Sessions | null;
   readonly recentFiles: RecentFiles;
@@ -99,9 +97,9 @@ export class Activator {
   }
 
   /** Brings a name to life that a client wants made here, where nothing of it is here or on its way (S13). @throws why not */
-  async make(arriving: Arriving): Promise<void> {
+  async make(arriving: Arriving): Promise<Pin> {
     if (this.#isKnown(arriving.key)) throw refused(arriving.identity, 'it is here, or on its way');
-    await this.#begin(arriving).decided;
+    return await this.#begin(arriving).decided;
   }
 
   /** A client has brought the pin of what it wants to call: from now on its calls wait for what becomes of it. */
@@ -141,7 +139,7 @@ export class Activator {
     return arrival;
   }
 
-  async #activate({ key, identity, deployment, epoch, claim }: Arriving): Promise<void> {
+  async #activate({ key, identity, deployment, epoch, claim }: Arriving): Promise<Pin> {
     const { classes, instances, clock, pools } = this.#deps;
     const startedAt = clock.monotonic();
     const klass = await classes.load(identity, deployment);
@@ -162,6 +160,7 @@ export class Activator {
     instance.passed('pin', clock.monotonic() - startedAt);
     instances.set(key, instance);
     void this.#bringUp(instance, { pin, mountSecrets, room });
+    return pin;
   }
 
   async #makeActive(key: InstanceKey, pin: Pin): Promise<Pin> {

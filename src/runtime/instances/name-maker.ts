@@ -8,6 +8,7 @@ import type { Grant } from '../../wire/grant.js';
 import type { Capabilities } from '../calls/capabilities.js';
 import type { ContainerPools } from '../hosting/container-pools.js';
 import type { ClassLoader, LoadedClass } from '../hosting/loaded-class.js';
+import type { WorkerDeps } from '../worker-options.js';
 import type { Activator } from './activator.js';
 import type { PinKeeper } from './pin-keeper.js';
 import { refused } from './placement-refusals.js';
@@ -18,10 +19,11 @@ export interface NameMakerDeps {
   /** `host:port` of this worker. */
   readonly address: string;
   readonly clock: Clock;
-  readonly capabilities: Pick<Capabilities, 'checkGrant' | 'show'>;
+  readonly capabilities: Pick<Capabilities, 'checkGrant' | 'signHandleOf'>;
   readonly classes: ClassLoader;
   readonly pools: ContainerPools;
   readonly pins: PinKeeper;
+  readonly hostResources: WorkerDeps['hostResources'];
   readonly activator: Pick<Activator, 'make'>;
 }
 
@@ -44,7 +46,7 @@ export class NameMaker {
    * @throws why it was not made here
    */
   async make(ask: MakeBody, grant: Grant): Promise<MadeBody> {
-    const { capabilities, classes, pools, activator, pins } = this.#deps;
+    const { capabilities, classes, activator, pins } = this.#deps;
     const { account, app, className, deployment } = grant;
     const identity = checkedIdentity({ account, app, className, id: ask.id });
     const key = instanceKey(identity);
@@ -52,18 +54,15 @@ export class NameMaker {
     const klass = await classes.load(identity, deployment);
     const why = this.#refusal(klass, grant);
     if (why !== null) throw refused(identity, why);
-    const made: { pin: Pin | null } = { pin: null };
     const claim = async (): Promise<Pin> => {
       // A place is promised to it by now.
-      if (!pools.of(klass).hasPromised(klass)) throw refused(identity, 'no container that runs has room for it');
+      if (!this.#hasRoom(klass)) throw refused(identity, 'no container that runs has room for it');
       const result = await pins.make(key, this.#recordOf(identity, klass, given));
       if (!result.applied) throw refused(identity, `its pin is ${result.pin?.state ?? 'gone'}`);
-      made.pin = result.pin;
       return result.pin;
     };
-    await activator.make({ key, identity, deployment, epoch: null, claim });
-    if (made.pin === null) throw refused(identity, 'it was not made');
-    return capabilities.show(made.pin, key, grant);
+    const pin = await activator.make({ key, identity, deployment, epoch: null, claim });
+    return { key, epoch: pin.epoch, signature: capabilities.signHandleOf(pin) };
   }
 
   /** Nothing must be needed that only a router can see to. */
@@ -73,6 +72,13 @@ export class NameMaker {
     if (klass.kind !== 'class' || maxContainers > 1) return 'sessions and pools are placed by routers';
     if (secrets.length > 0 || volumes.length > 0) return 'what has secrets or volumes is placed by routers';
     return null;
+  }
+
+  /** As routers see it: those that are prepared count while the host has memory for one more. */
+  #hasRoom(klass: LoadedClass): boolean {
+    const pool = this.#deps.pools.of(klass);
+    const fits = pool.hasOpenPlace(klass) || klass.options.memoryMb <= this.#deps.hostResources().freeMemoryMb;
+    return fits && pool.hasPromised(klass);
   }
 
   #recordOf(

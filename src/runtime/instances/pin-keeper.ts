@@ -101,8 +101,7 @@ export class PinKeeper {
         return result;
       }
       mayHaveHappened ||= result.outcome !== 'not-run';
-      const isAskedAgain = pin !== null && result.retryable;
-      if (state === 'active' && !mayHaveHappened && !isAskedAgain) throw result;
+      if (state === 'active' && canGiveUp(result, { mayHaveHappened, isNew: pin === null })) throw result;
       await this.#clock.sleep(delayMs, this.#over).catch(() => undefined); // over: the next turn sees it
     }
   }
@@ -130,6 +129,17 @@ export class PinKeeper {
     if (!this.#over.aborted) return;
     throw new HoldfastError('Unavailable', `this boot of the worker is over (${String(this.#over.reason)})`);
   }
+}
+
+/**
+ * An activation that certainly did not happen, and would not on the next try. Of a name that is new a router takes care, whatever became of
+ * it: only what may be known in a moment is asked for again.
+ */
+function canGiveUp(
+  error: HoldfastError,
+  { mayHaveHappened, isNew }: { readonly mayHaveHappened: boolean; readonly isNew: boolean },
+): boolean {
+  return isNew ? !mayHaveHappened || !error.retryable : !mayHaveHappened && !error.retryable;
 }
 
 /** A server that took over may know less of a pin that is here (S10). */

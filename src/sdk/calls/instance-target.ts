@@ -5,7 +5,7 @@ import type { TimerWheel } from '../../common/timer-wheel.js';
 import type { KeepAlive } from '../sessions/keep-alive.js';
 import type { WorkerSession } from '../sessions/worker-session.js';
 import { deadlineExceeded, neverSettled, tooManyWaiting } from './call-errors.js';
-import type { Placement } from './placement.js';
+import type { BoundSlot, Placement } from './placement.js';
 import type { RemoteCall } from './remote-call.js';
 import type { SpawnedHost } from './remote-spawned.js';
 
@@ -33,7 +33,7 @@ export interface ResolveOptions {
 type TargetState =
   /** At the worker that its placement names, once a call needs it. */
   | { readonly phase: 'placed' }
-  | { readonly phase: 'bound'; readonly session: WorkerSession; readonly slot: number }
+  | ({ readonly phase: 'bound' } & BoundSlot)
   /** Being looked up again. Calls that were sent to the old place may still be answered from there. */
   | { readonly phase: 'moving'; readonly lookup: AbortController }
   | { readonly phase: 'gone'; readonly error: HoldfastError };
@@ -42,9 +42,7 @@ const maxWaitingCalls = 10_000;
 const longestBackoffMs = 500;
 
 /** Slots of targets that nobody holds any more. */
-const forgotten = new FinalizationRegistry<{ readonly session: WorkerSession; readonly slot: number }>((bound) =>
-  bound.session.unbind(bound.slot),
-);
+const forgotten = new FinalizationRegistry<BoundSlot>((bound) => bound.session.unbind(bound.slot));
 
 /**
  * One instance as this client calls it: where it is, and the order of its calls.
@@ -65,10 +63,12 @@ export class InstanceTarget {
   #lastOrder = 0;
   #movesInARow = 0;
 
-  constructor(host: TargetHost, placement: Placement) {
+  /** @param bound where its worker knows it by a slot already */
+  constructor(host: TargetHost, placement: Placement, bound?: BoundSlot) {
     this.host = host;
     this.#placement = placement;
     this.label = `${placement.handle.app}/${placement.handle.name}/${placement.handle.id}`;
+    if (bound !== undefined) this.#hold(bound);
   }
 
   get placement(): Placement {
@@ -153,6 +153,10 @@ export class InstanceTarget {
     const session = this.host.session(this.#placement.address);
     const bound = { session, slot: session.bind(this.#placement) };
     if (this.#placement.pin !== null) this.#placement = { ...this.#placement, pin: null };
+    this.#hold(bound);
+  }
+
+  #hold(bound: BoundSlot): void {
     forgotten.register(this, bound, this);
     this.#state = { phase: 'bound', ...bound };
   }

@@ -1,6 +1,7 @@
 import { HoldfastError } from '../../common/errors.js';
 import type { Handle, PinView } from '../../wire/gen/holdfast/v1/router.js';
 import type { ClassInstanceHandle } from '../infos.js';
+import type { WorkerSession } from '../sessions/worker-session.js';
 
 /** Where an instance is, as the router said: its pin, and the right to call it. */
 export interface Placement {
@@ -14,6 +15,12 @@ export interface Placement {
   readonly deployment: number;
   /** The pin, encoded, until it was brought to the worker; null: the worker has the instance. */
   readonly pin: Uint8Array | null;
+}
+
+/** What names an instance at its worker. */
+export interface BoundSlot {
+  readonly session: WorkerSession;
+  readonly slot: number;
 }
 
 /** @throws Internal for an answer without a handle */

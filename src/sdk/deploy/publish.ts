@@ -25,14 +25,14 @@ export async function publish(client: ClientCore, publication: Publication): Pro
   if (signal?.aborted) throw new HoldfastError('Cancelled', 'the deploy was cancelled before anything was published');
   try {
     const limits = { timeoutMs: uploadWithinMs, ...(signal === undefined ? {} : { signal }) };
-    return WireDeployment.decode(await transport.upload('Deploy', parts(publication), limits));
+    const deployment = WireDeployment.decode(await transport.upload('Deploy', parts(publication), limits));
+    client.deployed(deployment.app, deployment.version);
+    return deployment;
   } catch (e) {
     if (signal?.aborted) {
       throw new HoldfastError('Cancelled', 'the deploy was cancelled', { outcome: 'unknown', cause: e });
     }
     throw isHoldfastError(e, 'Unavailable') ? unreachable(endpoint, e) : e;
-  } finally {
-    client.deployed();
   }
 }
 

@@ -6,7 +6,7 @@ import { LookupRequest, type SpawnedView, Deployment as WireDeployment } from '.
 import { ClientLink } from '../../wire/link/link.js';
 import { type CallLimits, during, Limits } from '../calls/call-limits.js';
 import { InstanceTarget, type ResolveOptions, type TargetHost } from '../calls/instance-target.js';
-import { type Placement, placementOf } from '../calls/placement.js';
+import { type BoundSlot, type Placement, placementOf } from '../calls/placement.js';
 import { Deployments } from '../classes/deployments.js';
 import { type ClientTransport, keptAlive, type StreamLimits } from './client-transport.js';
 import { GrantedNames } from './granted-names.js';
@@ -136,7 +136,7 @@ export class ClientCore implements TargetHost {
     if (op.$case !== 'create') return this.target(placementOf(await this.#router.ask('pin', op, asked)));
     const at = this.clock.monotonic();
     const made = await this.#names.make(op.value, asked);
-    if (made !== null) return this.target(made);
+    if (made !== null) return this.target(made.placement, made.bound);
     const askedAt = this.clock.monotonic();
     const view = await this.#router.ask('pin', op, lessFor(asked, askedAt - at));
     this.#names.learn(op.value, view, askedAt);
@@ -155,16 +155,17 @@ export class ClientCore implements TargetHost {
     return await this.#waits.wait(id, limits);
   }
 
-  /** The one target of an instance. */
-  target(placement: Placement): InstanceTarget {
+  /** The one target of an instance. @param bound what names it at its worker already */
+  target(placement: Placement, bound?: BoundSlot): InstanceTarget {
     const name = `${placement.key}:${placement.handle.generation}`;
     const known = this.#targets.get(name)?.deref();
     // What a store had forgotten may be there again (S10).
     if (known !== undefined && known.gone === null) {
       known.update(placement);
+      bound?.session.unbind(bound.slot);
       return known;
     }
-    const target = new InstanceTarget(this, placement);
+    const target = new InstanceTarget(this, placement, bound);
     this.#targets.set(name, new WeakRef(target));
     this.#collected.register(target, name);
     return target;
@@ -201,9 +202,9 @@ export class ClientCore implements TargetHost {
     }
   }
 
-  /** This program has deployed: what it makes next runs on that (C11). */
-  deployed(): void {
-    this.#names.forget();
+  /** This program has deployed that: what it makes next runs on it (C11). */
+  deployed(app: string, version: number): void {
+    this.#names.deployed(app, version);
   }
 
   get isClosed(): boolean {

@@ -1,10 +1,10 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock, Monotonic } from '../../common/clock.js';
 import type { TimerWheel } from '../../common/timer-wheel.js';
-import { broughtArgsBytes, type MadeBody } from '../../wire/frames/frames.js';
+import { broughtArgsBytes, type MadeBody, type MakeBody } from '../../wire/frames/frames.js';
 import type { CreateOp, PinView } from '../../wire/gen/holdfast/v1/router.js';
 import { unwatchAbort, watchAbort } from '../calls/abort-fan.js';
-import { fromWireHandle, type Placement } from '../calls/placement.js';
+import { type BoundSlot, fromWireHandle, type Placement } from '../calls/placement.js';
 import type { ClassInstanceHandle } from '../infos.js';
 import type { KeepAlive } from './keep-alive.js';
 import { cancelled } from './router-errors.js';
@@ -20,12 +20,28 @@ const answerWithinMs = 1_000;
 const maxClasses = 1_000;
 
 interface Held {
-  /** Empty: its worker has made none lately. */
   readonly grant: string;
   readonly at: Monotonic;
   readonly address: string;
   readonly deployment: number;
   readonly handle: ClassInstanceHandle;
+}
+
+interface Question {
+  readonly op: CreateOp;
+  readonly body: MakeBody;
+  readonly options: RequestOptions;
+}
+
+interface Answer {
+  readonly made: MadeBody;
+  readonly slot: number;
+}
+
+/** Where it is, and what names it there. */
+export interface MadeName {
+  readonly placement: Placement;
+  readonly bound: BoundSlot;
 }
 
 interface Host {
@@ -42,6 +58,10 @@ interface Host {
 export class GrantedNames {
   readonly #host: Host;
   readonly #held = new LRUCache<string, Held>({ max: maxClasses });
+  /** When a worker did not make one, by class. */
+  readonly #refusedAt = new LRUCache<string, Monotonic>({ max: maxClasses });
+  /** By app: what this program has deployed itself. */
+  readonly #deployed = new Map<string, number>();
 
   constructor(host: Host) {
     this.#host = host;
@@ -50,72 +70,74 @@ export class GrantedNames {
   /** @param at before it was asked for */
   learn(op: CreateOp, view: PinView, at: Monotonic): void {
     const { grant, address, deployment, handle } = view;
-    if (grant === '' || handle === undefined) return;
-    const name = nameOf(op);
-    const known = this.#held.get(name);
-    if (known?.grant === '' && at - known.at < refusedForMs) return;
-    this.#held.set(name, { grant, at, address, deployment, handle: fromWireHandle(handle) });
+    const isOld = deployment < (this.#deployed.get(op.app) ?? 0);
+    if (grant === '' || handle === undefined || isOld) return;
+    this.#held.set(nameOf(op), { grant, at, address, deployment, handle: fromWireHandle(handle) });
   }
 
   /** Null: a router is to be asked. @throws Cancelled */
-  async make(op: CreateOp, options: RequestOptions): Promise<Placement | null> {
+  async make(op: CreateOp, options: RequestOptions): Promise<MadeName | null> {
     const held = this.#heldFor(op);
     if (held === null || options.signal?.aborted) return null;
     const { grant, address } = held;
     const body = { grant, id: op.id, ...(op.args === undefined ? {} : { args: op.args }) };
-    const made = await this.#ask(this.#host.session(address), { op, body, options });
-    if (made === null) {
-      this.#held.set(nameOf(op), { ...held, grant: '', at: this.#host.clock.monotonic() });
+    const session = this.#host.session(address);
+    const answer = await this.#ask(session, { op, body, options });
+    if (answer === null) {
+      this.#refusedAt.set(nameOf(op), this.#host.clock.monotonic());
       return null;
     }
-    const { key, epoch, capability, signature } = made;
+    const { key, epoch, signature } = answer.made;
     const handle = Object.freeze({ ...held.handle, id: op.id, generation: epoch, signature });
-    return { handle, key, epoch, address, capability, deployment: held.deployment, pin: null };
+    // Where the slot does not do any more, a router gives the right to call it.
+    const placement = { handle, key, epoch, address, capability: '', deployment: held.deployment, pin: null };
+    return { placement, bound: { session, slot: answer.slot } };
   }
 
-  /** Something was deployed. */
-  forget(): void {
+  /** This program has deployed: what it makes from now on runs on that, or on what came after it. */
+  deployed(app: string, version: number): void {
+    this.#deployed.set(app, Math.max(version, this.#deployed.get(app) ?? 0));
     this.#held.clear();
   }
 
   #heldFor(op: CreateOp): Held | null {
     const isPlain = op.id !== '' && op.session === undefined && (op.args?.length ?? 0) <= broughtArgsBytes;
     const held = isPlain ? this.#held.get(nameOf(op)) : undefined;
-    if (held === undefined || held.grant === '') return null;
-    return this.#host.clock.monotonic() - held.at < freshForMs ? held : null;
+    if (held === undefined) return null;
+    const now = this.#host.clock.monotonic();
+    const refusedAt = this.#refusedAt.get(nameOf(op)) ?? Number.NEGATIVE_INFINITY;
+    return now - held.at < freshForMs && now - refusedAt >= refusedForMs ? held : null;
   }
 
-  #ask(
-    session: WorkerSession,
-    { op, body, options }: { op: CreateOp; body: Parameters<WorkerSession['make']>[0]; options: RequestOptions },
-  ): Promise<MadeBody | null> {
+  #ask(session: WorkerSession, { op, body, options }: Question): Promise<Answer | null> {
     const { wheel, keepAlive } = this.#host;
     const { remainingMs, signal } = options;
-    const limitMs = remainingMs === 0 ? answerWithinMs : Math.min(answerWithinMs, remainingMs);
+    // A router needs time as well.
+    const limitMs = remainingMs === 0 ? answerWithinMs : Math.min(answerWithinMs, remainingMs / 2);
     return new Promise((resolve, reject) => {
+      let forget = (): void => undefined;
       const settle = (): void => {
+        forget();
         wheel.remove(timer);
         if (signal !== undefined) unwatchAbort(signal, watcher);
         keepAlive.leave();
       };
-      const forget = session.make(body, (made) => {
+      const timer = wheel.add(limitMs, () => {
         settle();
-        resolve(made);
+        resolve(null);
       });
       const watcher = {
         aborted: () => {
-          forget();
           settle();
           reject(cancelled({ $case: 'create', value: op }, 'unknown'));
         },
       };
-      const timer = wheel.add(limitMs, () => {
-        forget();
-        settle();
-        resolve(null);
-      });
-      if (signal !== undefined) watchAbort(signal, watcher);
       keepAlive.enter();
+      if (signal !== undefined) watchAbort(signal, watcher);
+      forget = session.make(body, (made, slot) => {
+        settle();
+        resolve(made === null ? null : { made, slot });
+      });
     });
   }
 }

@@ -8,7 +8,6 @@ import {
   type CancelReason,
   FrameKind,
   inlinePayloadBytes,
-  type MadeBody,
   type MakeBody,
 } from '../../wire/frames/frames.js';
 import { RefTable } from '../../wire/frames/ref-table.js';
@@ -17,7 +16,7 @@ import { clientClosed, deadlineExceeded } from '../calls/call-errors.js';
 import { IncomingPayload } from '../calls/incoming-payload.js';
 import type { Placement } from '../calls/placement.js';
 import type { RemoteCall } from '../calls/remote-call.js';
-import { AskedNames } from './asked-names.js';
+import { AskedNames, type NameAnswered } from './asked-names.js';
 
 /** More than this is not written while the worker does not read. */
 const fullBytes = 8_388_608;
@@ -32,7 +31,7 @@ const nothing = null as Uint8Array | null;
  */
 export class WorkerSession {
   readonly #calls = new RefTable<RemoteCall>();
-  readonly #names = new AskedNames();
+  readonly #names = new AskedNames((slot) => this.unbind(slot));
   readonly #freeSlots: number[] = [];
   /** Written into the link at once: one object serves all calls. */
   readonly #outgoing = { ref: 0, slot: 0, flags: 0, remainingMs: 0, method: '', meta: nothing, payload: noBytes };
@@ -58,19 +57,20 @@ export class WorkerSession {
     this.#link = link;
   }
 
-  /** Asks for a new name (S13). Gives what takes the question back. */
-  make(body: MakeBody, answered: (made: MadeBody | null) => void): () => void {
-    const ref = ++this.#lastRef;
+  /** Asks for a new name (S13), which has a slot when it is made. Gives what takes the question back. */
+  make(body: MakeBody, answered: NameAnswered): () => void {
     const link = this.#link;
-    // Later, as every answer: who asks is not ready for it yet.
-    if (link === null) queueMicrotask(() => answered(null));
-    else this.#names.ask(link, ref, { body, answered });
-    return () => this.#names.forget(ref);
+    const isFull = link === null || (link.isBlocked && link.bufferedBytes > fullBytes);
+    return this.#names.ask(isFull ? null : link, { ref: ++this.#lastRef, slot: this.#freeSlot(), body, answered });
+  }
+
+  #freeSlot(): number {
+    return this.#freeSlots.pop() ?? ++this.#lastSlot;
   }
 
   /** Names the instance by a slot from now on. */
   bind(placement: Placement): number {
-    const slot = this.#freeSlots.pop() ?? ++this.#lastSlot;
+    const slot = this.#freeSlot();
     const { key, epoch, capability, handle, pin } = placement;
     const { generation } = handle;
     const body: BindBody = { key, generation, epoch, capability, ...(pin === null ? {} : { pin }) };
@@ -162,6 +162,7 @@ export class WorkerSession {
     const calls = this.#end();
     for (const call of calls) call.target.landed();
     for (const call of calls) call.lost(call.batch > lastSentBatch, cause);
+    this.#names.end();
   }
 
   close(): void {
@@ -170,6 +171,7 @@ export class WorkerSession {
       call.target.landed();
       call.fail(clientClosed(call.what, 'unknown'));
     }
+    this.#names.end();
     link?.close();
   }
 
@@ -179,7 +181,6 @@ export class WorkerSession {
     this.#stalled.clear();
     const calls = this.#calls.values();
     this.#calls.clear();
-    this.#names.end();
     return calls;
   }
 

@@ -66,11 +66,10 @@ export function readMake(bytes: Uint8Array): MakeBody {
 
 /** @throws InvalidArgument */
 export function readMade(bytes: Uint8Array): MadeBody {
-  const { key, epoch, capability, signature } = decodeBody(bytes);
-  const isMade = typeof key === 'string' && typeof capability === 'string' && typeof signature === 'string';
-  if (!isMade || !isCount(epoch))
-    throw new HoldfastError('InvalidArgument', 'the body of a Made needs key, epoch, capability and signature');
-  return { key, epoch, capability, signature };
+  const { key, epoch, signature } = decodeBody(bytes);
+  if (typeof key !== 'string' || typeof signature !== 'string' || !isCount(epoch))
+    throw new HoldfastError('InvalidArgument', 'the body of a Made needs key, epoch and signature');
+  return { key, epoch, signature };
 }
 
 /** @throws InvalidArgument */

@@ -31,7 +31,10 @@ export const FrameKind = {
   End: 9,
   /** Not admitted: wrong epoch, or draining. The client resolves again. From a container: it was recalled before it began. */
   Moved: 10,
-  /** ref: number of the request. body: msgpack `MakeBody`. Answered with `Made`, or `Moved`: ask a router. */
+  /**
+   * ref: number of the request, slot: from now on the instance that is made. body: msgpack `MakeBody`. Answered with `Made`, or
+   * `Moved`: ask a router.
+   */
   Make: 11,
   /** body: msgpack `MadeBody`. */
   Made: 12,
@@ -129,11 +132,10 @@ export interface MakeBody {
   readonly args?: Uint8Array;
 }
 
-/** What a router would have said of it; the rest stands in the grant. Its generation is its epoch. */
+/** What a router would have said of it; the rest stands in the grant. Its generation is its epoch; a slot names it already. */
 export interface MadeBody {
   readonly key: string;
   readonly epoch: number;
-  readonly capability: string;
   /** Of its handle. */
   readonly signature: string;
 }

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { HoldfastError } from '../../../src/common/errors.js';
 import { type InstanceKey, instanceKey } from '../../../src/common/ids.js';
 import type { ClassOptions } from '../../../src/common/manifest.js';
 import type { PinStore, SigningKey, Store } from '../../../src/common/ports/store.js';
@@ -51,7 +52,7 @@ async function make(id: string, more: Partial<MakeBody> = {}): Promise<MadeBody 
     answer = kind === FrameKind.Made ? readMade(readBody(frame)) : null;
   };
   asker.answers.set(ref, { take } as never);
-  asker.send(FrameKind.Make, { ref, body: encodeBody({ grant: grant(), id, ...more }) });
+  asker.send(FrameKind.Make, { ref, slot: ref, body: encodeBody({ grant: grant(), id, ...more }) });
   await until(() => answer !== undefined);
   return answer as MadeBody | null;
 }
@@ -77,12 +78,44 @@ describe('S13: a name that a client has made at a worker, on a grant', () => {
     const { account, app, className: name } = identity;
     const handle = { v: 1, kind: 'class', account, app, name, id: 'a', generation: made.epoch } as const;
     verifyHandle(keys, { ...handle, signature: made.signature });
-    asker.bind(1, { key: made.key, epoch: made.epoch, generation: made.epoch, capability: made.capability });
-    const answers = asker.call('work');
+    const answers = asker.call('work', [], { slot: lastRef });
     const container = await world.starter.container(1);
     (await container.call(1)).result('done');
     expect(await answers.value()).toBe('done');
     expect(world.starter.asked).toBe(1);
+  });
+
+  it('does not have the slot of what its client has named by it meanwhile', async () => {
+    let letGo = (): void => undefined;
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    let asked = 0;
+    const slow = (store: Store): Store => {
+      const change: PinStore['change'] = async (key, what) => {
+        if (what.expect === 'none' && what.fields.identity.id === 'a') {
+          asked += 1;
+          await held;
+        }
+        return store.pins.change(key, what);
+      };
+      return { ...store, pins: { ...store.pins, change } };
+    };
+    await start({}, slow);
+    const { pin, container } = await world.alive('Basket', 'first');
+    const making = make('a');
+    await until(() => asked === 1);
+    asker.bind(lastRef, world.bound(pin));
+    const before = asker.call('work', [], { slot: lastRef });
+    letGo();
+    await making;
+    const after = asker.call('work', [], { slot: lastRef });
+    for (const number of [1, 2]) {
+      const call = await container.call(number);
+      expect(container.slots.get(call.slot)).toBe('first');
+      call.result(number);
+    }
+    expect([await before.value(), await after.value()]).toEqual([1, 2]);
   });
 
   it('is made once, however many ask', async () => {
@@ -176,7 +209,7 @@ describe('S13: a name that a client has made at a worker, on a grant', () => {
         const result = await store.pins.change(key, what);
         if (what.expect !== 'none') return result;
         opIds.push(what.opId);
-        if (opIds.length === 1) throw new Error('the answer was lost');
+        if (opIds.length === 1) throw new HoldfastError('Unavailable', 'it was lost', { outcome: 'unknown' });
         return result;
       };
       return { ...store, pins: { ...store.pins, change } };
@@ -190,6 +223,20 @@ describe('S13: a name that a client has made at a worker, on a grant', () => {
     }
     expect(await made).toMatchObject({ epoch: (await pinOf('a'))?.epoch });
     expect(new Set(opIds).size).toBe(1);
+  });
+
+  it('is a router’s to see to where the store cannot say what is there', async () => {
+    const broken = (store: Store): Store => {
+      const change: PinStore['change'] = async (key, what) => {
+        if (what.expect === 'none' && what.fields.identity.id === 'a')
+          throw new HoldfastError('Internal', 'this is no pin record', { outcome: 'unknown' });
+        return store.pins.change(key, what);
+      };
+      return { ...store, pins: { ...store.pins, change } };
+    };
+    await startWithRoom(broken);
+    expect(await make('a')).toBeNull();
+    expect(await world.worker.drain()).toBe(1);
   });
 
   it('S10: is on its way until it is known what became of it, at whatever epoch a router asks', async () => {

@@ -7,14 +7,14 @@ export const calls: readonly Mutation[] = [
     keeps: 'C1',
     changes: [
       {
-        file: 'src/runtime/calls/client-session.ts',
+        file: 'src/runtime/calls/bindings.ts',
         from: 'return here?.epoch === binding.epoch ? here : binding;',
         to: 'return here ?? binding;',
       },
       {
-        file: 'src/runtime/calls/client-session.ts',
+        file: 'src/runtime/calls/bindings.ts',
         from: '    if (binding instanceof Instance) return binding;\n',
-        to: '    if (binding instanceof Instance) return this.#host.find(binding.key) ?? binding;\n',
+        to: '    if (binding instanceof Instance) return this.#find(binding.key) ?? binding;\n',
       },
     ],
   },
