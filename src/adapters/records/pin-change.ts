@@ -5,8 +5,30 @@ import { checkedOpId } from '../../wire/pin-record.js';
 
 /** The pin that a change leaves behind once the store has given its generation and epoch. */
 export function pinAfter(change: PinChange, given: { readonly generation: Generation; readonly epoch: Epoch }): Pin {
-  // The fields first: a change may be made of a whole pin, whose epoch is the one before.
-  return { ...change.fields, ...given, opId: change.opId, transitions: change.transitions };
+  const { fields, opId, transitions } = change;
+  // Each by its name: what a spread brings V8 adds one by one.
+  return {
+    identity: fields.identity,
+    kind: fields.kind,
+    generation: given.generation,
+    epoch: given.epoch,
+    state: fields.state,
+    workerId: fields.workerId,
+    bootId: fields.bootId,
+    address: fields.address,
+    deployment: fields.deployment,
+    args: fields.args,
+    argsHash: fields.argsHash,
+    tags: fields.tags,
+    onLoss: fields.onLoss,
+    opId,
+    createdAtMs: fields.createdAtMs,
+    restarts: fields.restarts,
+    restarted: fields.restarted,
+    isBrought: fields.isBrought,
+    placement: fields.placement,
+    transitions,
+  };
 }
 
 /** Refuses a change that no store could apply. @throws InvalidArgument */

@@ -4,6 +4,7 @@ import type { Epoch, Identity, InstanceKey } from '../../common/ids.js';
 import type { Pin } from '../../common/pin.js';
 import type { TimerWheel, WheelEntry } from '../../common/timer-wheel.js';
 import { callOffsets, frameOffsets } from '../../wire/frames/frames.js';
+import type { LoadedClass } from '../hosting/loaded-class.js';
 
 /** Beyond these a call is sent away at once, and comes again when its client has asked the router. */
 const maxHeld = 10_000;
@@ -77,7 +78,7 @@ export class HeldCall {
 export interface Arriving {
   readonly key: InstanceKey;
   readonly identity: Identity;
-  readonly deployment: number;
+  readonly klass: LoadedClass | Promise<LoadedClass>;
   /** Null: the store has yet to give it. */
   readonly epoch: Epoch | null;
   /** Makes the pin active here, and gives it. @throws why that cannot be */

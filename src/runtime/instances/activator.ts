@@ -97,9 +97,9 @@ export class Activator {
   }
 
   /** Brings a name to life that a client wants made here, where nothing of it is here or on its way (S13). @throws why not */
-  async make(arriving: Arriving): Promise<Pin> {
+  make(arriving: Arriving): Promise<Pin> {
     if (this.#isKnown(arriving.key)) throw refused(arriving.identity, 'it is here, or on its way');
-    return await this.#begin(arriving).decided;
+    return this.#begin(arriving).decided;
   }
 
   /** A client has brought the pin of what it wants to call: from now on its calls wait for what becomes of it. */
@@ -125,8 +125,9 @@ export class Activator {
   }
 
   #placed(key: InstanceKey, pin: Pin): Arriving {
-    const { identity, deployment, epoch } = pin;
-    return { key, identity, deployment, epoch, claim: () => this.#makeActive(key, pin) };
+    const { identity, epoch } = pin;
+    const klass = this.#deps.classes.load(identity, pin.deployment);
+    return { key, identity, klass, epoch, claim: () => this.#makeActive(key, pin) };
   }
 
   #begin(arriving: Arriving): Arrival {
@@ -139,10 +140,10 @@ export class Activator {
     return arrival;
   }
 
-  async #activate({ key, identity, deployment, epoch, claim }: Arriving): Promise<Pin> {
-    const { classes, instances, clock, pools } = this.#deps;
+  async #activate({ key, identity, klass: loading, epoch, claim }: Arriving): Promise<Pin> {
+    const { instances, clock, pools } = this.#deps;
     const startedAt = clock.monotonic();
-    const klass = await classes.load(identity, deployment);
+    const klass = await loading;
     // Whoever has one asks for them at the epoch of its pin; a name that is made here has none.
     const owner = { key, epoch: epoch ?? 0 };
     const secrets = this.#deps.secrets.of(owner, klass);
@@ -156,7 +157,7 @@ export class Activator {
       throw e;
     });
     const instance = new Instance(key, { pin, klass }, this.#instanceDeps);
-    enterPool(instance, this.#deps);
+    enterPool(instance, pin, this.#deps);
     instance.passed('pin', clock.monotonic() - startedAt);
     instances.set(key, instance);
     void this.#bringUp(instance, { pin, mountSecrets, room });

@@ -61,7 +61,7 @@ export class NameMaker {
       if (!result.applied) throw refused(identity, `its pin is ${result.pin?.state ?? 'gone'}`);
       return result.pin;
     };
-    const pin = await activator.make({ key, identity, deployment, epoch: null, claim });
+    const pin = await activator.make({ key, identity, klass, epoch: null, claim });
     return { key, epoch: pin.epoch, signature: capabilities.signHandleOf(pin) };
   }
 

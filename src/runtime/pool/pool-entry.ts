@@ -1,5 +1,6 @@
 import type { Clock } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
+import type { Pin } from '../../common/pin.js';
 import type { TimerWheel } from '../../common/timer-wheel.js';
 import { mountSecrets } from '../../common/volume-mounts.js';
 import type { Container } from '../hosting/container.js';
@@ -31,8 +32,8 @@ export interface PoolEntryDeps {
 }
 
 /** What it needs besides the container that it is activated in. Only what is named by its arguments is pooled: what `named` and `new` make has one container. */
-export function enterPool(instance: Instance, deps: PoolEntryDeps): void {
-  const { klass, pin } = instance;
+export function enterPool(instance: Instance, pin: Pin, deps: PoolEntryDeps): void {
+  const { klass } = instance;
   const { maxContainers = 1, minContainers = 0 } = klass.options;
   if (klass.kind !== 'class' || pin.identity.id !== `bind-${pin.argsHash}`) return;
   if (maxContainers > 1) instance.pool = new Pool(instance, new PoolEntry(deps));
