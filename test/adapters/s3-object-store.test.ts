@@ -282,4 +282,10 @@ describe('the url of a bucket', () => {
         expect.objectContaining({ code: 'InvalidArgument', message: expect.stringContaining('s3://bucket') }),
       );
   });
+
+  it('has no user and password, which would be shown wherever the place is', () => {
+    expect(() => parseS3Url('s3://data?endpoint=https://me:hidden@minio:9000')).toThrow(
+      expect.objectContaining({ code: 'InvalidArgument', message: expect.not.stringContaining('hidden') }),
+    );
+  });
 });

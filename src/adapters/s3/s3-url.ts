@@ -31,8 +31,8 @@ export function parseS3Url(text: string): S3Location {
   if (prefix !== '' && !prefix.split('/').every((name) => /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$/.test(name)))
     throw unreadable('the prefix must be of names of A-Z, a-z, 0-9, ., _ and -');
   const endpoint = settings.get('endpoint');
-  if (endpoint !== null && !/^https?:\/\/[^/]+\/?$/.test(endpoint))
-    throw unreadable('the endpoint must be http(s)://host:port');
+  if (endpoint !== null && !/^https?:\/\/[^/?#@\s]+\/?$/.test(endpoint))
+    throw unreadable('the endpoint must be http(s)://host:port, without user, path and query');
   return {
     bucket,
     prefix,
