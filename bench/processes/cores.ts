@@ -22,14 +22,14 @@ export class AwakeCores implements AsyncDisposable {
   #group: string | null = null;
 
   /** False: taskset or chrt of util-linux is missing or refused, and cores sleep as they like. */
-  keepAwake(): boolean {
+  keepAwake(inYieldingGroup = false): boolean {
     if (!hasCoreTools()) return false;
     this.#spinning = allCores().map((core) => {
       const args = ['--cpu-list', String(core), 'chrt', '--idle', '0', process.execPath, '-e', spin];
       const child = spawn('taskset', args, { stdio: 'ignore' });
       return { child, ended: once(child, 'exit') };
     });
-    this.#group = makeYieldingGroup();
+    this.#group = inYieldingGroup ? makeYieldingGroup() : null;
     for (const { child } of this.#spinning) if (this.#group !== null) enter(this.#group, child);
     return true;
   }
@@ -43,6 +43,19 @@ export class AwakeCores implements AsyncDisposable {
     } finally {
       if (wereAwake) this.keepAwake();
     }
+  }
+
+  /** Awake by processes that yield to other groups of the kernel's, too: where p99 is the measure. A call through several processes takes longer then. */
+  async yieldingDuring<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#spinning.length === 0) return await work();
+    return await this.asleepDuring(async () => {
+      this.keepAwake(true);
+      try {
+        return await work();
+      } finally {
+        await this.letSleep();
+      }
+    });
   }
 
   /**

@@ -6,7 +6,7 @@ import { floorOf } from '../report/ratio.js';
 import { type CallRow, callRows, type Measurement, type Row } from '../report/row.js';
 import type { Table } from '../report/table.js';
 import { callsOf, smallBytes, warmUp } from './loads.js';
-import type { Scenario } from './scenario.js';
+import type { Bench, Scenario } from './scenario.js';
 
 /** One that mostly sleeps, and as many as keep the worker busy. */
 const callers = [1, 16];
@@ -24,30 +24,32 @@ export const neighbours: Scenario = {
   name: 'neighbours',
   title: 'warm calls of a class beside a sandbox that does its worst, on one worker',
 
-  async run(bench) {
-    const { settings, signal, say } = bench;
-    await using lineup = await Lineup.open([{ ...holdfast, cluster: clusterOf(1, 'neighbours') }], signal);
-    const [contender] = lineup.contenders;
-    if (contender === undefined) throw new Error('the lineup is empty');
-    await warmUp(lineup, bench);
-    const found = new Map<string, Measurement[]>();
-    for (let repetition = 0; repetition < settings.repetitions; repetition += 1) {
-      for (const what of disturbances) {
-        say(`${repetition + 1} of ${settings.repetitions}, a sandbox ${titles[what]}`);
-        await contender.disturb(what);
-        for (const each of callers) {
-          const load = { callers: each, payloadBytes: smallBytes, thinkMs: 0, seconds: settings.seconds };
-          const key = `${each} ${what}`;
-          found.set(key, [...(found.get(key) ?? []), await contender.load(load)]);
-        }
-        await contender.disturb(null);
-      }
-    }
-    return callers.flatMap((each) => rowsOf(each, found));
-  },
+  run: (bench) => bench.cores.yieldingDuring(() => measure(bench)),
 
   tables: (rows) => [neighbourTable(callsOf(rows))],
 };
+
+async function measure(bench: Bench): Promise<Row[]> {
+  const { settings, signal, say } = bench;
+  await using lineup = await Lineup.open([{ ...holdfast, cluster: clusterOf(1, 'neighbours') }], signal);
+  const [contender] = lineup.contenders;
+  if (contender === undefined) throw new Error('the lineup is empty');
+  await warmUp(lineup, bench);
+  const found = new Map<string, Measurement[]>();
+  for (let repetition = 0; repetition < settings.repetitions; repetition += 1) {
+    for (const what of disturbances) {
+      say(`${repetition + 1} of ${settings.repetitions}, a sandbox ${titles[what]}`);
+      await contender.disturb(what);
+      for (const each of callers) {
+        const load = { callers: each, payloadBytes: smallBytes, thinkMs: 0, seconds: settings.seconds };
+        const key = `${each} ${what}`;
+        found.set(key, [...(found.get(key) ?? []), await contender.load(load)]);
+      }
+      await contender.disturb(null);
+    }
+  }
+  return callers.flatMap((each) => rowsOf(each, found));
+}
 
 function rowsOf(each: number, found: ReadonlyMap<string, readonly Measurement[]>): Row[] {
   const measured = disturbances.map((what) => {

@@ -1,4 +1,4 @@
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { nameOfPin } from '../../bench/load/resolves.js';
 import { BenchProcess } from '../../bench/processes/child.js';
@@ -28,6 +28,21 @@ function isIdleProcess(pid: number): boolean {
   }
 }
 
+/** Root may make a group that yields; of another user's groups nothing is known. */
+function canYield(): boolean {
+  return ['/sys/fs/cgroup/cpu', '/sys/fs/cgroup'].some((root) => {
+    const folder = `${root}/holdfast-may-yield-${process.pid}`;
+    try {
+      mkdirSync(folder);
+    } catch {
+      return false;
+    }
+    const can = existsSync(`${folder}/cpu.idle`);
+    rmdirSync(folder);
+    return can;
+  });
+}
+
 describe('the machine of a benchmark', { timeout: 180_000 }, () => {
   it('has every core kept awake by a process that yields to all others, until it may sleep', async ({ skip }) => {
     const idleOnes = (): number[] => descendantsOf(process.pid).filter(isIdleProcess);
@@ -36,6 +51,24 @@ describe('the machine of a benchmark', { timeout: 180_000 }, () => {
     await expect.poll(idleOnes, { timeout: 30_000 }).toHaveLength(allCores().length);
     await cores.letSleep();
     expect(idleOnes()).toEqual([]);
+  });
+
+  it('is kept awake by a group that yields to all others while neighbours are measured, and as before afterwards', async ({
+    skip,
+  }) => {
+    const groupsOf = (): string[] =>
+      descendantsOf(process.pid)
+        .filter(isIdleProcess)
+        .map((pid) => /holdfast-awake-\d+/.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))?.[0] ?? 'none');
+    const alone = allCores().map(() => 'none');
+    await using cores = new AwakeCores();
+    expect(await cores.yieldingDuring(async () => groupsOf())).toEqual([]);
+    if (!cores.keepAwake()) return skip('needs taskset and chrt of util-linux');
+    await expect.poll(groupsOf, { timeout: 30_000 }).toEqual(alone);
+    if (!canYield()) return skip('needs the right to make a group with cpu.idle');
+    const group = alone.map(() => `holdfast-awake-${process.pid}`);
+    await cores.yieldingDuring(() => expect.poll(groupsOf, { timeout: 30_000 }).toEqual(group));
+    await expect.poll(groupsOf, { timeout: 30_000 }).toEqual(alone);
   });
 
   it('has cores that look for work while sandboxes are measured, and as before afterwards', async ({ skip }) => {
