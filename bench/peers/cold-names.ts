@@ -20,7 +20,7 @@ interface Found {
 
 /** Names that nobody has used, each with its first call, soon after a start and after many others; and what they leave behind in memory. */
 export async function measureColdNames(contest: Contest, bench: Bench): Promise<Found> {
-  const { settings, say, signal } = bench;
+  const { settings, say, signal, cores } = bench;
   const namesOf = ({ coldNames: names }: Entrant, share = 1): number =>
     Math.ceil((names ?? 0) * share * (settings.isQuick ? quickShare : 1));
   const plan = { className: packedClass, callers: namingCallers, pauseMs: 0, endsLater: false };
@@ -36,7 +36,7 @@ export async function measureColdNames(contest: Contest, bench: Bench): Promise<
   await delay(settleMs, undefined, { signal });
   const before = new Map(named.map((entrant) => [entrant, memoryOf(entrant)]));
   say('new names, soon after a start');
-  const early = await contest.inTurn(named, settings.repetitions, measure('early'));
+  const early = await cores.pollingDuring(() => contest.inTurn(named, settings.repetitions, measure('early')));
   await delay(settleMs, undefined, { signal });
   const memory = [...early.keys()].flatMap((entrant): MemoryRow[] => {
     const { name: target, title } = entrant.contender;
@@ -52,7 +52,9 @@ export async function measureColdNames(contest: Contest, bench: Bench): Promise<
     if (await contest.attempt(entrant, () => warmUpNames(entrant.contender, names))) warm.add(entrant);
   }
   say('new names');
-  const late = await contest.inTurn([...warm], settings.repetitions, measure('warm', warmShare));
+  const late = await cores.pollingDuring(() =>
+    contest.inTurn([...warm], settings.repetitions, measure('warm', warmShare)),
+  );
   const load = { callers: namingCallers, payloadBytes: smallBytes, thinkMs: 0 };
   return {
     calls: [

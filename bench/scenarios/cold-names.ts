@@ -58,8 +58,10 @@ async function measureNames(
   { scenario, packedNames }: { readonly scenario: string; readonly packedNames: number },
 ) {
   bench.say('new names');
-  const found = await lineup.inTurn(bench.settings.repetitions, (contender, repetition) =>
-    measure(contender, bench, { prefix: `run-${repetition}`, packedNames }),
+  const found = await bench.cores.pollingDuring(() =>
+    lineup.inTurn(bench.settings.repetitions, (contender, repetition) =>
+      measure(contender, bench, { prefix: `run-${repetition}`, packedNames }),
+    ),
   );
   return callRows({ scenario, callers: namingCallers, payloadBytes: smallBytes, thinkMs: 0 }, found);
 }

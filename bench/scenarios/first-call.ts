@@ -48,14 +48,16 @@ export const earlyFirstCall: Scenario = {
   tables,
 };
 
-async function measure(lineup: Lineup, { settings, say }: Bench, scenario: string) {
+async function measure(lineup: Lineup, { settings, say, cores }: Bench, scenario: string) {
   const plan = { className: 'Plain', callers, names: settings.isQuick ? 1 : names, pauseMs, endsLater: true };
   say(`${plan.names} first calls at a time`);
-  const found = await lineup.inTurn(settings.repetitions + 1, async (contender, repetition) => {
-    const measurement = await contender.measure('firstCalls', { ...plan, prefix: `run-${repetition}` });
-    await contender.endFirstCalls();
-    return measurement;
-  });
+  const found = await cores.pollingDuring(() =>
+    lineup.inTurn(settings.repetitions + 1, async (contender, repetition) => {
+      const measurement = await contender.measure('firstCalls', { ...plan, prefix: `run-${repetition}` });
+      await contender.endFirstCalls();
+      return measurement;
+    }),
+  );
   // The first repetition compiles what the others use.
   const warm = new Map([...found].map(([contender, measurements]) => [contender, measurements.slice(1)] as const));
   return callRows({ scenario, callers, payloadBytes: smallBytes, thinkMs: 0 }, warm);
