@@ -65,6 +65,26 @@ function pinOf(id: string) {
   return world.store.pins.get(keyOf(id));
 }
 
+/** A store that makes the pin of one name only when it is let go: it waits before the change, or before its answer. */
+function stalling(id: string, when: 'before' | 'after') {
+  let isReached = false;
+  let letGo = (): void => undefined;
+  const held = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  const store = (inner: Store): Store => {
+    const change: PinStore['change'] = async (key, what) => {
+      if (what.expect !== 'none' || what.fields.identity.id !== id) return inner.pins.change(key, what);
+      const changed = when === 'after' ? await inner.pins.change(key, what) : null;
+      isReached = true;
+      await held;
+      return changed ?? (await inner.pins.change(key, what));
+    };
+    return { ...inner, pins: { ...inner.pins, change } };
+  };
+  return { store, isReached: () => isReached, letGo: () => letGo() };
+}
+
 describe('S13: a name that a client has made at a worker, on a grant', () => {
   it('is active there, and its client learns what a router would have told', async () => {
     await startWithRoom();
@@ -86,28 +106,14 @@ describe('S13: a name that a client has made at a worker, on a grant', () => {
   });
 
   it('does not have the slot of what its client has named by it meanwhile', async () => {
-    let letGo = (): void => undefined;
-    const held = new Promise<void>((resolve) => {
-      letGo = resolve;
-    });
-    let asked = 0;
-    const slow = (store: Store): Store => {
-      const change: PinStore['change'] = async (key, what) => {
-        if (what.expect === 'none' && what.fields.identity.id === 'a') {
-          asked += 1;
-          await held;
-        }
-        return store.pins.change(key, what);
-      };
-      return { ...store, pins: { ...store.pins, change } };
-    };
-    await start({}, slow);
+    const slow = stalling('a', 'before');
+    await start({}, slow.store);
     const { pin, container } = await world.alive('Basket', 'first');
     const making = make('a');
-    await until(() => asked === 1);
+    await until(slow.isReached);
     asker.bind(lastRef, world.bound(pin));
     const before = asker.call('work', [], { slot: lastRef });
-    letGo();
+    slow.letGo();
     await making;
     const after = asker.call('work', [], { slot: lastRef });
     for (const number of [1, 2]) {
@@ -240,30 +246,16 @@ describe('S13: a name that a client has made at a worker, on a grant', () => {
   });
 
   it('S10: is on its way until it is known what became of it, at whatever epoch a router asks', async () => {
-    let letGo = (): void => undefined;
-    const held = new Promise<void>((resolve) => {
-      letGo = resolve;
-    });
-    let asked = 0;
-    const slow = (store: Store): Store => {
-      const change: PinStore['change'] = async (key, what) => {
-        const result = await store.pins.change(key, what);
-        if (what.expect !== 'none') return result;
-        asked += 1;
-        await held;
-        return result;
-      };
-      return { ...store, pins: { ...store.pins, change } };
-    };
-    await startWithRoom(slow);
+    const slow = stalling('a', 'after');
+    await startWithRoom(slow.store);
     const made = make('a');
-    await until(() => asked === 1);
+    await until(slow.isReached);
     const { epoch } = (await pinOf('a')) ?? { epoch: 0 };
     const instances = [{ pin: Buffer.alloc(0), key: keyOf('a'), epoch }];
     const reply = await world.ask({ $case: 'place', value: { instances } });
-    expect(reply).toMatchObject({ value: { replies: [{ result: undefined }] } });
-    letGo();
+    slow.letGo();
     await made;
+    expect(reply).toMatchObject({ value: { replies: [{ result: undefined }] } });
     const now = await world.ask({ $case: 'place', value: { instances } });
     expect(now).toMatchObject({ value: { replies: [{ result: { $case: 'active' } }] } });
   });
