@@ -17,6 +17,7 @@ import type { Watchdog } from '../../common/ports/watchdog.js';
 import { bootFolderName } from '../process/boot-folder.js';
 import type { Cgroup, Cgroups } from '../process/cgroups.js';
 import { ConfinedProcess } from '../process/confined-process.js';
+import { ForkStorms } from '../process/fork-storms.js';
 import { removeFolder } from '../process/remove-folder.js';
 import { keepYielding } from '../process/yielding.js';
 import { bubblewrapWalls, checkId, checkSpec, descriptors, stage } from './bubblewrap-start.js';
@@ -65,6 +66,7 @@ export class Bubblewrap implements IsolationBackend {
   readonly #options: BubblewrapOptions;
   readonly #walls: Walls;
   readonly #folder: string;
+  readonly #storms: ForkStorms;
   #host: HostView | null = null;
   #templates: ScratchTemplates | null = null;
   #isReady: Promise<void> | null = null;
@@ -75,6 +77,7 @@ export class Bubblewrap implements IsolationBackend {
     this.#walls = options.walls ?? bubblewrapWalls;
     this.kind = this.#walls.kind;
     this.#folder = join(options.folder, bootFolderName(options.bootId));
+    this.#storms = new ForkStorms(options.clock);
   }
 
   async check(): Promise<void> {
@@ -161,7 +164,7 @@ export class Bubblewrap implements IsolationBackend {
     const [bwrap, tar] = [findProgram('bwrap'), findProgram('tar')];
     if (bwrap === null || tar === null || this.#host === null) throw unavailable('bubblewrap or tar is gone');
     const cgroup = this.#yieldingGroup(id);
-    const words = wordsOf({ host: this.#host, bwrap, tar, cgroupFolders: cgroup.folders });
+    const words = wordsOf({ host: this.#host, bwrap, tar, cgroupFolders: cgroup.entries });
     return startLayerTool({ id, words, launcher, filter: this.#filterFile, cgroup, clock, after });
   }
 
@@ -176,7 +179,8 @@ export class Bubblewrap implements IsolationBackend {
 
   #yieldingGroup(id: string): Cgroup {
     const { cgroups, clock } = this.#options;
-    if (cgroups.yielding !== null) this.#stopYielding ??= keepYielding(cgroups.yielding, clock);
+    if (cgroups.yielding !== null)
+      this.#stopYielding ??= keepYielding(cgroups.yielding, clock, (isBusy) => this.#storms.look(isBusy));
     return cgroups.create(id, 'yielding');
   }
 
@@ -185,12 +189,14 @@ export class Bubblewrap implements IsolationBackend {
     const cgroup = spec.yields === true ? this.#yieldingGroup(spec.id) : cgroups.create(spec.id);
     try {
       cgroup.limit(spec.limits);
-      const child = await this.#launch(spec, scratch, cgroup.folders);
+      const child = await this.#launch(spec, scratch, cgroup.entries);
       if (!hasStarted(child))
         throw unavailable(`the launcher does not run: ${String((await once(child, 'error'))[0])}`);
       const confined = new ConfinedProcess({ id: spec.id, child, cgroup, clock, limitsMemory: true, isWrapped: true });
       const socket = child.stdio[descriptors.socket] as Socket;
+      const calm = cgroup.forks === null ? null : this.#storms.watch({ pid: child.pid, forks: cgroup.forks });
       const onGone = async (): Promise<void> => {
+        calm?.();
         watchdog.release(spec.id);
         await removeFolder(this.#folderOf(spec));
       };

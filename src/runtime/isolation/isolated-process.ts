@@ -105,6 +105,8 @@ export class BubblewrapProcess implements IsolatedProcess {
 
   async #stillNow<T>(work: () => Promise<T>): Promise<T> {
     const { cgroup, clock, launcher, diskPath } = this.#parts;
+    // What is held back would come to its halt late.
+    cgroup.forks?.letGo();
     await cgroup.freeze(clock);
     try {
       await runLauncher(launcher, [['sync', String(this.pid), diskPath]]);

@@ -39,6 +39,8 @@ export function readCgroupFile(file: string): string | null {
 /** SIGKILL of all processes in these groups and the groups below them. Not instant: see `areCgroupsEmpty`. */
 export function killCgroups(folders: readonly string[]): void {
   for (const folder of folders) {
+    // What is held back would take its time to die.
+    for (const group of groupsBelow(folder)) unlimitProcessors(group);
     if (!tryWrite(join(folder, 'cgroup.kill'), 1)) killOneByOne(folder);
   }
 }
@@ -62,6 +64,11 @@ export function removeCgroups(folders: readonly string[]): boolean {
   return removed;
 }
 
+function unlimitProcessors(group: string): void {
+  tryWrite(join(group, 'cpu.cfs_quota_us'), -1); // v1
+  tryWrite(join(group, 'cpu.max'), 'max'); // v2
+}
+
 /** Without `cgroup.kill` (v1): first stop it from forking, so that one pass finds everybody. */
 function killOneByOne(folder: string): void {
   tryWrite(join(folder, 'pids.max'), 0);
@@ -79,7 +86,8 @@ export function processesBelow(folder: string): number[] {
   return [...own, ...groupsBelow(folder).flatMap(processesBelow)];
 }
 
-function groupsBelow(folder: string): string[] {
+/** One level. */
+export function groupsBelow(folder: string): string[] {
   try {
     return readdirSync(folder, { withFileTypes: true })
       .filter((entry) => entry.isDirectory())
@@ -91,7 +99,7 @@ function groupsBelow(folder: string): string[] {
 }
 
 /** False where the file is not there or cannot be written. */
-export function tryWrite(file: string, value: number): boolean {
+export function tryWrite(file: string, value: string | number): boolean {
   try {
     // Without O_CREAT: a missing file must not be made.
     writeFileSync(file, String(value), { flag: 'r+' });

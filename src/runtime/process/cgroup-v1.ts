@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { bootsFolder, yieldingFolder } from './boot-folder.js';
+import type { CpuCap } from './cgroup-holding.js';
 import { makeCgroups, readCgroupFile, writeCgroupFile } from './cgroup-tree.js';
 import { giveWayOf, usedMsOf, type Weight, weigh } from './cgroup-yielding.js';
 import type { CgroupLimits, Hierarchy } from './cgroups.js';
@@ -24,7 +25,8 @@ export function createV1Hierarchies(root: string, own: ReadonlyMap<string, strin
     if (base === null || parent === null) continue;
     const yields = controller === 'cpu' || controller === unifiedTree ? makeYielding(base, boot, controller) : null;
     const limited = { limitsMemory: controller === 'memory', limitsPids: controller === 'pids' };
-    hierarchies.push({ parent, yieldingParent: parent, ...yields, ...limited, ...rules });
+    const capped = controller === 'cpu' ? { cpuCap } : null;
+    hierarchies.push({ parent, yieldingParent: parent, ...yields, ...limited, ...capped, ...rules });
   }
   return hierarchies;
 }
@@ -43,13 +45,10 @@ const memory: Rules = {
 };
 const ignored = { oomKills: () => 0, memoryBytes: () => 0 };
 const cpu: Rules = {
-  limit(folder, { cpu: cores }) {
-    writeCgroupFile(join(folder, 'cpu.cfs_period_us'), cpuPeriodUs);
-    // The kernel refuses less than 1 ms.
-    writeCgroupFile(join(folder, 'cpu.cfs_quota_us'), Math.max(1_000, Math.round(cores * cpuPeriodUs)));
-  },
+  limit: (folder, limits) => limitCpu(folder, limits.cpu),
   ...ignored,
 };
+const cpuCap: CpuCap = { prepare: () => undefined, set: limitCpu };
 const pids: Rules = {
   limit: (folder, limits) => writeCgroupFile(join(folder, 'pids.max'), limits.pids),
   ...ignored,
@@ -95,6 +94,13 @@ function makeYielding(
   }
   makeCgroups([yieldingParent], () => weigh(yielding, yieldingShare));
   return { yieldingParent, giveWay: giveWayOf(yielding, yieldingShare) };
+}
+
+function limitCpu(folder: string, cores: number | null): void {
+  writeCgroupFile(join(folder, 'cpu.cfs_period_us'), cpuPeriodUs);
+  // The kernel refuses less than 1 ms.
+  const quotaUs = cores === null ? -1 : Math.max(1_000, Math.round(cores * cpuPeriodUs));
+  writeCgroupFile(join(folder, 'cpu.cfs_quota_us'), quotaUs);
 }
 
 function limitMemory(folder: string, { memoryMb }: CgroupLimits): void {

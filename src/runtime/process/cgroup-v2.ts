@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { bootsFolder, yieldingFolder } from './boot-folder.js';
+import type { CpuCap } from './cgroup-holding.js';
 import { makeCgroups, readCgroupFile, writeCgroupFile } from './cgroup-tree.js';
 import { giveWayOf, usedMsOf, type Weight, weigh } from './cgroup-yielding.js';
 import type { CgroupLimits, Hierarchy } from './cgroups.js';
@@ -43,6 +44,7 @@ export function createV2Hierarchy(root: string, ownPath: string, boot: string): 
     giveWay: giveWayOf(yielding, yieldingWeight),
     limitsMemory: enabled.includes('memory'),
     limitsPids: enabled.includes('pids'),
+    cpuCap: enabled.includes('cpu') ? cpuCap : undefined,
     limit: (folder, limits) => setLimits(folder, limits, enabled),
     oomKills: (folder) =>
       Number(/^oom_kill (\d+)$/m.exec(readCgroupFile(join(folder, 'memory.events')) ?? '')?.[1] ?? 0),
@@ -96,9 +98,16 @@ function setLimits(folder: string, limits: CgroupLimits, enabled: readonly strin
     writeCgroupFile(join(folder, 'memory.oom.group'), 1);
   }
   if (enabled.includes('cpu')) {
-    writeCgroupFile(join(folder, 'cpu.max'), `${Math.max(1_000, Math.round(limits.cpu * cpuPeriodUs))} ${cpuPeriodUs}`);
+    limitCpu(folder, limits.cpu);
   }
   if (enabled.includes('pids')) writeCgroupFile(join(folder, 'pids.max'), limits.pids);
+}
+
+const cpuCap: CpuCap = { prepare: (folder) => handDown(folder, 'cpu'), set: limitCpu };
+
+function limitCpu(folder: string, cores: number | null): void {
+  const quotaUs = cores === null ? 'max' : Math.max(1_000, Math.round(cores * cpuPeriodUs));
+  writeCgroupFile(join(folder, 'cpu.max'), `${quotaUs} ${cpuPeriodUs}`);
 }
 
 function words(file: string): string[] {

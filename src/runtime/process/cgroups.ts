@@ -1,8 +1,9 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Clock } from '../../common/clock.js';
 import { bootFolderName } from './boot-folder.js';
 import { cannotFreeze, freezeCgroups, thawCgroups } from './cgroup-freeze.js';
+import { type CpuCap, type Forks, HoldingGroups } from './cgroup-holding.js';
 import { areCgroupsEmpty, killCgroups, removeCgroups, writeCgroupFile } from './cgroup-tree.js';
 import { createV1Hierarchies } from './cgroup-v1.js';
 import { createV2Hierarchy } from './cgroup-v2.js';
@@ -20,6 +21,10 @@ export interface CgroupLimits {
 export interface Cgroup {
   /** One per hierarchy; empty where the host has none. */
   readonly folders: readonly string[];
+  /** Those that its first process joins: of these hierarchies, the same or below. */
+  readonly entries: readonly string[];
+  /** Null: it does not yield, or the host limits no processes or processors. */
+  readonly forks: Forks | null;
   /** @throws Error of the file system where a limit cannot be set */
   limit(limits: CgroupLimits): void;
   /** Moves a process, with all its threads, into it. */
@@ -71,6 +76,8 @@ export interface Hierarchy {
   readonly giveWay?: YieldingGroup['giveWay'] | undefined;
   readonly limitsMemory: boolean;
   readonly limitsPids: boolean;
+  /** Absent: this tree has nothing to do with processors. */
+  readonly cpuCap?: CpuCap | undefined;
   limit(folder: string, limits: CgroupLimits): void;
   oomKills(folder: string): number;
   memoryBytes(folder: string): number;
@@ -106,6 +113,8 @@ export const noCgroups: Cgroups = {
   yielding: null,
   create: () => ({
     folders: [],
+    entries: [],
+    forks: null,
     limit: () => undefined,
     add: () => undefined,
     oomKills: () => 0,
@@ -138,13 +147,17 @@ function createCgroup(hierarchies: readonly Hierarchy[], name: string, yields: b
   });
   const folders = members.map(({ folder }) => folder);
   for (const folder of folders) mkdirSync(folder, { recursive: true });
+  const forks = yields ? forksOf(members) : null;
+  const entries = folders.map((folder) => (forks !== null && dirname(forks.entry) === folder ? forks.entry : folder));
   return {
     folders,
+    entries,
+    forks,
     limit(limits) {
       for (const { hierarchy, folder } of members) hierarchy.limit(folder, limits);
     },
     add(pid) {
-      for (const folder of folders) writeCgroupFile(join(folder, 'cgroup.procs'), pid);
+      for (const folder of entries) writeCgroupFile(join(folder, 'cgroup.procs'), pid);
     },
     oomKills: () => members.reduce((kills, { hierarchy, folder }) => kills + hierarchy.oomKills(folder), 0),
     memoryBytes: () => members.reduce((bytes, { hierarchy, folder }) => bytes + hierarchy.memoryBytes(folder), 0),
@@ -154,6 +167,15 @@ function createCgroup(hierarchies: readonly Hierarchy[], name: string, yields: b
     isEmpty: () => areCgroupsEmpty(folders),
     remove: () => removeCgroups(folders),
   };
+}
+
+function forksOf(members: readonly { readonly hierarchy: Hierarchy; readonly folder: string }[]): HoldingGroups | null {
+  const counted = members.find(({ hierarchy }) => hierarchy.limitsPids);
+  for (const { hierarchy, folder } of members) {
+    if (counted !== undefined && hierarchy.cpuCap !== undefined)
+      return new HoldingGroups(folder, hierarchy.cpuCap, counted.folder);
+  }
+  return null;
 }
 
 /** Controller -> path of the process's cgroup in its hierarchy; the v2 one has the name ''. */

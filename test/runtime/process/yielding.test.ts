@@ -9,7 +9,7 @@ function watched() {
   const clock = new ManualClock();
   const told: boolean[] = [];
   let usedMs = 7_000;
-  const stop = keepYielding({ usedMs: () => usedMs, giveWay: (wholly) => told.push(wholly) }, clock);
+  const stop = keepYielding({ usedMs: () => usedMs, giveWay: (wholly) => told.push(wholly) }, clock, () => undefined);
   const use = (ms: number): void => {
     usedMs += ms;
     clock.advance(lookMs);

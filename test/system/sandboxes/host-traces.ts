@@ -122,7 +122,9 @@ function cgroupsOf(pid: number): string[] {
       const [, hierarchy = '', path = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
       if (!path.includes('/holdfast/')) return [];
       const roots = hierarchy === '' ? cgroupRoots : [join('/sys/fs/cgroup', hierarchy)];
-      return roots.map((root) => join(root, path)).filter((each) => existsSync(each));
+      // What can be held back is in a numbered group below the sandbox's.
+      const own = path.replace(/\/\d+$/, '');
+      return roots.map((root) => join(root, own)).filter((each) => existsSync(each));
     });
 }
 

@@ -193,6 +193,24 @@ describe('a hostile command', () => {
     expect(kept.stdout.length).toBeLessThanOrEqual(1_000_000);
   });
 
+  test('that forks without end is held back: its session goes on beside it, and it can be killed', async () => {
+    await using stormy = await world.app.shell.create();
+    await stormy.writeText('/tmp/before', 'kept');
+    const word = `200000.${process.pid}9`;
+    await stormy.spawn(['sleep', word]);
+    const agent = agentOf(await tracesOfNew(word));
+    const bomb = await stormy.spawn('bomb() { bomb | bomb & }; bomb; while :; do sleep 1; done', { shell: true });
+    // The agent has gone on to another group, and left the bomb behind.
+    const groups = (): string => readFileSync(`/proc/${agent}/cgroup`, 'utf8');
+    expect(groups()).toMatch(/\/1$/m);
+    await until(async () => /\/[2-9]$/m.test(groups()), groups);
+    expect(await besides(stormy.readText('/tmp/before'))).toBe('kept');
+    await besides(bomb.kill('SIGKILL'));
+    await besides(bomb.wait());
+    await until(async () => (await stormy.inspect()).processes.length === 1);
+    expect((await run('echo on', stormy)).stdout).toBe('on\n');
+  });
+
   test('that takes all processes, all disk or all memory there is takes its own, and each is told to its caller', async () => {
     const greedy = await world.app.small.create();
     const bomb = greedy.exec('bomb() { bomb | bomb & }; bomb; sleep 1000', { shell: true, timeoutMs: 2_000 });
