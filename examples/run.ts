@@ -13,11 +13,12 @@ const names = readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
 );
 
 /** Their classes or functions have volumes, which they see behind walls only. */
-const withVolumes = ['cloud-bucket', 'fast-cache', 'volumes', 'workspace'];
+const withVolumes = ['cloud-bucket', 'fast-cache', 'fast-cache-numpy', 'volumes', 'workspace'];
 
 /** What a worker says of its host goes before what can be seen of it: nobody looks for the GPU. */
 const gpuOffer = { gpu: 'RTX_4070', gpuCount: 1, vramGb: 12, geolocation: 'US', diskGb: 500 };
-const workersOf = (name: string) => (name === 'fast-cache' ? [{ id: 'plain' }, { id: 'gpu', offer: gpuOffer }] : 1);
+const workersOf = (name: string) =>
+  name.startsWith('fast-cache') ? [{ id: 'plain' }, { id: 'gpu', offer: gpuOffer }] : 1;
 
 async function runExample(name: string): Promise<void> {
   const isolation = withVolumes.includes(name) ? 'bubblewrap' : 'process';

@@ -135,7 +135,7 @@ dock: 7500
 };
 
 /** By tests of what they need, beside a cluster. */
-const testedElsewhere = ['cloud-bucket', 'debian-python'];
+const testedElsewhere = ['cloud-bucket', 'debian-python', 'fast-cache-numpy'];
 
 let folder: string;
 

@@ -1,6 +1,7 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
-import { fileURLToPath } from 'node:url';
+import { cp, readFile, writeFile } from 'node:fs/promises';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { canIsolate } from '../../isolated-test.js';
@@ -25,7 +26,29 @@ async function lackOf(): Promise<string | null> {
 
 const lack = await lackOf();
 if (lack !== null) console.warn(`SKIPPED: images of Debian: ${lack}`);
-const world = new ImageWorld();
+const gpuOffer = { gpu: 'RTX_4070', gpuCount: 1, vramGb: 12, geolocation: 'US', diskGb: 500 };
+const world = new ImageWorld({ mode: 'embedded', workers: [{ id: 'plain' }, { id: 'gpu', offer: gpuOffer }] });
+const examples = fileURLToPath(new URL('../../../examples/', import.meta.url));
+
+/** Runs a program as a user does, against the cluster. @returns what it prints */
+async function run(script: string, ...args: string[]): Promise<string> {
+  const { endpoint, token } = world.cluster;
+  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', `${examples}${script}`, ...args], {
+    env: { ...process.env, HOLDFAST_ENDPOINT: endpoint, HOLDFAST_TOKEN: token },
+  });
+  return stdout;
+}
+
+/** Wheels for the Python of bookworm, from where this host's pip has them. @returns why there are none; null: they are there */
+async function lackOfWheels(folder: string, ...packages: string[]): Promise<string | null> {
+  const options = ['--only-binary=:all:', '--python-version=3.11', '--retries=1', `--dest=${folder}`];
+  try {
+    await promisify(execFile)('python3', ['-m', 'pip', 'download', ...options, ...packages], { timeout: 120_000 });
+    return null;
+  } catch (e) {
+    return `this host's pip cannot fetch ${packages.join(', ')}: ${e}`;
+  }
+}
 
 describe.skipIf(lack !== null)('an image of Debian', () => {
   test('has its release, takes packages, and runs sandboxes and classes with the host’s Node', async () => {
@@ -62,11 +85,29 @@ describe.skipIf(lack !== null)('an image of Debian', () => {
   }, 900_000);
 
   test('with its Python is what the example says', async () => {
-    const { endpoint, token } = world.cluster;
-    const run = fileURLToPath(new URL('../../../examples/run.ts', import.meta.url));
-    const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', run, 'debian-python'], {
-      env: { ...process.env, HOLDFAST_ENDPOINT: endpoint, HOLDFAST_TOKEN: token },
-    });
-    expect(stdout).toBe('hello from sandbox, Python 3.11\nhello\n');
+    expect(await run('run.ts', 'debian-python')).toBe('hello from sandbox, Python 3.11\nhello\n');
+  }, 900_000);
+
+  test('with numpy, below a function that wants a GPU and a vast_local volume, is what the example says', async ({
+    skip,
+  }) => {
+    const folder = world.path('fast-cache-numpy');
+    await cp(`${examples}fast-cache-numpy`, folder, { recursive: true });
+    const noWheels = await lackOfWheels(`${folder}/wheels`, 'numpy');
+    if (noWheels !== null) {
+      console.warn(`SKIPPED: the example with numpy: ${noWheels}`);
+      skip(noWheels);
+    }
+    // Not every host that builds reaches an index: its pip finds the same wheel in a folder.
+    const debian = "Image.debianSlim({ pythonVersion: '3.11' })";
+    const source = await readFile(`${folder}/app.ts`, 'utf8');
+    expect(source).toContain(`${debian}.pipInstall('numpy')`);
+    const offline = `${debian}.copyLocal('wheels', '/wheels').env({ PIP_NO_INDEX: '1', PIP_FIND_LINKS: '/wheels' })`;
+    await writeFile(`${folder}/app.ts`, source.replace(debian, offline));
+    await world.cluster.deploy(pathToFileURL(`${folder}/app.ts`));
+    expect(await run('fast-cache-numpy/main.ts')).toBe(
+      'first run: GPU 0, computed 1000 squares, the sum is 332833500\n' +
+        'second run: GPU 0, found 1000 squares, the sum is 332833500\n',
+    );
   }, 900_000);
 });
