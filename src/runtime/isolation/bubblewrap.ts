@@ -194,9 +194,9 @@ export class Bubblewrap implements IsolationBackend {
         throw unavailable(`the launcher does not run: ${String((await once(child, 'error'))[0])}`);
       const confined = new ConfinedProcess({ id: spec.id, child, cgroup, clock, limitsMemory: true, isWrapped: true });
       const socket = child.stdio[descriptors.socket] as Socket;
-      const calm = cgroup.forks === null ? null : this.#storms.watch({ pid: child.pid, forks: cgroup.forks });
+      // No longer than it is this process that has its pid.
+      if (cgroup.forks !== null) child.once('exit', this.#storms.watch({ pid: child.pid, forks: cgroup.forks }));
       const onGone = async (): Promise<void> => {
-        calm?.();
         watchdog.release(spec.id);
         await removeFolder(this.#folderOf(spec));
       };

@@ -1,25 +1,26 @@
-import { mkdirSync, rmdirSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdirSync } from 'node:fs';
+import { mkdir, rmdir, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { groupsBelow, readCgroupFile } from './cgroup-tree.js';
 
 /** How a tree limits the processors of a group below a container's. */
 export interface CpuCap {
-  /** Before any group below the container's has a limit. */
+  /** While no process is below the container's group. @throws Error of the file system */
   prepare(folder: string): void;
-  /** @param cores null: as many as the container has */
+  /** @param cores null: as many as the container has. @throws Error of the file system */
   set(folder: string, cores: number | null): void;
 }
 
 /** Processes of a container that can be held back without those that serve it (ADR 101). */
 export interface Forks {
-  /** How many it has now. */
-  count(): number;
+  /** How many it has now. Null: that cannot be read. */
+  count(): number | null;
   /** How many more it wanted, since the container was made. */
-  refused(): number;
+  refused(): number | null;
   readonly isHeldBack: boolean;
   /**
    * All processes of now but `free`, and what they start, have `cores` between them. What `free` start has what the container has.
+   * Does nothing where they are held back and `free` have started nobody since.
    *
    * @throws Error of the file system
    */
@@ -29,7 +30,7 @@ export interface Forks {
 
 /**
  * Groups below a container's, numbered. All of it begins in the first; `holdBack` lets those that shall be free go on to a new one
- * and limits all before that: two processes are moved, however many are held back and however fast they fork.
+ * and limits all before that: few processes are moved, however many are held back and however fast they fork.
  */
 export class HoldingGroups implements Forks {
   readonly entry: string;
@@ -45,43 +46,59 @@ export class HoldingGroups implements Forks {
     this.#cap = cap;
     this.#pidsFolder = pidsFolder;
     this.entry = join(folder, '1');
+    cap.prepare(folder);
     mkdirSync(this.entry, { recursive: true });
   }
 
-  count(): number {
-    return Number(readCgroupFile(join(this.#pidsFolder, 'pids.current')) ?? 0);
+  count(): number | null {
+    const text = readCgroupFile(join(this.#pidsFolder, 'pids.current'));
+    return text === null ? null : Number(text);
   }
 
-  refused(): number {
-    return Number(/^max (\d+)$/m.exec(readCgroupFile(join(this.#pidsFolder, 'pids.events')) ?? '')?.[1] ?? 0);
+  refused(): number | null {
+    const found = /^max (\d+)$/m.exec(readCgroupFile(join(this.#pidsFolder, 'pids.events')) ?? '');
+    return found === null ? null : Number(found[1]);
   }
 
   async holdBack(cores: number, free: readonly number[]): Promise<void> {
+    if (this.isHeldBack && this.#isFree(free)) return;
+    const wasHeldBack = this.isHeldBack;
     this.isHeldBack = true;
-    this.#last += 1;
-    const next = join(this.#folder, String(this.#last));
-    await mkdir(next);
-    // Not at once in the event loop: the kernel moves a process when no other one forks.
-    for (const pid of free) await writeFile(join(next, 'cgroup.procs'), String(pid));
-    this.#cap.prepare(this.#folder);
-    for (const group of groupsBelow(this.#folder)) {
-      if (Number(basename(group)) < this.#last && !isRemoved(group)) this.#cap.set(group, cores);
+    try {
+      await this.#goOn(free);
+      await this.#removeEmpty();
+      if (!this.isHeldBack) return; // let go meanwhile
+      for (const group of this.#left()) this.#cap.set(group, cores);
+    } catch (error) {
+      this.isHeldBack &&= wasHeldBack;
+      throw error;
     }
   }
 
   letGo(): void {
     if (!this.isHeldBack) return;
     this.isHeldBack = false;
-    for (const group of groupsBelow(this.#folder)) if (!isRemoved(group)) this.#cap.set(group, null);
+    for (const group of this.#left()) this.#cap.set(group, null);
   }
-}
 
-/** EBUSY: processes are in it. */
-function isRemoved(group: string): boolean {
-  try {
-    rmdirSync(group);
-    return true;
-  } catch {
-    return false;
+  #isFree(free: readonly number[]): boolean {
+    const newest = readCgroupFile(join(this.#folder, String(this.#last), 'cgroup.procs')) ?? '';
+    return newest.split('\n').every((line) => line === '' || free.includes(Number(line)));
+  }
+
+  /** Not at once in the event loop: the kernel moves a process when nobody on the host forks. */
+  async #goOn(free: readonly number[]): Promise<void> {
+    const next = join(this.#folder, String(this.#last + 1));
+    await mkdir(next, { recursive: true }); // there, where it was tried in vain before
+    for (const pid of free) await writeFile(join(next, 'cgroup.procs'), String(pid));
+    this.#last += 1;
+  }
+
+  async #removeEmpty(): Promise<void> {
+    for (const group of this.#left()) await rmdir(group).catch(() => undefined); // EBUSY: processes are in it
+  }
+
+  #left(): string[] {
+    return groupsBelow(this.#folder).filter((group) => Number(basename(group)) < this.#last);
   }
 }

@@ -39,8 +39,7 @@ export function readCgroupFile(file: string): string | null {
 /** SIGKILL of all processes in these groups and the groups below them. Not instant: see `areCgroupsEmpty`. */
 export function killCgroups(folders: readonly string[]): void {
   for (const folder of folders) {
-    // What is held back would take its time to die.
-    for (const group of groupsBelow(folder)) unlimitProcessors(group);
+    unlimitProcessors(folder);
     if (!tryWrite(join(folder, 'cgroup.kill'), 1)) killOneByOne(folder);
   }
 }
@@ -64,9 +63,12 @@ export function removeCgroups(folders: readonly string[]): boolean {
   return removed;
 }
 
-function unlimitProcessors(group: string): void {
-  tryWrite(join(group, 'cpu.cfs_quota_us'), -1); // v1
-  tryWrite(join(group, 'cpu.max'), 'max'); // v2
+/** Of the groups below: what is held back would take its time to die. */
+function unlimitProcessors(folder: string): void {
+  for (const group of groupsBelow(folder)) {
+    if (!tryWrite(join(group, 'cpu.cfs_quota_us'), -1)) tryWrite(join(group, 'cpu.max'), 'max');
+    unlimitProcessors(group);
+  }
 }
 
 /** Without `cgroup.kill` (v1): first stop it from forking, so that one pass finds everybody. */

@@ -103,7 +103,10 @@ function setLimits(folder: string, limits: CgroupLimits, enabled: readonly strin
   if (enabled.includes('pids')) writeCgroupFile(join(folder, 'pids.max'), limits.pids);
 }
 
-const cpuCap: CpuCap = { prepare: (folder) => handDown(folder, 'cpu'), set: limitCpu };
+const cpuCap: CpuCap = {
+  prepare: (folder) => writeCgroupFile(join(folder, 'cgroup.subtree_control'), '+cpu'),
+  set: limitCpu,
+};
 
 function limitCpu(folder: string, cores: number | null): void {
   const quotaUs = cores === null ? 'max' : Math.max(1_000, Math.round(cores * cpuPeriodUs));

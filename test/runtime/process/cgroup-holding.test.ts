@@ -2,10 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { HoldingGroups } from '../../../src/runtime/process/cgroup-holding.js';
-import { removeCgroups } from '../../../src/runtime/process/cgroup-tree.js';
+import { killCgroups, removeCgroups } from '../../../src/runtime/process/cgroup-tree.js';
 import { type Cgroup, openCgroups } from '../../../src/runtime/process/cgroups.js';
 
 const host = openCgroups({ bootId: `holding-${process.pid}` });
@@ -82,11 +82,36 @@ describeV1('processes that are held back (v1)', () => {
     const pids = [free.pid as number];
     await group.forks?.holdBack(0.02, pids);
     await group.forks?.holdBack(0.02, pids);
-    expect(quotas(group)).toEqual({ 1: '2000', 3: '-1' });
+    expect(quotas(group)).toEqual({ 1: '2000', 2: '-1' }); // nobody else was there to be left behind
+    free.stdin?.write('sleep 1000 & echo $!\n');
+    await once(free.stdout as NodeJS.ReadableStream, 'data');
+    await group.forks?.holdBack(0.02, pids);
+    expect(quotas(group)).toEqual({ 1: '2000', 2: '2000', 3: '-1' });
     held.kill('SIGKILL');
     await once(held, 'exit');
+    free.stdin?.write('sleep 1000 & echo $!\n');
+    await once(free.stdout as NodeJS.ReadableStream, 'data');
     await group.forks?.holdBack(0.05, pids);
-    expect(quotas(group)).toEqual({ 4: '-1' });
+    expect(quotas(group)).toEqual({ 2: '5000', 3: '5000', 4: '-1' });
+  });
+
+  test('are free where they are let go while they are being held back', async () => {
+    const group = open();
+    const [free] = [await shellIn(group), await shellIn(group)];
+    const holding = group.forks?.holdBack(0.02, [free.pid as number]);
+    group.forks?.letGo();
+    await holding;
+    expect(group.forks?.isHeldBack).toBe(false);
+    expect(quotas(group)).toEqual({ 1: '-1', 2: '-1' });
+  });
+
+  test('are not said to be held back where that has failed, and are so at the next try', async () => {
+    const group = open();
+    const [free] = [await shellIn(group), await shellIn(group)];
+    await expect(group.forks?.holdBack(0.02, [free.pid as number, -7])).rejects.toThrow();
+    expect([group.forks?.isHeldBack, quotas(group)]).toEqual([false, { 1: '-1', 2: '-1' }]);
+    await group.forks?.holdBack(0.02, [free.pid as number]);
+    expect([group.forks?.isHeldBack, quotas(group)]).toEqual([true, { 1: '2000', 2: '-1' }]);
   });
 
   test('are counted, with what they were refused', async () => {
@@ -106,7 +131,7 @@ describeV1('processes that are held back (v1)', () => {
     const shell = await shellIn(group);
     await group.forks?.holdBack(0.02, []);
     expect(quotas(group)).toMatchObject({ 1: '2000' });
-    group.kill();
+    killCgroups(group.folders.map((folder) => dirname(folder))); // of all the boot, as its successor does
     expect(quotas(group)).toMatchObject({ 1: '-1' });
     await once(shell, 'exit');
   });
@@ -122,7 +147,7 @@ test('what is not said to yield is never held back', () => {
 });
 
 describe('a v2 group with its files in a folder', () => {
-  test('hands processors down when the first is held back, and limits each below it', async () => {
+  test('hands processors down while it is empty, and limits what is held back below it', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'holdfast-holding-'));
     cleanups.push(() => rmSync(folder, { recursive: true }));
     const own = join(folder, 'pod');
@@ -134,11 +159,10 @@ describe('a v2 group with its files in a folder', () => {
     const [top, entry] = [group.folders[0] as string, group.entries[0] as string];
     expect(entry).toBe(join(top, '1'));
     expect(group.forks).toBeInstanceOf(HoldingGroups);
-    expect(existsSync(join(top, 'cgroup.subtree_control'))).toBe(false);
+    expect(text(join(top, 'cgroup.subtree_control'))).toBe('+cpu');
     writeFileSync(join(entry, 'cgroup.procs'), '11\n12\n');
     await group.forks?.holdBack(0.02, [11]);
     expect(text(join(top, '2/cgroup.procs'))).toBe('11');
-    expect(text(join(top, 'cgroup.subtree_control'))).toBe('+cpu');
     expect(text(join(entry, 'cpu.max'))).toBe('2000 100000');
     writeFileSync(join(top, 'pids.events'), 'max 17\n');
     writeFileSync(join(top, 'pids.current'), '20\n');

@@ -13,6 +13,7 @@ class FakeForks implements Forks {
   refusedSoFar = 0;
   processes = 100;
   reads = 0;
+  fails = false;
   free: readonly number[] = [];
   readonly done: string[] = [];
 
@@ -26,6 +27,7 @@ class FakeForks implements Forks {
   }
 
   async holdBack(cores: number, free: readonly number[]): Promise<void> {
+    if (this.fails) throw new Error('gone');
     this.isHeldBack = true;
     this.free = free;
     this.done.push(`held to ${cores}`);
@@ -49,7 +51,7 @@ function world(of = 1) {
     await Promise.resolve();
     await Promise.resolve();
   };
-  return { all, first: all[0] as FakeForks, look, stops };
+  return { all, first: all[0] as FakeForks, look, stops, clock };
 }
 
 const children: ReturnType<typeof spawn>[] = [];
@@ -66,7 +68,7 @@ test('who is refused 32 processes a second is held back, without its first proce
   expect(first.done).toEqual([]);
   first.refusedSoFar += 8;
   await look();
-  expect(first.done).toEqual(['held to 0.02']);
+  expect(first.done).toEqual(['held to 0.01']);
   expect(first.free[0]).toBe(pid);
   expect(first.free).toContain(child.pid);
 });
@@ -76,9 +78,9 @@ test('is let go when it was refused none for ten seconds, and not before', async
   first.refusedSoFar = 100;
   await look();
   for (let looks = 0; looks < 39; looks += 1) await look(false);
-  expect(first.done).toEqual(['held to 0.02']);
+  expect(first.done).toEqual(['held to 0.01']);
   await look(false);
-  expect(first.done).toEqual(['held to 0.02', 'let go']);
+  expect(first.done).toEqual(['held to 0.01', 'let go']);
 });
 
 test('is let go when it is ending: fewer in two looks one after the other, and none refused', async () => {
@@ -97,19 +99,22 @@ test('is let go when it is ending: fewer in two looks one after the other, and n
     first.processes -= fewer;
     await look(false);
   }
-  expect(first.done).toEqual(['held to 0.02']);
+  expect(first.done).toEqual(['held to 0.01']);
   first.processes -= 1;
   await look(false);
-  expect(first.done).toEqual(['held to 0.02', 'let go']);
+  expect(first.done).toEqual(['held to 0.01', 'let go']);
 });
 
 test('another storm beside what is held back is held back, too; the few that a held one is still refused are none', async () => {
   const { first, look } = world();
-  for (const refused of [100, 79, 80]) {
+  for (const refused of [100, 80, 80, 80, 79]) {
     first.refusedSoFar += refused;
     await look();
   }
-  expect(first.done).toEqual(['held to 0.02', 'held to 0.02']);
+  expect(first.done).toEqual(['held to 0.01']); // less than a second ago, or too few
+  first.refusedSoFar += 80;
+  await look();
+  expect(first.done).toEqual(['held to 0.01', 'held to 0.01']);
 });
 
 test('who was let go meanwhile, to be frozen, is held back again', async () => {
@@ -117,9 +122,11 @@ test('who was let go meanwhile, to be frozen, is held back again', async () => {
   first.refusedSoFar = 100;
   await look();
   first.isHeldBack = false;
-  first.refusedSoFar += 8;
-  await look(false);
-  expect(first.done).toEqual(['held to 0.02', 'held to 0.02']);
+  for (let looks = 0; looks < 4; looks += 1) {
+    first.refusedSoFar += 8;
+    await look(false);
+  }
+  expect(first.done).toEqual(['held to 0.01', 'held to 0.01']);
 });
 
 test('a look reads 16 at most, each in its turn, and none while nobody is busy', async () => {
@@ -140,4 +147,36 @@ test('who has ended is not looked at any more', async () => {
   stops[0]?.();
   await look();
   expect(first.reads).toBe(1);
+});
+
+test('who storms again soon after it was ending is let go after twice as many looks, and who does so later is not', async () => {
+  const { first, look, clock } = world();
+  const looksUntilLetGo = async (): Promise<number> => {
+    first.done.length = 0;
+    first.refusedSoFar += 1_000_000;
+    await look();
+    for (let looks = 1; ; looks += 1) {
+      first.processes -= 1;
+      await look();
+      if (first.done.includes('let go')) return looks;
+      if (looks > 40) throw new Error(`never let go: ${first.done}`);
+    }
+  };
+  const found: number[] = [];
+  for (const pauseMs of [1_000, 1_000, 1_000, 31_000]) {
+    found.push(await looksUntilLetGo());
+    clock.advance(pauseMs);
+  }
+  expect([...found, await looksUntilLetGo()]).toEqual([2, 4, 8, 16, 2]);
+});
+
+test('is tried again where it could not be held back', async () => {
+  const { first, look } = world();
+  first.fails = true;
+  for (const fails of [true, true, true, true, false]) {
+    first.fails = fails;
+    first.refusedSoFar += 8;
+    await look();
+  }
+  expect(first.done).toEqual(['held to 0.01']);
 });

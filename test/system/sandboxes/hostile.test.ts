@@ -198,12 +198,17 @@ describe('a hostile command', () => {
     await stormy.writeText('/tmp/before', 'kept');
     const word = `200000.${process.pid}9`;
     await stormy.spawn(['sleep', word]);
-    const agent = agentOf(await tracesOfNew(word));
-    const bomb = await stormy.spawn('bomb() { bomb | bomb & }; bomb; while :; do sleep 1; done', { shell: true });
-    // The agent has gone on to another group, and left the bomb behind.
+    const traces = await tracesOfNew(word);
+    const agent = agentOf(traces);
+    const files = ['cpu.cfs_quota_us', 'cpu.max'].flatMap((file) =>
+      traces.cgroups.map((group) => join(group, '1', file)),
+    );
+    const left = files.find((file) => existsSync(file)) as string;
     const groups = (): string => readFileSync(`/proc/${agent}/cgroup`, 'utf8');
     expect(groups()).toMatch(/\/1$/m);
-    await until(async () => /\/[2-9]$/m.test(groups()), groups);
+    const bomb = await stormy.spawn('bomb() { bomb | bomb & }; bomb; while :; do sleep 1; done', { shell: true });
+    // The agent goes on to another group, and the bomb has a hundredth of a core in the one that it left.
+    await until(async () => /\/2$/m.test(groups()) && /^1000\b/.test(readFileSync(left, 'utf8')), groups);
     expect(await besides(stormy.readText('/tmp/before'))).toBe('kept');
     await besides(bomb.kill('SIGKILL'));
     await besides(bomb.wait());
