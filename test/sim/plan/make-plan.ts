@@ -55,7 +55,7 @@ export function makePlan(seed: string): Plan {
     routers,
     workers: scenario === null ? workers : workers.map((worker) => ({ ...withRoom(worker), ...scenario.workers })),
     // By no chance of theirs: all else of a plan stays as it was.
-    clients: [...ordinary, ...(scenario?.clients ?? [])],
+    clients: [...(scenario?.isAlone ? [] : ordinary), ...(scenario?.clients ?? [])],
     healAtMs,
     faults: [...(scenario?.isUndisturbed ? [] : chance), ...(scenario?.faults ?? [])],
     scenario: scenario?.name ?? null,

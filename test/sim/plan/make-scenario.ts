@@ -10,6 +10,8 @@ import { callAt, killed, momentBefore, refsOf, stepAt, workersOf } from './plan-
 export interface Scenario {
   readonly faults: readonly Fault[];
   readonly clients: readonly ClientPlan[];
+  /** There are no other clients. */
+  readonly isAlone?: boolean;
   /** What its workers are, beside what they are anyway. */
   readonly workers?: Partial<WorkerPlan>;
   /** The same of its code. */
@@ -24,8 +26,6 @@ export interface World {
 }
 
 const share = 0.5;
-/** Of the others. By no chance of theirs: all else of a plan stays as it was. */
-const grantedShare = 0.2;
 /** Of worlds with a scenario: nothing else fails. */
 const undisturbed = 0.5;
 
@@ -51,7 +51,14 @@ const scenarios = {
   crashes,
 } as const satisfies Readonly<Record<string, (random: SeededRandom, world: World) => Scenario>>;
 
-export type ScenarioName = keyof typeof scenarios | 'granted';
+/** Of the worlds without one of those, one after the other. By no chance of theirs: all else of a plan stays as it was. */
+const others = [
+  { name: 'granted', share: 0.2, make: granted },
+  { name: 'parted', share: 0.15, make: parted },
+  { name: 'replaced', share: 0.1, make: replaced },
+] as const;
+
+export type ScenarioName = keyof typeof scenarios | (typeof others)[number]['name'];
 
 const weights: Readonly<Record<keyof typeof scenarios, number>> = {
   ...{ 'late-fence': 3, unwatched: 1, forgotten: 1, 'first-calls': 1, resets: 1, moves: 1.5, quick: 1.5, alone: 1 },
@@ -64,8 +71,9 @@ export function makeScenario(
   world: World,
 ): (Scenario & { readonly name: ScenarioName; readonly isUndisturbed: boolean }) | null {
   if (!random.chance(share)) {
-    if (!random.chance(grantedShare)) return null;
-    return { name: 'granted', isUndisturbed: random.chance(undisturbed), ...granted(random, world) };
+    const other = others.find(({ share }) => random.chance(share));
+    if (other === undefined) return null;
+    return { name: other.name, isUndisturbed: random.chance(undisturbed), ...other.make(random, world) };
   }
   const name = random.weighted(weights);
   const isUndisturbed = random.chance(undisturbed);
@@ -133,6 +141,19 @@ function forgotten(random: SeededRandom, { healAtMs, leaseTtlMs }: World): Scena
   return {
     faults: [{ kind: 'store-failover', lagMs, atMs, forMs }],
     clients: [{ lanes: makers }, { lanes: askers }],
+  };
+}
+
+/** Another server of the store takes over, a worker is lost, and nobody wants anything of that server until that one's lease is over (S10). */
+function replaced(random: SeededRandom, { hosts, healAtMs }: World): Scenario {
+  const calls = refsOf('Serial', 't', 6).map((ref) => [callAt(healAtMs - random.between(3_000, 5_000), ref, {})]);
+  return {
+    isAlone: true,
+    faults: [
+      { kind: 'store-failover', lagMs: 1, atMs: healAtMs - 700, forMs: Math.round(random.between(50, 200)) },
+      { kind: 'kill', target: worker(random, hosts), what: 'both', atMs: healAtMs - 300, forMs: 60_000 },
+    ],
+    clients: [{ lanes: calls }],
   };
 }
 
@@ -242,6 +263,26 @@ function lenders(random: SeededRandom, { hosts, healAtMs, leaseTtlMs }: World): 
 }
 
 const stopped = { kind: 'stop', what: 'both', order: 'messages-first' } as const;
+
+/** A pool ends with nothing to do, while it and those who lend to it do not hear of each other; then it is called again (P1, P7). */
+function parted(random: SeededRandom, { hosts, healAtMs }: World): Scenario {
+  const atMs = momentBefore(random, healAtMs - 12_000) + 4_000;
+  const pool = { className: 'Crowd', id: poolId };
+  const cutAtMs = Math.round(atMs + random.between(-400, 150));
+  const forMs = Math.round(random.between(8_000, 25_000));
+  const workers = workersOf(hosts);
+  const cuts = workers.flatMap((from, i) =>
+    workers.slice(i + 1).map((to): Fault => ({ kind: 'cut', from, to, isOneWay: false, atMs: cutAtMs, forMs })),
+  );
+  const calls = Array.from({ length: 12 }, () => [
+    callAt(atMs - 4_000, pool, { workMs: random.between(600, 1_000) }, 2),
+  ]);
+  const ending: Step = { ...stepAt(atMs, pool), kind: 'close', force: random.chance(0.3) };
+  const again = Array.from({ length: 30 }, (_, i) => [
+    callAt(atMs + random.between(100, 900) + i * 700, pool, { workMs: random.between(50, 400), timeoutMs: 20_000 }),
+  ]);
+  return { workers: { cpuCores: 1 }, faults: cuts, clients: [{ lanes: [...calls, [ending], ...again] }] };
+}
 
 /** Containers of a pool end under spawned calls, of which it goes on with those that may run again, beside others that come later (P4). */
 function crashes(random: SeededRandom, { healAtMs }: World): Scenario {
