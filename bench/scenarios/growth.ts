@@ -8,7 +8,7 @@ import {
 } from '../lineup/contenders.js';
 import { Lineup } from '../lineup/lineup.js';
 import { callTable, cpuTable } from '../report/tables.js';
-import { callsOf, loadsOf, measureLoads, warmUp } from './loads.js';
+import { callsOf, loadsOf, measureLoads, steadyStretch, warmUp } from './loads.js';
 import type { Scenario } from './scenario.js';
 
 /** As many as the largest cluster has workers, everywhere: containers shall not be what differs. */
@@ -34,7 +34,7 @@ export const growth: Scenario = {
     await using lineup = await Lineup.open([floor, ...used.map(productOn)], bench.signal);
     await warmUp(lineup, bench);
     const loads = loadsOf(bench.settings.isQuick ? [64] : [64, 128, 256]);
-    return await measureLoads(lineup, bench, { scenario: this.name, loads });
+    return await measureLoads(lineup, bench, { scenario: this.name, loads, stretch: steadyStretch });
   },
 
   tables: (rows) => [callTable(callsOf(rows)), cpuTable(callsOf(rows))],

@@ -1,7 +1,7 @@
 import { holdfast, type ProductSpec, tcpContainer, tcpContainers } from '../lineup/contenders.js';
 import { Lineup } from '../lineup/lineup.js';
 import { callTable, cpuTable } from '../report/tables.js';
-import { callsOf, loadsOf, measureLoads, warmUp } from './loads.js';
+import { callsOf, loadsOf, measureLoads, steadyStretch, warmUp } from './loads.js';
 import type { Scenario } from './scenario.js';
 
 /** Containers have to be compiled warm each for itself. */
@@ -25,7 +25,8 @@ export const instances: Scenario = {
     ];
     await using lineup = await Lineup.open(specs, bench.signal);
     await warmUp(lineup, bench, { share: warmupShare });
-    return await measureLoads(lineup, bench, { scenario: this.name, loads: loadsOf(isQuick ? [64] : [64, 256]) });
+    const loads = loadsOf(isQuick ? [64] : [64, 256]);
+    return await measureLoads(lineup, bench, { scenario: this.name, loads, stretch: steadyStretch });
   },
 
   tables: (rows) => [callTable(callsOf(rows)), cpuTable(callsOf(rows))],

@@ -10,6 +10,12 @@ export interface Load {
 
 export const smallBytes = 100;
 
+/**
+ * What repetitions are stretched by where what they cost is held against each other: the first second after a turn of others says
+ * how processes became warm again.
+ */
+export const steadyStretch = 4;
+
 /** Every contender, with its answers checked. @param share of the usual number of calls */
 export async function warmUp(
   lineup: Lineup,
@@ -23,16 +29,24 @@ export async function warmUp(
   }
 }
 
+export interface LoadsToMeasure {
+  readonly scenario: string;
+  readonly loads: readonly Load[];
+  /** How many times as long as is usual a repetition lasts, unless it is to be quick. */
+  readonly stretch?: number;
+}
+
 /** Each load with all contenders in turn. */
 export async function measureLoads(
   lineup: Lineup,
   { settings, say }: Bench,
-  { scenario, loads }: { readonly scenario: string; readonly loads: readonly Load[] },
+  { scenario, loads, stretch = 1 }: LoadsToMeasure,
 ): Promise<CallRow[]> {
+  const seconds = settings.seconds * (settings.isQuick ? 1 : stretch);
   const rows: CallRow[] = [];
   for (const load of loads) {
     say(`${load.callers} callers`);
-    const plan = { ...load, seconds: settings.seconds };
+    const plan = { ...load, seconds };
     const found = await lineup.inTurn(settings.repetitions, (contender) => contender.load(plan));
     rows.push(...callRows({ scenario, ...load }, found));
   }
