@@ -16,7 +16,7 @@ export function startProgram(name, { file, args, folder, env = {} }) {
   const logFile = join(folder, `${name}.log`);
   const child = spawn(file, args, {
     cwd: folder,
-    env: { PATH: path, HOME: folder, ...env },
+    env: { PATH: path, HOME: folder, TMPDIR: folder, ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
   });
   // Before the folder goes that it works in (host-main).
