@@ -57,6 +57,6 @@ export interface WorkerDeps {
   readonly sandboxPlatform: (bootId: BootId, watchdog: Watchdog) => SandboxPlatform | null;
   /** How containers reach the cluster. @throws Unavailable while no router is known */
   readonly transport: (keys: readonly SigningKey[]) => Transport;
-  /** Of the host, now. */
+  /** Of the host, now; asked with every heartbeat. */
   readonly hostResources: () => { readonly cpuCores: number; readonly freeMemoryMb: number };
 }

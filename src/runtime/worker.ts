@@ -68,6 +68,7 @@ export class Worker {
   readonly #capabilities: Capabilities;
   #draining: Promise<number> | null = null;
   #ending: Promise<void> | null = null;
+  #host: ReturnType<WorkerDeps['hostResources']>;
 
   /** Takes the lease, starts the watchdog, and is ready for its first placement. @throws Unavailable */
   static async start(config: WorkerConfig, deps: WorkerDeps): Promise<Worker> {
@@ -111,6 +112,7 @@ export class Worker {
     this.bootId = bootId;
     this.#config = config;
     this.#deps = deps;
+    this.#host = deps.hostResources();
     this.#lease = lease;
     this.#watchdog = watchdog;
     this.#capabilities = new Capabilities({ account, keys: parts.keys, store: store.keys, clock });
@@ -157,7 +159,7 @@ export class Worker {
       sessions: this.#sessions,
       spawned: { ...own, announce: ({ key, epoch }, ended) => this.#announce(key, { epoch, state: 'active' }, ended) },
       borrowing: this.#loans.borrowing,
-      hostResources: deps.hostResources,
+      hostResources: () => this.#host,
     });
     this.#control = this.#listen();
     this.#heartbeat = new Heartbeat(config, { bus, clock, state: () => this.#state() });
@@ -283,6 +285,7 @@ export class Worker {
   }
 
   #state(): WorkerHeartbeat {
+    this.#host = this.#deps.hostResources(); // takes a quarter of a millisecond: not on the way of a name
     return describeWorker(this.#config, {
       bootId: this.bootId,
       state: this.refusing === null ? 'ready' : 'draining',
@@ -290,7 +293,7 @@ export class Worker {
       leaseAgeMs: this.#lease.ageMs,
       pools: this.#pools,
       sandboxIsolation: this.#sandboxes?.isolation ?? '',
-      host: this.#deps.hostResources(),
+      host: this.#host,
       recentFiles: this.#recentFiles,
     });
   }
