@@ -96,7 +96,7 @@ interface Made {
   readonly container: ScriptedContainer;
 }
 
-interface Hooks {
+export interface WorldHooks {
   /** Takes the place of the store that the worker has; the world itself uses the one below. */
   readonly storeOf?: (store: Store) => Store;
   readonly objectsOf?: (objects: ObjectStore) => ObjectStore;
@@ -104,6 +104,7 @@ interface Hooks {
   readonly onWatchdog?: (watchdog: ScriptedWatchdog, clock: ManualClock) => void;
   readonly config?: Partial<WorkerConfig>;
   readonly transport?: (keys: readonly SigningKey[]) => Transport;
+  readonly freeMemoryMb?: () => number;
 }
 
 /** One worker with real stores, in this process; its containers are scripts, its time stands still. */
@@ -119,7 +120,7 @@ export class WorkerWorld implements AsyncDisposable {
   readonly store: Store;
   readonly objects: ObjectStore;
   readonly folder: string;
-  readonly #hooks: Hooks;
+  readonly #hooks: WorldHooks;
   readonly #routerBus: InProcessBus;
   readonly #clients: ScriptedClient[] = [];
   readonly #versions = new Map<string, number>();
@@ -127,7 +128,7 @@ export class WorkerWorld implements AsyncDisposable {
   #watchdog: ScriptedWatchdog | null = null;
   #key: SigningKey | null = null;
 
-  static async start(hooks: Hooks = {}): Promise<WorkerWorld> {
+  static async start(hooks: WorldHooks = {}): Promise<WorkerWorld> {
     const world = new WorkerWorld(await mkdtemp(join(tmpdir(), 'holdfast-worker-')), hooks);
     try {
       await world.#start();
@@ -138,7 +139,7 @@ export class WorkerWorld implements AsyncDisposable {
     return world;
   }
 
-  private constructor(folder: string, hooks: Hooks) {
+  private constructor(folder: string, hooks: WorldHooks) {
     this.folder = folder;
     this.#hooks = hooks;
     this.store = createLmdbStore({ path: join(folder, 'store'), clock: this.clock });
@@ -185,7 +186,7 @@ export class WorkerWorld implements AsyncDisposable {
           (() => {
             throw new Error('this test has no router');
           }),
-        hostResources: () => ({ cpuCores: 4, freeMemoryMb: 4_096 }),
+        hostResources: () => ({ cpuCores: 4, freeMemoryMb: this.#hooks.freeMemoryMb?.() ?? 4_096 }),
       },
     );
     const unused = { id: 'unused', secret: new Uint8Array(32), createdAtMs: 0 };

@@ -6,6 +6,7 @@ import { FrameKind } from '../../../src/wire/frames/frames.js';
 import { WorkerHeartbeat } from '../../../src/wire/gen/holdfast/v1/bus.js';
 import { FetchSecretsReply } from '../../../src/wire/gen/holdfast/v1/router.js';
 import { allHeartbeatsSubject, heartbeatRequestSubject } from '../../../src/wire/subjects.js';
+import { momentUntil, preparedOf } from '../prepared.js';
 import type { ScriptedContainer } from '../scripted-container.js';
 import { turns, until } from '../until.js';
 import { WorkerWorld } from '../worker-world.js';
@@ -33,9 +34,8 @@ function startIsolated(): Promise<void> {
   return start({ isolation: 'bubblewrap', maxContainers: 20 });
 }
 
-/** Those that have loaded a class and have no instance. */
 function prepared(): ScriptedContainer[] {
-  return world.starter.running.filter(({ loaded, slots }) => loaded !== null && slots.size === 0);
+  return preparedOf(world);
 }
 
 function classes(): (string | undefined)[] {
@@ -58,13 +58,8 @@ async function openPlaces(): Promise<number[]> {
   return Object.values(told[0]?.openPlaces ?? {});
 }
 
-/** Containers are started, and prepared, a moment after one was taken: only that moment passes. */
-async function eventually(holds: () => boolean): Promise<void> {
-  let leftMs = 200;
-  await until(() => {
-    if (leftMs-- > 0) world.clock.advance(1);
-    return holds();
-  });
+function eventually(holds: () => boolean): Promise<void> {
+  return momentUntil(world, holds);
 }
 
 /** For showing that nothing more is done. */

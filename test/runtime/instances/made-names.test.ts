@@ -9,9 +9,11 @@ import { readBody } from '../../../src/wire/frames/frame-reader.js';
 import { FrameKind, type MadeBody, type MakeBody } from '../../../src/wire/frames/frames.js';
 import { type Grant, mintGrant } from '../../../src/wire/grant.js';
 import { verifyHandle } from '../../../src/wire/handle.js';
+import { heartbeatRequestSubject } from '../../../src/wire/subjects.js';
+import { momentUntil, preparedOf } from '../prepared.js';
 import type { ScriptedClient } from '../scripted-client.js';
 import { turns, until } from '../until.js';
-import { WorkerWorld } from '../worker-world.js';
+import { WorkerWorld, type WorldHooks } from '../worker-world.js';
 
 const identity = { account: 'default', app: 'demo', className: 'Basket' };
 
@@ -24,16 +26,16 @@ let lastRef: number;
 afterEach(() => world[Symbol.asyncDispose]());
 
 /** A worker with a container of the class, which runs one instance and has room for more. */
-async function start(options: Partial<ClassOptions> = {}, storeOf?: (store: Store) => Store): Promise<void> {
-  world = await WorkerWorld.start(storeOf === undefined ? {} : { storeOf });
+async function start(options: Partial<ClassOptions> = {}, hooks: WorldHooks = {}): Promise<void> {
+  world = await WorkerWorld.start(hooks);
   deployment = await world.deploy('Basket', { options: { tasksPerContainer: 4, ...options } });
   keys = await world.store.keys.signingKeys('default', { id: 'x', secret: new Uint8Array(32), createdAtMs: 0 });
   asker = world.client();
   lastRef = 1_000;
 }
 
-async function startWithRoom(storeOf?: (store: Store) => Store): Promise<void> {
-  await start({}, storeOf);
+async function startWithRoom(hooks: WorldHooks = {}): Promise<void> {
+  await start({}, hooks);
   await world.alive('Basket', 'first');
 }
 
@@ -107,7 +109,7 @@ describe('S13: a name that a client has made at a worker, on a grant', () => {
 
   it('does not have the slot of what its client has named by it meanwhile', async () => {
     const slow = stalling('a', 'before');
-    await start({}, slow.store);
+    await start({}, { storeOf: slow.store });
     const { pin, container } = await world.alive('Basket', 'first');
     const making = make('a');
     await until(slow.isReached);
@@ -190,6 +192,26 @@ describe('S13: a name that a client has made at a worker, on a grant', () => {
     expect(world.starter.asked).toBe(1);
   });
 
+  it('has a container that is prepared where the host had memory for it at the last heartbeat, and asks for that no sooner', async () => {
+    let freeMemoryMb = 4_096;
+    let asked = 0;
+    const memory = (): number => {
+      asked += 1;
+      return freeMemoryMb;
+    };
+    await start({ tasksPerContainer: 1, memoryMb: 512 }, { config: { warmContainers: 1 }, freeMemoryMb: memory });
+    for (const id of ['a', 'b']) await world.alive('Basket', id);
+    await momentUntil(world, () => preparedOf(world).length > 0);
+    const before = asked;
+    expect(await make('c')).not.toBeNull();
+    expect(asked).toBe(before);
+    await momentUntil(world, () => preparedOf(world).length > 0);
+    freeMemoryMb = 100;
+    world.bus.publish(heartbeatRequestSubject('default'), new Uint8Array());
+    await until(() => asked > before);
+    expect(await make('d')).toBeNull();
+  });
+
   it('is not made of a class whose secrets, volumes or pool a router sees to', async () => {
     for (const options of [{ secrets: ['s'] }, { maxContainers: 2 }] as Partial<ClassOptions>[]) {
       await start();
@@ -220,7 +242,7 @@ describe('S13: a name that a client has made at a worker, on a grant', () => {
       };
       return { ...store, pins: { ...store.pins, change } };
     };
-    await startWithRoom(lossy);
+    await startWithRoom({ storeOf: lossy });
     const made = make('a');
     await until(() => opIds.length === 1);
     while (opIds.length < 2) {
@@ -240,14 +262,14 @@ describe('S13: a name that a client has made at a worker, on a grant', () => {
       };
       return { ...store, pins: { ...store.pins, change } };
     };
-    await startWithRoom(broken);
+    await startWithRoom({ storeOf: broken });
     expect(await make('a')).toBeNull();
     expect(await world.worker.drain()).toBe(1);
   });
 
   it('S10: is on its way until it is known what became of it, at whatever epoch a router asks', async () => {
     const slow = stalling('a', 'after');
-    await startWithRoom(slow.store);
+    await startWithRoom({ storeOf: slow.store });
     const made = make('a');
     await until(slow.isReached);
     const { epoch } = (await pinOf('a')) ?? { epoch: 0 };
