@@ -16,12 +16,16 @@ export type Epoch = number;
 export type Generation = number;
 
 /** What an instance is: constructor arguments are not part of it (S1). */
-export interface Identity {
+export interface Identity extends ClassIdentity {
+  readonly id: string;
+}
+
+/** What its class is, at any deployment. */
+export interface ClassIdentity {
   readonly account: string;
   readonly app: string;
   /** Name of the class (or sandbox). */
   readonly className: string;
-  readonly id: string;
 }
 
 /** 22 characters of base64url: 128 bits of SHA-256 over the length-prefixed parts of the identity. */

@@ -22,6 +22,7 @@ import {
   ControlBatch,
   ControlReplyBatch,
   type ControlRequest,
+  type GrantView,
   type PinView,
 } from '../../src/wire/gen/holdfast/v1/router.js';
 import { createChannelPair } from '../../src/wire/link/channel-pair.js';
@@ -144,14 +145,12 @@ export function refusal(asked: Promise<unknown>): Promise<HoldfastError> {
 }
 
 type Op = NonNullable<ControlRequest['op']>;
+type Answer = PinView | CloseReply | GrantView;
 
 /** A client's end of a control stream. */
 export class ControlClient {
   readonly #channel: Channel;
-  readonly #waiting = new Map<
-    number,
-    { resolve: (value: PinView | CloseReply) => void; reject: (error: HoldfastError) => void }
-  >();
+  readonly #waiting = new Map<number, { resolve: (value: Answer) => void; reject: (error: HoldfastError) => void }>();
   #nextId = 1;
   readonly ended: Promise<Error | null>;
   /** Messages of answers that came. */
@@ -203,7 +202,7 @@ export class ControlClient {
     );
   }
 
-  ask(op: Op, remainingMs = 10_000): Promise<PinView | CloseReply> {
+  ask(op: Op, remainingMs = 10_000): Promise<Answer> {
     const requestId = this.#nextId++;
     const answer = this.answerTo(requestId);
     this.sendRaw(
@@ -215,7 +214,7 @@ export class ControlClient {
     return answer;
   }
 
-  answerTo(requestId: number): Promise<PinView | CloseReply> {
+  answerTo(requestId: number): Promise<Answer> {
     return new Promise((resolve, reject) => this.#waiting.set(requestId, { resolve, reject }));
   }
 
@@ -234,6 +233,10 @@ export class ControlClient {
 
   attach(handle: PinView['handle'], remainingMs?: number): Promise<PinView> {
     return this.ask({ $case: 'attach', value: { handle } }, remainingMs) as Promise<PinView>;
+  }
+
+  grant(className = 'Counter', remainingMs?: number): Promise<GrantView> {
+    return this.ask({ $case: 'grant', value: { app: 'shop', className } }, remainingMs) as Promise<GrantView>;
   }
 
   closeNamed(

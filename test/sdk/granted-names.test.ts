@@ -7,13 +7,18 @@ import { ManualClock } from '../manual-clock.js';
 import './scripted-app.js';
 import type { Model } from './scripted-app.js';
 import { ScriptedCluster } from './scripted-cluster.js';
-import { outcome, turn } from './scripted-model.js';
+import { errorReply, outcome, turn } from './scripted-model.js';
 import { echo, type ScriptedWorker } from './scripted-worker.js';
 
 let clock: ManualClock;
 let cluster: ScriptedCluster;
 let worker: ScriptedWorker;
 let cls: Awaited<ReturnType<typeof load>>;
+
+/** What a router says that is asked for the next grant, and the request that did. */
+let next: ReturnType<NonNullable<ScriptedCluster['onControl']>>;
+let nextAskedBy = 0;
+const none = { grant: '', address: '', deployment: 0 };
 
 const load = () => Cls.fromName<typeof Model>('scripted', 'Model', { client: cluster.client });
 const made = ({ id }: MakeBody) => ({ key: `key-${id}`, epoch: 77, signature: `s-${id}` });
@@ -25,8 +30,12 @@ beforeEach(async () => {
   worker.onCall = echo;
   worker.onMake = made;
   cls = await load();
-  cluster.onControl = ({ op }) =>
-    op === undefined ? null : { $case: 'pin', value: { ...cluster.pin(op), grant: 'granted' } };
+  next = { $case: 'grant', value: none };
+  cluster.onControl = ({ op, requestId }) => {
+    if (op?.$case === 'grant') nextAskedBy = requestId;
+    if (op?.$case === 'grant') return next;
+    return op === undefined ? null : { $case: 'pin', value: { ...cluster.pin(op), grant: 'granted' } };
+  };
 });
 
 afterEach(() => cluster.client.close());
@@ -34,6 +43,11 @@ afterEach(() => cluster.client.close());
 /** The ids that the router was asked for. */
 function createdBy(): string[] {
   return cluster.ops.flatMap((op) => (op.$case === 'create' ? [op.value.id] : []));
+}
+
+async function nextAskedFor(): Promise<number> {
+  for (let i = 0; i < 3; i += 1) await turn();
+  return cluster.ops.filter(({ $case }) => $case === 'grant').length;
 }
 
 function madeBy(at = worker): string[] {
@@ -113,6 +127,84 @@ describe('S13: a name of a class for which a router has given a grant', () => {
     clock.advance(1_999);
     await cls.named('b');
     clock.advance(1);
+    await cls.named('c');
+    expect([createdBy(), madeBy()]).toEqual([['a', 'c'], ['b']]);
+  });
+
+  test('is made on the next grant, which is asked for once while names are made and this one is a second old', async () => {
+    const other = cluster.worker('w2:1');
+    other.onMake = made;
+    await cls.named('a');
+    clock.advance(999);
+    await cls.named('b');
+    clock.advance(100);
+    expect(await nextAskedFor()).toBe(0);
+    next = { $case: 'grant', value: { grant: 'next', address: other.address, deployment: 1 } };
+    await cls.named('c');
+    await cls.named('d');
+    clock.advance(40);
+    expect(await nextAskedFor()).toBe(1);
+    await cls.named('e');
+    clock.advance(1_850);
+    const last = await cls.named('f');
+    expect([createdBy(), madeBy(), madeBy(other)]).toEqual([['a'], ['b', 'c', 'd'], ['e', 'f']]);
+    expect(other.asked.map(({ grant }) => grant)).toEqual(['next', 'next']);
+    expect(last.handle).toMatchObject({ app: 'scripted', name: 'Model', id: 'f', account: 'a' });
+    clock.advance(40);
+    expect(await nextAskedFor()).toBe(2);
+  });
+
+  test.each([
+    ['names are a router’s', { $case: 'grant', value: none }],
+    ['it is refused', errorReply('InstanceGone')],
+    ['nobody answers', 'silence'],
+  ] as const)('is asked of a router when the grant is 2 s old and no other came: %s', async (_, answer) => {
+    next = answer;
+    await cls.named('a');
+    clock.advance(1_500);
+    await cls.named('b');
+    clock.advance(40);
+    expect(await nextAskedFor()).toBe(1);
+    await cls.named('c');
+    clock.advance(460);
+    await cls.named('d');
+    expect([createdBy(), madeBy()]).toEqual([
+      ['a', 'd'],
+      ['b', 'c'],
+    ]);
+  });
+
+  test('is asked of a router 2 s after the next grant was asked for, however late that came', async () => {
+    next = 'silence';
+    await cls.named('a');
+    clock.advance(1_500);
+    await cls.named('b');
+    clock.advance(40);
+    expect(await nextAskedFor()).toBe(1);
+    clock.advance(800);
+    const value = { grant: 'next', address: worker.address, deployment: 1 };
+    cluster.reply({ requestId: nextAskedBy, result: { $case: 'grant', value } });
+    await turn();
+    await cls.named('c');
+    clock.advance(1_200);
+    await cls.named('d');
+    expect([createdBy(), madeBy()]).toEqual([
+      ['a', 'd'],
+      ['b', 'c'],
+    ]);
+  });
+
+  test('is not made on a grant that was asked for before this program deployed', async () => {
+    next = 'silence';
+    await cls.named('a');
+    clock.advance(1_500);
+    await cls.named('b');
+    clock.advance(40);
+    expect(await nextAskedFor()).toBe(1);
+    cluster.core.deployed('scripted', 2);
+    const value = { grant: 'old', address: worker.address, deployment: 1 };
+    cluster.reply({ requestId: nextAskedBy, result: { $case: 'grant', value } });
+    await turn();
     await cls.named('c');
     expect([createdBy(), madeBy()]).toEqual([['a', 'c'], ['b']]);
   });

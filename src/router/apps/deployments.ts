@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock, Monotonic } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
-import type { Identity } from '../../common/ids.js';
+import type { ClassIdentity } from '../../common/ids.js';
 import type { ClassManifest, DeploymentRecord } from '../../common/manifest.js';
 import type { AppStore } from '../../common/ports/store.js';
 
@@ -43,8 +43,8 @@ export class Deployments {
     this.#clock = options.clock;
   }
 
-  /** The class that a new activation of this instance runs. @throws NotFound naming what exists */
-  async forActivation(identity: Identity, pinned: number | null): Promise<DeployedClass> {
+  /** The class that a new activation of one of its instances runs. @param pinned what that ran on last @throws NotFound naming what exists */
+  async forActivation(identity: ClassIdentity, pinned: number | null): Promise<DeployedClass> {
     const { account, app, className } = identity;
     const known = await this.current(account, app);
     const found = classOf(known, className);

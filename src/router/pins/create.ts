@@ -51,8 +51,10 @@ export async function create(parts: CreateParts, op: CreateOp, request: Request)
 async function createNamed(parts: CreateParts, wish: Wish, request: Request): Promise<PinView> {
   const pin = await reach(parts, wish, request);
   const view = await parts.views.of(pin, wish.key, request);
-  const isGranted = pin.state === 'placing' && pin.kind === 'class' && parts.newNames.areExpected(wish.identity);
-  return isGranted ? { ...view, grant: await parts.views.grantBeside(pin, request) } : view;
+  const { identity, deployment, bootId } = pin;
+  const isGranted = pin.state === 'placing' && pin.kind === 'class' && parts.newNames.areExpected(identity);
+  if (!isGranted || bootId === null) return view;
+  return { ...view, grant: await parts.views.grant(identity, { deployment, bootId }, request.role) };
 }
 
 /** Nobody but this request can know of it. */

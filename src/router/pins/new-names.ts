@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { Identity } from '../../common/ids.js';
+import type { ClassIdentity } from '../../common/ids.js';
 
 const maxClasses = 10_000;
 /** In a row: then the next one is expected to be new as well. */
@@ -12,11 +12,11 @@ const enough = 8;
 export class NewNames {
   readonly #inARow = new LRUCache<string, number>({ max: maxClasses });
 
-  areExpected(of: Identity): boolean {
+  areExpected(of: ClassIdentity): boolean {
     return (this.#inARow.get(nameOf(of)) ?? 0) >= enough;
   }
 
-  saw(of: Identity, wasNew: boolean): void {
+  saw(of: ClassIdentity, wasNew: boolean): void {
     const name = nameOf(of);
     const inARow = this.#inARow.get(name) ?? 0;
     if (!wasNew) this.#inARow.delete(name);
@@ -24,6 +24,6 @@ export class NewNames {
   }
 }
 
-function nameOf({ account, app, className }: Identity): string {
+function nameOf({ account, app, className }: ClassIdentity): string {
   return `${account}/${app}/${className}`;
 }

@@ -1,9 +1,10 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock, Monotonic } from '../../common/clock.js';
 import { HoldfastError } from '../../common/errors.js';
-import type { Identity, InstanceKey } from '../../common/ids.js';
+import type { BootId, ClassIdentity, Identity, InstanceKey } from '../../common/ids.js';
 import { checkedIdentity } from '../../common/names.js';
 import type { Pin } from '../../common/pin.js';
+import type { Role } from '../../common/ports/store.js';
 import { capabilityForMs, hashPin, mintCapability } from '../../wire/capability.js';
 import type { Handle, PinView } from '../../wire/gen/holdfast/v1/router.js';
 import { grantForMs, mintGrant } from '../../wire/grant.js';
@@ -16,6 +17,11 @@ import type { SigningKeys } from '../service/signing-keys.js';
 const grantAgainMs = 60_000;
 const keptGrants = 10_000;
 const nothing = Buffer.alloc(0);
+
+interface Granted {
+  readonly deployment: number;
+  readonly bootId: BootId;
+}
 
 /** What clients get to see of a pin, signed with the account's key; and what they bring back. */
 export class PinViews {
@@ -49,10 +55,9 @@ export class PinViews {
     };
   }
 
-  /** For further names of its class (S13). @param pin placing, where its worker has room for more like it */
-  async grantBeside({ identity, deployment, bootId }: Pin, { account, role }: Principal): Promise<string> {
-    if (bootId === null) return '';
-    const { app, className } = identity;
+  /** For further names of a class (S13). @param bootId where a container has room for them */
+  async grant({ account, app, className }: ClassIdentity, at: Granted, role: Role): Promise<string> {
+    const { deployment, bootId } = at;
     const key = await this.#keys.signer(account);
     const name = [account, app, className, deployment, bootId, role, key.id].join('\0');
     const known = this.#grants.get(name);

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-export type ControlOp = 'resolve' | 'create' | 'attach' | 'close' | 'getSpawned';
+export type ControlOp = 'resolve' | 'create' | 'attach' | 'close' | 'grant' | 'getSpawned';
 
 /** What a router counts; ids are never labels. */
 export interface RouterMetrics {

@@ -1,13 +1,14 @@
 import { HoldfastError } from '../../common/errors.js';
-import type { CloseReply, ControlRequest, PinView, SpawnedView } from '../../wire/gen/holdfast/v1/router.js';
+import type { CloseReply, ControlRequest, GrantView, PinView, SpawnedView } from '../../wire/gen/holdfast/v1/router.js';
 import { type CloseParts, close } from '../pins/close.js';
 import { type CreateParts, create } from '../pins/create.js';
+import { type GrantParts, grant } from '../pins/grant.js';
 import { attach, resolve } from '../pins/resolve.js';
 import { getSpawned, type WaitParts } from '../spawned.js';
 import { requireRole } from './auth.js';
 import type { Request } from './request.js';
 
-export type OperationParts = CreateParts & CloseParts & WaitParts;
+export type OperationParts = CreateParts & GrantParts & CloseParts & WaitParts;
 
 export type InstanceOp = Exclude<NonNullable<ControlRequest['op']>, { readonly $case: 'cancel' }>;
 
@@ -17,9 +18,10 @@ const mostAnswerBytes = 4_096;
 type Answer =
   | { $case: 'pin'; value: PinView }
   | { $case: 'closed'; value: CloseReply }
+  | { $case: 'grant'; value: GrantView }
   | { $case: 'spawned'; value: SpawnedView };
 
-/** Runs one operation on an instance. All of them need the role `call`. */
+/** Runs one operation on an instance, or one that spares others. All of them need the role `call`. */
 export async function operate(parts: OperationParts, op: InstanceOp, request: Request): Promise<Answer> {
   requireRole(request, 'call', op.$case);
   switch (op.$case) {
@@ -31,6 +33,8 @@ export async function operate(parts: OperationParts, op: InstanceOp, request: Re
       return { $case: 'pin', value: await attach(parts, op.value.handle, request) };
     case 'close':
       return { $case: 'closed', value: await close(parts, op.value, request) };
+    case 'grant':
+      return { $case: 'grant', value: await grant(parts, op.value, request) };
     case 'getSpawned':
       return { $case: 'spawned', value: withoutLarge(await getSpawned(parts, op.value, request)) };
     default:

@@ -1,8 +1,13 @@
 import type { Clock, Random } from '../../common/clock.js';
-import { callContextOrNull } from '../../common/context.js';
 import { HoldfastError, isHoldfastError } from '../../common/errors.js';
 import { TimerWheel } from '../../common/timer-wheel.js';
-import { LookupRequest, type SpawnedView, Deployment as WireDeployment } from '../../wire/gen/holdfast/v1/router.js';
+import {
+  type GrantOp,
+  type GrantView,
+  LookupRequest,
+  type SpawnedView,
+  Deployment as WireDeployment,
+} from '../../wire/gen/holdfast/v1/router.js';
 import { ClientLink } from '../../wire/link/link.js';
 import { type CallLimits, during, Limits } from '../calls/call-limits.js';
 import { InstanceTarget, type ResolveOptions, type TargetHost } from '../calls/instance-target.js';
@@ -11,6 +16,7 @@ import { Deployments } from '../classes/deployments.js';
 import { type ClientTransport, keptAlive, type StreamLimits } from './client-transport.js';
 import { GrantedNames } from './granted-names.js';
 import { KeepAlive } from './keep-alive.js';
+import { inherited, lessFor, requestOptions, withOuterSignal } from './request-options.js';
 import { type ControlOp, cannotServe } from './router-errors.js';
 import { type RequestOptions, RouterSession } from './router-session.js';
 import { SpawnedWaits, type WaitLimits } from './spawned-waits.js';
@@ -41,6 +47,8 @@ interface Unary<Q, R> {
 }
 
 const wheelTickMs = 10;
+/** Asked for ahead: later it is of no use. */
+const grantWithinMs = 1_000;
 const unaryTimeoutMs = 30_000;
 /** Questions are asked again while no router answers: one may just be restarting. */
 const patienceMs = 5_000;
@@ -141,6 +149,11 @@ export class ClientCore implements TargetHost {
     const view = await this.#router.ask('pin', op, lessFor(asked, askedAt - at));
     this.#names.learn(op.value, view, askedAt);
     return this.target(placementOf(view));
+  }
+
+  /** @throws what the router answers */
+  async grant(value: GrantOp): Promise<GrantView> {
+    return await this.#router.ask('grant', { $case: 'grant', value }, { remainingMs: grantWithinMs });
   }
 
   /** @throws what the router answers */
@@ -265,30 +278,4 @@ function optionsOf(timeoutMs: number, signal: AbortSignal | undefined): { timeou
 
 function backstopped({ signal, timeoutMs }: CallLimits): CallLimits {
   return { signal, timeoutMs: timeoutMs === undefined ? undefined : Math.min(unaryTimeoutMs, timeoutMs + backstopMs) };
-}
-
-/** What is left of a time that was used. */
-function lessFor({ remainingMs, signal }: RequestOptions, usedMs: number): RequestOptions {
-  return { remainingMs: remainingMs === 0 ? 0 : Math.max(1, Math.ceil(remainingMs - usedMs)), signal };
-}
-
-/** As the control stream takes them. */
-function requestOptions(limits: Limits | undefined): Partial<RequestOptions> {
-  return limits === undefined ? {} : { remainingMs: limits.leftMs ?? 0, signal: limits.signal };
-}
-
-/** What a method asks ends with it, too. */
-function withOuterSignal(own: AbortSignal | undefined): AbortSignal | undefined {
-  const outer = callContextOrNull()?.signal;
-  if (own === undefined || outer === undefined) return own ?? outer;
-  return AbortSignal.any([own, outer]);
-}
-
-/** What is asked for a method that runs inherits its time and its cancel. */
-function inherited(clock: Clock, options: Partial<RequestOptions> = {}): RequestOptions {
-  const outer = callContextOrNull();
-  const deadlineMs = outer?.deadline == null ? 0 : Math.max(1, outer.deadline - clock.monotonic());
-  const own = options.remainingMs ?? 0;
-  const remainingMs = own === 0 || deadlineMs === 0 ? own + deadlineMs : Math.min(own, deadlineMs);
-  return { remainingMs: Math.ceil(remainingMs), signal: withOuterSignal(options.signal) };
 }

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { Clock, Monotonic } from '../../common/clock.js';
 import type { TimerWheel } from '../../common/timer-wheel.js';
 import { broughtArgsBytes, type MadeBody, type MakeBody } from '../../wire/frames/frames.js';
-import type { CreateOp, PinView } from '../../wire/gen/holdfast/v1/router.js';
+import type { CreateOp, GrantOp, GrantView, PinView } from '../../wire/gen/holdfast/v1/router.js';
 import { unwatchAbort, watchAbort } from '../calls/abort-fan.js';
 import { type BoundSlot, fromWireHandle, type Placement } from '../calls/placement.js';
 import type { ClassInstanceHandle } from '../infos.js';
@@ -13,6 +13,10 @@ import type { WorkerSession } from './worker-session.js';
 
 /** What is deployed meanwhile is seen after this long at the latest (C11). */
 const freshForMs = 2_000;
+/** The next one is asked for when a name is made with one that is older, */
+const renewedFromMs = 1_000;
+/** this much later, when that name has had its first call. */
+const renewAfterMs = 20;
 /** After a worker that did not make a name: routers may tell at once what it is to be. */
 const refusedForMs = 1_000;
 /** A worker that takes longer stands still, or its store does: a router may know better. */
@@ -25,6 +29,7 @@ interface Held {
   readonly address: string;
   readonly deployment: number;
   readonly handle: ClassInstanceHandle;
+  isRenewed: boolean;
 }
 
 interface Question {
@@ -49,6 +54,8 @@ interface Host {
   readonly wheel: TimerWheel;
   readonly keepAlive: KeepAlive;
   session(address: string): WorkerSession;
+  /** The next one. @throws what the router answers */
+  grant(op: GrantOp): Promise<GrantView>;
 }
 
 /**
@@ -72,13 +79,14 @@ export class GrantedNames {
     const { grant, address, deployment, handle } = view;
     const isOld = deployment < (this.#deployed.get(op.app) ?? 0);
     if (grant === '' || handle === undefined || isOld) return;
-    this.#held.set(nameOf(op), { grant, at, address, deployment, handle: fromWireHandle(handle) });
+    this.#held.set(nameOf(op), { grant, at, address, deployment, handle: fromWireHandle(handle), isRenewed: false });
   }
 
   /** Null: a router is to be asked. @throws Cancelled */
   async make(op: CreateOp, options: RequestOptions): Promise<MadeName | null> {
     const held = this.#heldFor(op);
     if (held === null || options.signal?.aborted) return null;
+    this.#renewSoon(op, held);
     const { grant, address } = held;
     const body = { grant, id: op.id, ...(op.args === undefined ? {} : { args: op.args }) };
     const session = this.#host.session(address);
@@ -107,6 +115,23 @@ export class GrantedNames {
     const now = this.#host.clock.monotonic();
     const refusedAt = this.#refusedAt.get(nameOf(op)) ?? Number.NEGATIVE_INFINITY;
     return now - held.at < freshForMs && now - refusedAt >= refusedForMs ? held : null;
+  }
+
+  /** Beside the way of whoever makes names; where nobody does, nobody asks. */
+  #renewSoon({ app, className }: CreateOp, held: Held): void {
+    const { clock, wheel } = this.#host;
+    if (held.isRenewed || clock.monotonic() - held.at < renewedFromMs) return;
+    held.isRenewed = true;
+    wheel.add(renewAfterMs, () => void this.#renew({ app, className }, held));
+  }
+
+  /** What fails is not tried again: a router is asked for the name that comes when this one is too old. */
+  async #renew(op: GrantOp, held: Held): Promise<void> {
+    const at = this.#host.clock.monotonic();
+    const next = await this.#host.grant(op).catch(() => null);
+    // Deployed or learned anew meanwhile.
+    if (next === null || next.grant === '' || this.#held.get(nameOf(op)) !== held) return;
+    this.#held.set(nameOf(op), { ...next, at, handle: held.handle, isRenewed: false });
   }
 
   #ask(session: WorkerSession, { op, body, options }: Question): Promise<Answer | null> {
@@ -142,6 +167,6 @@ export class GrantedNames {
   }
 }
 
-function nameOf({ app, className }: CreateOp): string {
+function nameOf({ app, className }: GrantOp): string {
   return `${app}\0${className}`;
 }

@@ -125,6 +125,35 @@ describe('a new instance of a class that has room in a container', () => {
     expect((await client.create('another')).grant).toBe('');
   });
 
+  it('S13: can have the next grant asked for, of the worker that has room by then, and takes none of it', async () => {
+    const first = await start({ openPlaces: { 'shop/Counter@1': 9 } });
+    for (let i = 0; i < 8; i += 1) await client.create(`new-${i}`);
+    expect(await client.grant()).toMatchObject({ address: first.address, deployment: 1 });
+    await client.create('another');
+    const second = await addWorker();
+    const { grant, address } = await client.grant();
+    expect(address).toBe(second.address);
+    const keys = await cluster.store.keys.signingKeys(account, { id: 'x', secret: new Uint8Array(32), createdAtMs: 0 });
+    const names = { account, app: 'shop', className: 'Counter', deployment: 1, bootId: second.bootId };
+    expect(verifyGrant(keys, grant, Date.now())).toMatchObject({ ...names, role: 'call' });
+    // All places of the second worker but one are taken; had what was asked for here taken any, there would be none.
+    for (let i = 0; i < 99; i += 1) await client.create(`more-${i}`);
+    expect((await client.grant()).address).toBe(second.address);
+  });
+
+  it('S13: has no next grant where a router makes its names', async () => {
+    const none = { grant: '', address: '', deployment: 0 };
+    await start({ openPlaces: { 'shop/Counter@1': 8 } });
+    expect(await client.grant()).toEqual(none);
+    for (let i = 0; i < 7; i += 1) await client.create(`new-${i}`);
+    expect(await client.grant()).toEqual(none);
+    await client.create('new-7');
+    // They are expected now, and the room is taken.
+    expect(await client.grant()).toEqual(none);
+    await expect(client.grant('')).rejects.toMatchObject({ code: 'InvalidArgument' });
+    expect(await client.grant('Other')).toEqual(none);
+  });
+
   it('is closed by who never called it', async () => {
     const worker = await start();
     const made = await client.create('a');

@@ -44,6 +44,7 @@ export interface ControlRequest {
     | //
     /** A spawned call, when it has ended or its time to wait is over. */
     { $case: "getSpawned"; value: GetSpawnedRequest }
+    | { $case: "grant"; value: GrantOp }
     | undefined;
 }
 
@@ -56,6 +57,7 @@ export interface ControlReply {
     /** WireError in msgpack. */
     { $case: "error"; value: Buffer }
     | { $case: "spawned"; value: SpawnedView }
+    | { $case: "grant"; value: GrantView }
     | undefined;
 }
 
@@ -91,6 +93,12 @@ export interface NewSession {
 
 export interface AttachOp {
   handle: Handle | undefined;
+}
+
+/** The next grant for new names of a class, for who makes some with one that will soon be too old. */
+export interface GrantOp {
+  app: string;
+  className: string;
 }
 
 export interface CloseOp {
@@ -132,6 +140,14 @@ export interface PinView {
   pin: Buffer;
   /** As wire/grant signs it: that worker makes further new names of the class for who shows it. Else empty. */
   grant: string;
+}
+
+export interface GrantView {
+  /** As in PinView. Empty: routers make the names of that class. */
+  grant: string;
+  /** host:port of the worker. */
+  address: string;
+  deployment: number;
 }
 
 export interface CloseReply {
@@ -1065,6 +1081,9 @@ export const ControlRequest: MessageFns<ControlRequest> = {
       case "getSpawned":
         GetSpawnedRequest.encode(message.op.value, writer.uint32(74).fork()).join();
         break;
+      case "grant":
+        GrantOp.encode(message.op.value, writer.uint32(82).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1154,6 +1173,14 @@ export const ControlRequest: MessageFns<ControlRequest> = {
             message.op = { $case: "getSpawned", value: GetSpawnedRequest.decode(reader, reader.uint32()) };
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.op = { $case: "grant", value: GrantOp.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1211,6 +1238,12 @@ export const ControlRequest: MessageFns<ControlRequest> = {
         }
         break;
       }
+      case "grant": {
+        if (object.op?.value !== undefined && object.op?.value !== null) {
+          message.op = { $case: "grant", value: GrantOp.fromPartial(object.op.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -1237,6 +1270,9 @@ export const ControlReply: MessageFns<ControlReply> = {
         break;
       case "spawned":
         SpawnedView.encode(message.result.value, writer.uint32(42).fork()).join();
+        break;
+      case "grant":
+        GrantView.encode(message.result.value, writer.uint32(50).fork()).join();
         break;
     }
     return writer;
@@ -1295,6 +1331,14 @@ export const ControlReply: MessageFns<ControlReply> = {
             message.result = { $case: "spawned", value: SpawnedView.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.result = { $case: "grant", value: GrantView.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1335,6 +1379,12 @@ export const ControlReply: MessageFns<ControlReply> = {
       case "spawned": {
         if (object.result?.value !== undefined && object.result?.value !== null) {
           message.result = { $case: "spawned", value: SpawnedView.fromPartial(object.result.value) };
+        }
+        break;
+      }
+      case "grant": {
+        if (object.result?.value !== undefined && object.result?.value !== null) {
+          message.result = { $case: "grant", value: GrantView.fromPartial(object.result.value) };
         }
         break;
       }
@@ -1671,6 +1721,73 @@ export const AttachOp: MessageFns<AttachOp> = {
     message.handle = (object.handle !== undefined && object.handle !== null)
       ? Handle.fromPartial(object.handle)
       : undefined;
+    return message;
+  },
+};
+
+function createBaseGrantOp(): GrantOp {
+  return { app: "", className: "" };
+}
+
+export const GrantOp: MessageFns<GrantOp> = {
+  encode(message: GrantOp, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.app !== "") {
+      writer.uint32(10).string(message.app);
+    }
+    if (message.className !== "") {
+      writer.uint32(18).string(message.className);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GrantOp {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGrantOp();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.app = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.className = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GrantOp>, I>>(base?: I): GrantOp {
+    return GrantOp.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GrantOp>, I>>(object: I): GrantOp {
+    const message = createBaseGrantOp();
+    message.app = object.app ?? "";
+    message.className = object.className ?? "";
     return message;
   },
 };
@@ -2144,6 +2261,85 @@ export const PinView: MessageFns<PinView> = {
     message.deployment = object.deployment ?? 0;
     message.pin = object.pin ?? Buffer.alloc(0);
     message.grant = object.grant ?? "";
+    return message;
+  },
+};
+
+function createBaseGrantView(): GrantView {
+  return { grant: "", address: "", deployment: 0 };
+}
+
+export const GrantView: MessageFns<GrantView> = {
+  encode(message: GrantView, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.grant !== "") {
+      writer.uint32(10).string(message.grant);
+    }
+    if (message.address !== "") {
+      writer.uint32(18).string(message.address);
+    }
+    if (message.deployment !== 0) {
+      writer.uint32(24).int32(message.deployment);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GrantView {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGrantView();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.grant = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.deployment = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GrantView>, I>>(base?: I): GrantView {
+    return GrantView.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GrantView>, I>>(object: I): GrantView {
+    const message = createBaseGrantView();
+    message.grant = object.grant ?? "";
+    message.address = object.address ?? "";
+    message.deployment = object.deployment ?? 0;
     return message;
   },
 };
