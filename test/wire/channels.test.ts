@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Duplex } from 'node:stream';
 import { Client, credentials } from '@grpc/grpc-js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -142,6 +143,45 @@ describe('a socket channel', () => {
     expect(received.map(({ length }) => length)).toEqual(sent.map(({ length }) => length));
     expect(received.every((message, i) => sent[i]?.equals(message))).toBe(true);
     expect(room().length).toBe(262_144);
+  });
+
+  it('gives memory that was read back when a message has copied it, and no memory that a message is in', () => {
+    const sizes = fc.array(fc.integer({ min: 0, max: 90_000 }), { minLength: 1, maxLength: 12 });
+    const reads = fc.array(fc.integer({ min: 1, max: 80_000 }), { minLength: 1, maxLength: 12 });
+    fc.assert(
+      fc.property(sizes, reads, (bytes, cuts) => {
+        const sent = bytes.map((length, i) => Buffer.alloc(length, i + 1));
+        const wire = Buffer.concat(sent.flatMap((message) => [u32(message.length), message]));
+        const socket = new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() });
+        const received: Uint8Array[] = [];
+        const ignore = (): void => undefined;
+        const onMessage = (message: Uint8Array) => void received.push(message);
+        new SocketChannel(socket).open({ onMessage, onDrain: ignore, onClosed: ignore });
+        const held: Buffer[] = [];
+        for (let at = 0, i = 0; at < wire.length; i += 1) {
+          const piece = wire.subarray(at, at + (cuts[i % cuts.length] ?? 1));
+          const read = Buffer.allocUnsafeSlow(piece.length);
+          read.set(piece);
+          held.push(read);
+          socket.emit('data', read);
+          at += piece.length;
+        }
+        expect(received.map((message, i) => sent[i]?.equals(message))).toEqual(sent.map(() => true));
+        // What is as long as what is freed at all is either freed or part of a message.
+        const memory = new Set(received.map(({ buffer }) => buffer));
+        for (const { buffer } of held) expect(buffer.byteLength < 16_384 || memory.has(buffer)).toBe(true);
+      }),
+    );
+  });
+
+  it('leaves memory alone of which it was given a part', () => {
+    const wire = Buffer.concat([u32(40_000), Buffer.alloc(40_000, 1)]);
+    const socket = new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() });
+    const end = new ChannelEnd(new SocketChannel(socket));
+    socket.emit('data', wire.subarray(0, 20_000));
+    socket.emit('data', wire.subarray(20_000));
+    expect(end.messages.map(({ length }) => length)).toEqual([40_000]);
+    expect(wire.length).toBe(40_004);
   });
 
   it.each(['from pieces', 'in place'])('reads messages %s however their bytes are cut', async (how) => {

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { HoldfastError } from '../../common/errors.js';
+import { freeBytes } from '../../common/free-bytes.js';
 import type { Channel, ChannelHandlers, SplitMessage } from '../../common/ports/channel.js';
 import { decodeError, encodeError } from '../errors.js';
 import { closingBit, headerBytes, type MessageReader, maxMessageBytes, tooLong } from './message-reader.js';
@@ -22,6 +23,8 @@ export class SocketChannel implements Channel {
   #partBytes = 0;
   /** Of that message; of its length alone where that is not known yet. */
   #neededBytes = headerBytes;
+  /** What was read of which that message has copied all, or will have. */
+  #spent: Buffer[] = [];
   #isClosing = false;
   #isClosed = false;
 
@@ -106,7 +109,8 @@ export class SocketChannel implements Channel {
   }
 
   #onData(bytes: Buffer): void {
-    let at = this.#partBytes === 0 ? 0 : this.#complete(bytes);
+    const copied = this.#partBytes === 0 ? 0 : this.#complete(bytes);
+    let at = copied;
     while (bytes.length - at >= headerBytes && !this.#isClosing) {
       const length = bytes.readUInt32LE(at) & ~closingBit;
       const end = at + headerBytes + length;
@@ -119,6 +123,15 @@ export class SocketChannel implements Channel {
       at = end;
     }
     if (at < bytes.length && !this.#isClosing) this.#keep(bytes.subarray(at));
+    // No message is a view of it.
+    if (at === copied) this.#spent.push(bytes);
+    if (this.#partBytes === 0) this.#freeSpent();
+  }
+
+  /** Their memory is given back at once (ADR 53), where it is theirs alone. */
+  #freeSpent(): void {
+    for (const bytes of this.#spent) if (bytes.length === bytes.buffer.byteLength) freeBytes(bytes);
+    this.#spent.length = 0;
   }
 
   /** Takes of these bytes what the message needs that has begun, and no more: what follows is not copied. Returns how many. */
@@ -140,6 +153,7 @@ export class SocketChannel implements Channel {
       this.#parts = [];
       this.#partBytes = 0;
       this.#neededBytes = headerBytes;
+      this.#freeSpent();
       this.#onWhole(whole);
       return at;
     }
@@ -176,6 +190,7 @@ export class SocketChannel implements Channel {
     this.#isClosed = true;
     this.#isClosing = true;
     this.#parts = [];
+    this.#spent = [];
     this.#handlers?.onClosed(error);
   }
 }
