@@ -21,7 +21,7 @@ type Answer =
   | { $case: 'grant'; value: GrantView }
   | { $case: 'spawned'; value: SpawnedView };
 
-/** Runs one operation on an instance, or one that spares others. All of them need the role `call`. */
+/** Runs one operation of a control stream. All of them need the role `call`. */
 export async function operate(parts: OperationParts, op: InstanceOp, request: Request): Promise<Answer> {
   requireRole(request, 'call', op.$case);
   switch (op.$case) {

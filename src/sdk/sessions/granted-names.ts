@@ -77,8 +77,7 @@ export class GrantedNames {
   /** @param at before it was asked for */
   learn(op: CreateOp, view: PinView, at: Monotonic): void {
     const { grant, address, deployment, handle } = view;
-    const isOld = deployment < (this.#deployed.get(op.app) ?? 0);
-    if (grant === '' || handle === undefined || isOld) return;
+    if (handle === undefined || !this.#isGood(op.app, view)) return;
     this.#held.set(nameOf(op), { grant, at, address, deployment, handle: fromWireHandle(handle), isRenewed: false });
   }
 
@@ -130,8 +129,13 @@ export class GrantedNames {
     const at = this.#host.clock.monotonic();
     const next = await this.#host.grant(op).catch(() => null);
     // Deployed or learned anew meanwhile.
-    if (next === null || next.grant === '' || this.#held.get(nameOf(op)) !== held) return;
+    if (next === null || !this.#isGood(op.app, next) || this.#held.get(nameOf(op)) !== held) return;
     this.#held.set(nameOf(op), { ...next, at, handle: held.handle, isRenewed: false });
+  }
+
+  /** There is one, and of nothing older than what this program has deployed. */
+  #isGood(app: string, { grant, deployment }: GrantView): boolean {
+    return grant !== '' && deployment >= (this.#deployed.get(app) ?? 0);
   }
 
   #ask(session: WorkerSession, { op, body, options }: Question): Promise<Answer | null> {
