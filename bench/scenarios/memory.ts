@@ -5,7 +5,7 @@ import { type MemoryByRole, memoryByRole } from '../processes/memory-by-role.js'
 import { formatNumber } from '../report/format.js';
 import { callRows, type Measurement, memoryRow, type Row } from '../report/row.js';
 import { callTable, cpuTable, memoryTable } from '../report/tables.js';
-import { callsOf, loadsOf, measureLoads, smallBytes, warmUp } from './loads.js';
+import { callsOf, loadsOf, measureLoads, smallBytes, steadyStretch, warmUp } from './loads.js';
 import type { Bench, Scenario } from './scenario.js';
 
 const scenario = 'memory';
@@ -32,7 +32,8 @@ export const memory: Scenario = {
     if (filled === undefined) throw new Error('the cluster that is filled is not in the lineup');
     await warmUp(lineup, bench);
     const made = await fill(filled, bench, { count, redisUrl: lineup.cluster(crowded.cluster).redisUrl });
-    const beside = await measureLoads(lineup, bench, { scenario, loads: loadsOf([callers]) });
+    const loads = { scenario, loads: loadsOf([callers]), stretch: steadyStretch };
+    const beside = await measureLoads(lineup, bench, loads);
     return [...made, ...beside];
   },
 

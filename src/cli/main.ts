@@ -3,18 +3,18 @@ import { type Command, CommanderError } from 'commander';
 import { systemClock } from '../adapters/system/clock.js';
 import { HoldfastError } from '../common/errors.js';
 import { CommandExit } from './commands/sandbox/command-exit.js';
-import { optimizeSooner } from './optimize-sooner.js';
 import { reportError } from './output/errors.js';
 import { exitCodeOf, exitCodes } from './output/exit-codes.js';
 import { createTerminal, type Terminal } from './output/terminal.js';
 import { createProgram } from './program.js';
+import { tuneV8 } from './tune-v8.js';
 
 /** What a shell shows for a process that Ctrl-C ended. */
 const interrupted = 130;
 const servers = ['dev', 'router', 'worker'];
 
 async function main(): Promise<void> {
-  if (servers.includes(process.argv[2] ?? '')) optimizeSooner();
+  if (servers.includes(process.argv[2] ?? '')) tuneV8();
   // What it has to say reaches us as errors.
   process.env['GRPC_VERBOSITY'] ??= 'NONE';
   // Node's, of how grpc-js greets a server with TLS by its IP address.
