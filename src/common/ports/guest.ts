@@ -102,7 +102,7 @@ export interface GuestProcessInfo {
   readonly parentPid: number;
   /** The pid that `spawn` gave to the command that this process belongs to; null where that cannot be told. */
   readonly commandPid: number | null;
-  /** Its first 4 KiB. */
+  /** Its first 4 KiB; of a command's own process that shows none, what it was started with. */
   readonly argv: readonly string[];
   /** ms since 1970. */
   readonly startedAtMs: number;

@@ -30,10 +30,13 @@ describe('a kill', () => {
 import ctypes, platform, threading, time
 threading.Thread(target=time.sleep, args=(600,)).start()
 ctypes.CDLL(None).syscall({'x86_64': 60, 'aarch64': 93}[platform.machine()], 0)`;
-    const process = await start(['/usr/bin/python3', '-c', program]);
+    const argv = ['/usr/bin/python3', '-c', program];
+    const process = await start(argv);
     const isOver = `until grep -q zombie /proc/${process.pid}/status; do :; done`;
     expect(await run(started.guest, ['/bin/sh', '-c', isOver])).toMatchObject({ exitCode: 0 });
-    expect((await started.guest.processes()).map(({ pid }) => pid)).toContain(process.pid);
+    // It has no command line any more.
+    const listed = (await started.guest.processes()).find(({ pid }) => pid === process.pid);
+    expect(listed).toMatchObject({ commandPid: process.pid, argv });
     await process.kill('SIGKILL');
     expect(await process.exited).toMatchObject({ signal: 'SIGKILL' });
   });

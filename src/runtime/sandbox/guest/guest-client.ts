@@ -9,7 +9,7 @@ import { type GuestAttempt, guestBroke } from './guest-errors.js';
 import { GuestFlag, GuestRequest } from './guest-frames.js';
 import { GuestLink, linkClosed } from './guest-link.js';
 import { spawnInGuest } from './guest-process.js';
-import { listGuestProcesses } from './guest-processes.js';
+import { listGuestProcesses, type StartedCommand } from './guest-processes.js';
 import { readGuestFile, readWholeGuestFile } from './guest-read.js';
 import { decodeName, encodePath } from './guest-text.js';
 import { watchInGuest } from './guest-watch.js';
@@ -35,7 +35,7 @@ class GuestClient implements Guest {
   readonly listen: Guest['listen'];
   readonly #link: GuestLink;
   /** Of the commands that run, by their refs. */
-  readonly #pids = new Map<number, number>();
+  readonly #commands = new Map<number, StartedCommand>();
 
   constructor(link: GuestLink) {
     this.#link = link;
@@ -50,14 +50,14 @@ class GuestClient implements Guest {
 
   async spawn(command: GuestCommand, onOutput: GuestOutputListener): Promise<GuestProcess> {
     const process = await spawnInGuest(this.#link, command, onOutput);
-    this.#pids.set(process.ref, process.pid);
-    const forget = () => this.#pids.delete(process.ref);
+    this.#commands.set(process.ref, { pid: process.pid, argv: command.argv });
+    const forget = () => this.#commands.delete(process.ref);
     process.exited.then(forget, forget);
     return process;
   }
 
   async processes(): ReturnType<Guest['processes']> {
-    return listGuestProcesses(this.#link, (ref) => this.#pids.get(ref) ?? null);
+    return listGuestProcesses(this.#link, (ref) => this.#commands.get(ref) ?? null);
   }
 
   async stat(path: string, options: { readonly followLinks?: boolean } = {}): ReturnType<Guest['stat']> {

@@ -18,20 +18,26 @@ const pageBytes = 4_096;
 const tagBase = 0x4846_0000_0000_0000n;
 const maxRef = 0xffff_ffffn;
 
+/** What was asked for, and the process that began with it. */
+export interface StartedCommand {
+  readonly pid: number;
+  readonly argv: readonly string[];
+}
+
 /**
  * What runs, read from the guest's own /proc.
- * @param pidOf of a command, by its ref
+ * @param commandOf by its ref
  */
 export async function listGuestProcesses(
   link: GuestLink,
-  pidOf: (ref: number) => number | null,
+  commandOf: (ref: number) => StartedCommand | null,
 ): Promise<GuestProcessInfo[]> {
   const entries = await listGuestDirectory(link, '/proc', {});
   const pids = entries.map(({ name }) => Number(name)).filter((pid) => Number.isInteger(pid) && pid > 1);
   const bootedAtMs = await readBootTime(link);
   const found: GuestProcessInfo[] = [];
   for (let at = 0; at < Math.min(pids.length, maxProcesses); at += atOnce) {
-    const some = pids.slice(at, at + atOnce).map((pid) => readProcess(link, pid, { pidOf, bootedAtMs }));
+    const some = pids.slice(at, at + atOnce).map((pid) => readProcess(link, pid, { commandOf, bootedAtMs }));
     for (const info of await Promise.all(some)) if (info !== null) found.push(info);
   }
   return found.sort((a, b) => a.pid - b.pid);
@@ -41,7 +47,7 @@ export async function listGuestProcesses(
 async function readProcess(
   link: GuestLink,
   pid: number,
-  world: { pidOf(ref: number): number | null; readonly bootedAtMs: number },
+  world: { commandOf(ref: number): StartedCommand | null; readonly bootedAtMs: number },
 ): Promise<GuestProcessInfo | null> {
   const [stat, commandLine, limits] = await Promise.all(
     ['stat', 'cmdline', 'limits'].map((name) => readText(link, `/proc/${pid}/${name}`)),
@@ -51,11 +57,14 @@ async function readProcess(
   // Others of its threads may run when the first has ended.
   if ((values[fields.state] ?? 'Z') === 'Z' && numberOf(values[fields.threads]) <= 1) return null;
   const ref = taggedRef(limits ?? '');
+  const command = ref === null ? null : world.commandOf(ref);
+  const words = (commandLine ?? '').slice(0, argvBytes).split('\0').slice(0, -1);
   return {
     pid,
     parentPid: numberOf(values[fields.parent]),
-    commandPid: ref === null ? null : world.pidOf(ref),
-    argv: (commandLine ?? '').slice(0, argvBytes).split('\0').slice(0, -1),
+    commandPid: command?.pid ?? null,
+    // It has none of its own while `execve` is not through, and where its first thread has ended.
+    argv: words.length === 0 && command?.pid === pid ? command.argv : words,
     startedAtMs: world.bootedAtMs + (numberOf(values[fields.startTicks]) / ticksPerSecond) * 1000,
     memoryBytes: numberOf(values[fields.residentPages]) * pageBytes,
   };
